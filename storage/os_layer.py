@@ -1,0 +1,155 @@
+"""The one door to the operating system for the files and shared memory of `storage`.
+
+Covers the system calls on block files, segment files and the directories they lie in: each is a plain function of this
+module. Tests replace a function (``monkeypatch.setattr(os_layer, "write", …)``) to inject a full disk (ENOSPC), short
+writes, EIO or damaged bytes, so users of this module must call ``os_layer.write(…)``, never ``from storage.os_layer
+import write``. Does not cover policy: what to do about an error is the caller's business, an OSError passes unchanged.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import mmap
+import os
+from collections.abc import Iterable
+from typing import TypeAlias
+
+BytesLike: TypeAlias = bytes | bytearray | memoryview
+
+_MADV_POPULATE_WRITE = 23  # Linux 5.14; Python's mmap module has no name for it yet
+_ZEROES = bytes(1 << 20)
+
+
+# --- files ---------------------------------------------------------------------------------------------------------
+
+
+def create(path: str) -> int:
+    """Create a new file for reading and writing, 0600; the descriptor. Raises FileExistsError, also for a symlink."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+
+def open_existing(path: str, *, writable: bool = False) -> int:
+    """Open a file that exists; the descriptor. Never follows a symlink in the path's last place (OSError ELOOP)."""
+    return os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
+def close(fd: int) -> None:
+    os.close(fd)
+
+
+def file_size(fd: int) -> int:
+    """Length of an open file in bytes."""
+    return os.fstat(fd).st_size
+
+
+def write(fd: int, data: BytesLike) -> int:
+    """Write at the file's position; how many bytes were taken, which may be fewer than given. See `write_all`."""
+    return os.write(fd, data)
+
+
+def write_all(fd: int, data: BytesLike) -> int:
+    """Write all of `data` (C-contiguous) at the file's position; its size in bytes.
+
+    Raises OSError; how much was written before is then unknown, so the caller drops the file.
+    """
+    left = memoryview(data).cast("B")
+    size = left.nbytes
+    while left.nbytes:
+        # One call takes at most 2 GiB less a page, and fewer bytes when the disk fills: the next call then raises.
+        written = write(fd, left)
+        if written == 0:
+            raise OSError(errno.EIO, "the system took no bytes and gave no reason")
+        left = left[written:]
+    return size
+
+
+def rename(source: str, target: str) -> None:
+    """Give a file its final name; atomic within one file system, and replaces what had that name."""
+    os.replace(source, target)
+
+
+def unlink(path: str) -> bool:
+    """Remove a file's name; False when there is no such file."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+# --- memory --------------------------------------------------------------------------------------------------------
+
+
+def reserve(fd: int, size: int) -> None:
+    """Make the file `size` bytes long with every page backed. Raises OSError ENOSPC when there is no room.
+
+    Never `ftruncate` alone: touching an unbacked page of a full ``/dev/shm`` is a SIGBUS.
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(fd, 0, size)
+        return
+    start = file_size(fd)  # macOS has no posix_fallocate: written zeroes are backed, too
+    os.lseek(fd, start, os.SEEK_SET)
+    while start < size:
+        start += write_all(fd, memoryview(_ZEROES)[: size - start])
+
+
+def map_file(fd: int, length: int, *, offset: int = 0, writable: bool = False) -> mmap.mmap:
+    """Map bytes of an open file, shared. `offset` is a multiple of ``mmap.ALLOCATIONGRANULARITY``; `length` is not 0.
+
+    The mapping outlives the descriptor and the file's name. Raises ValueError when the file is shorter than asked for.
+    """
+    access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
+    return mmap.mmap(fd, length, access=access, offset=offset)
+
+
+def populate(mapping: mmap.mmap, start: int, length: int) -> None:
+    """Fault the pages of a writable mapping in at once, which is twice as fast as one by one. `start` is page-aligned.
+
+    Does nothing where the kernel does not know how. Raises OSError when the pages cannot be had.
+    """
+    try:
+        mapping.madvise(_MADV_POPULATE_WRITE, start, length)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+
+
+def free_space(path: str) -> int:
+    """Bytes that this user may still write on the file system of `path`."""
+    status = os.statvfs(path)
+    return status.f_bavail * status.f_frsize
+
+
+# --- directories and locks -----------------------------------------------------------------------------------------
+
+
+def make_directory(path: str) -> None:
+    """Create one directory, mode 0700. Raises FileExistsError, also for a symlink."""
+    os.mkdir(path, 0o700)
+
+
+def remove_directory(path: str) -> None:
+    """Remove an empty directory."""
+    os.rmdir(path)
+
+
+def names_in(path: str) -> Iterable[str]:
+    """Names of the entries of a directory; none when there is no such directory."""
+    try:
+        return os.listdir(path)
+    except FileNotFoundError:
+        return []
+
+
+def lock(fd: int, *, wait: bool) -> bool:
+    """Take the exclusive `flock` of an open file description; False when another holds it and `wait` is False.
+
+    The lock belongs to the description, so forked children hold it too, and it is free when the last of them is dead.
+    """
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
