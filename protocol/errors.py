@@ -26,12 +26,12 @@ class BrokenChannelError(ChannelError):
     """The peer died, or the system broke the channel: no clean goodbye was seen."""
 
 
-class EndOfChannel(ChannelError):  # noqa: N818 - an end, not an error; the name is the field's (trio)
+class EndOfChannel(ChannelError):
     """The peer closed the channel cleanly and everything it sent has been received."""
 
 
 class FrameError(ChannelError):
-    """A frame was garbled, truncated, oversized or of another protocol version. The channel is unusable from here on."""
+    """A frame was garbled, truncated, oversized or of another version. The channel is unusable from then on."""
 
 
 class AskTimeoutError(ChannelError, TimeoutError):
@@ -115,7 +115,7 @@ class JobError(LocalClusterError, RuntimeError):
 
 
 class TaskError(JobError):
-    """A task failed on every attempt. ``cause`` (also ``__cause__``) is the user's own exception when it could travel."""
+    """A task failed on every attempt. ``cause`` (also ``__cause__``) is the user's own exception if it could travel."""
 
     cause: BaseException | None = None
 

@@ -15,7 +15,9 @@ DRIVER = "driver"
 
 @dataclass(frozen=True, slots=True)
 class BlockManagerId:
-    """One block manager: Spark's ``BlockManagerId(executorId, host, port)``; on one machine the pid takes host's and port's place."""
+    """One block manager: Spark's ``BlockManagerId(executorId, host, port)``; on one machine the pid takes host's and
+    port's place.
+    """
 
     executor_id: str
     pid: int
@@ -30,7 +32,7 @@ class BlockManagerId:
 
 @dataclass(frozen=True, slots=True)
 class ShmLocation:
-    """Bytes in a shared-memory segment. ``segment`` is the path of the segment's file, offset and length are in bytes."""
+    """Bytes in a shared-memory segment. ``segment`` is the path of its file; offset and length are in bytes."""
 
     segment: str
     offset: int

@@ -1,0 +1,313 @@
+"""The block protocol: what block managers (slaves) and the block master say to each other.
+
+Spark's ``BlockManagerMessages`` (1.x to 2.0) under their own names, and what shared memory adds: leases, extents,
+segments, sharing and replication through locations. Each docstring says what triggers the message and what answers it.
+
+Two of Spark's messages serve both directions there: the master forwards to its slaves the ``GetBlockStatus`` and
+``GetMatchingBlockIds`` that it was asked itself, so a slave receives a message declared as the master's. Here the
+questions to the master keep Spark's names and the questions to a slave are orders of their own, `GetSlaveBlockStatus`
+and `GetSlaveMatchingBlockIds`, which have no ``ask_slaves``. The removals are one class for both directions: asked of
+the master, it carries them out and passes them on to whoever holds blocks.
+
+Does not cover tasks and processes: see `protocol.cluster_messages`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from protocol.locations import BlockManagerId, Location, SharedLocation, ShmLocation
+from protocol.message import BlockIdLike, Order, Report, StorageLevelLike
+
+# --- both directions: asked of the master by anyone, passed on by the master to the slaves ---------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveBlock(Order, Report):
+    """Drop one block. Triggered by whoever knows that it is needed no more (a fetched task result). Answer: bool, was
+    here.
+    """
+
+    block_id: BlockIdLike
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveRdd(Order, Report):
+    """Drop every block of an RDD. Triggered by ``unpersist``, or by the cleaner when the RDD was collected. Answer:
+    int, blocks dropped.
+    """
+
+    rdd_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveShuffle(Order, Report):
+    """Drop a shuffle's map outputs. Triggered by the cleaner when the shuffle is unreachable. Answer: bool, had any."""
+
+    shuffle_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveBroadcast(Order, Report):
+    """Drop the blocks of a broadcast variable. Triggered by ``Broadcast.unpersist`` (``remove_from_driver=False``: the
+    driver keeps its own), by ``destroy`` or by the cleaner. Answer: int, blocks dropped.
+    """
+
+    broadcast_id: int
+    remove_from_driver: bool = True
+
+
+# --- master -> slave -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class GetSlaveBlockStatus(Order):
+    """What the slave itself knows of a block. Triggered by a `GetBlockStatus` with ``ask_slaves``. Answer: its block
+    status, or None.
+    """
+
+    block_id: BlockIdLike
+
+
+@dataclass(frozen=True, slots=True)
+class GetSlaveMatchingBlockIds(Order):
+    """The slave's block ids that pass the filter. Triggered by a `GetMatchingBlockIds` with ``ask_slaves``. Answer: a
+    tuple of block ids.
+    """
+
+    filter: Callable[[Any], bool]  # {block id: wanted}; called in the slave
+
+
+@dataclass(frozen=True, slots=True)
+class ShareBlock(Order):
+    """Serialise a block of the slave's heap into shared memory. Triggered by another process's `FetchBlock`. Answer:
+    SharedLocation, or None when the block is gone.
+    """
+
+    block_id: BlockIdLike
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicateBlock(Order):
+    """Copy the bytes at ``location`` into the slave's own stores. Triggered by `ReplicateTo`. Answer: bool, stored."""
+
+    block_id: BlockIdLike
+    level: StorageLevelLike
+    location: SharedLocation
+
+
+@dataclass(frozen=True, slots=True)
+class ExtentReleased(Order):
+    """No other process reads these extents any more: the owner may reuse them. Triggered by the last lease of an extent
+    in limbo. Told, not asked.
+    """
+
+    locations: tuple[ShmLocation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseSegment(Order):
+    """Unmap a segment that the master adopted from a dead process, as soon as no view over it lives. Triggered when the
+    last block in it was removed. Told, not asked.
+    """
+
+    segment: str  # path of the segment's file
+
+
+# --- slave -> master: Spark's ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterBlockManager(Report):
+    """A block manager exists. Triggered by its start, or because the master did not know it. Answer: None."""
+
+    block_manager_id: BlockManagerId
+    max_memory: int  # bytes of storage memory
+
+
+class UpdateReply(NamedTuple):
+    """The master's answer to `UpdateBlockInfo`.
+
+    ``known`` False: the master does not know this block manager, which must register again and report all its blocks
+    (Spark's plain bool). ``released`` False: another process still holds a lease on the extent that this update gave
+    up; it may be reused only after `ExtentReleased`.
+    """
+
+    known: bool
+    released: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateBlockInfo(Report):
+    """Where and how a slave holds a block now. Triggered by every put, move between tiers, eviction and removal; an
+    invalid level (NONE) means the slave holds it no more. Answer: `UpdateReply`.
+    """
+
+    block_manager_id: BlockManagerId
+    block_id: BlockIdLike
+    storage_level: StorageLevelLike
+    memory_size: int  # bytes, as are the next two
+    disk_size: int
+    off_heap_size: int
+    location: Location | None  # None when the slave holds the block no more
+
+
+@dataclass(frozen=True, slots=True)
+class GetLocations(Report):
+    """Who holds a block, and where. Triggered by a remote read. Answer: a tuple of (BlockManagerId, Location); each
+    ShmLocation in it comes with a lease.
+    """
+
+    block_id: BlockIdLike
+
+
+@dataclass(frozen=True, slots=True)
+class GetLocationsMultipleBlockIds(Report):
+    """`GetLocations` for several blocks at once. Triggered by the scheduler's look for cached partitions. Answer: a
+    tuple of such tuples, in the order asked.
+    """
+
+    block_ids: tuple[BlockIdLike, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GetPeers(Report):
+    """The other block managers, the driver's excepted. Triggered by replication. Answer: a tuple of BlockManagerId."""
+
+    block_manager_id: BlockManagerId
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveExecutor(Report):
+    """Forget an executor's block manager. Triggered by the scheduler when the executor is lost. Answer: None."""
+
+    executor_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopBlockManagerMaster(Report):
+    """The run ends. Triggered by the context's stop. Answer: None; the master answers nothing after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class GetMemoryStatus(Report):
+    """Memory of every block manager. Triggered by status pages and tests. Answer: {BlockManagerId: (max bytes, free
+    bytes)}.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class GetStorageStatus(Report):
+    """Every block of every block manager with its status. Triggered by status pages and tests. Answer: a tuple of
+    storage statuses.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class GetBlockStatus(Report):
+    """Status of a block at each holder. Triggered by tests and status pages; ``ask_slaves`` includes blocks that were
+    never reported. Answer: {BlockManagerId: block status}.
+    """
+
+    block_id: BlockIdLike
+    ask_slaves: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class GetMatchingBlockIds(Report):
+    """Ids of all blocks that pass the filter. Triggered by tests and status pages; ``ask_slaves`` includes blocks that
+    were never reported. Answer: a tuple of block ids.
+    """
+
+    filter: Callable[[Any], bool]  # {block id: wanted}; called in the master, with ask_slaves in the slaves
+    ask_slaves: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class BlockManagerHeartbeat(Report):
+    """The block manager lives. Triggered by the executor's heartbeat. Answer: bool, False: unknown, register again."""
+
+    block_manager_id: BlockManagerId
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireDeadHosts(Report):
+    """Drop the block managers that have been silent for too long. Triggered by the driver's timer. Answer: None."""
+
+
+@dataclass(frozen=True, slots=True)
+class HasCachedBlocks(Report):
+    """Whether an executor holds any block that others may want. Triggered before an idle executor is stopped. Answer:
+    bool.
+    """
+
+    executor_id: str
+
+
+# --- slave -> master: ours -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FetchBlock(Report):
+    """Have the holder share a block of its heap. Triggered by a read whose only locations are heaps. Answer:
+    SharedLocation with a lease, or None when the holder has it no more.
+    """
+
+    block_id: BlockIdLike
+    holder: str  # executor id
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicateTo(Report):
+    """Have the peers copy a block. Triggered by a put whose level asks for more than one replica. Answer: a tuple of
+    the peers that stored it.
+    """
+
+    block_id: BlockIdLike
+    level: StorageLevelLike
+    location: SharedLocation
+    peers: tuple[BlockManagerId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseLeases(Report):
+    """The reporter's views over these extents died. Triggered by finalizers, flushed with the next report. Told, not
+    asked.
+    """
+
+    releases: tuple[tuple[ShmLocation, int], ...]  # (location, leases given back)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportStaleLocation(Report):
+    """A location from the master led to no block. Triggered by a reader, which then tries the next. Told, not asked."""
+
+    block_id: BlockIdLike
+    holder: BlockManagerId
+    location: Location
+
+
+@dataclass(frozen=True, slots=True)
+class ReserveSegment(Report):
+    """May an arena add a segment? Triggered before its creation. Answer: bool, False: the budget is used up."""
+
+    segment: str  # path of the segment's file
+    size: int  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnSegment(Report):
+    """An arena unlinked a segment; its bytes go back to the budget. Told, not asked."""
+
+    segment: str  # path of the segment's file
+
+
+@dataclass(frozen=True, slots=True)
+class GetPinned(Report):
+    """Which of these extents other processes lease. Triggered by eviction, to pick a victim that frees memory. Answer:
+    the frozenset of those that are leased.
+    """
+
+    locations: tuple[ShmLocation, ...]
