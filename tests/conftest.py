@@ -1,0 +1,168 @@
+"""Every test leaves the machine as it found it: checked after each test and after each test module.
+
+Covers child processes, threads, file descriptors, and files named ``localcluster*`` in shared memory and in the
+temporary directory. Does not cover orphans whose parent died (the tests that kill parents look for those themselves)
+nor memory.
+
+What a test leaves is given a grace time to go away by itself, because an end is often only seen a moment later (a
+reader thread notices the closed pipe, the janitor removes a directory). What is left then fails the test in its
+teardown, by name.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+GRACE = 5.0  # seconds
+POLL = 0.02  # seconds
+SHARED_MEMORY = Path("/dev/shm")
+FD_DIRECTORY = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
+
+# Threads that other tools run for as long as they please: the time limit of the test itself, a logging listener.
+ALLOWED_THREADS = ("pytest_timeout", "logging")
+
+
+# --- one look at each kind of thing: what there is now, {key: how to name it to a person} ---------------------------
+
+
+def child_processes() -> dict[object, str]:
+    """Direct children by pid, zombies included: a child that nobody waited for is left behind too."""
+    pids: list[int] = []
+    try:
+        for thread in os.listdir("/proc/self/task"):
+            pids += map(int, Path(f"/proc/self/task/{thread}/children").read_text().split())
+    except FileNotFoundError:  # not Linux, a kernel without that file, or a thread that ended meanwhile
+        pids = [child.pid for child in psutil.Process().children()]
+    return {pid: f"process {pid}" for pid in pids if pid not in tracker_numbers("_pid")}
+
+
+def threads() -> dict[object, str]:
+    return {
+        thread: f"thread {thread.name!r} ({type(thread).__qualname__})"
+        for thread in threading.enumerate()
+        if not thread.name.startswith(ALLOWED_THREADS)
+    }
+
+
+def file_descriptors() -> dict[object, str]:
+    """Open descriptors by number and target: a number that now leads elsewhere is a new one."""
+    found: dict[object, str] = {}
+    for number in os.listdir(FD_DIRECTORY):
+        try:
+            target = os.readlink(f"/proc/self/fd/{number}") if sys.platform == "linux" else ""
+        except FileNotFoundError:  # the descriptor of this very listing
+            continue
+        if int(number) not in tracker_numbers("_fd"):
+            found[number, target] = f"file descriptor {number} -> {target}"
+    return found
+
+
+def our_files() -> dict[object, str]:
+    found: dict[object, str] = {}
+    for directory in {SHARED_MEMORY, Path(tempfile.gettempdir())}:
+        if directory.is_dir():
+            found |= {directory / name: f"{directory / name}" for name in os.listdir(directory) if is_ours(name)}
+    return found
+
+
+LOOKS: tuple[Callable[[], dict[object, str]], ...] = (child_processes, threads, file_descriptors, our_files)
+
+
+# --- what those looks leave out -------------------------------------------------------------------------------------
+
+
+def is_ours(name: str) -> bool:
+    return name.startswith("localcluster")
+
+
+def tracker_numbers(attribute: str) -> set[int | None]:
+    """Pid or descriptor of the resource trackers: the standard library starts one at need and keeps it to the end."""
+    modules = (sys.modules.get(f"{package}.resource_tracker") for package in ("multiprocessing", "multiprocess"))
+    return {getattr(module._resource_tracker, attribute) for module in modules if module}
+
+
+def in_use_elsewhere(path: Path) -> bool:
+    """Whether another process has the file, or one in that directory, open or mapped: then it is a living run's.
+
+    That process may belong to another test session on this machine, or to a context that outlives the test (a fixture
+    of its module). If it is one that the test left behind, the look at the child processes says so.
+    """
+    for process in psutil.process_iter():
+        if process.pid == os.getpid():
+            continue
+        try:
+            links = [os.readlink(entry) for entry in Path(f"/proc/{process.pid}/fd").iterdir()]
+            maps = Path(f"/proc/{process.pid}/maps").read_text()
+        except OSError:  # it ended, or it is another user's
+            continue
+        if str(path) in maps or any(link.startswith(str(path)) for link in links):
+            return True
+    return False
+
+
+def describe(key: object, name: str) -> str:
+    """Say more about a process than its pid, as far as it can be asked."""
+    if not isinstance(key, int):
+        return name
+    try:
+        process = psutil.Process(key)
+        name += f" ({process.status()})"
+        return f"{name}: {' '.join(process.cmdline())[:200]}"
+    except psutil.Error:  # gone by now; or a zombie, which has no command line
+        return name
+
+
+# --- the check ------------------------------------------------------------------------------------------------------
+
+
+def left_behind(before: dict[object, str]) -> dict[object, str]:
+    now: dict[object, str] = {}
+    for look in LOOKS:
+        now |= look()
+    return {key: name for key, name in now.items() if key not in before}
+
+
+def still_left_after_grace(before: dict[object, str]) -> dict[object, str]:
+    """What is left once everything had `GRACE` seconds to end; returns as soon as nothing is left."""
+    deadline = time.monotonic() + GRACE
+    left = left_behind(before)
+    if left:
+        gc.collect()  # what only a reference cycle (an exception's traceback, say) keeps open is not lost
+    while left and time.monotonic() < deadline:
+        time.sleep(POLL)
+        left = {
+            key: name
+            for key, name in left_behind(before).items()
+            if not (isinstance(key, Path) and in_use_elsewhere(key))
+        }
+    return left
+
+
+def check(where: str) -> Iterator[None]:
+    before = left_behind({})
+    yield
+    left = still_left_after_grace(before)
+    if left:
+        lines = [f"  {describe(key, name)}" for key, name in left.items()]
+        pytest.fail("\n".join([f"the {where} left behind:", *lines]), pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def test_leaves_nothing_behind() -> Iterator[None]:
+    yield from check("test")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def module_leaves_nothing_behind() -> Iterator[None]:
+    """The same for what the fixtures of a whole test module made, such as a context that its tests share."""
+    yield from check("test module")
