@@ -27,25 +27,38 @@ class TaskDescription(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class StageDescription(Order):
+    """What the tasks of one stage attempt have in common; sent once to each executor, with its first tasks.
+
+    ``binary`` is the pickled lineage and action, or where it is. ``epoch`` is the map output tracker's: tables of map
+    outputs that the executor fetched at an older one are out of date.
+    """
+
+    stage_id: int
+    attempt: int
+    binary: bytes | SharedLocation
+    properties: Mapping[str, str]
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class LaunchTasks(Order):
     """Run these tasks of one stage. Triggered by free cores, or to keep a little work queued at the executor.
 
-    ``binary`` is the stage's pickled closure, or where it is; None when the executor has had it already.
+    ``stage`` is None when the executor has had it already.
     """
 
     stage_key: int
-    binary: bytes | SharedLocation | None
+    stage: StageDescription | None
     tasks: tuple[TaskDescription, ...]
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Plain tuples pickle in C; a named tuple costs a call into Python each (2.6 against 0.3 µs, measured).
-        return _launch_tasks, (self.stage_key, self.binary, [tuple(task) for task in self.tasks])
+        return _launch_tasks, (self.stage_key, self.stage, [tuple(task) for task in self.tasks])
 
 
-def _launch_tasks(
-    stage_key: int, binary: bytes | SharedLocation | None, rows: Iterable[tuple[Any, ...]]
-) -> LaunchTasks:
-    return LaunchTasks(stage_key, binary, tuple(map(TaskDescription._make, rows)))
+def _launch_tasks(stage_key: int, stage: StageDescription | None, rows: Iterable[tuple[Any, ...]]) -> LaunchTasks:
+    return LaunchTasks(stage_key, stage, tuple(map(TaskDescription._make, rows)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +108,7 @@ class TaskResult(NamedTuple):
     """One task that succeeded. Light: see `TasksFinished`."""
 
     task_id: int
-    result: bytes | SharedLocation  # pickled, or where the pickled bytes are
+    result: bytes | SharedLocation | tuple[SharedLocation, ...]  # serialised, or where that is; a map task's outputs
     updates: bytes | None  # accumulator updates, pickled; None: none
     run_time: float  # seconds
 
@@ -116,13 +129,18 @@ def _tasks_finished(rows: Iterable[tuple[Any, ...]]) -> TasksFinished:
 
 @dataclass(frozen=True, slots=True)
 class TaskFailed(Report):
-    """A task raised. ``kind`` is the exception's class name; ``text`` the traceback as the user would see it."""
+    """A task did not succeed. ``kind`` says what follows from it:
+
+    ``exception``: the user's code raised, try again; ``fatal``: trying again cannot help (the result cannot be pickled);
+    ``fetch``: the map output named by ``fetch`` could not be read; ``executor_lost``: made by the driver itself.
+    ``text`` is the traceback as the user should see it.
+    """
 
     task_id: int
-    error: bytes | None  # the exception, pickled; None: it could not be
+    error: bytes | None  # the exception, pickled; None: there is none or it could not be
     kind: str
     text: str
-    run_time: float  # seconds
+    fetch: tuple[int, int] | None = None  # shuffle id, map index
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,25 +168,41 @@ class ExecutorHeartbeat(Report):
     shared: int  # bytes of rss that are shared with other processes
 
 
+@dataclass(frozen=True, slots=True)
+class GetMapOutputs(Report):
+    """Where are the outputs of this shuffle? Triggered by an executor's first reducer of it. Asked.
+
+    Answer: the pickled table (`MapStatus` by map index), or where its bytes are; None when the shuffle is unknown.
+    """
+
+    shuffle_id: int
+
+
 # --- driver -> launcher ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class LaunchExecutor(Order):
-    """Fork an executor. Triggered by the context's start and by the loss of an executor. Answered by a later
-    `ExecutorLaunched`.
+class StartCluster(Order):
+    """Make the scratch space of a context. Triggered by the context's start. Answer: path of the scratch's primary
+    directory.
     """
+
+    local_dirs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchExecutor(Order):
+    """Fork an executor. Triggered by the context's start and by the loss of an executor. Followed by `ExecutorLaunched`."""
 
     executor_id: str
     cores: int
     conf: Mapping[str, str]
+    sys_path: tuple[str, ...]  # of the driver, so that what it can import the executor can too
 
 
 @dataclass(frozen=True, slots=True)
 class KillExecutor(Order):
-    """End an executor by force. Triggered when it was declared lost or did not end in time. Answered by a later
-    `ExecutorExited`.
-    """
+    """End an executor by force. Triggered when it was declared lost. Followed by `ExecutorExited`."""
 
     executor_id: str
     reason: str
@@ -176,23 +210,15 @@ class KillExecutor(Order):
 
 @dataclass(frozen=True, slots=True)
 class StopCluster(Order):
-    """End every executor and then the launcher itself. Triggered by the context's stop."""
+    """End every executor and remove what the context left. Triggered by the context's stop. Answered when all is gone."""
 
 
 # --- launcher -> driver ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class LauncherReady(Report):
-    """The launcher takes orders. Triggered by its start. ``scratch`` is the run's scratch directory."""
-
-    pid: int
-    scratch: str
-
-
-@dataclass(frozen=True, slots=True)
 class ExecutorLaunched(Report):
-    """An executor was forked. Triggered by `LaunchExecutor`."""
+    """An executor was forked; the driver's pipe ends follow as file descriptors. Triggered by `LaunchExecutor`."""
 
     executor_id: str
     pid: int

@@ -1,0 +1,74 @@
+"""Where the outputs of map tasks are: the driver's table, one row per shuffle.
+
+Covers registration, loss and the epoch that tells executors that a table they keep is out of date. Does not read or write
+the outputs (``localcluster.shuffle``). Follows Spark's ``MapOutputTrackerMaster``. Not thread-safe: the driver's lock guards it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from protocol.locations import SharedLocation
+
+
+class MapStatus(NamedTuple):
+    """One map task's output: who wrote it and where it is.
+
+    ``blocks`` holds one location for a sort shuffle (index, then data) and one per reduce partition for a hash shuffle.
+    """
+
+    executor_id: str
+    blocks: tuple[SharedLocation, ...]
+
+
+class MapOutputTracker:
+    def __init__(self) -> None:
+        self._outputs: dict[int, list[MapStatus | None]] = {}  # {shuffle id: status by map index}
+        self._missing: dict[int, int] = {}  # {shuffle id: how many are None}
+        self.epoch = 0
+        """Grows whenever an output is lost; a table fetched at an older epoch must be fetched again."""
+
+    def register_shuffle(self, shuffle_id: int, num_maps: int) -> None:
+        """Make the row of a shuffle; a row that exists is kept."""
+        if shuffle_id not in self._outputs:
+            self._outputs[shuffle_id] = [None] * num_maps
+            self._missing[shuffle_id] = num_maps
+
+    def unregister_shuffle(self, shuffle_id: int) -> None:
+        if self._outputs.pop(shuffle_id, None) is not None:
+            del self._missing[shuffle_id]
+            self.epoch += 1
+
+    def register_output(self, shuffle_id: int, map_index: int, status: MapStatus) -> bool:
+        """Note an output. False when the shuffle was cleaned meanwhile or another attempt's output is there already."""
+        row = self._outputs.get(shuffle_id)
+        if row is None or row[map_index] is not None:
+            return False
+        row[map_index] = status
+        self._missing[shuffle_id] -= 1
+        return True
+
+    def lose_output(self, shuffle_id: int, map_index: int, seen: MapStatus | None = None) -> bool:
+        """Forget an output that could not be read; with ``seen``, only if that is still the one registered."""
+        row = self._outputs.get(shuffle_id)
+        if row is None or row[map_index] is None or (seen is not None and row[map_index] != seen):
+            return False
+        row[map_index] = None
+        self._missing[shuffle_id] += 1
+        self.epoch += 1
+        return True
+
+    def is_complete(self, shuffle_id: int) -> bool:
+        return self._missing.get(shuffle_id, 1) == 0
+
+    def missing(self, shuffle_id: int) -> list[int]:
+        """Map indices without an output, in order."""
+        return [index for index, status in enumerate(self._outputs.get(shuffle_id, ())) if status is None]
+
+    def table(self, shuffle_id: int) -> Sequence[MapStatus | None]:
+        """The statuses by map index; empty when the shuffle is unknown."""
+        return self._outputs.get(shuffle_id, ())
+
+    def shuffles(self) -> list[int]:
+        return list(self._outputs)
