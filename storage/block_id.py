@@ -1,0 +1,227 @@
+"""Block ids: which block is meant, by Spark's exact names.
+
+Covers the kinds of id that this project uses and the inverse, `BlockId.parse`. Spark's ids for push-based shuffle,
+batches of shuffle blocks and its test id do not exist here.
+
+An id is its name: two ids are equal when their names are, whatever process made them. The constructors accept only
+numbers and fields whose name parses back to the same id, so a name always leads to exactly one id.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from uuid import UUID
+
+from protocol.errors import BlockIdError
+
+MAX_NUMBER = 2**63 - 1  # Spark's Long
+
+_NUMBER = "(0|[1-9][0-9]{0,18})"  # not \d, which takes the digits of every script
+_UUID = "([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
+_FIELD = "[A-Za-z0-9_]+"
+
+
+class BlockId:
+    """Base of all ids. Immutable, hashable, ordered by name; pickles as its class and its fields."""
+
+    __slots__ = ("name",)
+
+    name: str
+    is_rdd: ClassVar[bool] = False
+    is_shuffle: ClassVar[bool] = False
+    is_broadcast: ClassVar[bool] = False
+
+    @staticmethod
+    def parse(name: str) -> BlockId:
+        """The id whose name this is. Raises BlockIdError for any text that is not exactly the name of an id."""
+        for pattern, make in _PARSERS:
+            match = pattern.fullmatch(name)
+            if match is not None:
+                return make(*match.groups())
+        raise BlockIdError(f"not a block name: {name!r}")
+
+    @property
+    def as_rdd_id(self) -> RDDBlockId | None:
+        return self if isinstance(self, RDDBlockId) else None
+
+    def __hash__(self) -> int:
+        return hash(self.name)  # a str computes its hash once; it is never sent, because it differs between processes
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, BlockId) and self.name == other.name)
+
+    def __lt__(self, other: BlockId) -> bool:
+        return self.name < other.name
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _set_name(block_id: BlockId, name: str, *numbers: int) -> None:
+    for number in numbers:
+        if type(number) is not int or not 0 <= number <= MAX_NUMBER:
+            raise BlockIdError(f"{type(block_id).__name__} takes integers from 0 to 2**63 - 1, not {number!r}")
+    object.__setattr__(block_id, "name", name)  # the dataclasses are frozen
+
+
+# eq=False keeps equality, hash and order of BlockId; its base is not a dataclass, so `name` is no constructor argument.
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RDDBlockId(BlockId):
+    """One partition of a cached RDD: ``rdd_1_2``."""
+
+    rdd_id: int
+    split_index: int
+    is_rdd: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _set_name(self, f"rdd_{self.rdd_id}_{self.split_index}", self.rdd_id, self.split_index)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RDDBlockId, (self.rdd_id, self.split_index)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShuffleBlockId(BlockId):
+    """What one map task wrote for one reducer: ``shuffle_0_1_2``."""
+
+    shuffle_id: int
+    map_id: int
+    reduce_id: int
+    is_shuffle: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        name = f"shuffle_{self.shuffle_id}_{self.map_id}_{self.reduce_id}"
+        _set_name(self, name, self.shuffle_id, self.map_id, self.reduce_id)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ShuffleBlockId, (self.shuffle_id, self.map_id, self.reduce_id)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShuffleDataBlockId(BlockId):
+    """All that one map task of a sort shuffle wrote: ``shuffle_0_1_0.data``."""
+
+    shuffle_id: int
+    map_id: int
+    reduce_id: int
+    is_shuffle: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        name = f"shuffle_{self.shuffle_id}_{self.map_id}_{self.reduce_id}.data"
+        _set_name(self, name, self.shuffle_id, self.map_id, self.reduce_id)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ShuffleDataBlockId, (self.shuffle_id, self.map_id, self.reduce_id)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShuffleIndexBlockId(BlockId):
+    """Where each reducer's slice starts in a ``.data`` block: ``shuffle_0_1_0.index``."""
+
+    shuffle_id: int
+    map_id: int
+    reduce_id: int
+    is_shuffle: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        name = f"shuffle_{self.shuffle_id}_{self.map_id}_{self.reduce_id}.index"
+        _set_name(self, name, self.shuffle_id, self.map_id, self.reduce_id)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ShuffleIndexBlockId, (self.shuffle_id, self.map_id, self.reduce_id)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BroadcastBlockId(BlockId):
+    """A broadcast, ``broadcast_3``, or a named part of it, ``broadcast_3_piece0``."""
+
+    broadcast_id: int
+    field: str = ""
+    is_broadcast: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.field and re.fullmatch(_FIELD, self.field) is None:
+            raise BlockIdError(f"a broadcast's field has letters, digits and _ only, not {self.field!r}")
+        suffix = f"_{self.field}" if self.field else ""
+        _set_name(self, f"broadcast_{self.broadcast_id}{suffix}", self.broadcast_id)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BroadcastBlockId, (self.broadcast_id, self.field)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TaskResultBlockId(BlockId):
+    """The result of a task, when it is too large for a message: ``taskresult_7``."""
+
+    task_id: int
+
+    def __post_init__(self) -> None:
+        _set_name(self, f"taskresult_{self.task_id}", self.task_id)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TaskResultBlockId, (self.task_id,)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StreamBlockId(BlockId):
+    """A block of received streaming input: ``input-0-12``."""
+
+    stream_id: int
+    unique_id: int
+
+    def __post_init__(self) -> None:
+        _set_name(self, f"input-{self.stream_id}-{self.unique_id}", self.stream_id, self.unique_id)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return StreamBlockId, (self.stream_id, self.unique_id)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TempLocalBlockId(BlockId):
+    """Data spilled by one task for itself: ``temp_local_<uuid>``."""
+
+    uuid: UUID
+
+    def __post_init__(self) -> None:
+        _set_name(self, f"temp_local_{self.uuid}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TempLocalBlockId, (self.uuid,)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TempShuffleBlockId(BlockId):
+    """Shuffle data spilled before it becomes a map output: ``temp_shuffle_<uuid>``."""
+
+    uuid: UUID
+
+    def __post_init__(self) -> None:
+        _set_name(self, f"temp_shuffle_{self.uuid}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TempShuffleBlockId, (self.uuid,)
+
+
+def _of_numbers(kind: Callable[..., BlockId]) -> Callable[..., BlockId]:
+    return lambda *numbers: kind(*map(int, numbers))
+
+
+_PARSERS: list[tuple[re.Pattern[str], Callable[..., BlockId]]] = [
+    (re.compile(f"rdd_{_NUMBER}_{_NUMBER}"), _of_numbers(RDDBlockId)),
+    (re.compile(f"shuffle_{_NUMBER}_{_NUMBER}_{_NUMBER}"), _of_numbers(ShuffleBlockId)),
+    (re.compile(rf"shuffle_{_NUMBER}_{_NUMBER}_{_NUMBER}\.data"), _of_numbers(ShuffleDataBlockId)),
+    (re.compile(rf"shuffle_{_NUMBER}_{_NUMBER}_{_NUMBER}\.index"), _of_numbers(ShuffleIndexBlockId)),
+    (
+        re.compile(f"broadcast_{_NUMBER}(?:_({_FIELD}))?"),
+        lambda number, field: BroadcastBlockId(int(number), field or ""),
+    ),
+    (re.compile(f"taskresult_{_NUMBER}"), _of_numbers(TaskResultBlockId)),
+    (re.compile(f"input-{_NUMBER}-{_NUMBER}"), _of_numbers(StreamBlockId)),
+    (re.compile(f"temp_local_{_UUID}"), lambda text: TempLocalBlockId(UUID(text))),
+    (re.compile(f"temp_shuffle_{_UUID}"), lambda text: TempShuffleBlockId(UUID(text))),
+]

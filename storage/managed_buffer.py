@@ -1,0 +1,149 @@
+"""The bytes of one block, wherever they are: on the heap, in a file, in shared memory.
+
+Covers reading only; who writes the bytes and when they may go is the stores' business. Follows Spark's
+``ManagedBuffer``. A buffer is used by one thread at a time; the views it gives may be used by any.
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+import os
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import BinaryIO, cast
+
+from protocol.errors import StaleLocationError, StorageError
+
+
+class ManagedBuffer(ABC):
+    """Bytes of a block that can be read until `release`.
+
+    Views and streams handed out before the release stay good: each keeps what it needs alive.
+    """
+
+    size: int  # bytes
+
+    @abstractmethod
+    def memoryview(self) -> memoryview:
+        """All the bytes, read-only, one byte per item, without a copy. Raises StorageError after `release`."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Say that this buffer is not needed any more. May be called again."""
+
+    def open(self) -> BinaryIO:
+        """A stream over the bytes; reads copy only what they return. Raises StorageError after `release`."""
+        return cast(BinaryIO, io.BufferedReader(_ViewStream(self.memoryview())))
+
+
+class _HeldView(ManagedBuffer):
+    """A buffer whose bytes are one view that it holds until the release."""
+
+    def __init__(self, view: memoryview) -> None:
+        self._view: memoryview | None = view.cast("B").toreadonly()
+        self.size = view.nbytes
+
+    def memoryview(self) -> memoryview:
+        if self._view is None:
+            raise StorageError(f"{type(self).__name__} of {self.size} bytes is used after its release")
+        return self._view
+
+    def release(self) -> None:
+        # Dropped, not memoryview.release(): that raises BufferError while arrays made over the view are alive.
+        self._view = None
+
+
+class HeapBuffer(_HeldView):
+    """Bytes on this process's heap. They must not be changed or resized while the buffer lives."""
+
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        super().__init__(memoryview(data))
+
+
+class ShmBuffer(_HeldView):
+    """Bytes in shared memory, seen through a view that the arena or the lease table gave out.
+
+    ``on_release`` is called once, at the first release; pins and leases that hang on the view itself need none.
+    """
+
+    def __init__(self, view: memoryview, on_release: Callable[[], None] | None = None) -> None:
+        super().__init__(view)
+        self._on_release = on_release
+
+    def release(self) -> None:
+        super().release()
+        on_release, self._on_release = self._on_release, None
+        if on_release is not None:
+            on_release()
+
+
+class FileSegmentBuffer(_HeldView):
+    """``length`` bytes of a file from ``offset`` on, mapped into memory; the offset need not lie on a page.
+
+    Raises StaleLocationError when the file is gone or ends before the segment does. The mapping outlives an unlink or a
+    rename of the file, but not a truncation: files of blocks are written aside and never shortened.
+    """
+
+    def __init__(self, path: str, offset: int, length: int) -> None:
+        super().__init__(_map_segment(path, offset, length))
+
+
+def _map_segment(path: str, offset: int, length: int) -> memoryview:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise StaleLocationError(f"{path} is gone") from error
+    except OSError as error:
+        raise StorageError(f"cannot open {path}: {error}") from error
+    try:
+        # Checked on the open file: touching a mapped page that lies behind the end of the file is a SIGBUS.
+        file_size = os.fstat(fd).st_size
+        if offset < 0 or length < 0 or offset + length > file_size:
+            raise StaleLocationError(f"{path} has {file_size} bytes, too short for {length} bytes at {offset}")
+        if length == 0:  # an empty mapping is an error to mmap
+            return memoryview(b"")
+        skip = offset % mmap.ALLOCATIONGRANULARITY
+        pages = _map_pages(fd, offset - skip, skip + length)
+        return memoryview(pages)[skip:]
+    except OSError as error:
+        raise StorageError(f"cannot map {length} bytes at {offset} of {path}: {error}") from error
+    finally:
+        os.close(fd)
+
+
+def _map_pages(fd: int, start: int, length: int) -> mmap.mmap:
+    if sys.version_info >= (3, 13):  # earlier versions keep a duplicate of the descriptor as long as the mapping lives
+        return mmap.mmap(fd, length, prot=mmap.PROT_READ, offset=start, trackfd=False)
+    return mmap.mmap(fd, length, prot=mmap.PROT_READ, offset=start)
+
+
+class _ViewStream(io.RawIOBase):
+    """A readable, seekable raw stream over a view. (`io.BytesIO` would copy all of it.)"""
+
+    def __init__(self, view: memoryview) -> None:
+        self._view = view
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, target: bytearray) -> int:  # type: ignore[override]
+        chunk = self._view[self._position : self._position + len(target)]
+        target[: len(chunk)] = chunk
+        self._position += len(chunk)
+        return len(chunk)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: len(self._view)}[whence]
+        if base + offset < 0:
+            raise ValueError(f"cannot seek to {base + offset}")
+        self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
