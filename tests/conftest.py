@@ -11,8 +11,10 @@ teardown, by name.
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -28,8 +30,14 @@ POLL = 0.02  # seconds
 SHARED_MEMORY = Path("/dev/shm")
 FD_DIRECTORY = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
 
+RUN_NAME = re.compile(r"localcluster-\d+-[0-9a-f]{12}")
+
 # Threads that other tools run for as long as they please: the time limit of the test itself, a logging listener.
 ALLOWED_THREADS = ("pytest_timeout", "logging")
+
+
+class Run(str):
+    """The name of a run; a type of its own, to tell such keys from others."""
 
 
 # --- one look at each kind of thing: what there is now, {key: how to name it to a person} ---------------------------
@@ -41,7 +49,7 @@ def child_processes() -> dict[object, str]:
     try:
         for thread in os.listdir("/proc/self/task"):
             pids += map(int, Path(f"/proc/self/task/{thread}/children").read_text().split())
-    except FileNotFoundError:  # not Linux, a kernel without that file, or a thread that ended meanwhile
+    except (FileNotFoundError, ProcessLookupError):  # no such file in this system, or a thread that ended meanwhile
         pids = [child.pid for child in psutil.Process().children()]
     return {pid: f"process {pid}" for pid in pids if pid not in tracker_numbers("_pid")}
 
@@ -67,22 +75,20 @@ def file_descriptors() -> dict[object, str]:
     return found
 
 
-def our_files() -> dict[object, str]:
+def runs() -> dict[object, str]:
+    """Runs that have files, by the name that all files of a run start with."""
     found: dict[object, str] = {}
-    for directory in {SHARED_MEMORY, Path(tempfile.gettempdir())}:
-        if directory.is_dir():
-            found |= {directory / name: f"{directory / name}" for name in os.listdir(directory) if is_ours(name)}
+    for directory in (SHARED_MEMORY, Path(tempfile.gettempdir())):
+        for path in directory.glob("localcluster-*"):
+            match = RUN_NAME.match(path.name)
+            found[Run(match[0] if match else path.name)] = str(path)
     return found
 
 
-LOOKS: tuple[Callable[[], dict[object, str]], ...] = (child_processes, threads, file_descriptors, our_files)
+LOOKS: tuple[Callable[[], dict[object, str]], ...] = (child_processes, threads, file_descriptors, runs)
 
 
 # --- what those looks leave out -------------------------------------------------------------------------------------
-
-
-def is_ours(name: str) -> bool:
-    return name.startswith("localcluster")
 
 
 def tracker_numbers(attribute: str) -> set[int | None]:
@@ -91,22 +97,19 @@ def tracker_numbers(attribute: str) -> set[int | None]:
     return {getattr(module._resource_tracker, attribute) for module in modules if module}
 
 
-def in_use_elsewhere(path: Path) -> bool:
-    """Whether another process has the file, or one in that directory, open or mapped: then it is a living run's.
+def is_alive(run: Run) -> bool:
+    """Whether a process owns the run: the lock in its directory is taken (`storage.scratch`).
 
-    That process may belong to another test session on this machine, or to a context that outlives the test (a fixture
-    of its module). If it is one that the test left behind, the look at the child processes says so.
+    That may be another test session's on this machine. If it is one that the test left behind, then the look at the
+    child processes or, for a context that was not stopped, at the file descriptors says so.
     """
-    for process in psutil.process_iter():
-        if process.pid == os.getpid():
-            continue
-        try:
-            links = [os.readlink(entry) for entry in Path(f"/proc/{process.pid}/fd").iterdir()]
-            maps = Path(f"/proc/{process.pid}/maps").read_text()
-        except OSError:  # it ended, or it is another user's
-            continue
-        if str(path) in maps or any(link.startswith(str(path)) for link in links):
-            return True
+    try:
+        with open(Path(tempfile.gettempdir(), run, "lock")) as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
     return False
 
 
@@ -125,11 +128,16 @@ def describe(key: object, name: str) -> str:
 # --- the check ------------------------------------------------------------------------------------------------------
 
 
-def left_behind(before: dict[object, str]) -> dict[object, str]:
-    now: dict[object, str] = {}
+def everything() -> dict[object, str]:
+    found: dict[object, str] = {}
     for look in LOOKS:
-        now |= look()
-    return {key: name for key, name in now.items() if key not in before}
+        found |= look()
+    return found
+
+
+def left_behind(before: dict[object, str]) -> dict[object, str]:
+    new = {key: name for key, name in everything().items() if key not in before}
+    return {key: name for key, name in new.items() if not (isinstance(key, Run) and is_alive(key))}
 
 
 def still_left_after_grace(before: dict[object, str]) -> dict[object, str]:
@@ -140,16 +148,12 @@ def still_left_after_grace(before: dict[object, str]) -> dict[object, str]:
         gc.collect()  # what only a reference cycle (an exception's traceback, say) keeps open is not lost
     while left and time.monotonic() < deadline:
         time.sleep(POLL)
-        left = {
-            key: name
-            for key, name in left_behind(before).items()
-            if not (isinstance(key, Path) and in_use_elsewhere(key))
-        }
+        left = left_behind(before)
     return left
 
 
 def check(where: str) -> Iterator[None]:
-    before = left_behind({})
+    before = everything()
     yield
     left = still_left_after_grace(before)
     if left:
