@@ -12,7 +12,8 @@ import errno
 import fcntl
 import mmap
 import os
-from collections.abc import Iterable
+import shutil
+import sys
 from typing import TypeAlias
 
 BytesLike: TypeAlias = bytes | bytearray | memoryview
@@ -64,6 +65,12 @@ def write_all(fd: int, data: BytesLike) -> int:
     return size
 
 
+def read_all(path: str) -> bytes:
+    """All bytes of a small file."""
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def rename(source: str, target: str) -> None:
     """Give a file its final name; atomic within one file system, and replaces what had that name."""
     os.replace(source, target)
@@ -98,10 +105,13 @@ def reserve(fd: int, size: int) -> None:
 def map_file(fd: int, length: int, *, offset: int = 0, writable: bool = False) -> mmap.mmap:
     """Map bytes of an open file, shared. `offset` is a multiple of ``mmap.ALLOCATIONGRANULARITY``; `length` is not 0.
 
-    The mapping outlives the descriptor and the file's name. Raises ValueError when the file is shorter than asked for.
+    The mapping outlives the descriptor and the file's name. Check `file_size` first: a page behind the file's end is a
+    SIGBUS when touched, and Python checks it only up to 3.12.
     """
-    access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
-    return mmap.mmap(fd, length, access=access, offset=offset)
+    protection = mmap.PROT_READ | mmap.PROT_WRITE if writable else mmap.PROT_READ
+    if sys.version_info >= (3, 13):  # earlier versions keep a duplicate of the descriptor as long as the mapping lives
+        return mmap.mmap(fd, length, prot=protection, offset=offset, trackfd=False)
+    return mmap.mmap(fd, length, prot=protection, offset=offset)
 
 
 def populate(mapping: mmap.mmap, start: int, length: int) -> None:
@@ -131,16 +141,33 @@ def make_directory(path: str) -> None:
 
 
 def remove_directory(path: str) -> None:
-    """Remove an empty directory."""
+    """Remove an empty directory. Raises OSError, ENOTEMPTY when something is in it."""
     os.rmdir(path)
 
 
-def names_in(path: str) -> Iterable[str]:
+def remove_tree(path: str) -> None:
+    """Remove a file, or a directory with all it holds. Removes symlinks, never follows them. Raises OSError."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
+
+
+def names_in(path: str) -> list[str]:
     """Names of the entries of a directory; none when there is no such directory."""
     try:
         return os.listdir(path)
     except FileNotFoundError:
         return []
+
+
+def own_status(path: str) -> os.stat_result | None:
+    """Status of what the path itself names (a symlink is not followed), None when it is gone or another user's."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    return status if status.st_uid == os.getuid() else None
 
 
 def lock(fd: int, *, wait: bool) -> bool:

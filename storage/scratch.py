@@ -1,0 +1,283 @@
+"""The directories and names of one run, owned by a lock that is free once every process of the run is dead.
+
+A run has a name, ``localcluster-<uid>-<random>``. Under this name it has a *primary* directory in the system's temporary
+directory, one directory in each configured local directory, and its files in ``/dev/shm`` start with it. Each of these
+directories is laid out alike::
+
+    <root>/<name>/lock          flock held by the creator and every process forked from it
+                 /directories   in the primary one only: the roots that hold blocks, each ended by a NUL
+                 /blocks/       block files, where this root holds blocks
+
+Since the kernel drops the lock with the last process that inherited it, "the lock can be taken" means that the run is dead
+however it ended, and its leavings may be removed: at once by the janitor, later by ``localcluster clean``.
+
+Nothing here waits for another process but `wait_until_unowned`. What lies in the block directories is the business of
+`disk_block_manager`; see also `segment` for ``/dev/shm``.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import re
+import secrets
+import stat
+import tempfile
+from collections.abc import Callable, Sequence
+
+from protocol.errors import ConfigurationError, StorageError
+from storage import os_layer
+
+logger = logging.getLogger(__name__)
+
+SHARED_MEMORY = "/dev/shm"
+_LOCK = "lock"
+_DIRECTORIES = "directories"
+_BLOCKS = "blocks"
+_ATTEMPTS = 100
+
+
+class Scratch:
+    """The scratch space of one run. Make one with `create` (owner) or `attach` (any other process).
+
+    ``name`` is the prefix of all the run's names, ``primary`` the primary directory, ``directories`` the roots for block
+    files (at least one, the same list in the same order in all processes).
+    """
+
+    def __init__(self, primary: str, directories: list[str], lock_fds: list[int]) -> None:
+        self.name = os.path.basename(primary)
+        self.primary = primary
+        self.directories = directories
+        self._lock_fds = lock_fds
+        self._owner = os.getpid()
+
+    @classmethod
+    def create(cls, local_dirs: Sequence[str] = (), parent: str | None = None) -> Scratch:
+        """Make and own a new scratch space; removed when this process exits, unless `remove` was called before.
+
+        Blocks go to `local_dirs` (made when absent; those that cannot be written are skipped with a warning), or to the
+        primary directory when none are configured. The caller's forked children own it, too, until they call `disown`.
+
+        Raises ConfigurationError when `parent` (default: the system's temporary directory) or every local directory cannot
+        be written. Nothing is left behind then.
+        """
+        parent = os.path.realpath(parent or tempfile.gettempdir())
+        roots = list(dict.fromkeys(map(os.path.realpath, local_dirs))) or [parent]
+        for _ in range(_ATTEMPTS):
+            primary = os.path.join(parent, f"localcluster-{os.getuid()}-{secrets.token_hex(6)}")
+            try:
+                fd = _claim(primary)
+            except OSError as error:
+                raise ConfigurationError(f"cannot make a scratch directory in {parent}: {error}") from error
+            if fd is None:
+                continue
+            scratch = cls(primary, [], [fd])
+            try:
+                if scratch._claim_roots(parent, roots):
+                    atexit.register(scratch._remove_at_exit)
+                    return scratch
+            except BaseException:
+                scratch.remove()
+                raise
+            scratch.remove()
+        raise StorageError(f"other processes removed {_ATTEMPTS} new scratch directories in {parent}")
+
+    @classmethod
+    def attach(cls, primary: str) -> Scratch:
+        """The scratch space that another process created, not owned by this one. Raises StorageError when it is gone."""
+        names = _read_roots(primary)
+        if not names:
+            raise StorageError(f"there is no scratch directory {primary}")
+        name = os.path.basename(primary)
+        return cls(primary, [os.path.join(root, name, _BLOCKS) for root in names], [])
+
+    def disown(self) -> None:
+        """Let go of the ownership that this process inherited; the others keep theirs. May be called again."""
+        atexit.unregister(self._remove_at_exit)
+        while self._lock_fds:
+            os_layer.close(self._lock_fds.pop())  # not LOCK_UN, which would take the lock from all who inherited it
+
+    def remove(self) -> None:
+        """Remove the directories and the ``/dev/shm`` files of the run, then `disown`. May be called again.
+
+        What cannot be removed is logged, and the primary directory then stays for ``localcluster clean``.
+        """
+        _remove(self.primary)
+        self.disown()
+
+    def _claim_roots(self, parent: str, roots: list[str]) -> bool:
+        """Claim and list a directory in each root that can be written; False when a cleaner took one away meanwhile."""
+        _write_roots(self.primary, roots)  # before they exist, so that a crash leaves none that is not listed
+        usable = []
+        problems = []
+        for root in roots:
+            try:
+                if root != parent:
+                    os.makedirs(root, exist_ok=True)
+                    fd = _claim(os.path.join(root, self.name))
+                    if fd is None:
+                        return False
+                    self._lock_fds.append(fd)
+            except OSError as error:
+                problems.append(f"{root} ({error.strerror or error})")
+                logger.warning("local directory %s is not used: %s", root, error)
+            else:
+                usable.append(root)
+        if not usable:
+            raise ConfigurationError(f"no local directory can be written: {', '.join(problems)}")
+        _write_roots(self.primary, usable)
+        self.directories = [os.path.join(root, self.name, _BLOCKS) for root in usable]
+        return True
+
+    def _remove_at_exit(self) -> None:
+        if os.getpid() == self._owner:  # a forked child that ends by sys.exit runs its parent's exit handlers
+            self.remove()
+
+
+def wait_until_unowned(primary: str) -> None:
+    """Return when no process owns the scratch directory any more, or when it is gone.
+
+    The kernel's lock is the liveness check. A process forked from an owner must `disown` first, or it waits for itself.
+    """
+    fd = _open_lock(primary)
+    if fd is None:
+        return
+    try:
+        os_layer.lock(fd, wait=True)
+    finally:
+        os_layer.close(fd)
+
+
+def remove_stale(parent: str | None = None) -> list[str]:
+    """Remove what dead runs of this user left in `parent` (default: the system's temporary directory); what was removed.
+
+    A local directory can be given as well: it matters when the temporary directory was emptied by a restart. Runs that
+    live, or are just being created, are not touched, nor is what another user owns; several cleaners may run at once.
+    """
+    parent = os.path.realpath(parent or tempfile.gettempdir())
+    pattern = re.compile(rf"localcluster-{os.getuid()}-[0-9a-f]{{12}}")
+    removed = []
+    for name in sorted(os_layer.names_in(parent)):
+        if pattern.fullmatch(name):
+            try:
+                removed += remove_unowned(os.path.join(parent, name))
+            except OSError as error:
+                logger.warning("cannot examine %s: %s", os.path.join(parent, name), error)
+    return removed
+
+
+def remove_unowned(primary: str) -> list[str]:
+    """Remove one run's directories and ``/dev/shm`` files if no process owns it; the paths that were removed."""
+    status = os_layer.own_status(primary)
+    if status is None or not stat.S_ISDIR(status.st_mode):
+        return []
+    fd = _open_lock(primary)
+    if fd is None:
+        # No lock file yet, or none any more: an empty directory can go, and its creator, if there is one, takes another
+        # name. The system refuses when the lock file came meanwhile.
+        return [primary] if _done(os_layer.remove_directory, primary) else []
+    try:
+        return _remove(primary) if os_layer.lock(fd, wait=False) and _is_named(fd, primary) else []
+    finally:
+        os_layer.close(fd)
+
+
+# --- one owned directory -------------------------------------------------------------------------------------------
+
+
+def _claim(directory: str) -> int | None:
+    """Make an owned directory; the descriptor that holds its lock. Raises OSError with nothing left behind.
+
+    None when a cleaner saw the directory before it was locked: that name is lost, take another. Nobody waits here.
+    """
+    try:
+        os_layer.make_directory(directory)
+    except FileExistsError:
+        return None
+    try:
+        fd = os_layer.create(os.path.join(directory, _LOCK))
+    except FileNotFoundError:
+        return None
+    except OSError:
+        _done(os_layer.remove_directory, directory)
+        raise
+    try:
+        if os_layer.lock(fd, wait=False) and _is_named(fd, directory):
+            os_layer.make_directory(os.path.join(directory, _BLOCKS))
+            return fd
+    except BaseException:
+        _remove_directory(directory)
+        os_layer.close(fd)
+        raise
+    os_layer.close(fd)
+    return None
+
+
+def _open_lock(directory: str) -> int | None:
+    try:
+        return os_layer.open_existing(os.path.join(directory, _LOCK))
+    except FileNotFoundError:
+        return None
+
+
+def _is_named(fd: int, directory: str) -> bool:
+    """Whether the lock file that was opened is still there: a cleaner may have removed it before we got its lock."""
+    status = os_layer.own_status(os.path.join(directory, _LOCK))
+    return status is not None and os.path.samestat(status, os.fstat(fd))
+
+
+def _write_roots(primary: str, roots: list[str]) -> None:
+    path = os.path.join(primary, _DIRECTORIES)
+    fd = os_layer.create(path + ".new")
+    try:
+        os_layer.write_all(fd, b"".join(os.fsencode(root) + b"\0" for root in roots))
+    finally:
+        os_layer.close(fd)
+    os_layer.rename(path + ".new", path)
+
+
+def _read_roots(primary: str) -> list[str]:
+    try:
+        listed = os_layer.read_all(os.path.join(primary, _DIRECTORIES))
+    except FileNotFoundError:
+        return []
+    return [os.fsdecode(root) for root in listed.split(b"\0")[:-1]]
+
+
+# --- removal -------------------------------------------------------------------------------------------------------
+
+
+def _remove(primary: str) -> list[str]:
+    """Remove all of a run; the paths removed. The primary directory goes last: until then a later cleaning finds the rest."""
+    parent, name = os.path.split(primary)
+    shared = [
+        os.path.join(SHARED_MEMORY, entry) for entry in os_layer.names_in(SHARED_MEMORY) if entry.startswith(name)
+    ]
+    removed = [path for path in shared if os_layer.own_status(path) and _done(os_layer.unlink, path)]
+    others = [os.path.join(root, name) for root in _read_roots(primary) if root != os.path.realpath(parent)]
+    others = [path for path in others if os_layer.own_status(path)]
+    removed += [path for path in others if _remove_directory(path)]
+    if os_layer.own_status(primary) and not any(map(os_layer.own_status, others)) and _remove_directory(primary):
+        removed.append(primary)
+    return removed
+
+
+def _remove_directory(directory: str) -> bool:
+    """Remove one owned directory, its lock file last: until then a cleaner that takes the lock goes on with the rest."""
+    entries = [os.path.join(directory, entry) for entry in os_layer.names_in(directory) if entry != _LOCK]
+    gone = [_done(os_layer.remove_tree, path) for path in entries]
+    lock = os.path.join(directory, _LOCK)
+    return all(gone) and _done(os_layer.unlink, lock) and _done(os_layer.remove_directory, directory)
+
+
+def _done(remove: Callable[[str], object], path: str) -> bool:
+    """Whether the path is gone now."""
+    try:
+        remove(path)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        logger.warning("cannot remove %s: %s", path, error)
+        return False
+    return True
