@@ -165,7 +165,7 @@ def own_status(path: str) -> os.stat_result | None:
     """Status of what the path itself names (a symlink is not followed), None when it is gone or another user's."""
     try:
         status = os.lstat(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return status if status.st_uid == os.getuid() else None
 

@@ -1,15 +1,15 @@
 """The directories and names of one run, owned by a lock that is free once every process of the run is dead.
 
-A run has a name, ``localcluster-<uid>-<random>``. Under this name it has a *primary* directory in the system's temporary
-directory, one directory in each configured local directory, and its files in ``/dev/shm`` start with it. Each of these
-directories is laid out alike::
+A run has a name, ``localcluster-<uid>-<random>``. Under this name it has a *primary* directory in the system's
+temporary directory, one directory in each configured local directory, and its files in ``/dev/shm`` start with it.
+Each of these directories is laid out alike::
 
     <root>/<name>/lock          flock held by the creator and every process forked from it
                  /directories   in the primary one only: the roots that hold blocks, each ended by a NUL
-                 /blocks/       block files, where this root holds blocks
+                 /blocks/       block files
 
-Since the kernel drops the lock with the last process that inherited it, "the lock can be taken" means that the run is dead
-however it ended, and its leavings may be removed: at once by the janitor, later by ``localcluster clean``.
+Since the kernel drops the lock with the last process that inherited it, "the lock can be taken" means that the run is
+dead however it ended, and its leavings may be removed: at once by the janitor, later by ``localcluster clean``.
 
 Nothing here waits for another process but `wait_until_unowned`. What lies in the block directories is the business of
 `disk_block_manager`; see also `segment` for ``/dev/shm``.
@@ -41,8 +41,8 @@ _ATTEMPTS = 100
 class Scratch:
     """The scratch space of one run. Make one with `create` (owner) or `attach` (any other process).
 
-    ``name`` is the prefix of all the run's names, ``primary`` the primary directory, ``directories`` the roots for block
-    files (at least one, the same list in the same order in all processes).
+    ``name`` is the prefix of all the run's names, ``primary`` the primary directory, ``directories`` the roots for
+    block files (at least one, the same list in the same order in all processes).
     """
 
     def __init__(self, primary: str, directories: list[str], lock_fds: list[int]) -> None:
@@ -59,33 +59,41 @@ class Scratch:
         Blocks go to `local_dirs` (made when absent; those that cannot be written are skipped with a warning), or to the
         primary directory when none are configured. The caller's forked children own it, too, until they call `disown`.
 
-        Raises ConfigurationError when `parent` (default: the system's temporary directory) or every local directory cannot
-        be written. Nothing is left behind then.
+        Raises ConfigurationError when `parent` (default: the system's temporary directory) or every local directory
+        cannot be written. Nothing is left behind then.
         """
         parent = os.path.realpath(parent or tempfile.gettempdir())
         roots = list(dict.fromkeys(map(os.path.realpath, local_dirs))) or [parent]
         for _ in range(_ATTEMPTS):
-            primary = os.path.join(parent, f"localcluster-{os.getuid()}-{secrets.token_hex(6)}")
             try:
-                fd = _claim(primary)
+                scratch = cls._try_create(parent, roots)
             except OSError as error:
                 raise ConfigurationError(f"cannot make a scratch directory in {parent}: {error}") from error
-            if fd is None:
-                continue
-            scratch = cls(primary, [], [fd])
-            try:
-                if scratch._claim_roots(parent, roots):
-                    atexit.register(scratch._remove_at_exit)
-                    return scratch
-            except BaseException:
-                scratch.remove()
-                raise
-            scratch.remove()
+            if scratch is not None:
+                atexit.register(scratch._remove_at_exit)
+                return scratch
         raise StorageError(f"other processes removed {_ATTEMPTS} new scratch directories in {parent}")
 
     @classmethod
+    def _try_create(cls, parent: str, roots: list[str]) -> Scratch | None:
+        """None when a cleaner took the new name away. Leaves nothing behind then, or when it raises."""
+        primary = os.path.join(parent, f"localcluster-{os.getuid()}-{secrets.token_hex(6)}")
+        fd = _claim(primary)
+        if fd is None:
+            return None
+        scratch = cls(primary, [], [fd])
+        try:
+            if scratch._claim_roots(parent, roots):
+                return scratch
+        except BaseException:
+            scratch.remove()
+            raise
+        scratch.remove()
+        return None
+
+    @classmethod
     def attach(cls, primary: str) -> Scratch:
-        """The scratch space that another process created, not owned by this one. Raises StorageError when it is gone."""
+        """The scratch space that another process owns; this one does not. Raises StorageError when it is gone."""
         names = _read_roots(primary)
         if not names:
             raise StorageError(f"there is no scratch directory {primary}")
@@ -103,8 +111,10 @@ class Scratch:
 
         What cannot be removed is logged, and the primary directory then stays for ``localcluster clean``.
         """
-        _remove(self.primary)
-        self.disown()
+        try:
+            _remove(self.primary)
+        finally:
+            self.disown()
 
     def _claim_roots(self, parent: str, roots: list[str]) -> bool:
         """Claim and list a directory in each root that can be written; False when a cleaner took one away meanwhile."""
@@ -150,7 +160,7 @@ def wait_until_unowned(primary: str) -> None:
 
 
 def remove_stale(parent: str | None = None) -> list[str]:
-    """Remove what dead runs of this user left in `parent` (default: the system's temporary directory); what was removed.
+    """Remove what this user's dead runs left in `parent` (default: the temporary directory); the paths removed.
 
     A local directory can be given as well: it matters when the temporary directory was emptied by a restart. Runs that
     live, or are just being created, are not touched, nor is what another user owns; several cleaners may run at once.
@@ -207,7 +217,7 @@ def _claim(directory: str) -> int | None:
             os_layer.make_directory(os.path.join(directory, _BLOCKS))
             return fd
     except BaseException:
-        _remove_directory(directory)
+        _done(_remove_directory, directory)
         os_layer.close(fd)
         raise
     os_layer.close(fd)
@@ -249,26 +259,26 @@ def _read_roots(primary: str) -> list[str]:
 
 
 def _remove(primary: str) -> list[str]:
-    """Remove all of a run; the paths removed. The primary directory goes last: until then a later cleaning finds the rest."""
+    """Remove all of a run; the paths removed. The primary directory goes last, so a later cleaning finds the rest."""
     parent, name = os.path.split(primary)
-    shared = [
-        os.path.join(SHARED_MEMORY, entry) for entry in os_layer.names_in(SHARED_MEMORY) if entry.startswith(name)
-    ]
-    removed = [path for path in shared if os_layer.own_status(path) and _done(os_layer.unlink, path)]
+    shared = [os.path.join(SHARED_MEMORY, entry) for entry in os_layer.names_in(SHARED_MEMORY)]
+    shared = [path for path in shared if os.path.basename(path).startswith(name) and os_layer.own_status(path)]
     others = [os.path.join(root, name) for root in _read_roots(primary) if root != os.path.realpath(parent)]
-    others = [path for path in others if os_layer.own_status(path)]
-    removed += [path for path in others if _remove_directory(path)]
-    if os_layer.own_status(primary) and not any(map(os_layer.own_status, others)) and _remove_directory(primary):
+    others = [path for path in others if os.path.lexists(path)]
+    removed = [path for path in shared if _done(os_layer.unlink, path)]
+    removed += [path for path in others if _done(_remove_directory, path)]
+    if os.path.lexists(primary) and not any(map(os.path.lexists, others)) and _done(_remove_directory, primary):
         removed.append(primary)
     return removed
 
 
-def _remove_directory(directory: str) -> bool:
-    """Remove one owned directory, its lock file last: until then a cleaner that takes the lock goes on with the rest."""
-    entries = [os.path.join(directory, entry) for entry in os_layer.names_in(directory) if entry != _LOCK]
-    gone = [_done(os_layer.remove_tree, path) for path in entries]
-    lock = os.path.join(directory, _LOCK)
-    return all(gone) and _done(os_layer.unlink, lock) and _done(os_layer.remove_directory, directory)
+def _remove_directory(directory: str) -> None:
+    """Remove one owned directory, its lock file last: as long as that is there, a later cleaner takes up the rest."""
+    for entry in os_layer.names_in(directory):
+        if entry != _LOCK:
+            os_layer.remove_tree(os.path.join(directory, entry))
+    os_layer.unlink(os.path.join(directory, _LOCK))
+    os_layer.remove_directory(directory)
 
 
 def _done(remove: Callable[[str], object], path: str) -> bool:
