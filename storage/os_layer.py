@@ -157,7 +157,7 @@ def names_in(path: str) -> list[str]:
     """Names of the entries of a directory; none when there is no such directory."""
     try:
         return os.listdir(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 

@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,13 +27,6 @@ made = Scratch.create(sys.argv[2:], sys.argv[1])
 open(f"/dev/shm/{made.name}-0", "wb").close()
 print(made.primary, flush=True)
 """
-
-
-@pytest.fixture(autouse=True)
-def no_fd_left() -> Iterator[None]:
-    before = len(os.listdir("/proc/self/fd"))
-    yield
-    assert len(os.listdir("/proc/self/fd")) == before
 
 
 @pytest.fixture

@@ -1,0 +1,89 @@
+"""Which file a block lives in: several roots, 64 hashed sub-directories in each.
+
+Covers names and paths only; `disk_store` reads and writes. Follows Spark's ``DiskBlockManager``, with two differences.
+The roots belong to the run (`scratch`), not to the process, since files outlive the executor that wrote them; whoever
+owns the scratch space removes them at the end. And each process has a directory of its own in each root, because two
+executors may hold a copy of the same block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+import zlib
+from collections.abc import Iterator, Sequence
+
+from protocol.errors import BlockIdError
+from storage import os_layer
+from storage.block_id import BlockId, TempLocalBlockId, TempShuffleBlockId
+
+LOCAL_DIRS = "LOCALCLUSTER_LOCAL_DIRS"
+SUB_DIRECTORIES = 64  # in each root
+_ASIDE = ".aside"
+_TEMPORARY = "temp_"
+
+
+def configured_local_dirs(configured: Sequence[str]) -> list[str]:
+    """The local directories to use: those in the environment's LOCALCLUSTER_LOCAL_DIRS, else the configured ones.
+
+    The variable is split at commas and wins, as SPARK_LOCAL_DIRS does. Empty when neither names a directory.
+    """
+    names = os.environ.get(LOCAL_DIRS, "").split(",")
+    return [name.strip() for name in names if name.strip()] or list(configured)
+
+
+class DiskBlockManager:
+    """Maps block ids to paths below ``<directory>/<owner>``. Thread-safe; makes directories when they are first needed.
+
+    The mapping depends on `directories`, `owner` and the block's name alone, so it is the same in every process.
+    """
+
+    def __init__(self, directories: Sequence[str], owner: str) -> None:
+        self._roots = [os.path.join(directory, owner) for directory in directories]
+        self._made: set[str] = set()  # a set's add is atomic, and making a directory twice does no harm
+
+    def get_file(self, block_id: BlockId) -> str:
+        """Path of the block's file, which may not exist; its directory does. Raises OSError if that cannot be made."""
+        # crc32, because the hash of a str differs between processes
+        number, place = divmod(zlib.crc32(block_id.name.encode()), len(self._roots))
+        root = self._roots[place]
+        directory = os.path.join(root, f"{number % SUB_DIRECTORIES:02x}")
+        if directory not in self._made:
+            for path in (root, directory):
+                with contextlib.suppress(FileExistsError):
+                    os_layer.make_directory(path)
+            self._made.add(directory)
+        return os.path.join(directory, block_id.name)
+
+    def get_aside_file(self, block_id: BlockId) -> str:
+        """A new name beside the block's file, to write to and then rename. No listing shows it."""
+        return f"{self.get_file(block_id)}.{uuid.uuid4().hex}{_ASIDE}"
+
+    def contains_block(self, block_id: BlockId) -> bool:
+        """Whether the block's file exists."""
+        return os.path.exists(self.get_file(block_id))
+
+    def get_all_files(self) -> Iterator[str]:
+        """Paths of all finished files: neither those written aside nor temporary blocks."""
+        for root in self._roots:
+            for directory in os_layer.names_in(root):
+                for name in os_layer.names_in(os.path.join(root, directory)):
+                    if not name.endswith(_ASIDE) and not name.startswith(_TEMPORARY):
+                        yield os.path.join(root, directory, name)
+
+    def get_all_blocks(self) -> Iterator[BlockId]:
+        """Ids of all blocks that have a file. Files that are no blocks are passed over (SPARK-22227)."""
+        for path in self.get_all_files():
+            with contextlib.suppress(BlockIdError):
+                yield BlockId.parse(os.path.basename(path))
+
+    def create_temp_local_block(self) -> tuple[TempLocalBlockId, str]:
+        """A new id and its path, for what a task spills for itself."""
+        block_id = TempLocalBlockId(uuid.uuid4())
+        return block_id, self.get_file(block_id)
+
+    def create_temp_shuffle_block(self) -> tuple[TempShuffleBlockId, str]:
+        """A new id and its path, for shuffle data before it becomes a map output."""
+        block_id = TempShuffleBlockId(uuid.uuid4())
+        return block_id, self.get_file(block_id)
