@@ -1,0 +1,357 @@
+"""The block master: where every block of the run is, who reads what, and what follows from each message.
+
+A pure state machine: `receive` takes a message and returns an `Outcome` (a reply, and messages to send). It has no
+pipes, no threads and no clock; whoever owns it calls it from one thread at a time and carries the outcomes out with
+`storage.outcome.settle`. Follows Spark's ``BlockManagerMasterEndpoint``, with three differences that shared memory
+makes: locations are data, every location in another process's segment comes with a lease, and blocks in shared memory
+or files outlive the process that wrote them (`storage.block_table`, "adopted").
+
+Removals are carried out by the slaves, which report each block as gone; until then a block stays in the books. So an
+extent is never reused while a reader that was given its location may still map it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, cast
+
+from protocol import block_messages as m
+from protocol.errors import StorageError
+from protocol.locations import DRIVER, BlockManagerId, HeapLocation, Location, SharedLocation, ShmLocation
+from protocol.message import Message, Order
+from storage.block_id import BlockId, BroadcastBlockId, RDDBlockId
+from storage.block_status import BlockStatus
+from storage.block_table import BlockTable, shared_status
+from storage.lease_table import LeaseTable
+from storage.master_queries import QUERIES, answered, ask
+from storage.outcome import Outcome
+from storage.segment_budget import SegmentBudget
+from storage.storage_level import StorageLevel
+
+logger = logging.getLogger(__name__)
+
+Locations: TypeAlias = tuple[tuple[BlockManagerId, Location], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MasterStatistics:
+    """Counts of one moment, sizes in bytes."""
+
+    managers: int
+    blocks: int
+    leases: int
+    extents_in_limbo: int
+    segments: int
+    shared_memory_used: int
+    shared_memory_limit: int
+    adopted_paths: int
+
+
+class BlockManagerMasterEndpoint:
+    """The driver's tables. `shared_memory` is the budget of all arenas together, in bytes; `slave_timeout` is in
+    seconds.
+    """
+
+    def __init__(self, shared_memory: int, slave_timeout: float = 120.0) -> None:
+        self._table = BlockTable()
+        self._leases = LeaseTable()
+        self._budget = SegmentBudget(shared_memory)
+        self._slave_timeout = slave_timeout
+        # Executors that fell silent but may live: their views and arenas may be in use until `RemoveExecutor` says
+        # dead.
+        self._expired: set[str] = set()
+        self._stopped = False
+        self._handlers: dict[type[Message], Callable[[str, Any, float], Outcome]] = {
+            m.RegisterBlockManager: self._register,
+            m.UpdateBlockInfo: self._update_block_info,
+            m.GetLocations: self._get_locations,
+            m.GetLocationsMultipleBlockIds: self._get_locations_multiple,
+            m.BlockManagerHeartbeat: self._heartbeat,
+            m.ExpireDeadHosts: self._expire_dead_hosts,
+            m.RemoveExecutor: self._remove_executor,
+            m.RemoveBlock: self._remove_block,
+            m.RemoveRdd: self._remove_rdd,
+            m.RemoveShuffle: self._remove_shuffle,
+            m.RemoveBroadcast: self._remove_broadcast,
+            m.FetchBlock: self._fetch_block,
+            m.ReplicateTo: self._replicate_to,
+            m.ReleaseLeases: self._release_leases,
+            m.ReportStaleLocation: self._report_stale_location,
+            m.ReserveSegment: self._reserve_segment,
+            m.ReturnSegment: self._return_segment,
+            m.GetPinned: self._get_pinned,
+            m.StopBlockManagerMaster: self._stop,
+        }
+
+    def receive(self, sender: str, message: Message, now: float) -> Outcome:
+        """What follows from a message of the executor `sender` (or DRIVER) at `now`, seconds on any steady clock.
+
+        Raises StorageError for a message that is none of the block master's, and for every message after the stop.
+        """
+        if self._stopped:
+            raise StorageError(f"the block master has stopped; {type(message).__name__} of {sender} comes too late")
+        handler = self._handlers.get(type(message))
+        if handler is not None:
+            return handler(sender, message, now)
+        query = QUERIES.get(type(message))
+        if query is not None:
+            return query(self._table, message)
+        raise StorageError(f"{type(message).__name__} is no message to the block master")
+
+    # --- what the driver asks without a message --------------------------------------------------------------------
+
+    def locations_of(self, block_ids: Iterable[BlockId]) -> list[Locations]:
+        """Who holds each block, for the scheduler: no leases are granted, so these locations are not for reading."""
+        return [tuple(self._table.locations(block_id)) for block_id in block_ids]
+
+    def register_shared(self, block_id: BlockId, holder: BlockManagerId, location: SharedLocation) -> bool:
+        """Note a block whose location came with a task's result. False when it died with its writer meanwhile."""
+        if self._table.manager(holder) is None:
+            return self._table.adopt(block_id, holder, location)
+        self._table.put(block_id, holder, shared_status(location))
+        return True
+
+    def silent_executors(self, now: float, timeout: float) -> list[str]:
+        """Executors not heard of for `timeout` seconds, for the driver to look at before it declares them lost."""
+        return self._table.silent_since(now - timeout)
+
+    def statistics(self) -> MasterStatistics:
+        return MasterStatistics(
+            managers=len(self._table.managers),
+            blocks=self._table.blocks,
+            leases=self._leases.leases,
+            extents_in_limbo=self._leases.in_limbo,
+            segments=len(self._budget),
+            shared_memory_used=self._budget.used,
+            shared_memory_limit=self._budget.limit,
+            adopted_paths=self._table.adopted_paths,
+        )
+
+    def check(self) -> None:
+        """Audit all tables. Raises AssertionError."""
+        self._table.check()
+        self._leases.check()
+        self._budget.check()
+
+    # --- block managers come and go ----------------------------------------------------------------------------------
+
+    def _register(self, sender: str, message: m.RegisterBlockManager, now: float) -> Outcome:
+        manager_id = message.block_manager_id
+        outcome = Outcome()
+        known = self._table.manager_of(manager_id.executor_id)
+        if known is not None and known != manager_id:
+            logger.error("%s takes the place of %s, which is taken for dead", manager_id, known)
+            outcome = self._remove_executor(sender, m.RemoveExecutor(known.executor_id), now)
+        self._expired.discard(manager_id.executor_id)
+        self._table.register(manager_id, message.max_memory, now)
+        return outcome
+
+    def _heartbeat(self, sender: str, message: m.BlockManagerHeartbeat, now: float) -> Outcome:
+        return Outcome(self._table.seen(message.block_manager_id, now))
+
+    def _expire_dead_hosts(self, sender: str, message: m.ExpireDeadHosts, now: float) -> Outcome:
+        for executor_id in self._table.silent_since(now - self._slave_timeout):
+            logger.warning("no heartbeat of %s for %.0f s: its blocks are dropped", executor_id, self._slave_timeout)
+            self._table.remove_manager(executor_id)
+            self._expired.add(executor_id)
+        return Outcome()
+
+    def _remove_executor(self, sender: str, message: m.RemoveExecutor, now: float) -> Outcome:
+        """Precondition: the process is dead. Its leases end here, so views that it still used would change under it."""
+        executor_id = message.executor_id
+        self._expired.discard(executor_id)
+        self._table.remove_manager(executor_id)
+        self._leases.owner_lost(executor_id)
+        tells = _extents_released(self._leases.reader_lost(executor_id))
+        for segment in self._budget.owned_by(executor_id):
+            if not self._table.is_adopted(segment):
+                tells += self._give_up(segment)
+        return Outcome(tells=tells)
+
+    def _give_up(self, path: str) -> list[tuple[str, Order]]:
+        """Nobody needs a dead process's segment or file: the driver removes it, all others unmap it."""
+        if self._budget.owner(path) in self._expired:
+            return []  # it may live and use the segment; `_remove_executor` will come back to it
+        self._budget.give_back(path)
+        self._leases.segment_gone(path)
+        executors = [manager.executor_id for manager in self._table.managers if not manager.is_driver]
+        return [(executor_id, m.ReleaseSegment(path)) for executor_id in [DRIVER, *executors]]
+
+    def _stop(self, sender: str, message: m.StopBlockManagerMaster, now: float) -> Outcome:
+        self._stopped = True
+        self._table.clear()
+        self._leases.clear()
+        return Outcome()
+
+    # --- blocks are reported and looked up ---------------------------------------------------------------------------
+
+    def _update_block_info(self, sender: str, message: m.UpdateBlockInfo, now: float) -> Outcome:
+        block_id, holder = cast(BlockId, message.block_id), message.block_manager_id
+        previous = self._table.status(block_id, holder)
+        known = self._table.seen(holder, now)
+        tells: list[tuple[str, Order]] = []
+        if known and message.storage_level.is_valid:
+            self._table.put(block_id, holder, _status(message))
+        else:
+            tells = self._drop(block_id, holder)
+        released = True
+        if previous is not None and isinstance(previous.location, ShmLocation):
+            moved = previous.location != message.location
+            released = not moved or self._leases.retire(previous.location, holder.executor_id)
+        return Outcome(m.UpdateReply(known, released), tells)
+
+    def _get_locations(self, sender: str, message: m.GetLocations, now: float) -> Outcome:
+        return Outcome(self._leased_locations(sender, cast(BlockId, message.block_id)))
+
+    def _get_locations_multiple(self, sender: str, message: m.GetLocationsMultipleBlockIds, now: float) -> Outcome:
+        return Outcome(tuple(self._leased_locations(sender, cast(BlockId, block_id)) for block_id in message.block_ids))
+
+    def _leased_locations(self, reader: str, block_id: BlockId) -> Locations:
+        locations = tuple(self._table.locations(block_id))
+        for holder, location in locations:
+            if isinstance(location, ShmLocation) and holder.executor_id != reader:
+                self._leases.grant(location, reader)
+        return locations
+
+    def _report_stale_location(self, sender: str, message: m.ReportStaleLocation, now: float) -> Outcome:
+        block_id = cast(BlockId, message.block_id)
+        status = self._table.status(block_id, message.holder)
+        if status is None or status.location != message.location:
+            return Outcome()  # the block has moved since
+        logger.warning("%s is not at %s: the location is dropped", block_id, message.location)
+        return Outcome(tells=self._drop(block_id, message.holder))
+
+    def _drop(self, block_id: BlockId, holder: BlockManagerId) -> list[tuple[str, Order]]:
+        path = self._table.drop(block_id, holder)
+        return [] if path is None else self._give_up(path)
+
+    # --- removals fan out ---------------------------------------------------------------------------------------------
+
+    def _remove_block(self, sender: str, message: m.RemoveBlock, now: float) -> Outcome:
+        holders = [
+            manager for manager in self._table.statuses(cast(BlockId, message.block_id)) if self._table.manager(manager)
+        ]
+        return self._remove(message, holders, lambda block_id: block_id == message.block_id, any)
+
+    def _remove_rdd(self, sender: str, message: m.RemoveRdd, now: float) -> Outcome:
+        def is_part(block_id: BlockId) -> bool:
+            return isinstance(block_id, RDDBlockId) and block_id.rdd_id == message.rdd_id
+
+        return self._remove(message, self._table.managers, is_part, sum)
+
+    def _remove_shuffle(self, sender: str, message: m.RemoveShuffle, now: float) -> Outcome:
+        def is_part(block_id: BlockId) -> bool:
+            return block_id.is_shuffle and getattr(block_id, "shuffle_id", None) == message.shuffle_id
+
+        return self._remove(message, self._table.managers, is_part, any)
+
+    def _remove_broadcast(self, sender: str, message: m.RemoveBroadcast, now: float) -> Outcome:
+        def is_part(block_id: BlockId) -> bool:
+            return isinstance(block_id, BroadcastBlockId) and block_id.broadcast_id == message.broadcast_id
+
+        holders = [manager for manager in self._table.managers if message.remove_from_driver or not manager.is_driver]
+        return self._remove(message, holders, is_part, sum)
+
+    def _remove(
+        self,
+        order: Order,
+        holders: Sequence[BlockManagerId],
+        is_part: Callable[[BlockId], bool],
+        total: Callable[[Iterable[int]], int],
+    ) -> Outcome:
+        """The living remove and report their own copies; what dead ones left is dropped here."""
+        adopted = self._table.adopted_copies(is_part)
+        tells = [tell for block_id, holder in adopted for tell in self._drop(block_id, holder)]
+        dropped = len({block_id for block_id, _ in adopted})
+        outcome = ask(holders, order, lambda answers: Outcome(total([dropped, *answered(answers)])))
+        outcome.tells = tells
+        return outcome
+
+    # --- bytes are shared ---------------------------------------------------------------------------------------------
+
+    def _fetch_block(self, sender: str, message: m.FetchBlock, now: float) -> Outcome:
+        """The shared copy is made for this one reader: its extent goes back to the holder when the reader's view
+        dies.
+        """
+        block_id, holder = cast(BlockId, message.block_id), self._table.manager_of(message.holder)
+        if holder is None:
+            return Outcome(None)
+
+        def combine(answers: list[Any]) -> Outcome:
+            (location,) = answers
+            if location is None:
+                self._drop_from_heap(block_id, holder)
+            if isinstance(location, ShmLocation):
+                self._leases.grant(location, sender)
+                self._leases.retire(location, holder.executor_id)
+            return Outcome(None if isinstance(location, BaseException) else location)
+
+        return ask([holder], m.ShareBlock(message.block_id), combine)
+
+    def _drop_from_heap(self, block_id: BlockId, holder: BlockManagerId) -> None:
+        status = self._table.status(block_id, holder)
+        if status is not None and isinstance(status.location, HeapLocation):
+            self._table.drop(block_id, holder)
+
+    def _replicate_to(self, sender: str, message: m.ReplicateTo, now: float) -> Outcome:
+        """The peers read under leases; `sender` is told when the last of them is done, in case it made a copy to be
+        read.
+        """
+        location = message.location
+        peers = [peer for peer in message.peers if self._table.manager(peer) is not None]
+        if isinstance(location, ShmLocation):
+            for peer in peers:
+                self._leases.grant(location, peer.executor_id)
+
+        def combine(answers: list[Any]) -> Outcome:
+            stored = tuple(peer for peer, answer in zip(peers, answers, strict=True) if answer is True)
+            if isinstance(location, ShmLocation) and self._is_unread_copy(
+                cast(BlockId, message.block_id), sender, location
+            ):
+                return Outcome(stored, _extents_released([(sender, location)]))
+            return Outcome(stored)
+
+        return ask(peers, m.ReplicateBlock(message.block_id, message.level, location), combine)
+
+    def _is_unread_copy(self, block_id: BlockId, owner: str, location: ShmLocation) -> bool:
+        """Whether the extent is a copy made to be read once, and nobody reads it any more; else it waits in limbo."""
+        holder = self._table.manager_of(owner)
+        if holder is None:
+            return False
+        status = self._table.status(block_id, holder)
+        if status is not None and status.location == location:
+            return False  # no copy: these are the block's own bytes
+        return self._leases.retire(location, owner)
+
+    def _release_leases(self, sender: str, message: m.ReleaseLeases, now: float) -> Outcome:
+        freed = [
+            entry for location, count in message.releases for entry in self._leases.release(sender, location, count)
+        ]
+        return Outcome(tells=_extents_released(freed))
+
+    def _get_pinned(self, sender: str, message: m.GetPinned, now: float) -> Outcome:
+        return Outcome(frozenset(location for location in message.locations if self._leases.is_leased(location)))
+
+    def _reserve_segment(self, sender: str, message: m.ReserveSegment, now: float) -> Outcome:
+        return Outcome(self._budget.reserve(message.segment, sender, message.size))
+
+    def _return_segment(self, sender: str, message: m.ReturnSegment, now: float) -> Outcome:
+        self._budget.give_back(message.segment)
+        self._leases.segment_gone(message.segment)
+        return Outcome()
+
+
+def _status(message: m.UpdateBlockInfo) -> BlockStatus:
+    sizes = (message.memory_size, message.disk_size, message.off_heap_size)
+    return BlockStatus(cast(StorageLevel, message.storage_level), *sizes, message.location)
+
+
+def _extents_released(freed: Iterable[tuple[str, ShmLocation]]) -> list[tuple[str, Order]]:
+    """One message per owner."""
+    by_owner: defaultdict[str, list[ShmLocation]] = defaultdict(list)
+    for owner, location in freed:
+        by_owner[owner].append(location)
+    return [(owner, m.ExtentReleased(tuple(locations))) for owner, locations in by_owner.items()]

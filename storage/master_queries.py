@@ -1,0 +1,88 @@
+"""The block master's read-only answers: who is there, what they hold, how much memory is free.
+
+Each is a function of the books and the message. `storage.block_manager_master_endpoint` answers everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from protocol import block_messages as m
+from protocol.locations import BlockManagerId
+from protocol.message import Message, Order
+from storage.block_id import BlockId
+from storage.block_status import BlockStatus
+from storage.block_table import BlockTable
+from storage.outcome import Outcome
+
+
+def get_peers(table: BlockTable, message: m.GetPeers) -> Outcome:
+    """Every other executor; none for a manager that is not registered. `storage.replication` puts them in order."""
+    asker = message.block_manager_id
+    if table.manager(asker) is None:
+        return Outcome(())
+    return Outcome(tuple(peer for peer in table.managers if peer != asker and not peer.is_driver))
+
+
+def get_memory_status(table: BlockTable, message: m.GetMemoryStatus) -> Outcome:
+    return Outcome({s.block_manager_id: (s.max_memory, s.memory_remaining) for s in table.storage_statuses()})
+
+
+def get_storage_status(table: BlockTable, message: m.GetStorageStatus) -> Outcome:
+    return Outcome(tuple(table.storage_statuses()))
+
+
+def has_cached_blocks(table: BlockTable, message: m.HasCachedBlocks) -> Outcome:
+    manager_id = table.manager_of(message.executor_id)
+    return Outcome(manager_id is not None and table.holds_blocks(manager_id))
+
+
+def get_block_status(table: BlockTable, message: m.GetBlockStatus) -> Outcome:
+    """By holder, adopted copies too. A slave that does not answer keeps the status that it reported last."""
+    statuses = dict(table.statuses(cast(BlockId, message.block_id)))
+    if not message.ask_slaves:
+        return Outcome(statuses)
+    managers = table.managers
+
+    def combine(answers: list[Any]) -> Outcome:
+        for manager, answer in zip(managers, answers, strict=True):
+            if isinstance(answer, BlockStatus):
+                statuses[manager] = answer
+            elif answer is None:
+                statuses.pop(manager, None)
+        return Outcome(statuses)
+
+    return ask(managers, m.GetSlaveBlockStatus(message.block_id), combine)
+
+
+def get_matching_block_ids(table: BlockTable, message: m.GetMatchingBlockIds) -> Outcome:
+    if not message.ask_slaves:
+        return Outcome(tuple(sorted(table.matching(message.filter))))
+    adopted = {block_id for block_id, _ in table.adopted_copies(message.filter)}
+
+    def combine(answers: list[Any]) -> Outcome:
+        found = {block_id for answer in answered(answers) for block_id in answer}
+        return Outcome(tuple(sorted(found | adopted)))
+
+    return ask(table.managers, m.GetSlaveMatchingBlockIds(message.filter), combine)
+
+
+QUERIES: dict[type[Message], Callable[[BlockTable, Any], Outcome]] = {
+    m.GetPeers: get_peers,
+    m.GetMemoryStatus: get_memory_status,
+    m.GetStorageStatus: get_storage_status,
+    m.GetBlockStatus: get_block_status,
+    m.GetMatchingBlockIds: get_matching_block_ids,
+    m.HasCachedBlocks: has_cached_blocks,
+}
+
+
+def ask(holders: Sequence[BlockManagerId], order: Order, combine: Callable[[list[Any]], Outcome]) -> Outcome:
+    """Give each holder the order and go on with their answers."""
+    return Outcome(asks=[(holder.executor_id, order) for holder in holders], combine=combine)
+
+
+def answered(answers: list[Any]) -> list[Any]:
+    """The answers of those who did answer."""
+    return [answer for answer in answers if not isinstance(answer, BaseException)]

@@ -1,0 +1,68 @@
+"""Which peers get the copies of a block, and what happens when one of them fails.
+
+Covers the policy alone (Spark's ``RandomBlockReplicationPolicy`` and the retry loop of its ``BlockManager.replicate``).
+Does not cover how a copy travels: the caller's `upload` does that.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import zlib
+from collections.abc import Callable, Sequence
+
+from protocol.errors import ChannelError, StorageError
+from protocol.locations import BlockManagerId
+
+logger = logging.getLogger(__name__)
+
+MAX_FAILURES = 1
+"""Peers that may fail before the rest of the copies is given up: ``spark.storage.maxReplicationFailures``."""
+
+
+def order_peers(block_name: str, peers: Sequence[BlockManagerId]) -> list[BlockManagerId]:
+    """The peers in a random order that only block and peers decide.
+
+    Seeded by the block: two puts of the same block choose the same peers, a higher replication extends a lower one's
+    choice, and different blocks spread over different peers. crc32, since `hash` of a str differs between processes.
+    """
+    ordered = sorted(peers, key=lambda peer: (peer.executor_id, peer.pid))
+    random.Random(zlib.crc32(block_name.encode())).shuffle(ordered)
+    return ordered
+
+
+def replicate(
+    block_name: str,
+    copies: int,
+    peers: Sequence[BlockManagerId],
+    upload: Callable[[BlockManagerId], bool],
+) -> list[BlockManagerId]:
+    """Upload `copies` copies to different peers; those that took one.
+
+    A peer that fails (`upload` is False or raises a StorageError or ChannelError) is replaced by the next one, until
+    more than MAX_FAILURES have failed or no peer is left. Too few copies is a warning, never an error, as in Spark:
+    the block is stored. Every other exception of `upload` propagates.
+    """
+    placed: list[BlockManagerId] = []
+    failures = 0
+    for peer in order_peers(block_name, peers):
+        if len(placed) == copies or failures > MAX_FAILURES:
+            break
+        if _try_upload(block_name, peer, upload):
+            placed.append(peer)
+        else:
+            failures += 1
+    if len(placed) < copies:
+        logger.warning(
+            "block %s has %d of %d extra copies (%d peers, %d failed)",
+            *(block_name, len(placed), copies, len(peers), failures),
+        )
+    return placed
+
+
+def _try_upload(block_name: str, peer: BlockManagerId, upload: Callable[[BlockManagerId], bool]) -> bool:
+    try:
+        return upload(peer)
+    except (StorageError, ChannelError) as error:
+        logger.warning("no copy of block %s on %s: %s", block_name, peer.executor_id, error)
+        return False
