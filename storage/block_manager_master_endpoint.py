@@ -173,8 +173,6 @@ class BlockManagerMasterEndpoint:
 
     def _give_up(self, path: str) -> list[tuple[str, Order]]:
         """Nobody needs a dead process's segment or file: the driver removes it, all others unmap it."""
-        if self._budget.owner(path) in self._expired:
-            return []  # it may live and use the segment; `_remove_executor` will come back to it
         self._budget.give_back(path)
         self._leases.segment_gone(path)
         executors = [manager.executor_id for manager in self._table.managers if not manager.is_driver]
@@ -226,7 +224,9 @@ class BlockManagerMasterEndpoint:
 
     def _drop(self, block_id: BlockId, holder: BlockManagerId) -> list[tuple[str, Order]]:
         path = self._table.drop(block_id, holder)
-        return [] if path is None else self._give_up(path)
+        if path is None or holder.executor_id in self._expired:
+            return []  # an expired process may live and write to the segment; `_remove_executor` comes back to it
+        return self._give_up(path)
 
     # --- removals fan out ---------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """Whose shared-memory segments there are, and whether one more fits the machine's budget.
 
 Covers the master's half: granting before a segment is made, and knowing what a dead process left. Making segments is
-the arena's business. A segment in a file-backed fall-back arena is reserved like any other: it is mapped memory, too.
+the arena's business. Segments of a file-backed fall-back arena take no shared memory and are not listed here.
 """
 
 from __future__ import annotations
@@ -31,10 +31,6 @@ class SegmentBudget:
         """The segment is gone. Nothing happens for a file that is no segment."""
         _, size = self._segments.pop(path, ("", 0))
         self.used -= size
-
-    def owner(self, path: str) -> str | None:
-        """Executor id of the process that made the segment; None for a file that is no segment."""
-        return self._segments[path][0] if path in self._segments else None
 
     def owned_by(self, executor_id: str) -> list[str]:
         """Paths of the segments that this process made and did not give back."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -76,8 +75,8 @@ class Master:
 
 
 @pytest.fixture
-def master() -> Iterator[Master]:
-    yield Master(A, B, C)
+def master() -> Master:
+    return Master(A, B, C)
 
 
 # --- block managers ---------------------------------------------------------------------------------------------------
