@@ -24,7 +24,7 @@ class StorageConf:
     unroll_threshold: int = 1 << 20
     """Bytes asked for before the first record of a partition is unrolled: spark.storage.unrollMemoryThreshold."""
     unroll_growth: float = 1.5
-    """How many times its size a partition asks for when it has outgrown its share: spark.storage.unrollMemoryGrowthFactor."""
+    """How many times its size a partition that outgrew its share asks for: spark.storage.unrollMemoryGrowthFactor."""
     unroll_fraction: float = 0.2
     """Share of max_memory that unrolling may take by evicting blocks: spark.storage.unrollFraction."""
     batch_size: int = 128

@@ -1,8 +1,8 @@
 """Storage levels: where a block may live, in which form, and on how many executors.
 
 Covers the flags, their rules and Spark's named levels. The flags of the names are those of Scala's Spark
-(``MEMORY_ONLY`` is deserialised), because here, unlike in PySpark, the values of a block can stay Python objects. What a
-level leads to is decided by the block manager.
+(``MEMORY_ONLY`` is deserialised), because here, unlike in PySpark, the values of a block can stay Python objects. What
+a level leads to is decided by the block manager.
 """
 
 from __future__ import annotations

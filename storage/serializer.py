@@ -1,0 +1,259 @@
+"""The bytes of a block: a sequence of batches of records.
+
+Covers writing and reading blocks and single objects. Where the bytes lie is the stores' business; which values marshal
+can take is `storage.exact_types`; naming what cannot be pickled is `storage.unpicklable`.
+
+A batch, little-endian, offsets relative to its start:
+
+    header    32 bytes: magic, checksum of all from here to the payload's end, kind, flags, 6 zeros, number of records,
+              number of buffers, payload length
+    table     8 bytes per out-of-band buffer: its length
+    payload   marshal or pickle of the list of records
+    buffers   each at the next multiple of 64
+    padding   zeros to the next multiple of 64
+
+The checksum leaves out the buffers, which may be huge and are read in place. Every batch is a multiple of 64 long, so
+blocks laid end to end are a block again, and a block that starts at a multiple of 64 has its buffers there too. An
+empty block has no bytes.
+
+Kinds: marshal when all values are exactly builtin; else pickle protocol 5; else, for what plain pickle cannot take or
+would only take by a reference into ``__main__`` (executors have another ``__main__``), cloudpickle. Both pickles read
+the same. Objects that records of one batch share are shared after reading; across batches they become several, as in
+PySpark.
+"""
+
+from __future__ import annotations
+
+import marshal
+import pickle
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any, NamedTuple, TypeAlias
+
+import cloudpickle
+
+from protocol.errors import CorruptBlockError, LocalClusterError, SerializationError
+from storage.exact_types import are_exact
+from storage.unpicklable import explain_unpicklable
+
+BytesLike: TypeAlias = bytes | bytearray | memoryview
+
+ALIGNMENT = 64  # bytes
+FIRST_BATCH = 128  # records
+MAX_BATCH = 1 << 16  # records
+TARGET_SIZE = 256 << 10  # bytes of a batch; measured on the batch before
+MAX_GROWTH = 8  # from one batch to the next, since one small batch says little about the records to come
+JOIN_BELOW = 32 << 10  # bytes; smaller pieces are copied together, larger ones handed on as they are
+
+MAGIC = b"LCB1"
+MARSHAL, PICKLE = 1, 2
+SINGLE = 1  # flag: the batch holds one object that was not a record of an iterator
+
+_MAGIC_AND_CHECKSUM = struct.Struct("<4sI")
+_DESCRIPTION = struct.Struct("<BB6xIIQ")  # kind, flags, records, buffers, payload length
+_HEADER_SIZE = _MAGIC_AND_CHECKSUM.size + _DESCRIPTION.size
+_ZEROS = bytes(ALIGNMENT)
+
+Sink: TypeAlias = Callable[[BytesLike], object]
+
+
+def serialize_stream(values: Iterable[Any], sink: Sink, batch_size: int = FIRST_BATCH) -> int:
+    """Write the values batch by batch to ``sink``, called with pieces to be laid end to end; return their bytes.
+
+    Never holds more than one batch of the values. ``batch_size`` is the number of records in the first batch. Pieces
+    may be views of the values' own memory, so they must be copied before the values can change. Raises
+    SerializationError, and whatever the iterable or the sink raises; what the sink has got by then is of no use.
+    """
+    iterator = iter(values)
+    written = total = 0
+    while records := list(islice(iterator, batch_size)):
+        size = 0
+        for piece in _write_batch(records, written):
+            sink(piece)
+            size += len(piece)
+        written += len(records)
+        total += size
+        batch_size = max(1, min(len(records) * TARGET_SIZE // size, len(records) * MAX_GROWTH, MAX_BATCH))
+    return total
+
+
+def serialize(values: Iterable[Any]) -> list[BytesLike]:
+    """The pieces of a block, to be laid end to end; see `serialize_stream`."""
+    pieces: list[BytesLike] = []
+    serialize_stream(values, pieces.append)
+    return pieces
+
+
+def deserialize(data: BytesLike, *, copy: bool = False) -> Iterator[Any]:
+    """The values of a block, one batch at a time.
+
+    Without ``copy``, arrays are read-only views of ``data`` and keep it alive; with it they own writable memory. Raises
+    CorruptBlockError when it comes to bytes that are not a batch, and SerializationError when a value cannot be
+    unpickled.
+    """
+    for batch in _read_batches(data):
+        yield from _load(batch, copy)
+
+
+def dumps(value: Any) -> list[BytesLike]:
+    """The pieces of a block that holds one object. Raises SerializationError."""
+    return list(_write_batch([value], None))
+
+
+def loads(data: BytesLike, copy: bool = False) -> Any:
+    """The object of a block that `dumps` made; errors and ``copy`` as for `deserialize`."""
+    batches = list(_read_batches(data))
+    if len(batches) != 1 or not batches[0].flags & SINGLE:
+        raise CorruptBlockError("the block does not hold a single object")
+    return _load(batches[0], copy)[0]
+
+
+# --- writing -------------------------------------------------------------------------------------------------------
+
+
+def _write_batch(records: list[Any], first: int | None) -> Iterator[BytesLike]:
+    """The pieces of one batch. ``first`` is the number of its first record in the block, None for a single object."""
+    buffers: list[memoryview] = []
+    if are_exact(records):
+        kind, payload = MARSHAL, marshal.dumps(records)
+    else:
+        kind, payload = PICKLE, _pickle(records, buffers, first)
+    table = struct.pack(f"<{len(buffers)}Q", *map(len, buffers))
+    checked = _DESCRIPTION.pack(kind, SINGLE if first is None else 0, len(records), len(buffers), len(payload)) + table
+    checksum = zlib.crc32(payload, zlib.crc32(checked))
+    return _join_small(_lay_out(_MAGIC_AND_CHECKSUM.pack(MAGIC, checksum) + checked, payload, buffers))
+
+
+def _lay_out(head: bytes, payload: bytes, buffers: list[memoryview]) -> Iterator[BytesLike]:
+    yield head
+    yield payload
+    yield _ZEROS[: -(len(head) + len(payload)) % ALIGNMENT]
+    for buffer in buffers:
+        yield buffer
+        yield _ZEROS[: -len(buffer) % ALIGNMENT]
+
+
+def _join_small(pieces: Iterator[BytesLike]) -> Iterator[BytesLike]:
+    small: list[BytesLike] = []
+    for piece in pieces:
+        if len(piece) < JOIN_BELOW:
+            small.append(piece)
+            continue
+        yield b"".join(small)
+        small = []
+        yield piece
+    yield b"".join(small)
+
+
+def _pickle(records: list[Any], buffers: list[memoryview], first: int | None) -> bytes:
+    """The pickle of the records; their buffers are appended to ``buffers``."""
+    try:
+        payload = _pickle_with(pickle.dumps, records, buffers)
+        # A class or function of __main__ pickles by its name, and executors have another __main__. Where the name only
+        # occurs in the data, the second attempt costs time but gives the same values.
+        if b"__main__" not in payload:
+            return payload
+    except (MemoryError, LocalClusterError):  # the latter: a task that is killed while it pickles
+        raise
+    except Exception:
+        pass  # lambdas and the like; when cloudpickle cannot take the records either, its error is the one to report
+    buffers.clear()
+    try:
+        return _pickle_with(cloudpickle.dumps, records, buffers)
+    except (MemoryError, LocalClusterError):
+        raise
+    except Exception as error:
+        raise SerializationError(_explain(records, first, error)) from error
+
+
+def _pickle_with(dumps_function: Callable[..., bytes], records: list[Any], buffers: list[memoryview]) -> bytes:
+    exported: list[pickle.PickleBuffer] = []
+    payload = dumps_function(records, protocol=5, buffer_callback=exported.append)
+    buffers.extend(buffer.raw() for buffer in exported)
+    return payload
+
+
+def _explain(records: list[Any], first: int | None, error: Exception) -> str:
+    for index, record in enumerate(records):
+        explanation = explain_unpicklable(record, "the object" if first is None else f"record {first + index}")
+        if explanation is not None:
+            return f"cannot pickle: {explanation}"
+    return f"cannot pickle {len(records)} records together, though each can be pickled alone: {error}"
+
+
+# --- reading -------------------------------------------------------------------------------------------------------
+
+
+class _Batch(NamedTuple):
+    kind: int
+    flags: int
+    records: int
+    payload: memoryview
+    buffers: list[memoryview]
+
+
+def _read_batches(data: BytesLike) -> Iterator[_Batch]:
+    view = memoryview(data).cast("B").toreadonly()
+    start = 0
+    while start < len(view):
+        batch, start = _read_batch(view, start)
+        yield batch
+
+
+def _read_batch(view: memoryview, start: int) -> tuple[_Batch, int]:
+    """The batch at ``start``, and where it ends. Raises CorruptBlockError."""
+    described = start + _MAGIC_AND_CHECKSUM.size
+    table = start + _HEADER_SIZE
+    if table > len(view):
+        raise CorruptBlockError(f"{len(view) - start} bytes at {start} are too few for a batch")
+    magic, checksum = _MAGIC_AND_CHECKSUM.unpack_from(view, start)
+    if magic != MAGIC:
+        raise CorruptBlockError(f"no batch starts at byte {start}")
+    kind, flags, records, n_buffers, payload_size = _DESCRIPTION.unpack_from(view, described)
+    payload = table + 8 * n_buffers
+    payload_end = payload + payload_size
+    if payload_end > len(view) or zlib.crc32(view[described:payload_end]) != checksum:
+        raise CorruptBlockError(f"the batch at byte {start} was cut off or changed")
+    end = _aligned(payload_end)
+    buffers = []
+    for size in struct.unpack_from(f"<{n_buffers}Q", view, table):
+        buffers.append(view[end : end + size])
+        end = _aligned(end + size)
+    if end > len(view):
+        raise CorruptBlockError(f"the buffers of the batch at byte {start} were cut off")
+    return _Batch(kind, flags, records, view[payload:payload_end], buffers), end
+
+
+def _aligned(position: int) -> int:
+    return position + -position % ALIGNMENT
+
+
+def _load(batch: _Batch, copy: bool) -> list[Any]:
+    if batch.kind == MARSHAL:
+        values = _load_marshal(batch)
+    elif batch.kind == PICKLE:
+        values = _load_pickle(batch, copy)
+    else:
+        raise CorruptBlockError(f"this version knows no batch of kind {batch.kind}")
+    if type(values) is not list or len(values) != batch.records:
+        raise CorruptBlockError(f"a batch does not hold the {batch.records} records that it should")
+    return values
+
+
+def _load_marshal(batch: _Batch) -> Any:
+    try:
+        return marshal.loads(batch.payload)
+    except (ValueError, EOFError, TypeError) as error:
+        raise CorruptBlockError(f"a batch of builtin records cannot be read: {error}") from error
+
+
+def _load_pickle(batch: _Batch, copy: bool) -> Any:
+    buffers: Iterable[BytesLike] = map(bytearray, batch.buffers) if copy else batch.buffers
+    try:
+        return pickle.loads(batch.payload, buffers=buffers)
+    except (MemoryError, LocalClusterError):
+        raise
+    except Exception as error:  # the bytes are as they were written: a class is missing, or its own code raised
+        raise SerializationError(f"cannot unpickle a record: {type(error).__name__}: {error}") from error
