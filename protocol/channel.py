@@ -1,0 +1,349 @@
+"""A channel: frames over one duplex ``multiprocess`` Pipe, with an error of its own for each way it can end.
+
+Covers reading, writing and closing. `protocol.wire` has the bytes of a frame, `protocol.endpoint` asks and answers over
+a channel. A duplex Pipe is a pair of connected stream sockets; the channel frames it itself instead of with the
+Connection's ``send_bytes``, so that one read takes in many frames, one write puts out many, and a write can be left
+half done.
+
+The descriptor is non-blocking on both sides. A blocking side waits in ``poll``; a *buffered* side (the driver, which
+must not wait for an executor that is stopped) keeps what does not fit and writes it when its event loop calls `flush`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from protocol.errors import (
+    AskTimeoutError,
+    BrokenChannelError,
+    ChannelError,
+    ClosedChannelError,
+    EndOfChannel,
+    FrameError,
+)
+from protocol.wire import MAX_FRAME, Frame, FrameDecoder, Kind, encode
+
+logger = logging.getLogger(__name__)
+
+READ_SIZE = 64 << 10  # bytes taken in by one read
+READS_AT_ONCE = 16  # reads by one receive_ready, so that a peer that never stops cannot keep the event loop to itself
+GOODBYE_TIMEOUT = 0.5  # seconds that close waits for a peer that does not read
+
+
+class ConnectionLike(Protocol):
+    """A ``multiprocess.connection.Connection`` of a duplex Pipe, or a connected stream socket."""
+
+    def fileno(self) -> int: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelStatistics:
+    """What went through a channel so far. ``backlog`` is the bytes that a buffered side still keeps."""
+
+    frames_sent: int
+    frames_received: int
+    bytes_sent: int
+    bytes_received: int
+    backlog: int
+
+
+class Channel:
+    """One end. Any thread may send, receive or close at any time.
+
+    The channel owns the connection. Only one process may use an end: a forked child that inherited it may only `abort`
+    its copy, which does not disturb the parent's.
+    """
+
+    def __init__(
+        self, connection: ConnectionLike, *, name: str = "", max_frame: int = MAX_FRAME, buffered: bool = False
+    ) -> None:
+        self.name = name
+        self.buffered = buffered
+        self.on_backlog: Callable[[], None] | None = None  # buffered: called when bytes first stay behind
+        self._connection = connection
+        self._fd = connection.fileno()
+        self._max_frame = max_frame
+        self._owner = os.getpid()
+        self._close_lock = threading.Lock()
+        self._closed = False  # close_lock; set together with both failures below
+        self._receive_lock = threading.Lock()
+        self._decoder = FrameDecoder(max_frame)  # receive_lock, as the next three
+        self._end: ChannelError | None = None  # how the stream ended, for when the decoder has no frame left
+        self._failure: ChannelError | None = None  # why nothing more can be received
+        self._frames_received = self._bytes_received = 0
+        self._send_lock = threading.Lock()
+        self._outbound = bytearray()  # send_lock, as the next two; what the socket has not taken yet
+        self._send_failure: ChannelError | None = None  # why nothing more can be sent
+        self._frames_sent = self._bytes_sent = 0
+        os.set_blocking(self._fd, False)
+        self._readable = select.poll()  # receive_lock: a poll object serves one thread at a time
+        self._readable.register(self._fd, select.POLLIN)
+        self._writable = select.poll()  # send_lock
+        self._writable.register(self._fd, select.POLLOUT)
+
+    def fileno(self) -> int:
+        """The descriptor, for a selector. Raises ClosedChannelError: unregister before closing."""
+        if self._closed:
+            raise ClosedChannelError(self._text("closed by this side"))
+        return self._fd
+
+    # --- sending ---
+
+    def send(self, *frames: Frame, timeout: float | None = None) -> None:
+        """Send the frames in one write where the socket takes it.
+
+        A blocking side waits up to ``timeout`` seconds (None: while the peer lives). A buffered side never waits.
+
+        Raises FrameError for a frame over the limit, and AskTimeoutError if not a byte got out in time: in both cases
+        nothing was sent and the channel is as it was. Raises BrokenChannelError if the peer is gone, or stopped reading
+        in the middle of a frame until the deadline; ClosedChannelError after our own close.
+        """
+        for frame in frames:
+            if len(frame.payload) > self._max_frame:
+                raise FrameError(self._text(f"{len(frame.payload)} bytes do not fit a frame of {self._max_frame}"))
+        data = encode(frames)
+        deadline = _deadline(timeout)
+        if not self._send_lock.acquire(timeout=-1 if timeout is None else timeout):
+            raise AskTimeoutError(self._text(f"other senders waited for {timeout} s"))
+        try:
+            if self._send_failure is not None:
+                raise _again(self._send_failure)
+            was_empty = not self._outbound
+            self._outbound += data
+            if was_empty or not self.buffered:
+                self._write()
+            if not self.buffered:
+                self._write_rest(len(data), deadline)
+            self._frames_sent += len(frames)
+            stays_behind = was_empty and bool(self._outbound)
+        finally:
+            self._send_lock.release()
+        if stays_behind and self.on_backlog is not None:
+            self.on_backlog()  # outside the lock: it wakes an event loop that will want to flush
+
+    def flush(self) -> bool:
+        """Write what the socket takes now; True when nothing stays behind. Raises as `send` does."""
+        with self._send_lock:
+            if self._send_failure is not None:
+                raise _again(self._send_failure)
+            self._write()
+            return not self._outbound
+
+    @property
+    def wants_write(self) -> bool:
+        """Whether bytes stay behind: watch the descriptor for writing and call `flush`."""
+        return bool(self._outbound)
+
+    def _write_rest(self, size: int, deadline: float | None) -> None:
+        """Blocking side: wait until the last ``size`` bytes of the outbound are out. On a failure none of them stay."""
+        while self._outbound:
+            if self._writable.poll(_milliseconds(deadline)):
+                self._write()
+            elif len(self._outbound) == size:
+                self._outbound.clear()
+                raise AskTimeoutError(self._text("the peer takes nothing"))
+            else:
+                self._outbound.clear()
+                error = BrokenChannelError(self._text("the peer stopped reading inside a frame"))
+                self.fail(error)  # half a frame is out: nothing that follows could be understood
+                raise error
+
+    def _write(self) -> None:
+        while self._outbound:
+            try:
+                written = os.write(self._fd, self._outbound)
+            except BlockingIOError:
+                return
+            except OSError as error:  # EPIPE, ECONNRESET; what the peer sent before can still be received
+                self._outbound.clear()
+                if self._send_failure is None:  # else this side closed meanwhile
+                    self._send_failure = BrokenChannelError(self._text(f"the peer is gone ({error.strerror})"))
+                raise _again(self._send_failure) from error
+            self._bytes_sent += written
+            del self._outbound[:written]
+
+    # --- receiving ---
+
+    def receive(self, timeout: float | None = None) -> Frame:
+        """The next frame, waiting up to ``timeout`` seconds (None: while the peer lives).
+
+        Raises EndOfChannel after the peer's goodbye, BrokenChannelError when it went without, FrameError for bytes that
+        are no frame (these three stay: nothing can be received any more), ClosedChannelError on our own close, even
+        while waiting, and AskTimeoutError when nothing came in time.
+        """
+        deadline = _deadline(timeout)
+        with self._receive_lock:
+            while True:
+                frame = self._next_frame()
+                if frame is not None:
+                    return frame
+                if not self._readable.poll(_milliseconds(deadline)):
+                    raise AskTimeoutError(self._text(f"nothing came for {timeout} s"))
+                self._read()
+
+    def receive_ready(self) -> list[Frame]:
+        """All frames that are here now, without waiting; [] if none. Raises as `receive` does, but only when no frame
+        is left.
+
+        An end or a failure behind the frames makes the descriptor readable again, so that the next call reports it.
+        """
+        frames: list[Frame] = []
+        with self._receive_lock:
+            if self._failure is not None:
+                raise _again(self._failure)
+            for _ in range(READS_AT_ONCE):
+                drained = self._read() < READ_SIZE
+                try:
+                    while (frame := self._next_frame()) is not None:
+                        frames.append(frame)
+                except ChannelError:
+                    if not frames:
+                        raise
+                    break
+                if drained:
+                    break
+        return frames
+
+    def fail(self, error: ChannelError) -> None:
+        """What came through is unusable: every later receive and send raises ``error``, the peer sees a broken channel."""
+        with self._close_lock:
+            if not self._closed:
+                self._failure = self._send_failure = error
+                self._shut_down()
+
+    def _next_frame(self) -> Frame | None:
+        if self._failure is not None:
+            raise _again(self._failure)
+        try:
+            frame = self._decoder.next_frame()
+        except FrameError as garbled:
+            error = FrameError(self._text(str(garbled)))
+            self.fail(error)
+            raise error from None
+        if frame is None:
+            if self._end is not None:
+                raise _again(self._end)
+            return None
+        if frame.kind is Kind.GOODBYE:
+            self._failure = self._failure or EndOfChannel(self._text("closed by the peer"))
+            raise _again(self._failure)
+        self._frames_received += 1
+        return frame
+
+    def _read(self) -> int:
+        """Feed the decoder one read's bytes and return their number: 0 at the end, or when there are none."""
+        try:
+            data = os.read(self._fd, READ_SIZE)
+        except BlockingIOError:
+            return 0
+        except OSError as error:  # ECONNRESET: the peer went without reading all that we sent
+            self._end = BrokenChannelError(self._text(f"the peer is gone ({error.strerror})"))
+            return 0
+        if data:
+            self._bytes_received += len(data)
+            self._decoder.feed(data)
+        elif self._end is None:
+            self._end = BrokenChannelError(self._text(self._how_it_ended()))
+        return len(data)
+
+    def _how_it_ended(self) -> str:
+        try:
+            self._decoder.finish()
+        except FrameError as error:
+            return f"the peer is gone; {error}"
+        return "the peer is gone without a goodbye"
+
+    # --- the end ---
+
+    def close(self, timeout: float = GOODBYE_TIMEOUT) -> None:
+        """Send what stays behind and a goodbye, waiting up to ``timeout`` seconds for a peer that does not read; then
+        `abort`.
+
+        Never raises: a peer that is gone needs no goodbye.
+        """
+        if self._owner == os.getpid() and self._begin_close():
+            self._say_goodbye(timeout)
+            self._finish_close()
+
+    def abort(self) -> None:
+        """Close without a goodbye and without waiting; threads that wait in send or receive get ClosedChannelError.
+
+        In a forked child it closes the child's copy of the descriptor and nothing else.
+        """
+        if self._owner != os.getpid():
+            self._connection.close()  # no locks: a thread that does not exist here may have held them at the fork
+        elif self._begin_close():
+            self._finish_close()
+
+    def _begin_close(self) -> bool:
+        with self._close_lock:
+            if self._closed:
+                return False
+            self._closed = True
+            self._failure = self._send_failure = ClosedChannelError(self._text("closed by this side"))
+            return True
+
+    def _say_goodbye(self, timeout: float) -> None:
+        deadline = _deadline(timeout)
+        if not self._send_lock.acquire(timeout=timeout):
+            return  # a sender is stuck, so the peer does not read
+        try:
+            self._outbound += encode((Frame(Kind.GOODBYE),))
+            while self._outbound and self._writable.poll(_milliseconds(deadline)):
+                self._write()
+        except ChannelError as error:
+            logger.debug("no goodbye: %s", error)
+        finally:
+            self._send_lock.release()
+
+    def _finish_close(self) -> None:
+        self._shut_down()
+        # The locks wait for whoever is inside read, write or poll and was just woken: the number of a closed descriptor
+        # may at once belong to another file.
+        with self._receive_lock, self._send_lock:
+            self._connection.close()
+
+    def _shut_down(self) -> None:
+        """End the stream both ways. Closing alone would not wake a thread that waits in poll."""
+        stream = socket.socket(fileno=self._fd)
+        try:
+            stream.shutdown(socket.SHUT_RDWR)
+        except OSError as error:  # ENOTCONN, where the peer's end is closed already (macOS)
+            logger.debug("%s", self._text(str(error)))
+        finally:
+            stream.detach()  # the descriptor stays the connection's
+
+    def statistics(self) -> ChannelStatistics:
+        return ChannelStatistics(
+            self._frames_sent, self._frames_received, self._bytes_sent, self._bytes_received, len(self._outbound)
+        )
+
+    def _text(self, what: str) -> str:
+        return f"channel {self.name}: {what}" if self.name else what
+
+
+def _again(error: ChannelError) -> ChannelError:
+    """A new object to raise: a traceback grows with every raise."""
+    fresh = type(error)(*error.args)
+    fresh.__cause__ = error.__cause__
+    return fresh
+
+
+def _deadline(timeout: float | None) -> float | None:
+    return None if timeout is None else time.monotonic() + timeout
+
+
+def _milliseconds(deadline: float | None) -> int | None:
+    """Time left as ``poll`` wants it; rounded up, so that it does not return too early again and again."""
+    return None if deadline is None else max(0, math.ceil((deadline - time.monotonic()) * 1000))

@@ -1,0 +1,318 @@
+"""An endpoint: messages over a channel, told or asked, with a deadline for every answer.
+
+On each channel one side asks and the other answers; both may tell. The asking side uses either `Endpoint.ask`, which
+waits in the calling thread (executors: a task thread sends and receives itself, with no hand-over between threads), or
+`Endpoint.ask_async`, whose answer comes through an event loop's `Endpoint.receive_ready` (the driver). The two do not
+mix on one endpoint. Does not cover what messages mean: see `protocol.block_messages` and `protocol.cluster_messages`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import Future
+from typing import Any, NamedTuple
+
+from protocol.channel import Channel
+from protocol.errors import (
+    AskTimeoutError,
+    ChannelError,
+    ClosedChannelError,
+    FrameError,
+    RemoteAskError,
+    SerializationError,
+)
+from protocol.wire import Frame, Kind, describe, dumps, loads
+
+logger = logging.getLogger(__name__)
+
+BATCH_SIZE = 256 << 10  # bytes of pickled messages in one frame; a larger batch is told as several
+
+
+class Reply:
+    """Answers one ask, from any thread, once."""
+
+    __slots__ = ("_channel", "_correlation")
+
+    def __init__(self, channel: Channel, correlation: int) -> None:
+        self._channel = channel
+        self._correlation = correlation
+
+    def __call__(self, value: Any) -> None:
+        """Send the value. One that cannot be pickled, or is too large, reaches the asker as an error. Raises
+        ChannelError.
+        """
+        try:
+            self._channel.send(Frame(Kind.REPLY, self._correlation, dumps(value)))
+        except (SerializationError, FrameError) as error:
+            self.error(error)
+
+    def error(self, error: BaseException) -> None:
+        """Let the ask fail with a RemoteAskError caused by ``error``. Raises ChannelError."""
+        self._channel.send(Frame(Kind.ERROR, self._correlation, _dump_error(error)))
+
+
+class Incoming(NamedTuple):
+    """A message received. ``reply`` is None when it was told."""
+
+    message: Any
+    reply: Reply | None = None
+
+
+class _Pending(NamedTuple):
+    future: Future[Any]
+    deadline: float  # time.monotonic()
+    what: str  # class name of the message asked
+
+
+class Endpoint:
+    """Owns its channel. Thread-safe, but for receiving: `receive` and `receive_ready` are for one thread."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._correlations = itertools.count(1)
+        self._lock = threading.Lock()
+        self._pending: dict[int, _Pending] = {}  # lock; {correlation: who waits}
+        self._turn = threading.Condition(threading.Lock())
+        self._someone_reads = False  # turn
+        self._ready: deque[Incoming] = deque()  # from batches; what receive has not returned yet
+
+    @property
+    def channel(self) -> Channel:
+        return self._channel
+
+    # --- sending ---
+
+    def tell(self, *messages: Any) -> None:
+        """Send messages that want no answer; several travel as one frame, or as few as BATCH_SIZE allows.
+
+        Raises SerializationError or FrameError (nothing was sent: a message cannot be pickled, or is too large),
+        ChannelError.
+        """
+        if messages:
+            self._channel.send(*_frames(messages))
+
+    def ask(self, message: Any, timeout: float) -> Any:
+        """The peer's answer. Any number of threads may ask at once: one of them reads for all.
+
+        Raises AskTimeoutError after ``timeout`` seconds (the answer is dropped when it comes), RemoteAskError,
+        SerializationError, and what `Channel.send` and `Channel.receive` raise; then every other ask fails with the
+        same.
+        """
+        correlation, pending = self._send_ask(message, timeout)
+        try:
+            while not pending.future.done():
+                self._read_or_wait(pending, timeout)
+        finally:
+            with self._lock:
+                self._pending.pop(correlation, None)
+        return pending.future.result()
+
+    def ask_async(self, message: Any, timeout: float) -> Future[Any]:
+        """As `ask`, for an event loop: the future ends in `receive_ready`, `expire` or `fail_pending`, with the same
+        errors.
+
+        Raises what sending raises. The future cannot be cancelled.
+        """
+        return self._send_ask(message, timeout)[1].future
+
+    def expire(self, now: float) -> None:
+        """Fail the asks whose deadline is over; ``now`` is ``time.monotonic()``. The event loop calls this in its
+        rounds.
+        """
+        with self._lock:
+            overdue = {key: pending for key, pending in self._pending.items() if pending.deadline <= now}
+            for correlation in overdue:
+                del self._pending[correlation]
+        for pending in overdue.values():
+            pending.future.set_exception(
+                AskTimeoutError(f"{pending.what}: no answer in time from {self._channel.name}")
+            )
+
+    def fail_pending(self, error: ChannelError) -> None:
+        """Fail every ask that waits for an answer: none can come any more."""
+        with self._lock:
+            waiting, self._pending = self._pending, {}
+        for pending in waiting.values():
+            failure = type(error)(*error.args)  # one object for each thread that will raise it
+            failure.__cause__ = error
+            pending.future.set_exception(failure)
+
+    def _send_ask(self, message: Any, timeout: float) -> tuple[int, _Pending]:
+        frame = Frame(Kind.ASK, next(self._correlations), dumps(message))
+        pending = _Pending(Future(), time.monotonic() + timeout, type(message).__name__)
+        pending.future.set_running_or_notify_cancel()
+        with self._lock:
+            self._pending[frame.correlation] = pending
+        try:
+            self._channel.send(frame, timeout=timeout)
+        except BaseException:
+            with self._lock:
+                self._pending.pop(frame.correlation, None)
+            raise
+        return frame.correlation, pending
+
+    # --- an asking thread: read for all, or wait while another one does ---
+
+    def _read_or_wait(self, pending: _Pending, timeout: float) -> None:
+        with self._turn:
+            while self._someone_reads and not pending.future.done():
+                if not self._turn.wait(pending.deadline - time.monotonic()):
+                    raise AskTimeoutError(f"{pending.what}: no answer within {timeout} s from {self._channel.name}")
+            if pending.future.done():
+                return
+            self._someone_reads = True
+        try:
+            self._read_answer(pending, timeout)
+        finally:
+            with self._turn:
+                self._someone_reads = False
+                self._turn.notify_all()
+
+    def _read_answer(self, pending: _Pending, timeout: float) -> None:
+        try:
+            frame = self._channel.receive(max(0.0, pending.deadline - time.monotonic()))
+            if frame.kind not in (Kind.REPLY, Kind.ERROR):
+                raise self._refuse(f"{frame.kind.name} frame on the side that asks")
+        except AskTimeoutError:
+            raise AskTimeoutError(f"{pending.what}: no answer within {timeout} s from {self._channel.name}") from None
+        except ChannelError as error:
+            self.fail_pending(error)
+        else:
+            self._settle(frame)
+
+    def _settle(self, frame: Frame) -> None:
+        with self._lock:
+            pending = self._pending.pop(frame.correlation, None)
+        if pending is None:
+            logger.debug("dropped an answer that came after its deadline (%s)", self._channel.name)
+            return
+        try:
+            value = loads(frame.payload)
+        except SerializationError as error:
+            pending.future.set_exception(_remote_error(pending.what, f"the answer is unreadable: {error}", error))
+            return
+        if frame.kind is Kind.REPLY:
+            pending.future.set_result(value)
+        else:
+            pending.future.set_exception(_load_error(pending.what, value))
+
+    # --- receiving ---
+
+    def receive(self, timeout: float | None = None) -> Incoming:
+        """The next message, waiting up to ``timeout`` seconds (None: while the peer lives). Raises as `Channel.receive`
+        does.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self._ready:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            self._ready.extend(self._unpack(self._channel.receive(left)))
+        return self._ready.popleft()
+
+    def receive_ready(self) -> list[Incoming]:
+        """The messages that are here now; ends the futures whose answers are. Never waits.
+
+        Raises as `Channel.receive` does when nothing is left to return; then every pending ask has failed with the
+        same.
+        """
+        try:
+            frames = self._channel.receive_ready()
+            incoming: list[Incoming] = []
+            for frame in frames:
+                try:
+                    incoming += self._unpack(frame)
+                except FrameError:
+                    if not incoming:
+                        raise
+                    break  # the channel has failed, so its descriptor is readable and the next call raises
+        except ChannelError as error:
+            self.fail_pending(error)
+            raise
+        return incoming
+
+    def _unpack(self, frame: Frame) -> Iterable[Incoming]:
+        if frame.kind in (Kind.REPLY, Kind.ERROR):
+            self._settle(frame)
+            return ()
+        try:
+            value = loads(frame.payload)
+        except SerializationError as error:
+            if frame.kind is not Kind.ASK:
+                raise self._refuse(f"{frame.kind.name} frame: {error}") from error
+            Reply(self._channel, frame.correlation).error(error)
+            return ()
+        if frame.kind is Kind.ASK:
+            return (Incoming(value, Reply(self._channel, frame.correlation)),)
+        return map(Incoming, value) if frame.kind is Kind.BATCH else (Incoming(value),)
+
+    def _refuse(self, what: str) -> FrameError:
+        error = FrameError(f"channel {self._channel.name}: {what}")
+        self._channel.fail(error)
+        return error
+
+    # --- the channel's own ---
+
+    def fileno(self) -> int:
+        return self._channel.fileno()
+
+    @property
+    def wants_write(self) -> bool:
+        return self._channel.wants_write
+
+    def flush(self) -> bool:
+        return self._channel.flush()
+
+    def close(self) -> None:
+        """Say goodbye and close; pending asks fail with ClosedChannelError."""
+        self._channel.close()
+        self.fail_pending(ClosedChannelError(f"channel {self._channel.name}: closed by this side"))
+
+    def abort(self) -> None:
+        """As `close`, without a goodbye and without waiting."""
+        self._channel.abort()
+        self.fail_pending(ClosedChannelError(f"channel {self._channel.name}: closed by this side"))
+
+
+def _frames(messages: tuple[Any, ...]) -> list[Frame]:
+    if len(messages) == 1:
+        return [Frame(Kind.TELL, 0, dumps(messages[0]))]
+    payload = dumps(messages)
+    if len(payload) <= BATCH_SIZE:
+        return [Frame(Kind.BATCH, 0, payload)]
+    half = len(messages) // 2
+    return _frames(messages[:half]) + _frames(messages[half:])
+
+
+# The payload of an ERROR frame is the pair (text: str, pickled exception: bytes | None). The exception is pickled apart
+# so that the text arrives even where the exception cannot be unpickled.
+
+
+def _dump_error(error: BaseException) -> bytes:
+    text = "".join(traceback.format_exception(type(error), error, error.__traceback__)).rstrip()
+    try:
+        return dumps((text, dumps(error)))
+    except SerializationError as unpicklable:
+        logger.debug("an error travels as text only: %s", unpicklable)
+        return dumps((text, None))
+
+
+def _load_error(what: str, value: Any) -> RemoteAskError:
+    text, pickled = value
+    cause: Any = None
+    if pickled is not None:
+        try:
+            cause = loads(pickled)
+        except SerializationError as unreadable:
+            logger.debug("%s came as text only: %s", describe(what), unreadable)
+    return _remote_error(what, text, cause if isinstance(cause, BaseException) else None)
+
+
+def _remote_error(what: str, text: str, cause: BaseException | None) -> RemoteAskError:
+    error = RemoteAskError(f"{what} failed at the peer: {text}")
+    error.__cause__ = cause
+    return error

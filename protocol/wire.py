@@ -1,0 +1,144 @@
+"""Frames: the unit that travels in a channel, and its bytes. ``docs/wire-format.md`` has the layout with an example.
+
+Covers packing, checking and unpacking of frames and the pickling of what they carry. Does not cover reading and writing
+of descriptors (`protocol.channel`) nor what the kinds mean to each other (`protocol.endpoint`).
+"""
+
+from __future__ import annotations
+
+import pickle
+import struct
+import zlib
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import cloudpickle
+
+from protocol.errors import FrameError, SerializationError
+
+MAGIC = b"Lc"
+VERSION = 1
+MAX_FRAME = 16 << 20  # bytes of payload; whatever is larger than some 64 KiB should have been a block
+
+_HEAD = struct.Struct("!2sBBIQ")  # magic, version, kind, payload length, correlation: what the checksum covers first
+_CHECKSUM = struct.Struct("!I")  # crc32 of head and payload
+HEADER_SIZE = _HEAD.size + _CHECKSUM.size
+
+
+class Kind(IntEnum):
+    """What a frame is. The correlation of ASK, REPLY and ERROR says which ask; it is 0 elsewhere."""
+
+    TELL = 1  # one message, no answer expected
+    ASK = 2  # one message, answered by a REPLY or an ERROR of the same correlation
+    REPLY = 3  # the answer's value
+    ERROR = 4  # the answer is an exception: see protocol.endpoint
+    BATCH = 5  # a list of messages, as if each had been told
+    GOODBYE = 6  # no payload; the sender closes the channel and nothing follows
+
+
+_KINDS = {int(kind): kind for kind in Kind}  # {byte: kind}; a look-up here costs a fifth of Kind(byte)
+
+
+class Frame(NamedTuple):
+    kind: Kind
+    correlation: int = 0
+    payload: bytes = b""
+
+
+def encode(frames: tuple[Frame, ...]) -> bytes:
+    """The bytes of the frames, end to end."""
+    pieces: list[bytes] = []
+    for kind, correlation, payload in frames:
+        head = _HEAD.pack(MAGIC, VERSION, kind, len(payload), correlation)
+        pieces += (head, _CHECKSUM.pack(zlib.crc32(payload, zlib.crc32(head))), payload)
+    return b"".join(pieces)
+
+
+class FrameDecoder:
+    """Cuts a stream of bytes into frames, however the stream was cut into reads.
+
+    Holds at most one unfinished frame besides the bytes last fed: a length over ``max_frame`` is refused when its
+    header is read. Once garbage was met, every later `next_frame` raises: a stream has no place to start again.
+    """
+
+    def __init__(self, max_frame: int = MAX_FRAME) -> None:
+        self._max_frame = max_frame  # bytes of payload
+        self._buffer = b""
+        self._position = 0  # bytes of the buffer that were handed out as frames
+        self._later = bytearray()  # fed after the buffer; joined to it only when that completes a frame
+        self._held = 0  # bytes in the buffer from position on, and later
+        self._wanted = HEADER_SIZE  # bytes to hold before it is worth looking again
+
+    def feed(self, data: bytes) -> None:
+        """Take in what was read from the stream."""
+        if self._held:
+            self._later += data
+        else:
+            self._buffer, self._position = data, 0
+        self._held += len(data)
+
+    def next_frame(self) -> Frame | None:
+        """The next complete frame, or None until more is fed. Raises FrameError."""
+        if self._held < self._wanted:
+            return None
+        if self._later:
+            self._buffer, self._position = self._buffer[self._position :] + self._later, 0
+            self._later.clear()
+        magic, version, kind, length, correlation = _HEAD.unpack_from(self._buffer, self._position)
+        if magic != MAGIC:
+            raise FrameError(f"garbled frame: it starts with {magic!r}, not {MAGIC!r}")
+        if version != VERSION:
+            raise FrameError(f"frame of protocol version {version}; this side speaks {VERSION}")
+        if length > self._max_frame:
+            raise FrameError(f"oversized frame: {length} bytes, the limit is {self._max_frame}")
+        if self._held < HEADER_SIZE + length:
+            self._wanted = HEADER_SIZE + length
+            return None
+        return self._cut(kind, correlation, length)
+
+    def _cut(self, kind: int, correlation: int, length: int) -> Frame:
+        start = self._position + HEADER_SIZE
+        payload = self._buffer[start : start + length]
+        head = self._buffer[self._position : self._position + _HEAD.size]
+        if zlib.crc32(payload, zlib.crc32(head)) != _CHECKSUM.unpack_from(self._buffer, start - _CHECKSUM.size)[0]:
+            raise FrameError(f"garbled frame: the checksum of its {length} bytes is wrong")
+        if kind not in _KINDS:
+            raise FrameError(f"frame of unknown kind {kind}")
+        self._position = start + length
+        self._held -= HEADER_SIZE + length
+        self._wanted = HEADER_SIZE
+        return Frame(_KINDS[kind], correlation, payload)
+
+    def finish(self) -> None:
+        """The stream has ended. Raises FrameError if it ended inside a frame."""
+        if self._held:
+            raise FrameError(f"truncated frame: the stream ended {self._held} bytes into it")
+
+
+def dumps(value: Any) -> bytes:
+    """Pickle, by value (cloudpickle) where pickle itself cannot. Raises SerializationError, which names the value."""
+    try:
+        return pickle.dumps(value, protocol=5)
+    except Exception:  # a __reduce__ may raise anything; what cloudpickle cannot do either is reported with its reason
+        try:
+            pickled: bytes = cloudpickle.dumps(value, protocol=5)
+        except Exception as error:
+            raise SerializationError(f"cannot pickle {describe(value)}: {error}") from error
+        return pickled
+
+
+def loads(payload: bytes) -> Any:
+    """Undo `dumps`. Raises SerializationError."""
+    try:
+        return pickle.loads(payload)
+    except Exception as error:
+        raise SerializationError(f"cannot unpickle {len(payload)} bytes: {type(error).__name__}: {error}") from error
+
+
+def describe(value: Any) -> str:
+    """A short text that names a value in an error message."""
+    try:
+        text = repr(value)
+    except Exception as error:
+        text = f"(its repr raises {type(error).__name__})"
+    return f"{type(value).__name__} {text if len(text) <= 200 else text[:200] + '…'}"
