@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from protocol.errors import ConfigurationError
 from storage.block_store import BlockStore
@@ -36,4 +36,5 @@ def load_external_store(class_name: str, options: Mapping[str, str]) -> BlockSto
     if inspect.isabstract(found):
         missing = ", ".join(sorted(found.__abstractmethods__))
         raise ConfigurationError(f"{KEY} is {class_name!r}, which does not define {missing}")
-    return found(options)
+    make: Callable[[Mapping[str, str]], BlockStore] = found
+    return make(options)

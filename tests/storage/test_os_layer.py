@@ -1,0 +1,140 @@
+"""The door to the operating system: what it promises beyond the plain calls."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from storage import os_layer
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "file")
+
+
+def test_a_file_is_created_once_private_and_never_through_a_symlink(path: str, tmp_path: Path) -> None:
+    os_layer.close(os_layer.create(path))
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    with pytest.raises(FileExistsError):
+        os_layer.create(path)
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FileExistsError):
+        os_layer.create(str(link))
+    with pytest.raises(OSError, match="symbolic links"):
+        os_layer.open_existing(str(link))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.binary(max_size=200), step=st.integers(1, 50))
+def test_all_is_written_however_short_the_writes(
+    path: str, monkeypatch: pytest.MonkeyPatch, data: bytes, step: int
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os_layer, "write", lambda fd, part: os.write(fd, part[:step]))
+        fd = os_layer.create(path)
+        assert os_layer.write_all(fd, data) == len(data)
+        os_layer.close(fd)
+    assert os_layer.read_all(path) == data
+    assert os_layer.unlink(path)
+
+
+def test_bytes_of_any_item_size_are_written(path: str) -> None:
+    fd = os_layer.create(path)
+    assert os_layer.write_all(fd, memoryview(bytes(range(16))).cast("d")) == 16
+    os_layer.close(fd)
+    assert os_layer.read_all(path) == bytes(range(16))
+
+
+def test_reserved_pages_are_backed_and_writable_through_a_mapping(path: str) -> None:
+    fd = os_layer.create(path)
+    size = 4 * mmap.PAGESIZE
+    os_layer.reserve(fd, size)
+    assert os_layer.file_size(fd) == size
+    assert os.stat(path).st_blocks * 512 >= size
+    mapping = os_layer.map_file(fd, size, writable=True)
+    os_layer.populate(mapping, mmap.PAGESIZE, 2 * mmap.PAGESIZE)
+    mapping[:5] = b"bytes"
+    os_layer.close(fd)
+    os_layer.unlink(path)
+    assert mapping[:5] == b"bytes"
+    mapping.close()
+
+
+def test_without_posix_fallocate_zeroes_are_written(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "posix_fallocate")
+    fd = os_layer.create(path)
+    os_layer.reserve(fd, (1 << 20) + 5)
+    assert os_layer.file_size(fd) == (1 << 20) + 5
+    os_layer.reserve(fd, 10)  # shorter than it is: nothing to do
+    os_layer.close(fd)
+    assert os.stat(path).st_blocks * 512 >= 1 << 20
+
+
+def test_a_mapping_for_reading_cannot_be_written(path: str) -> None:
+    Path(path).write_bytes(bytes(10))
+    fd = os_layer.open_existing(path)
+    mapping = os_layer.map_file(fd, 10)
+    os_layer.close(fd)
+    assert memoryview(mapping).readonly
+    with pytest.raises(TypeError):
+        mapping[0] = 1
+    mapping.close()
+
+
+@pytest.mark.parametrize(("error", "passes"), [(errno.EINVAL, False), (errno.ENOMEM, True)])
+def test_populating_is_left_out_by_old_kernels_and_fails_without_memory(error: int, passes: bool) -> None:
+    class Mapping:
+        def madvise(self, *_: int) -> None:
+            raise OSError(error, os.strerror(error))
+
+    if passes:
+        with pytest.raises(OSError, match=os.strerror(error)):
+            os_layer.populate(Mapping(), 0, 1)  # type: ignore[arg-type]
+    else:
+        os_layer.populate(Mapping(), 0, 1)  # type: ignore[arg-type]
+
+
+def test_removing_what_is_absent_says_so(path: str) -> None:
+    assert os_layer.unlink(path) is False
+    assert os_layer.names_in(path) == []
+    assert os_layer.own_status(path) is None
+    Path(path).write_bytes(b"")
+    assert os_layer.names_in(path) == []  # no directory
+    assert os_layer.own_status(path) is not None
+    assert os_layer.unlink(path) is True
+
+
+def test_a_tree_is_removed_but_not_what_its_symlinks_lead_to(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "file").write_text("kept")
+    tree = tmp_path / "tree"
+    (tree / "sub").mkdir(parents=True)
+    (tree / "sub" / "link").symlink_to(kept)
+    link = tmp_path / "link"
+    link.symlink_to(kept)
+    for path in (tree, link):
+        os_layer.remove_tree(str(path))
+        assert not os.path.lexists(path)
+    assert (kept / "file").read_text() == "kept"
+
+
+def test_free_space_is_what_may_still_be_written(tmp_path: Path) -> None:
+    assert 0 <= os_layer.free_space(str(tmp_path)) <= os.statvfs(tmp_path).f_blocks * os.statvfs(tmp_path).f_frsize
+
+
+def test_a_lock_is_held_by_one_description_at_a_time(path: str) -> None:
+    first, second = os_layer.create(path), os_layer.open_existing(path)
+    assert os_layer.lock(first, wait=False)
+    assert not os_layer.lock(second, wait=False)
+    os_layer.close(first)
+    assert os_layer.lock(second, wait=True)
+    os_layer.close(second)
