@@ -18,6 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import cloudpickle
+
 from protocol.locations import BlockManagerId, Location, SharedLocation, ShmLocation
 from protocol.message import BlockIdLike, Order, Report, StorageLevelLike
 
@@ -78,6 +80,9 @@ class GetSlaveMatchingBlockIds(Order):
     """
 
     filter: Callable[[Any], bool]  # {block id: wanted}; called in the slave
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _with_filter, (GetSlaveMatchingBlockIds, cloudpickle.dumps(self.filter))
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +228,14 @@ class GetMatchingBlockIds(Report):
 
     filter: Callable[[Any], bool]  # {block id: wanted}; called in the master, with ask_slaves in the slaves
     ask_slaves: bool = True
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _with_filter, (GetMatchingBlockIds, cloudpickle.dumps(self.filter), self.ask_slaves)
+
+
+def _with_filter(message: Callable[..., Any], pickled: bytes, *fields: Any) -> Any:
+    # Plain pickle would send a function of the job's script as a name in __main__: another module in an executor.
+    return message(cloudpickle.loads(pickled), *fields)
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,7 +216,7 @@ class Channel:
         return frames
 
     def fail(self, error: ChannelError) -> None:
-        """What came through is unusable: every later receive and send raises ``error``, the peer sees a broken channel."""
+        """What came through is unusable: later receives and sends raise ``error``; the peer sees a broken channel."""
         with self._close_lock:
             if not self._closed:
                 self._failure = self._send_failure = error

@@ -248,7 +248,11 @@ class Endpoint:
             return ()
         if frame.kind is Kind.ASK:
             return (Incoming(value, Reply(self._channel, frame.correlation)),)
-        return map(Incoming, value) if frame.kind is Kind.BATCH else (Incoming(value),)
+        if frame.kind is Kind.TELL:
+            return (Incoming(value),)
+        if not isinstance(value, tuple):
+            raise self._refuse(f"BATCH frame of {describe(value)}")
+        return map(Incoming, value)
 
     def _refuse(self, what: str) -> FrameError:
         error = FrameError(f"channel {self._channel.name}: {what}")
@@ -302,14 +306,22 @@ def _dump_error(error: BaseException) -> bytes:
 
 
 def _load_error(what: str, value: Any) -> RemoteAskError:
-    text, pickled = value
-    cause: Any = None
-    if pickled is not None:
-        try:
-            cause = loads(pickled)
-        except SerializationError as unreadable:
-            logger.debug("%s came as text only: %s", describe(what), unreadable)
-    return _remote_error(what, text, cause if isinstance(cause, BaseException) else None)
+    match value:
+        case (str(text), None):
+            return _remote_error(what, text, None)
+        case (str(text), bytes(pickled)):
+            return _remote_error(what, text, _load_cause(pickled))
+        case _:
+            return _remote_error(what, f"the error is unreadable: {describe(value)}", None)
+
+
+def _load_cause(pickled: bytes) -> BaseException | None:
+    try:
+        cause = loads(pickled)
+    except SerializationError as unreadable:
+        logger.debug("an error came as text only: %s", unreadable)
+        return None
+    return cause if isinstance(cause, BaseException) else None
 
 
 def _remote_error(what: str, text: str, cause: BaseException | None) -> RemoteAskError:

@@ -1,0 +1,84 @@
+"""What the tests of channels and endpoints share: pairs of channels, calls in threads, clogged sockets."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from protocol.channel import Channel, ConnectionLike
+from protocol.endpoint import Endpoint
+from protocol.wire import Frame, Kind
+
+MakePair = Callable[[], tuple[ConnectionLike, ConnectionLike]]
+LONG = 20.0  # seconds; a deadline that is never met unless something hangs
+SHORT = 0.05  # seconds; a deadline that is meant to be met
+BIG = b"b" * (4 << 20)  # more than any socket buffer takes
+
+
+@contextmanager
+def channels(make_pair: MakePair, **options: Any) -> Iterator[tuple[Channel, Channel]]:
+    """Two ends; the options are the first one's."""
+    left, right = make_pair()
+    ends = Channel(left, name="left", **options), Channel(right, name="right")
+    try:
+        yield ends
+    finally:
+        for end in ends:
+            end.abort()
+
+
+class InThread(threading.Thread):
+    """Runs a call in a thread; `outcome` is what it returned or raised."""
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        super().__init__(daemon=True)
+        self.call = call
+        self.result: Any = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.result = self.call()
+        except BaseException as error:
+            self.result = error
+
+    def outcome(self) -> Any:
+        self.join(LONG)
+        assert not self.is_alive(), "the call hangs"
+        return self.result
+
+
+def tell(payload: bytes = b"hello") -> Frame:
+    return Frame(Kind.TELL, 0, payload)
+
+
+def clog(channel: Channel) -> int:
+    """Fill the socket behind the channel's back; returns the number of bytes it took."""
+    size = 0
+    try:
+        while True:
+            size += os.write(channel.fileno(), b"\0" * 65536)
+    except BlockingIOError:
+        return size
+
+
+def drain(channel: Channel, size: int) -> None:
+    while size > 0:
+        size -= len(os.read(channel.fileno(), min(size, 65536)))
+    assert size == 0
+
+
+def wait_readable(channel: Channel | Endpoint) -> None:
+    assert select.select([channel], [], [], LONG)[0], "nothing to read"
+
+
+def wait_blocked(thread: threading.Thread, lock: Any) -> None:
+    """Until the thread holds the lock, as it does while it waits in poll (no event tells: a bounded spin)."""
+    for _ in range(10_000_000):
+        if lock.locked() or not thread.is_alive():
+            return
+    raise AssertionError("the thread never started to wait")
