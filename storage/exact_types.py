@@ -1,19 +1,17 @@
 """Tell whether marshal gives records back exactly as they are.
 
 Marshal is several times faster than pickle, but it silently turns everything that exports a buffer (numpy scalars and
-arrays, bytearray, memoryview) into bytes. So every object is looked at, level by level, with the loops in C: one
+arrays, bytearray, memoryview) into bytes. So every object is looked at, level by level, with all loops in C: one
 ``set(map(type, level))`` finds the types of all objects that lie equally deep.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import chain, islice
+import gc
 from typing import Any
 
 SCALARS = frozenset({type(None), bool, int, float, complex, str, bytes})
-SEQUENCES = frozenset({tuple, list, set, frozenset})
-EXACT = SCALARS | SEQUENCES | {dict}
+EXACT = SCALARS | {tuple, list, set, frozenset, dict}
 
 MAX_DEPTH = 16
 MAX_LEVEL = 1 << 20
@@ -28,21 +26,14 @@ def are_exact(records: list[Any]) -> bool:
     level = records
     for _ in range(MAX_DEPTH):
         kinds = set(map(type, level))
-        if not kinds <= EXACT:
-            return False
         if kinds <= SCALARS:
             return True
-        level = list(islice(_children(level, kinds), MAX_LEVEL))
-        if len(level) == MAX_LEVEL:
+        if not kinds <= EXACT:
             return False
+        if not kinds.isdisjoint(SCALARS):
+            level = [value for value in level if type(value) not in SCALARS]
+        if sum(map(len, level)) > MAX_LEVEL:
+            return False
+        # Twice as fast as itertools.chain. Of a dict it leaves out the keys only where all are known to be exactly str.
+        level = gc.get_referents(*level)
     return False
-
-
-def _children(level: list[Any], kinds: set[type]) -> Iterable[Any]:
-    if kinds <= SEQUENCES:
-        return chain.from_iterable(level)
-    sequences = chain.from_iterable([value for value in level if type(value) in SEQUENCES])
-    if dict not in kinds:
-        return sequences
-    dicts = [value for value in level if type(value) is dict]
-    return chain(sequences, chain.from_iterable(dicts), chain.from_iterable(map(dict.values, dicts)))
