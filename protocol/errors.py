@@ -11,7 +11,7 @@ class LocalClusterError(Exception):
     """Root of the family: ``except LocalClusterError`` catches whatever this project raises."""
 
 
-# --- channels ------------------------------------------------------------------------------------------------------
+# --- channels --------------------------------------------------------------------------------------------------------
 
 
 class ChannelError(LocalClusterError):
@@ -42,7 +42,7 @@ class RemoteAskError(ChannelError):
     """The peer's handler raised while it answered an ask. ``__cause__`` is its exception where that could travel."""
 
 
-# --- storage -------------------------------------------------------------------------------------------------------
+# --- storage ---------------------------------------------------------------------------------------------------------
 
 
 class StorageError(LocalClusterError):
@@ -80,14 +80,14 @@ class SerializationError(LocalClusterError):
     """A closure, a record or a result could not be pickled or unpickled. The message names the object."""
 
 
-# --- configuration and command line --------------------------------------------------------------------------------
+# --- configuration and command line ----------------------------------------------------------------------------------
 
 
 class ConfigurationError(LocalClusterError, ValueError):
     """A configuration value is not accepted. The message names key, value and what is accepted."""
 
 
-# --- jobs ----------------------------------------------------------------------------------------------------------
+# --- jobs ------------------------------------------------------------------------------------------------------------
 
 
 class ContextError(LocalClusterError, RuntimeError):
@@ -105,9 +105,25 @@ class ExecutorLostError(LocalClusterError):
 class FetchFailedError(LocalClusterError):
     """A reducer could not read a map output. The scheduler computes it again; users see this only when that fails."""
 
+    def __init__(self, shuffle_id: int, map_index: int, reason: str) -> None:
+        super().__init__(f"output {map_index} of shuffle {shuffle_id} cannot be read: {reason}")
+        self.shuffle_id = shuffle_id
+        self.map_index = map_index
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[FetchFailedError], tuple[int, int, str]]:
+        return FetchFailedError, (self.shuffle_id, self.map_index, self.reason)
+
 
 class TaskKilledError(LocalClusterError):
     """A task was told to stop (its job was cancelled, or another attempt won)."""
+
+
+class RDDError(LocalClusterError, RuntimeError):
+    """The RDD API was used as it does not allow: an RDD inside a task, StopIteration out of a user's function.
+
+    The message begins with the name of PySpark's error condition in brackets where PySpark has one.
+    """
 
 
 class JobError(LocalClusterError, RuntimeError):

@@ -1,0 +1,228 @@
+"""Actions: what starts a job and brings something back to the driver. Statistics and files have modules of their
+own.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial, reduce
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from localcluster.rdd.narrow import Narrow, count_records
+from localcluster.shuffle.aggregator import stop_iteration_error
+
+if TYPE_CHECKING:
+    pass
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class Actions(Narrow[T]):
+    """``collect``, ``reduce``, ``take`` and their family."""
+
+    def collect(self) -> list[T]:
+        """All records, in the order of the partitions."""
+        return list(chain.from_iterable(self._per_partition(list)))
+
+    def toLocalIterator(self, prefetchPartitions: bool = False) -> Iterator[T]:
+        """All records, one partition at a time: a job for each, started when the one before is used up.
+
+        With ``prefetchPartitions`` the next partition is computed while one is read.
+        """
+        partitions = range(self.getNumPartitions())
+        if prefetchPartitions:
+            return chain.from_iterable(_one_ahead(self._fetch, partitions))
+        return chain.from_iterable(map(self._fetch, partitions))
+
+    def _fetch(self, partition: int) -> list[T]:
+        records: list[T] = self._per_partition(list, [partition])[0]
+        return records
+
+    def count(self) -> int:
+        """Number of records.
+
+        >>> sc.parallelize([2, 3, 4]).count()
+        3
+        """
+        return sum(self._per_partition(count_records))
+
+    def isEmpty(self) -> bool:
+        """Whether there is no record at all. Partitions are looked at only until a record is found."""
+        return not self.take(1)
+
+    def first(self) -> T:
+        """The first record. Raises ValueError when there is none."""
+        records = self.take(1)
+        if records:
+            return records[0]
+        raise ValueError("RDD is empty")
+
+    def take(self, num: int) -> list[T]:
+        """The first ``num`` records, from as few partitions as that takes: one, then up to four times as many each
+        time.
+
+        >>> sc.parallelize([2, 3, 4, 5, 6]).take(2)
+        [2, 3]
+        """
+        records: list[T] = []
+        total = self.getNumPartitions()
+        scanned = 0
+        while len(records) < num and scanned < total:
+            attempt = range(scanned, min(scanned + _partitions_to_try(scanned, len(records), num), total))
+            for found in self._per_partition(partial(_head, num - len(records)), attempt):
+                records += found
+            scanned = attempt.stop
+        return records[: max(num, 0)]
+
+    def top(self, num: int, key: Callable[[T], Any] | None = None) -> list[T]:
+        """The ``num`` largest records, largest first.
+
+        >>> sc.parallelize([10, 4, 2, 12, 3]).top(2)
+        [12, 10]
+        """
+        largest = self._per_partition(partial(heapq.nlargest, num, key=key))
+        return heapq.nlargest(num, chain.from_iterable(_not_empty(largest)), key=key)
+
+    def takeOrdered(self, num: int, key: Callable[[T], Any] | None = None) -> list[T]:
+        """The ``num`` smallest records, smallest first.
+
+        >>> sc.parallelize([10, 1, 2, 9, 3]).takeOrdered(3)
+        [1, 2, 3]
+        """
+        if num < 0:
+            raise ValueError("top N cannot be negative.")
+        if num == 0:
+            return []
+        return heapq.nsmallest(
+            num, chain.from_iterable(self._per_partition(partial(heapq.nsmallest, num, key=key))), key
+        )
+
+    def reduce(self, f: Callable[[T, T], T]) -> T:
+        """Combine all records two by two: within partitions, then their results in order.
+
+        Raises ValueError when there is no record.
+
+        >>> sc.parallelize([1, 2, 3, 4, 5]).reduce(lambda a, b: a + b)
+        15
+        """
+        results = list(chain.from_iterable(self._per_partition(partial(_reduce_partition, f))))
+        if not results:
+            raise ValueError("Can not reduce() empty RDD")
+        return fold_left(f, results[1:], results[0])
+
+    def fold(self, zeroValue: T, op: Callable[[T, T], T]) -> T:
+        """Like `reduce`, starting from ``zeroValue`` in each partition and once more over their results.
+
+        ``op`` may change and return its first argument; each task has a copy of ``zeroValue``.
+        """
+        return self.aggregate(zeroValue, op, op)
+
+    def aggregate(self, zeroValue: U, seqOp: Callable[[U, T], U], combOp: Callable[[U, U], U]) -> U:
+        """Fold each partition's records into ``zeroValue`` with ``seqOp``, then their results with ``combOp``.
+
+        >>> sc.parallelize([1, 2, 3, 4]).aggregate((0, 0), lambda a, x: (a[0] + x, a[1] + 1),
+        ...                                        lambda a, b: (a[0] + b[0], a[1] + b[1]))
+        (10, 4)
+        """
+        results = self._per_partition(partial(_aggregate_partition, seqOp, zeroValue))
+        return fold_left(combOp, results, zeroValue)
+
+    def countByValue(self) -> dict[T, int]:
+        """How often each record occurs.
+
+        >>> sorted(sc.parallelize([1, 2, 1, 2, 2], 2).countByValue().items())
+        [(1, 2), (2, 3)]
+        """
+        counts, *others = _not_empty(self._per_partition(_count_values))
+        for other in others:
+            for value, number in other.items():
+                counts[value] += number
+        return counts  # type: ignore[no-any-return]
+
+    def foreach(self, f: Callable[[T], Any]) -> None:
+        """Call ``f`` on each record, for its side effects."""
+        self._per_partition(partial(_for_each, f))
+
+    def foreachPartition(self, f: Callable[[Iterator[T]], Any]) -> None:
+        """Call ``f`` on each partition's iterator, for its side effects. What it returns is run through if it is
+        iterable.
+        """
+        self._per_partition(partial(_for_partition, f))
+
+
+def fold_left(op: Callable[[Any, Any], Any], values: Iterable[Any], initial: Any) -> Any:
+    """`functools.reduce` in which a StopIteration out of ``op`` is an RDDError."""
+    try:
+        return reduce(op, values, initial)
+    except StopIteration as error:
+        raise stop_iteration_error(error) from error
+
+
+def _partitions_to_try(scanned: int, found: int, wanted: int) -> int:
+    """How many partitions `take` looks at next: by what was found per partition so far, half as many again to be
+    safe.
+    """
+    if scanned == 0:
+        return 1
+    if found == 0:
+        return scanned * 4
+    return min(max(int(1.5 * wanted * scanned / found) - scanned, 1), scanned * 4)
+
+
+def _not_empty(results: list[Any]) -> list[Any]:
+    if not results:
+        raise ValueError("Can not reduce() empty RDD")
+    return results
+
+
+def _head(num: int, iterator: Iterator[Any]) -> list[Any]:
+    return list(islice(iterator, num))
+
+
+def _reduce_partition(f: Callable[[Any, Any], Any], iterator: Iterator[Any]) -> list[Any]:
+    for first in iterator:
+        return [fold_left(f, iterator, first)]
+    return []
+
+
+def _aggregate_partition(op: Callable[[Any, Any], Any], zero: Any, iterator: Iterator[Any]) -> Any:
+    return fold_left(op, iterator, zero)
+
+
+def _count_values(iterator: Iterator[Any]) -> defaultdict[Any, int]:
+    counts: defaultdict[Any, int] = defaultdict(int)
+    for value in iterator:
+        counts[value] += 1
+    return counts
+
+
+def _for_each(f: Callable[[Any], Any], iterator: Iterator[Any]) -> None:
+    try:
+        for record in iterator:
+            f(record)
+    except StopIteration as error:
+        raise stop_iteration_error(error) from error
+
+
+def _for_partition(f: Callable[[Iterator[Any]], Any], iterator: Iterator[Any]) -> None:
+    result = f(iterator)
+    if isinstance(result, Iterable):
+        for _ in result:
+            pass
+
+
+def _one_ahead(fetch: Callable[[int], list[Any]], partitions: Iterable[int]) -> Iterator[list[Any]]:
+    with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as pool:
+        pending = None
+        for partition in partitions:
+            following = pool.submit(fetch, partition)
+            if pending is not None:
+                yield pending.result()
+            pending = following
+        if pending is not None:
+            yield pending.result()

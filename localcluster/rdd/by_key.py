@@ -1,0 +1,241 @@
+"""Transformations and actions on RDDs of ``(key, value)`` pairs. Joins and sorting have modules of their own."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from localcluster.rdd.actions import Actions
+from localcluster.rdd.partitioner import Partitioner, hashes_like_executors, portable_hash
+from localcluster.rdd.result_iterable import ResultIterable
+from localcluster.shuffle.aggregator import Aggregator, stop_iteration_error
+
+if TYPE_CHECKING:
+    from localcluster.rdd.rdd import RDD
+
+T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
+U = TypeVar("U")
+PartitionFunc = Callable[[Any], int]
+
+
+class ByKey(Actions[T]):
+    """``reduceByKey`` and its family.
+
+    ``numPartitions`` is that of the result: by default ``spark.default.parallelism`` where it is set, else as many as
+    this RDD has. ``partitionFunc`` places keys: ``partitionFunc(key) % numPartitions``. An RDD already placed like that
+    is not shuffled.
+    """
+
+    def keys(self: ByKey[tuple[K, V]]) -> RDD[K]:
+        """The key of each pair."""
+        return self.map(itemgetter(0))
+
+    def values(self: ByKey[tuple[K, V]]) -> RDD[V]:
+        """The value of each pair."""
+        return self.map(itemgetter(1))
+
+    def mapValues(self: ByKey[tuple[K, V]], f: Callable[[V], U]) -> RDD[tuple[K, U]]:
+        """Apply ``f`` to each value; keys stay, and stay where they are.
+
+        >>> sc.parallelize([("a", ["x", "y"]), ("b", ["z"])]).mapValues(len).collect()
+        [('a', 2), ('b', 1)]
+        """
+        return self.mapPartitionsWithIndex(partial(_map_values, f), True)
+
+    def flatMapValues(self: ByKey[tuple[K, V]], f: Callable[[V], Iterable[U]]) -> RDD[tuple[K, U]]:
+        """A pair for each item of ``f(value)``; keys stay, and stay where they are."""
+        return self.mapPartitionsWithIndex(partial(_flat_map_values, f), True)
+
+    def partitionBy(
+        self: ByKey[tuple[K, V]], numPartitions: int | None = None, partitionFunc: PartitionFunc = portable_hash
+    ) -> RDD[tuple[K, V]]:
+        """The same pairs, placed by key.
+
+        >>> pairs = sc.parallelize([1, 2, 3, 4, 2, 4, 1]).map(lambda x: (x, x))
+        >>> left, right = pairs.partitionBy(2).glom().collect()
+        >>> set(left) & set(right)
+        set()
+        """
+        return self._shuffled(Partitioner(self._reducers(numPartitions), partitionFunc), None)
+
+    def combineByKey(
+        self: ByKey[tuple[K, V]],
+        createCombiner: Callable[[V], U],
+        mergeValue: Callable[[U, V], U],
+        mergeCombiners: Callable[[U, U], U],
+        numPartitions: int | None = None,
+        partitionFunc: PartitionFunc = portable_hash,
+    ) -> RDD[tuple[K, U]]:
+        """Turn the values of each key into one combiner: from the first value, by adding values, by merging combiners.
+
+        The merging functions may change and return their first argument.
+
+        >>> pairs = sc.parallelize([("a", 1), ("b", 1), ("a", 2)])
+        >>> sorted(pairs.combineByKey(lambda v: [v], lambda c, v: c + [v], lambda c, d: c + d).collect())
+        [('a', [1, 2]), ('b', [1])]
+        """
+        aggregator = Aggregator(createCombiner, mergeValue, mergeCombiners)
+        return self._shuffled(Partitioner(self._reducers(numPartitions), partitionFunc), aggregator)
+
+    def reduceByKey(
+        self: ByKey[tuple[K, V]],
+        func: Callable[[V, V], V],
+        numPartitions: int | None = None,
+        partitionFunc: PartitionFunc = portable_hash,
+    ) -> RDD[tuple[K, V]]:
+        """Combine the values of each key two by two.
+
+        >>> sorted(sc.parallelize([("a", 1), ("b", 1), ("a", 1)]).reduceByKey(lambda a, b: a + b).collect())
+        [('a', 2), ('b', 1)]
+        """
+        return self.combineByKey(_same, func, func, numPartitions, partitionFunc)
+
+    def aggregateByKey(
+        self: ByKey[tuple[K, V]],
+        zeroValue: U,
+        seqFunc: Callable[[U, V], U],
+        combFunc: Callable[[U, U], U],
+        numPartitions: int | None = None,
+        partitionFunc: PartitionFunc = portable_hash,
+    ) -> RDD[tuple[K, U]]:
+        """Fold the values of each key into a copy of ``zeroValue`` with ``seqFunc``, then merge the results with
+        ``combFunc``.
+        """
+        create = partial(_from_zero, seqFunc, zeroValue)
+        return self.combineByKey(create, seqFunc, combFunc, numPartitions, partitionFunc)
+
+    def foldByKey(
+        self: ByKey[tuple[K, V]],
+        zeroValue: V,
+        func: Callable[[V, V], V],
+        numPartitions: int | None = None,
+        partitionFunc: PartitionFunc = portable_hash,
+    ) -> RDD[tuple[K, V]]:
+        """`aggregateByKey` with one function. ``zeroValue`` is used once per key and partition, so it should be
+        neutral.
+        """
+        return self.aggregateByKey(zeroValue, func, func, numPartitions, partitionFunc)
+
+    def groupByKey(
+        self: ByKey[tuple[K, V]], numPartitions: int | None = None, partitionFunc: PartitionFunc = portable_hash
+    ) -> RDD[tuple[K, ResultIterable[V]]]:
+        """All values of each key. To sum them up, `reduceByKey` or `aggregateByKey` move far less data.
+
+        >>> pairs = sc.parallelize([("a", 1), ("b", 1), ("a", 2)])
+        >>> sorted(pairs.groupByKey().mapValues(list).collect())
+        [('a', [1, 2]), ('b', [1])]
+        """
+        grouped = self.combineByKey(_list_of, _append, _extend, numPartitions, partitionFunc)
+        return grouped.mapValues(ResultIterable)
+
+    def groupBy(
+        self, f: Callable[[T], K], numPartitions: int | None = None, partitionFunc: PartitionFunc = portable_hash
+    ) -> RDD[tuple[K, ResultIterable[T]]]:
+        """All records for each value of ``f(record)``."""
+        return self.keyBy(f).groupByKey(numPartitions, partitionFunc)
+
+    def reduceByKeyLocally(self: ByKey[tuple[K, V]], func: Callable[[V, V], V]) -> dict[K, V]:
+        """`reduceByKey` with the result as a dict in the driver. Raises ValueError for an RDD without partitions."""
+        aggregator = Aggregator(_same, func, func)
+        first, *others = self._per_partition(aggregator.combine_values) or [None]
+        if first is None:
+            raise ValueError("Can not reduce() empty RDD")
+        merged: dict[K, V] = first
+        for other in others:
+            aggregator.merge_combiners(other.items(), merged)
+        return merged
+
+    def collectAsMap(self: ByKey[tuple[K, V]]) -> dict[K, V]:
+        """The pairs as a dict in the driver; of several values of a key, the last."""
+        return dict(self.collect())
+
+    def countByKey(self: ByKey[tuple[K, V]]) -> dict[K, int]:
+        """How many pairs each key has."""
+        return self.keys().countByValue()
+
+    def lookup(self: ByKey[tuple[K, V]], key: K) -> list[V]:
+        """The values of ``key``. Looks at one partition only where it is known which that is.
+
+        >>> sc.parallelize([(1, "a"), (2, "b"), (1, "c")]).lookup(1)
+        ['a', 'c']
+        """
+        found = self.mapPartitionsWithIndex(partial(_values_of, key))
+        # In a driver that hashes otherwise than executors do, the partition cannot be known here.
+        if self.partitioner is None or not hashes_like_executors(key):
+            return found.collect()
+        values: list[V] = found._per_partition(list, [self.partitioner(key)])[0]
+        return values
+
+    def _reducers(self, numPartitions: int | None) -> int:
+        return self._default_reduce_partitions() if numPartitions is None else numPartitions
+
+    def _shuffled(
+        self: ByKey[tuple[K, V]], partitioner: Partitioner, aggregator: Aggregator | None
+    ) -> RDD[tuple[K, Any]]:
+        """This RDD placed by ``partitioner`` and combined: in place if it is placed so already, else through a
+        shuffle.
+        """
+        from localcluster.rdd.shuffled_rdd import ShuffledRDD  # kinds of RDD derive from this class
+
+        if self.partitioner != partitioner:
+            return ShuffledRDD(self, partitioner, aggregator, map_side_combine=aggregator is not None)
+        if aggregator is None:
+            return self  # type: ignore[return-value]  # every RDDCore is an RDD
+        return self.mapPartitionsWithIndex(partial(_combine_partition, aggregator), True)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _list_of(value: Any) -> list[Any]:
+    return [value]
+
+
+def _append(values: list[Any], value: Any) -> list[Any]:
+    values.append(value)
+    return values
+
+
+def _extend(values: list[Any], others: list[Any]) -> list[Any]:
+    values.extend(others)
+    return values
+
+
+def _from_zero(f: Callable[[Any, Any], Any], zero: Any, value: Any) -> Any:
+    return f(copy.deepcopy(zero), value)
+
+
+def _combine_partition(
+    aggregator: Aggregator, index: int, iterator: Iterator[tuple[Any, Any]]
+) -> Iterable[tuple[Any, Any]]:
+    return aggregator.combine_values(iterator).items()
+
+
+def _map_values(f: Callable[[Any], Any], index: int, iterator: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
+    try:
+        for pair in iterator:
+            yield pair[0], f(pair[1])
+    except StopIteration as error:
+        raise stop_iteration_error(error) from error
+
+
+def _flat_map_values(
+    f: Callable[[Any], Iterable[Any]], index: int, iterator: Iterator[Any]
+) -> Iterator[tuple[Any, Any]]:
+    try:
+        for pair in iterator:
+            key = pair[0]
+            for item in f(pair[1]):
+                yield key, item
+    except StopIteration as error:
+        raise stop_iteration_error(error) from error
+
+
+def _values_of(key: Any, index: int, iterator: Iterator[Any]) -> Iterator[Any]:
+    return (pair[1] for pair in iterator if pair[0] == key)

@@ -1,0 +1,71 @@
+"""Compressed text files: which file name means which compression, and which Hadoop codec that is."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import zlib
+from typing import BinaryIO, cast
+
+_CODECS = {"GzipCodec": ".gz", "BZip2Codec": ".bz2", "DefaultCodec": ".deflate", "DeflateCodec": ".deflate"}
+_READERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+
+
+def codec_extension(codec: str | None) -> str:
+    """The file name extension of a Hadoop codec class (``org.apache.hadoop.io.compress.GzipCodec``); "" for None.
+
+    Raises ValueError for a codec that there is not.
+    """
+    if codec is None:
+        return ""
+    package, _, name = codec.rpartition(".")
+    if package not in ("", "org.apache.hadoop.io.compress") or name not in _CODECS:
+        raise ValueError(f"no compression codec {codec!r}; there are {', '.join(_CODECS)}")
+    return _CODECS[name]
+
+
+def is_compressed(path: str) -> bool:
+    extension = os.path.splitext(path)[1]
+    return extension in _READERS or extension == ".deflate"
+
+
+def open_compressed(path: str) -> BinaryIO:
+    """What the file holds, decompressed as it is read. Raises what the decompressor raises when the file is damaged."""
+    extension = os.path.splitext(path)[1]
+    if extension == ".deflate":
+        with open(path, "rb") as file:
+            return io.BytesIO(zlib.decompress(file.read()))
+    return cast(BinaryIO, _READERS[extension](path, "rb"))
+
+
+def create(path: str) -> BinaryIO:
+    """Create a file, compressed as its extension says."""
+    extension = os.path.splitext(path)[1]
+    if extension == ".deflate":
+        return cast(BinaryIO, _DeflateWriter(path))
+    writer = {".gz": gzip.open, ".bz2": bz2.open}.get(extension, open)
+    return cast(BinaryIO, writer(path, "wb"))
+
+
+class _DeflateWriter(io.RawIOBase):
+    """A zlib stream: what Hadoop's DefaultCodec writes."""
+
+    def __init__(self, path: str) -> None:
+        self._file = open(path, "wb")  # noqa: SIM115 - closed in close()
+        self._compressor = zlib.compressobj()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        self._file.write(self._compressor.compress(data))
+        return len(data)
+
+    def close(self) -> None:
+        if not self._file.closed:
+            self._file.write(self._compressor.flush())
+            self._file.close()
+        super().close()

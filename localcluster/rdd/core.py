@@ -1,0 +1,177 @@
+"""What an RDD is: partitions, dependencies, a way to compute one partition, and whether it is kept once computed.
+
+`RDDCore` is what the groups of API methods (`narrow`, `actions`, `by_key`, …) build on and what every kind of RDD fills
+in. Does not cover any transformation or action.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from localcluster.rdd.call_site import call_site
+from localcluster.rdd.debug_string import debug_string
+from localcluster.rdd.dependency import Dependency
+from localcluster.rdd.lineage import require_lineage_pickling
+from localcluster.rdd.partition import Partition
+from localcluster.rdd.partitioner import Partitioner
+from protocol.errors import RDDError
+from storage.block_id import RDDBlockId
+from storage.storage_level import StorageLevel
+
+if TYPE_CHECKING:
+    from localcluster.context import SparkContext
+    from localcluster.task_context import TaskContext
+
+T = TypeVar("T")
+Self = TypeVar("Self", bound="RDDCore[Any]")
+
+_DRIVER_ONLY = ("ctx", "partitioner", "call_site", "is_cached", "_name", "_partition_list", "__orig_class__")
+
+
+class RDDCore(Generic[T]):
+    """An immutable, partitioned collection, computed when an action needs it. Made in the driver; executors hold copies
+    that can do no more than `iterator`.
+
+    ``dependencies`` may only be read after construction. ``partitioner`` says how keys are placed, where that is known.
+    """
+
+    def __init__(
+        self, ctx: SparkContext, dependencies: tuple[Dependency, ...] = (), partitioner: Partitioner | None = None
+    ) -> None:
+        self.ctx = ctx
+        self.dependencies = dependencies
+        self.partitioner = partitioner
+        self.is_cached = False
+        self.call_site = call_site()
+        self._id: int = ctx._next_rdd_id()
+        self._name: str | None = None
+        self._storage_level = StorageLevel.NONE
+        self._partition_list: list[Partition] | None = None
+
+    # --- to be filled in by each kind of RDD ---------------------------------------------------------------------
+
+    def _make_partitions(self) -> list[Partition]:
+        """The partitions, index i at position i. Runs in the driver, at most once or so."""
+        raise NotImplementedError
+
+    def compute(self, partition: Partition, task_context: TaskContext) -> Iterator[T]:
+        """The records of one partition. Runs in a task; reads parents by their `iterator`. Lazy wherever it can be."""
+        raise NotImplementedError
+
+    def preferred_locations(self, partition: Partition) -> list[str]:
+        """Executors that this RDD itself would like for the partition. Where cached blocks are is the scheduler's
+        business.
+        """
+        return []
+
+    def _functions(self) -> tuple[Callable[..., Any], ...]:
+        """User functions that this RDD holds, for pickling."""
+        return ()
+
+    # --- what all share ------------------------------------------------------------------------------------------
+
+    def _partitions(self) -> list[Partition]:
+        if self._partition_list is None:
+            self._partition_list = self._make_partitions()
+        return self._partition_list
+
+    def iterator(self, partition: Partition, task_context: TaskContext) -> Iterator[T]:
+        """The records of one partition: from the cache when this RDD is persisted (and into it when missing there)."""
+        if not self._storage_level.is_valid:
+            return self.compute(partition, task_context)
+        block, values = task_context.env.block_manager.get_or_else_update(
+            RDDBlockId(self._id, partition.index), self._storage_level, lambda: self.compute(partition, task_context)
+        )
+        return values if block is None else block.values  # type: ignore[return-value]  # one of the two is there
+
+    def __getstate__(self) -> dict[str, Any]:
+        require_lineage_pickling()
+        return {name: value for name, value in self.__dict__.items() if name not in _DRIVER_ONLY}
+
+    def __repr__(self) -> str:
+        name = f"{self._name} " if getattr(self, "_name", None) else ""
+        return f"{name}{type(self).__name__}[{self._id}] at {getattr(self, 'call_site', 'executor')}"
+
+    @property
+    def context(self) -> SparkContext:
+        """The context that this RDD was made by."""
+        return self.ctx
+
+    def id(self) -> int:
+        """A number unique within the context."""
+        return self._id
+
+    def name(self) -> str | None:
+        """The name given with `setName`, if any."""
+        return self._name
+
+    def setName(self: Self, name: str) -> Self:
+        """Name this RDD, for progress bars and debug strings. Returns the RDD itself."""
+        self._name = name
+        return self
+
+    def getNumPartitions(self) -> int:
+        """Number of partitions.
+
+        >>> sc.parallelize([1, 2, 3, 4], 2).getNumPartitions()
+        2
+        """
+        return len(self._partitions())
+
+    def persist(self: Self, storageLevel: StorageLevel = StorageLevel.MEMORY_ONLY) -> Self:
+        """Keep the partitions, once computed, at this level. Returns the RDD itself.
+
+        Raises:
+            RDDError: the RDD has another level already; `unpersist` it first.
+        """
+        if self._storage_level.is_valid and storageLevel != self._storage_level:
+            raise RDDError("Cannot change storage level of an RDD after it was already assigned a level")
+        self.is_cached = True
+        self._storage_level = storageLevel
+        self.ctx.persist_rdd(self)
+        return self
+
+    def cache(self: Self) -> Self:
+        """Persist at the default level, MEMORY_ONLY."""
+        return self.persist(StorageLevel.MEMORY_ONLY)
+
+    def unpersist(self: Self, blocking: bool = False) -> Self:
+        """Drop the kept partitions, from all executors; wait until they are gone if ``blocking``. Returns the RDD
+        itself.
+        """
+        self.is_cached = False
+        self._storage_level = StorageLevel.NONE
+        self.ctx.unpersist_rdd(self._id, blocking)
+        return self
+
+    def getStorageLevel(self) -> StorageLevel:
+        """The level set with `persist`, else ``StorageLevel.NONE``."""
+        return self._storage_level
+
+    def toDebugString(self) -> bytes:
+        """The RDD and what it is computed from, one RDD a line, one step of indentation per shuffle."""
+        return debug_string(self).encode("utf-8")
+
+    def _default_reduce_partitions(self) -> int:
+        """How many partitions a shuffle makes when the user does not say."""
+        if self.ctx.conf.get("spark.default.parallelism") is not None:
+            return self.ctx.defaultParallelism
+        return self.getNumPartitions()
+
+    def _per_partition(self, func: Callable[[Iterator[T]], Any], partitions: Sequence[int] | None = None) -> list[Any]:
+        """Run a job: what ``func`` makes of each partition, in the order of the partitions."""
+        chosen = range(self.getNumPartitions()) if partitions is None else partitions
+        return self.ctx.run_tasks(self, _OnIterator(func), chosen)
+
+
+class _OnIterator:
+    """Adapts a function of an iterator to what the scheduler runs, a function of task context and iterator."""
+
+    __slots__ = ("func",)
+
+    def __init__(self, func: Callable[[Iterator[Any]], Any]) -> None:
+        self.func = func
+
+    def __call__(self, task_context: TaskContext, iterator: Iterator[Any]) -> Any:
+        return self.func(iterator)

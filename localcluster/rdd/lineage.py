@@ -1,0 +1,103 @@
+"""How the RDDs of one stage are pickled for executors, and why a closure that holds an RDD is not.
+
+An RDD pickles only while a lineage is being pickled: everything else that tries to pickle one is a closure, a broadcast
+or a record that refers to it, and an RDD is of no use there. Functions are therefore pickled first, with the gate shut;
+the RDDs that hold them come after, by the same pickler, so they refer to the functions pickled already.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
+
+from localcluster.rdd.dependency import ShuffleDependency
+from protocol.errors import RDDError, SerializationError
+
+if TYPE_CHECKING:
+    from localcluster.rdd.core import RDDCore
+
+_gate = threading.local()
+
+
+@contextmanager
+def lineage_pickling() -> Iterator[None]:
+    """While this is open, RDDs pickle in this thread."""
+    _gate.open = True
+    try:
+        yield
+    finally:
+        _gate.open = False
+
+
+def require_lineage_pickling() -> None:
+    """Raises RDDError unless a lineage is being pickled in this thread."""
+    if not getattr(_gate, "open", False):
+        raise RDDError(
+            "[RDD_TRANSFORM_ONLY_VALID_ON_DRIVER] It appears that you are attempting to broadcast an RDD or reference an
+            RDD " "from an action or transformation. RDDs exist in the driver only: rdd1.map(lambda x: rdd2.count() * x)
+            cannot " "work, because the function runs in an executor. Collect or join instead. See SPARK-5063."
+        )
+
+
+def dump_lineage(rdd: RDDCore[Any], action: Any) -> bytes:
+    """Pickle ``rdd``, all it is computed from within its stage, and ``action`` (anything; RDDs in it are refused).
+
+    Raises:
+        SerializationError: a function cannot be pickled; the message names it and its RDD.
+        RDDError: a function refers to an RDD, or to the context.
+    """
+    lineage = _parents_first(rdd)
+    functions = [function for member in lineage for function in member._functions()]
+    buffer = io.BytesIO()
+    pickler = cloudpickle.Pickler(buffer, protocol=5)
+    try:
+        pickler.dump((functions, action))
+    except RDDError:
+        raise
+    except Exception as error:
+        raise SerializationError(f"{_culprit(lineage, action)} cannot be pickled: {error}") from error
+    with lineage_pickling():
+        pickler.dump(lineage)
+    return buffer.getvalue()
+
+
+def load_lineage(data: bytes | memoryview) -> tuple[RDDCore[Any], Any]:
+    """The RDD and the action that `dump_lineage` pickled, as new objects. Raises whatever unpickling the functions
+    raises.
+    """
+    unpickler = pickle.Unpickler(io.BytesIO(data))
+    _, action = unpickler.load()
+    return unpickler.load()[-1], action
+
+
+def _parents_first(rdd: RDDCore[Any]) -> list[RDDCore[Any]]:
+    """The members of the stage, parents before children: neither this nor pickling the list recurses along the
+    lineage.
+    """
+    ordered: dict[int, RDDCore[Any]] = {}
+    stack = [rdd]
+    while stack:
+        member = stack[-1]
+        parents = [d.rdd for d in member.dependencies if not isinstance(d, ShuffleDependency)]
+        missing = [parent for parent in parents if parent.id() not in ordered]
+        if missing:
+            stack += missing
+        else:
+            ordered[stack.pop().id()] = member
+    return list(ordered.values())
+
+
+def _culprit(lineage: list[RDDCore[Any]], action: Any) -> str:
+    for member in lineage:
+        for function in member._functions():
+            try:
+                cloudpickle.dumps(function)
+            except Exception:
+                return f"{function!r} of {member!r}"
+    return repr(action)

@@ -1,0 +1,95 @@
+"""RDDs made of data in the driver: ``parallelize`` and ``range``.
+
+A collection is serialised when the RDD is made, so what happens to it later does not show. A range stays a range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from localcluster.rdd.partition import Partition
+from localcluster.rdd.rdd import RDD
+
+if TYPE_CHECKING:
+    from localcluster.context import SparkContext
+    from localcluster.task_context import TaskContext
+
+T = TypeVar("T")
+MAX_BATCH = 1024  # PySpark's; data is sliced at batches of records, so it shows in where slices end
+
+
+class CollectionPartition(Partition):
+    """``data``: a ``PartitionData`` of the context."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, index: int, data: Any) -> None:
+        super().__init__(index)
+        self.data = data
+
+
+class ParallelCollectionRDD(RDD[T]):
+    """Slices of a collection."""
+
+    def __init__(self, ctx: SparkContext, slices: Iterable[Sequence[T]]) -> None:
+        super().__init__(ctx)
+        self._partition_list = [CollectionPartition(i, ctx.put_partition(list(part))) for i, part in enumerate(slices)]
+
+    def compute(self, partition: Partition, task_context: TaskContext) -> Iterator[T]:
+        assert isinstance(partition, CollectionPartition)
+        return iter(partition.data.read(task_context))
+
+
+class RangePartition(Partition):
+    __slots__ = ("numbers",)
+
+    def __init__(self, index: int, numbers: range) -> None:
+        super().__init__(index)
+        self.numbers = numbers
+
+
+class RangeRDD(RDD[int]):
+    """Slices of a range."""
+
+    def __init__(self, ctx: SparkContext, slices: Iterable[range]) -> None:
+        super().__init__(ctx)
+        self._partition_list = [RangePartition(index, numbers) for index, numbers in enumerate(slices)]
+
+    def compute(self, partition: Partition, task_context: TaskContext) -> Iterator[int]:
+        assert isinstance(partition, RangePartition)
+        return iter(partition.numbers)
+
+
+def parallelize(ctx: SparkContext, c: Iterable[T], numSlices: int | None = None) -> RDD[T]:
+    """``SparkContext.parallelize``: an RDD of the items of ``c``, in ``numSlices`` partitions (default parallelism's).
+
+    Raises:
+        ValueError: ``numSlices`` is negative. (Zero is a ZeroDivisionError, as in PySpark.)
+        SerializationError: an item cannot be pickled.
+    """
+    slices = int(numSlices) if numSlices is not None else ctx.defaultParallelism
+    items: Sequence[T] = c if isinstance(c, (list, tuple, range)) else list(c)
+    batch = max(1, min(len(items) // slices, ctx._batchSize or MAX_BATCH))
+    if slices < 0:
+        raise ValueError("Positive number of partitions required")
+    if isinstance(items, range):
+        bounds = [int(i * len(items) / slices) for i in range(slices + 1)]  # floats, as PySpark computes them
+        return RangeRDD(ctx, [items[a:b] for a, b in zip(bounds, bounds[1:], strict=False)])  # type:
+        ignore[return-value]
+    batches = -(-len(items) // batch)
+    bounds = [i * batches // slices * batch for i in range(slices + 1)]
+    return ParallelCollectionRDD(ctx, (items[a:b] for a, b in zip(bounds, bounds[1:], strict=False)))
+
+
+def parallelize_range(
+    ctx: SparkContext, start: int, end: int | None = None, step: int = 1, numSlices: int | None = None
+) -> RDD[int]:
+    """``SparkContext.range``: the numbers of ``range(start, end, step)``, or of ``range(start)``."""
+    first, last = (0, start) if end is None else (start, end)
+    return parallelize(ctx, range(first, last, step), numSlices)
+
+
+def empty(ctx: SparkContext) -> RDD[Any]:
+    """``SparkContext.emptyRDD``: no records, no partitions."""
+    return ParallelCollectionRDD(ctx, ())

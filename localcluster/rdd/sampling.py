@@ -1,0 +1,165 @@
+"""Random samples and splits, with the random numbers that PySpark draws: the same seed gives the same records.
+
+Each partition draws from a generator of its own, seeded with ``seed ^ partition index``.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from localcluster.rdd.actions import Actions
+
+if TYPE_CHECKING:
+    from localcluster.rdd.rdd import RDD
+
+T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Sampling(Actions[T]):
+    """``sample`` and its family."""
+
+    def sample(self, withReplacement: bool, fraction: float, seed: int | None = None) -> RDD[T]:
+        """Each record with probability ``fraction``, or, with replacement, as often as a Poisson draw of that mean
+        says.
+
+        Raises ValueError for a negative fraction.
+        """
+        if not fraction >= 0:
+            raise ValueError("Fraction must be nonnegative.")
+        return self.mapPartitionsWithIndex(
+            partial(_sample, withReplacement, partial(_constant, fraction), _seed(seed)), True
+        )
+
+    def sampleByKey(
+        self: Sampling[tuple[K, V]],
+        withReplacement: bool,
+        fractions: Mapping[K, float],
+        seed: int | None = None,
+    ) -> RDD[tuple[K, V]]:
+        """`sample` with a fraction for each key. A key without one fails the task with KeyError."""
+        for fraction in fractions.values():
+            if fraction < 0:
+                raise AssertionError(f"Negative fraction value: {fraction}")
+        fraction_of = partial(_of_key, fractions)
+        return self.mapPartitionsWithIndex(partial(_sample, withReplacement, fraction_of, _seed(seed)), True)
+
+    def randomSplit(self, weights: Sequence[float], seed: int | None = None) -> list[RDD[T]]:
+        """Split into RDDs of sizes roughly in the proportions of ``weights``. Raises ValueError for weights that are
+        none.
+        """
+        if not all(weight >= 0 for weight in weights):
+            raise ValueError("Weights must be nonnegative")
+        total = float(sum(weights))
+        if not total > 0:
+            raise ValueError("Sum of weights must be positive")
+        bounds = [0.0]
+        for weight in weights:
+            bounds.append(bounds[-1] + weight / total)
+        if seed is None:
+            seed = random.randint(0, 2**32 - 1)
+        return [
+            self.mapPartitionsWithIndex(partial(_between, low, high, seed), True)
+            for low, high in zip(bounds, bounds[1:], strict=False)
+        ]
+
+    def takeSample(self, withReplacement: bool, num: int, seed: int | None = None) -> list[T]:
+        """``num`` random records, in random order; fewer only where there are fewer and they are not to be repeated.
+
+        Raises ValueError for a number that is negative or beyond what can be sampled.
+        """
+        largest = sys.maxsize - int(10.0 * math.sqrt(sys.maxsize))
+        if num < 0:
+            raise ValueError("Sample size cannot be negative.")
+        if num > largest:
+            raise ValueError(f"Sample size cannot be greater than {largest}.")
+        total = self.count() if num else 0
+        if total == 0:
+            return []
+        generator = random.Random(seed)
+        if not withReplacement and num >= total:
+            records = self.collect()
+            generator.shuffle(records)
+            return records
+        fraction = _fraction_for(num, total, withReplacement)
+        records = self.sample(withReplacement, fraction, seed).collect()
+        while len(records) < num:  # rare: the fraction is chosen to make it so
+            records = self.sample(withReplacement, fraction, generator.randint(0, sys.maxsize)).collect()
+        generator.shuffle(records)
+        return records[:num]
+
+
+def _fraction_for(num: int, total: int, with_replacement: bool) -> float:
+    """The sampling fraction that gives at least ``num`` of ``total`` records with a probability of 99.99 %.
+
+    Bounds of the Poisson and of the binomial distribution, as Spark computes them.
+    """
+    fraction = num / total
+    if with_replacement:
+        deviations = 9 if num < 12 else 5
+        return fraction + deviations * math.sqrt(fraction / total)
+    gamma = -math.log(0.00005) / total
+    return min(1, fraction + gamma + math.sqrt(gamma * gamma + 2 * gamma * fraction))
+
+
+def _seed(seed: int | None) -> int:
+    return random.randint(0, sys.maxsize) if seed is None else seed
+
+
+def _generator(seed: int, index: int) -> random.Random:
+    generator = random.Random(seed ^ index)
+    for _ in range(10):  # the seeds of neighbours are close to each other; drawing mixes them
+        generator.randint(0, 1)
+    return generator
+
+
+def _constant(fraction: float, record: Any) -> float:
+    return fraction
+
+
+def _of_key(fractions: Mapping[Any, float], record: Any) -> float:
+    return fractions[record[0]]
+
+
+def _sample(
+    with_replacement: bool,
+    fraction_of: Callable[[Any], float],
+    seed: int,
+    index: int,
+    iterator: Iterator[Any],
+) -> Iterator[Any]:
+    generator = _generator(seed, index)
+    for record in iterator:
+        if with_replacement:
+            for _ in range(_poisson(generator, fraction_of(record))):
+                yield record
+        elif generator.random() < fraction_of(record):
+            yield record
+
+
+def _between(low: float, high: float, seed: int, index: int, iterator: Iterator[Any]) -> Iterator[Any]:
+    generator = _generator(seed, index)
+    return (record for record in iterator if low <= generator.random() < high)
+
+
+def _poisson(generator: random.Random, mean: float) -> int:
+    """A Poisson draw by Knuth's algorithm, for large means in its logarithmic form."""
+    count = 0
+    if mean < 20.0:
+        limit = math.exp(-mean)
+        product = generator.random()
+        while product > limit:
+            count += 1
+            product *= generator.random()
+    else:
+        time = generator.expovariate(mean)
+        while time < 1.0:
+            count += 1
+            time += generator.expovariate(mean)
+    return count

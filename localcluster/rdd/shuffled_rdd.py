@@ -1,0 +1,54 @@
+"""The RDD on the reading side of one shuffle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from localcluster.rdd.core import RDDCore
+from localcluster.rdd.dependency import ShuffleDependency
+from localcluster.rdd.partition import Partition
+from localcluster.rdd.partitioner import Partitioner
+from localcluster.rdd.rdd import RDD
+from localcluster.shuffle.aggregator import Aggregator
+
+if TYPE_CHECKING:
+    from localcluster.task_context import TaskContext
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class ShuffledRDD(RDD[tuple[K, V]]):
+    """The parent's ``(key, value)`` records placed by ``partitioner``, and combined by key when there is an
+    ``aggregator``.
+    """
+
+    def __init__(
+        self,
+        parent: RDDCore[Any],
+        partitioner: Partitioner,
+        aggregator: Aggregator | None = None,
+        map_side_combine: bool = False,
+    ) -> None:
+        self.num_partitions = partitioner.numPartitions
+        dependency = ShuffleDependency(parent, partitioner, aggregator, map_side_combine)
+        super().__init__(parent.ctx, (dependency,), partitioner)
+
+    def _make_partitions(self) -> list[Partition]:
+        return [Partition(index) for index in range(self.num_partitions)]
+
+    def compute(self, partition: Partition, task_context: TaskContext) -> Iterator[tuple[K, V]]:
+        return task_context.env.shuffle_manager.read(self.dependencies[0], partition.index, task_context)
+
+    def _functions(self) -> tuple[Callable[..., Any], ...]:
+        return shuffle_functions(self.dependencies[0])
+
+
+def shuffle_functions(dependency: Any) -> tuple[Callable[..., Any], ...]:
+    """User functions that a ShuffleDependency holds."""
+    functions = [dependency.partitioner.partitionFunc]
+    if dependency.aggregator is not None:
+        combine = dependency.aggregator
+        functions += [combine.createCombiner, combine.mergeValue, combine.mergeCombiners]
+    return tuple(functions)

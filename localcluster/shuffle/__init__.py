@@ -1,0 +1,1 @@
+"""Shuffles: how records travel from map tasks to reduce tasks."""
