@@ -39,9 +39,10 @@ def require_lineage_pickling() -> None:
     """Raises RDDError unless a lineage is being pickled in this thread."""
     if not getattr(_gate, "open", False):
         raise RDDError(
-            "[RDD_TRANSFORM_ONLY_VALID_ON_DRIVER] It appears that you are attempting to broadcast an RDD or reference an
-            RDD " "from an action or transformation. RDDs exist in the driver only: rdd1.map(lambda x: rdd2.count() * x)
-            cannot " "work, because the function runs in an executor. Collect or join instead. See SPARK-5063."
+            "[RDD_TRANSFORM_ONLY_VALID_ON_DRIVER] It appears that you are attempting to broadcast an RDD or reference "
+            "an RDD from an action or transformation. RDDs exist in the driver only: in rdd1.map(lambda x: rdd2.count() "
+            "* x) the function runs in an executor, which has no rdd2. Collect, join or broadcast the records instead. "
+            "See SPARK-5063."
         )
 
 

@@ -6,7 +6,8 @@ A collection is serialised when the RDD is made, so what happens to it later doe
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from localcluster.rdd.partition import Partition
 from localcluster.rdd.rdd import RDD
@@ -75,11 +76,11 @@ def parallelize(ctx: SparkContext, c: Iterable[T], numSlices: int | None = None)
         raise ValueError("Positive number of partitions required")
     if isinstance(items, range):
         bounds = [int(i * len(items) / slices) for i in range(slices + 1)]  # floats, as PySpark computes them
-        return RangeRDD(ctx, [items[a:b] for a, b in zip(bounds, bounds[1:], strict=False)])  # type:
-        ignore[return-value]
+        ranges = RangeRDD(ctx, [items[a:b] for a, b in pairwise(bounds)])
+        return cast("RDD[T]", ranges)
     batches = -(-len(items) // batch)
     bounds = [i * batches // slices * batch for i in range(slices + 1)]
-    return ParallelCollectionRDD(ctx, (items[a:b] for a, b in zip(bounds, bounds[1:], strict=False)))
+    return ParallelCollectionRDD(ctx, (items[a:b] for a, b in pairwise(bounds)))
 
 
 def parallelize_range(

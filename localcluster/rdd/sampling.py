@@ -10,6 +10,7 @@ import random
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from localcluster.rdd.actions import Actions
@@ -64,10 +65,7 @@ class Sampling(Actions[T]):
             bounds.append(bounds[-1] + weight / total)
         if seed is None:
             seed = random.randint(0, 2**32 - 1)
-        return [
-            self.mapPartitionsWithIndex(partial(_between, low, high, seed), True)
-            for low, high in zip(bounds, bounds[1:], strict=False)
-        ]
+        return [self.mapPartitionsWithIndex(partial(_between, low, high, seed), True) for low, high in pairwise(bounds)]
 
     def takeSample(self, withReplacement: bool, num: int, seed: int | None = None) -> list[T]:
         """``num`` random records, in random order; fewer only where there are fewer and they are not to be repeated.

@@ -6,6 +6,7 @@ import operator
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial, reduce
+from itertools import pairwise
 from math import isinf, isnan
 from typing import Any, TypeVar
 
@@ -128,7 +129,7 @@ def _checked_bounds(bounds: Sequence[Any]) -> Sequence[Any]:
 def _common_width(bounds: Sequence[Any]) -> Any:
     """The width of the buckets if they are all (nearly) as wide, else None."""
     try:
-        widths = [high - low for low, high in zip(bounds, bounds[1:], strict=False)]
+        widths = [high - low for low, high in pairwise(bounds)]
     except TypeError:  # bounds such as strings have an order but no distance
         return None
     return (bounds[-1] - bounds[0]) / len(widths) if max(widths) - min(widths) < 1e-10 else None
