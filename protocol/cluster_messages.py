@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from protocol.locations import SharedLocation
-from protocol.message import Order, Report
+from protocol.message import BlockIdLike, Order, Report
 
 # --- driver -> executor ----------------------------------------------------------------------------------------------
 
@@ -30,13 +30,13 @@ class TaskDescription(NamedTuple):
 class StageDescription(Order):
     """What the tasks of one stage attempt have in common; sent once to each executor, with its first tasks.
 
-    ``binary`` is the pickled lineage and action, or where it is. ``epoch`` is the map output tracker's: tables of map
+    ``binary`` is the pickled lineage and action, or the block that holds it. ``epoch`` is the map output tracker's: tables of map
     outputs that the executor fetched at an older one are out of date.
     """
 
     stage_id: int
     attempt: int
-    binary: bytes | SharedLocation
+    binary: bytes | BlockIdLike
     properties: Mapping[str, str]
     epoch: int
 
@@ -108,7 +108,7 @@ class TaskResult(NamedTuple):
     """One task that succeeded. Light: see `TasksFinished`."""
 
     task_id: int
-    result: bytes | SharedLocation | tuple[SharedLocation, ...]  # serialised, or where that is; a map task's outputs
+    result: bytes | SharedLocation | tuple[SharedLocation | None, ...]  # serialised, or where that is; a map task's outputs
     updates: bytes | None  # accumulator updates, pickled; None: none
     run_time: float  # seconds
 
@@ -131,9 +131,9 @@ def _tasks_finished(rows: Iterable[tuple[Any, ...]]) -> TasksFinished:
 class TaskFailed(Report):
     """A task did not succeed. ``kind`` says what follows from it:
 
-    ``exception``: the user's code raised, try again; ``fatal``: trying again cannot help (the result cannot be pickled);
-    ``fetch``: the map output named by ``fetch`` could not be read; ``executor_lost``: made by the driver itself.
-    ``text`` is the traceback as the user should see it.
+    ``exception``: the user's code raised, try again; ``fatal``: trying again cannot help (the result cannot be
+    pickled); ``fetch``: the map output named by ``fetch`` could not be read; ``executor_lost``: made by the driver
+    itself. ``text`` is the traceback as the user should see it.
     """
 
     task_id: int
@@ -172,7 +172,7 @@ class ExecutorHeartbeat(Report):
 class GetMapOutputs(Report):
     """Where are the outputs of this shuffle? Triggered by an executor's first reducer of it. Asked.
 
-    Answer: the pickled table (`MapStatus` by map index), or where its bytes are; None when the shuffle is unknown.
+    Answer: the pickled table (`MapStatus` by map index), or the id of the block that holds it; None when the shuffle is unknown.
     """
 
     shuffle_id: int
@@ -192,7 +192,9 @@ class StartCluster(Order):
 
 @dataclass(frozen=True, slots=True)
 class LaunchExecutor(Order):
-    """Fork an executor. Triggered by the context's start and by the loss of an executor. Followed by `ExecutorLaunched`."""
+    """Fork an executor. Triggered by the context's start and by the loss of an executor. Followed by
+    `ExecutorLaunched`.
+    """
 
     executor_id: str
     cores: int

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from localcluster.scheduler.map_output_tracker import MapOutputTracker, MapStatus
 from localcluster.scheduler.stage import Job, JobEnd, Stage, TaskOutcome
@@ -40,11 +40,13 @@ class DropStage(NamedTuple):
     stage_key: int
 
 
-class DiscardResult(NamedTuple):
-    """A result nobody waits for: its shared block is to be freed."""
+class Discard(NamedTuple):
+    """A task's output that nobody waits for: its shared blocks are to be freed. ``shuffle_id`` is None for a result."""
 
     executor_id: str
-    location: SharedLocation
+    task_id: int
+    shuffle_id: int | None
+    blocks: tuple[SharedLocation | None, ...]
 
 
 class OutputReady(NamedTuple):
@@ -55,9 +57,9 @@ class OutputReady(NamedTuple):
     status: MapStatus
 
 
-Instruction: TypeAlias = Launch | Kill | Recall | DropStage | DiscardResult | OutputReady
+Instruction: TypeAlias = Launch | Kill | Recall | DropStage | Discard | OutputReady
 Preferences: TypeAlias = Callable[[Stage, Sequence[int]], Mapping[int, Sequence[str]]]
-TaskFailure: TypeAlias = Callable[[Stage, RunningTask, TaskFailed], BaseException]
+TaskFailure: TypeAlias = Callable[[Stage, RunningTask, TaskFailed, int], BaseException]
 
 
 class DAGScheduler:
@@ -133,7 +135,7 @@ class DAGScheduler:
             task_set = self._tasks.task_ended(executor_id, result.task_id, now)
             task = task_set.succeeded(result.task_id, result.run_time) if task_set is not None else None
             if task_set is None or task is None:
-                self._discard(executor_id, result.result)
+                self._discard(executor_id, result, task_set.stage if task_set is not None else None)
                 continue
             self._task_succeeded(task_set, task, result, delivered, now)
         for job, outcomes in delivered.items():
@@ -157,7 +159,7 @@ class DAGScheduler:
         if stage not in self._running:
             return
         if failure.kind == "fatal" or task_set.exhausted(task.position):
-            self._abort_stage(stage, self._describe_failure(stage, task, failure))
+            self._abort_stage(stage, self._describe_failure(stage, task, failure, task_set.failures[task.position]))
 
     def task_given_back(self, executor_id: str, task_ids: Iterable[int], now: float) -> None:
         """Tasks that were recalled or killed before they ran: back in the queue, no blame."""
@@ -178,7 +180,8 @@ class DAGScheduler:
             stage.failed_tasks += lost.blamed
             if lost.blamed and stage in self._running and lost.task_set.exhausted(lost.task.position):
                 failure = TaskFailed(lost.task.task_id, None, "executor_lost", f"ExecutorLostFailure ({reason})")
-                self._abort_stage(stage, self._describe_failure(stage, lost.task, failure))
+                failures = lost.task_set.failures[lost.task.position]
+                self._abort_stage(stage, self._describe_failure(stage, lost.task, failure, failures))
 
     def output_lost(self, shuffle_id: int, map_index: int) -> None:
         """A map output was found missing outside a task (fault injection, a lost segment)."""
@@ -225,7 +228,12 @@ class DAGScheduler:
         return [position for position in range(len(stage.partitions)) if position not in stage.done]
 
     def _task_succeeded(
-        self, task_set: TaskSet, task: RunningTask, result: TaskResult, delivered: dict[Job, list[TaskOutcome]], now: float
+        self,
+        task_set: TaskSet,
+        task: RunningTask,
+        result: TaskResult,
+        delivered: dict[Job, list[TaskOutcome]],
+        now: float,
     ) -> None:
         stage = task_set.stage
         if stage.shuffle is not None:
@@ -233,10 +241,10 @@ class DAGScheduler:
         else:
             job = next(iter(stage.jobs), None)
             if job is None or task.position in stage.done:
-                self._discard(task.executor_id, result.result)
+                self._discard(task.executor_id, result, stage)
                 return
             stage.done.add(task.position)
-            outcome = TaskOutcome(task.position, result.result, result.updates, task.executor_id)
+            outcome = TaskOutcome(task.position, task.task_id, result.result, result.updates)
             delivered.setdefault(job, []).append(outcome)
         if task_set.is_finished and self._running.get(stage) is task_set:
             self._stage_finished(stage, task_set, now)
@@ -245,16 +253,16 @@ class DAGScheduler:
         self, stage: Stage, task: RunningTask, result: TaskResult, delivered: dict[Job, list[TaskOutcome]]
     ) -> None:
         assert stage.shuffle is not None
-        status = MapStatus(task.executor_id, result.result)
+        assert isinstance(result.result, tuple)
+        status = MapStatus(task.executor_id, result.task_id, result.result)
         map_index = stage.partitions[task.position]
         if not self._outputs.register_output(stage.shuffle.shuffle_id, map_index, status):
-            for location in status.blocks:
-                self._discard(task.executor_id, location)
+            self._discard(task.executor_id, result, stage)
             return
         self._outbox.append(OutputReady(stage.shuffle.shuffle_id, map_index, status))
         if result.updates is not None and stage.jobs:
             job = min(stage.jobs, key=lambda j: j.id)
-            delivered.setdefault(job, []).append(TaskOutcome(None, None, result.updates, task.executor_id))
+            delivered.setdefault(job, []).append(TaskOutcome(None, task.task_id, None, result.updates))
 
     def _stage_finished(self, stage: Stage, task_set: TaskSet, now: float) -> None:
         self._retire(stage)
@@ -324,8 +332,11 @@ class DAGScheduler:
         if stage.shuffle is not None and self._map_stages.get(stage.shuffle.shuffle_id) is stage:
             del self._map_stages[stage.shuffle.shuffle_id]
 
-    def _discard(self, executor_id: str, result: Any) -> None:
-        locations = result if isinstance(result, tuple) else (result,)
-        for location in locations:
-            if location is not None and not isinstance(location, bytes):
-                self._outbox.append(DiscardResult(executor_id, location))
+    def _discard(self, executor_id: str, result: TaskResult, stage: Stage | None) -> None:
+        if isinstance(result.result, bytes):
+            return
+        if isinstance(result.result, tuple):
+            shuffle_id = stage.shuffle.shuffle_id if stage is not None and stage.shuffle is not None else None
+            self._outbox.append(Discard(executor_id, result.task_id, shuffle_id, result.result))
+        else:
+            self._outbox.append(Discard(executor_id, result.task_id, None, (result.result,)))

@@ -13,13 +13,11 @@ from protocol.locations import SharedLocation
 
 
 class MapStatus(NamedTuple):
-    """One map task's output: who wrote it and where it is.
-
-    ``blocks`` holds one location for a sort shuffle (index, then data) and one per reduce partition for a hash shuffle.
-    """
+    """One map task's output: who wrote it and where its blocks are, in the order of `shuffle.manager.output_blocks`."""
 
     executor_id: str
-    blocks: tuple[SharedLocation, ...]
+    map_id: int  # id of the task that wrote it, which names the blocks (Spark 3's mapId)
+    blocks: tuple[SharedLocation | None, ...]
 
 
 class MapOutputTracker:

@@ -14,18 +14,19 @@ from typing import Any, NamedTuple, TypeAlias
 from localcluster.rdd.dependency import ShuffleDependency
 from localcluster.rdd.rdd import RDD
 from protocol.locations import SharedLocation
+from storage.block_id import BlockId
 
-StageBinary: TypeAlias = bytes | SharedLocation
-"""The pickled lineage and action that executors run: inline when small, else where its bytes are."""
+StageBinary: TypeAlias = bytes | BlockId
+"""The pickled lineage and action that executors run: inline when small, else the block that holds it."""
 
 
 class TaskOutcome(NamedTuple):
     """A finished task as the job's own thread sees it. ``position`` is the place in the job's output, None for a map task."""
 
     position: int | None
+    task_id: int
     result: bytes | SharedLocation | None
     updates: bytes | None  # pickled accumulator updates
-    executor_id: str
 
 
 class JobEnd(NamedTuple):

@@ -73,6 +73,11 @@ class TaskSet:
         return len(self._waiting)
 
     @property
+    def unfinished(self) -> int:
+        """How many tasks have not succeeded yet."""
+        return len(self._unfinished)
+
+    @property
     def is_finished(self) -> bool:
         return not self._unfinished
 

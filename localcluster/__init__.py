@@ -1,0 +1,51 @@
+"""localcluster: Spark-style jobs on one machine, Python processes only. The API is PySpark's RDD API.
+
+Names are loaded when they are first used, so that the command line starts fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from localcluster.version import __version__
+
+if TYPE_CHECKING:
+    from localcluster.accumulators import Accumulator, AccumulatorParam
+    from localcluster.broadcast import Broadcast
+    from localcluster.conf import SparkConf
+    from localcluster.context import SparkContext
+    from localcluster.rdd.rdd import RDD
+    from localcluster.task_context import TaskContext
+    from storage.storage_level import StorageLevel
+
+__all__ = [
+    "RDD",
+    "Accumulator",
+    "AccumulatorParam",
+    "Broadcast",
+    "SparkConf",
+    "SparkContext",
+    "StorageLevel",
+    "TaskContext",
+    "__version__",
+]
+
+_HOMES = {
+    "Accumulator": "localcluster.accumulators",
+    "AccumulatorParam": "localcluster.accumulators",
+    "Broadcast": "localcluster.broadcast",
+    "RDD": "localcluster.rdd.rdd",
+    "SparkConf": "localcluster.conf",
+    "SparkContext": "localcluster.context",
+    "StorageLevel": "storage.storage_level",
+    "TaskContext": "localcluster.task_context",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'localcluster' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,336 @@
+"""The driver's runtime: the glue between the pipes and the two state machines, scheduler and block master.
+
+One lock guards the scheduler, the block master and the executor pool. Pipes are non-blocking with a backlog, so whoever
+holds the lock may send; nobody waits for an answer while holding it. Threads: the event loop, the side thread (work that may
+wait), and the user's threads, which submit jobs and wait for their results without the lock.
+
+Does not plan or collect jobs (``job_runner``), does not decide anything about tasks or blocks (``scheduler``, ``storage``).
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from itertools import count
+from typing import Any, NamedTuple
+
+from localcluster import settings
+from localcluster.driver.block_master import BlockMaster
+from localcluster.driver.event_loop import EventLoop
+from localcluster.driver.executor_pool import ExecutorPool
+from localcluster.driver.instructions import Instructions
+from localcluster.driver.map_output_server import MapOutputServer
+from localcluster.driver.preferences import stage_preferences
+from localcluster.driver.side_thread import SideThread
+from localcluster.driver.task_failure import task_failure
+from localcluster.env import Env, make_env, set_env
+from localcluster.launcher.client import connect
+from localcluster.scheduler.dag_scheduler import DAGScheduler
+from localcluster.scheduler.map_output_tracker import MapOutputTracker
+from localcluster.scheduler.stage import Job, Stage
+from localcluster.scheduler.task_scheduler import TaskScheduler
+from protocol import cluster_messages as c
+from protocol.block_messages import RemoveBroadcast, RemoveExecutor, RemoveRdd, RemoveShuffle
+from protocol.endpoint import Incoming
+from protocol.errors import ChannelError, ClusterError, ContextError, JobCancelledError
+from protocol.locations import DRIVER
+from protocol.message import Message, Report
+from storage.block_id import BroadcastBlockId, TaskResultBlockId
+from storage.block_manager_master_endpoint import BlockManagerMasterEndpoint
+from storage.block_manager_slave_endpoint import BlockManagerSlaveEndpoint
+from storage.block_store import BytesLike
+from storage.scratch import Scratch
+
+log = logging.getLogger(__name__)
+
+START_DEADLINE = 60.0  # seconds for the launcher to make the scratch space
+STOP_DEADLINE = 20.0  # seconds for the launcher to end executors and remove everything
+SIDE_DEADLINE = 5.0  # seconds for each of the driver's threads to end
+BUSY_ROUND = 0.1  # seconds between rounds while jobs run
+IDLE_ROUND = 1.0  # seconds between rounds otherwise
+RECALL_PATIENCE = 0.05  # seconds that an executor may sit on queued tasks without a report while another idles
+
+
+class StageProgress(NamedTuple):
+    """A running stage at one moment; counts of tasks."""
+
+    stage_id: int
+    attempt: int
+    name: str
+    tasks: int
+    unfinished: int
+    running: int
+
+
+class Cluster:
+    """Started by the constructor; `stop` ends it. Raises ClusterError when the launcher cannot be started."""
+
+    def __init__(self, conf: Mapping[str, str], executors: int, cores: int, max_failures: int) -> None:
+        self.conf = conf
+        self.lock = threading.RLock()
+        self.error: ClusterError | None = None
+        self.closed = False
+        self.env: Env | None = None
+        self._side = SideThread()
+        self._loop = EventLoop(self.lock, self._round, self._crashed)
+        self._launcher = connect()
+        self._loop.add(self._launcher.endpoint, self._launcher_messages, self._launcher_gone)
+        self._loop.start()
+        template = c.LaunchExecutor("", cores, conf, tuple(sys.path))
+        self.pool = ExecutorPool(
+            self._launcher, self._loop, template, self._executor_message, self._executor_lost, self._hopeless
+        )
+        self.outputs = MapOutputTracker()
+        self.dag = DAGScheduler(
+            TaskScheduler(
+                fair=settings.value(conf, "spark.scheduler.mode") == "FAIR",
+                locality_wait=settings.value(conf, "spark.locality.wait"),
+            ),
+            self.outputs,
+            encode=_encode_partition,
+            preferences=lambda stage, positions: stage_preferences(stage, positions, self.master.endpoint.locations_of),
+            describe_failure=task_failure,
+            max_task_failures=max_failures,
+            max_stage_attempts=settings.value(conf, "spark.stage.maxConsecutiveAttempts"),
+        )
+        self._network_timeout = settings.value(conf, "spark.network.timeout")
+        endpoint = BlockManagerMasterEndpoint(settings.shared_memory(conf))
+        self.master = BlockMaster(endpoint, self.lock, self._side, self.pool.send, self.pool.ask)
+        self._broadcast_ids = count()
+        self._callbacks: list[Callable[[], None]] = []
+        try:
+            scratch = self._start_cluster()
+            with self.lock:  # held until the driver is ready for what executors say
+                for _ in range(executors):
+                    self.pool.order()
+                self.env = self._make_env(scratch)
+                self._map_outputs = MapOutputServer(self.outputs, self.master, self._side, self.put_broadcast)
+                kill_timeout = settings.value(conf, "spark.task.reaper.killTimeout")
+                self._instructions = Instructions(self.pool, self.master, self.outputs, self.env, kill_timeout)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start_cluster(self) -> Scratch:
+        local_dirs = settings.value(self.conf, "spark.local.dir") or ()
+        with self.lock:
+            answer = self._launcher.ask(c.StartCluster(local_dirs), START_DEADLINE)
+        return Scratch.attach(answer.result(START_DEADLINE))
+
+    def _make_env(self, scratch: Scratch) -> Env:
+        driver_conf = {**self.conf, "spark.executor.memory": str(settings.value(self.conf, "spark.driver.memory"))}
+        env = make_env(DRIVER, driver_conf, self.master, scratch, self._no_tasks_here)
+        self.master.slave = BlockManagerSlaveEndpoint(env.block_manager)
+        env.block_manager.register()
+        set_env(env)
+        return env
+
+    # --- jobs ---
+
+    def submit(self, job: Job) -> None:
+        with self.lock:
+            self.check_usable()
+            self.dag.submit(job, time.monotonic())
+            self._perform()
+
+    def cancel(self, job_id: int, reason: str) -> None:
+        with self.lock:
+            self.dag.cancel(job_id, reason)
+            self._perform()
+
+    def cancel_where(self, wanted: Callable[[Job], bool], reason: str) -> None:
+        with self.lock:
+            for job in list(self.dag.jobs.values()):
+                if wanted(job):
+                    self.dag.cancel(job.id, reason)
+            self._perform()
+
+    def running_stages(self) -> list[StageProgress]:
+        """What runs now, for progress bars."""
+        with self.lock:
+            return [
+                StageProgress(
+                    stage.id, stage.attempt, stage.name, len(stage.partitions), tasks.unfinished, len(tasks.running)
+                )
+                for stage, tasks in self.dag.running_stages.items()
+            ]
+
+    def each_round(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` under the lock in every round of the event loop."""
+        self._callbacks.append(callback)
+
+    def check_usable(self) -> None:
+        """Raises ContextError when stopped, ClusterError when broken."""
+        if self.error is not None:
+            raise ClusterError(str(self.error)) from self.error
+        if self.closed:
+            raise ContextError("Cannot call methods on a stopped SparkContext.")
+        if not self._loop.is_alive:
+            raise ClusterError("the driver's event loop is not running")
+
+    # --- blocks of the driver's own ---
+
+    def next_broadcast_id(self) -> int:
+        return next(self._broadcast_ids)
+
+    def put_broadcast(self, *chunks: BytesLike) -> BroadcastBlockId:
+        """Store bytes that executors will read by block id. Without the lock: it may wait for room."""
+        block_id = BroadcastBlockId(self.next_broadcast_id())
+        self.env.block_manager.put_shared(block_id, chunks)
+        return block_id
+
+    def remove_broadcast(self, broadcast_id: int, remove_from_driver: bool = True, blocking: bool = False) -> None:
+        message = RemoveBroadcast(broadcast_id, remove_from_driver)
+        self._remove(message, blocking)
+
+    def remove_shuffle(self, shuffle_id: int, blocking: bool = False) -> None:
+        with self.lock:
+            self._map_outputs.forget(shuffle_id)
+            self.outputs.unregister_shuffle(shuffle_id)
+        self._remove(RemoveShuffle(shuffle_id), blocking)
+
+    def remove_rdd(self, rdd_id: int, blocking: bool = False) -> None:
+        self._remove(RemoveRdd(rdd_id), blocking)
+
+    def _remove(self, message: Report, blocking: bool) -> None:
+        if blocking:
+            self.master.ask(message)
+        else:
+            self.master.tell(message)
+
+    def wake(self) -> None:
+        self._loop.wake()
+
+    def _perform(self) -> None:
+        self._instructions.carry_out(self.dag.take(time.monotonic()))
+
+    # --- the event loop's rounds ---
+
+    def _round(self, now: float) -> float:
+        self.pool.expire(now)
+        self._launcher.endpoint.expire(now)
+        for executor_id in self.master.endpoint.silent_executors(now, self._network_timeout):
+            self.pool.judge_silent(executor_id)
+        self._instructions.expire_kills(now)
+        for callback in self._callbacks:
+            callback()
+        if not self.dag.jobs:
+            return IDLE_ROUND
+        self.dag.recall(now, RECALL_PATIENCE)
+        self._perform()
+        return BUSY_ROUND
+
+    # --- launcher ---
+
+    def _launcher_messages(self, batch: list[Incoming]) -> None:
+        for incoming in batch:
+            message = incoming.message
+            if isinstance(message, c.ExecutorLaunched):
+                self.pool.launched(message)
+            elif isinstance(message, c.ExecutorExited):
+                self.pool.exited(message)
+
+    def _launcher_gone(self, end: ChannelError) -> None:
+        self._break(ClusterError(f"the launcher is gone ({end}); no job can run in this context any more"))
+
+    # --- executors ---
+
+    def _executor_message(self, executor_id: str, incoming: Incoming) -> None:
+        message, now = incoming.message, time.monotonic()
+        if isinstance(message, c.TasksFinished):
+            for result in message.results:
+                self._instructions.task_ended(result.task_id)
+            self._keep_results(executor_id, message)
+            self.dag.tasks_finished(executor_id, message.results, now)
+        elif isinstance(message, c.TaskFailed):
+            self._instructions.task_ended(message.task_id)
+            self.dag.task_failed(executor_id, message, now)
+        elif isinstance(message, c.TaskKilled):
+            self._instructions.task_ended(message.task_id)
+            self.dag.task_given_back(executor_id, (message.task_id,), now)
+        elif isinstance(message, c.TasksReturned):
+            self.dag.task_given_back(executor_id, message.task_ids, now)
+        elif isinstance(message, c.GetMapOutputs):
+            assert incoming.reply is not None
+            self._map_outputs.answer(message.shuffle_id, incoming.reply)
+            return
+        elif isinstance(message, c.RegisterExecutor):
+            self.pool.registered(executor_id)
+            self.dag.executor_added(executor_id, message.cores, now)
+        elif not isinstance(message, c.ExecutorHeartbeat):
+            self.master.serve(executor_id, message, incoming.reply)
+            return
+        self._perform()
+
+    def _keep_results(self, executor_id: str, message: c.TasksFinished) -> None:
+        """Results that are blocks survive their executor from here on."""
+        for result in message.results:
+            if not isinstance(result.result, (bytes, tuple)):
+                holder = self.pool.block_manager_id(executor_id)
+                self.master.endpoint.register_shared(TaskResultBlockId(result.task_id), holder, result.result)
+
+    def _executor_lost(self, executor_id: str, reason: str) -> None:
+        now = time.monotonic()
+        self._instructions.executor_lost(executor_id)
+        self.dag.executor_lost(executor_id, reason, now)
+        self.master.receive(DRIVER, RemoveExecutor(executor_id))
+        self._perform()
+
+    def _hopeless(self, reason: str) -> None:
+        self._break(ClusterError(reason))
+
+    def _no_tasks_here(self, message: Message) -> Any:
+        raise ContextError("shuffles are read by tasks, not by the driver")
+
+    # --- the end ---
+
+    def _crashed(self, error: BaseException) -> None:
+        self._break(ClusterError(f"the driver's event loop failed: {error!r}"))
+
+    def _break(self, error: ClusterError) -> None:
+        if self.error is None and not self.closed:
+            self.error = error
+            self.dag.fail_all(error)
+            self._launcher.endpoint.fail_pending(error)
+
+    def stop(self) -> None:
+        """End executors and remove what they left. Idempotent; waits at most STOP_DEADLINE and some seconds."""
+        with self.lock:
+            if self.closed:
+                return
+            self.closed = True
+            answer = self._begin_stop()
+        if answer is not None:
+            try:
+                answer.result(STOP_DEADLINE)
+            except ChannelError as error:
+                log.warning("the launcher did not confirm the end of the cluster: %s", error)
+        self._side.stop(SIDE_DEADLINE)
+        self._loop.stop(SIDE_DEADLINE)
+        with self.lock:
+            self.pool.close()
+            if self.env is not None:
+                self.env.block_manager.abandon()
+                set_env(None)
+            self._launcher.close()
+
+    def _begin_stop(self) -> Future[Any] | None:
+        if self.env is not None:
+            self.dag.fail_all(self.error or JobCancelledError("the context was stopped while the job ran"))
+            self._perform()
+        self.pool.stop()
+        try:
+            return self._launcher.ask(c.StopCluster(), STOP_DEADLINE)
+        except ChannelError as error:
+            log.debug("the launcher was gone: %s", error)
+            return None
+
+
+def _encode_partition(stage: Stage, position: int) -> bytes:
+    """The partition as it travels with its task."""
+    return pickle.dumps(stage.rdd._partitions()[stage.partitions[position]], protocol=5)

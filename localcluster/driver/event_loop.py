@@ -1,0 +1,130 @@
+"""The driver's event loop: one thread that reads every pipe and keeps time.
+
+Handlers run in this thread, under the driver's lock. Covers reading, writing what stayed behind on full pipes, waking up and
+rounds. Knows nothing of what the messages mean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import selectors
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from protocol.endpoint import Endpoint, Incoming
+from protocol.errors import ChannelError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Source:
+    endpoint: Endpoint
+    on_messages: Callable[[list[Incoming]], None]
+    on_end: Callable[[ChannelError], None]
+
+
+class EventLoop:
+    """``on_round(now)`` is called after each batch of events and returns how many seconds the next may stay away.
+
+    ``on_crash(error)`` is called, under the lock, if a handler raises what it must not: the loop is over then.
+    """
+
+    def __init__(
+        self,
+        lock: AbstractContextManager[object],
+        on_round: Callable[[float], float],
+        on_crash: Callable[[BaseException], None],
+    ) -> None:
+        self._lock = lock
+        self._on_round = on_round
+        self._on_crash = on_crash
+        self._selector = selectors.DefaultSelector()
+        self._wakeup_read, self._wakeup_write = os.pipe()
+        for fd in (self._wakeup_read, self._wakeup_write):
+            os.set_blocking(fd, False)
+        self._selector.register(self._wakeup_read, selectors.EVENT_READ)
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="localcluster-driver", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def add(
+        self, endpoint: Endpoint, on_messages: Callable[[list[Incoming]], None], on_end: Callable[[ChannelError], None]
+    ) -> None:
+        """Read an endpoint from now on; ``on_end`` is called once, after its last message. Under the lock."""
+        endpoint.channel.on_backlog = self.wake
+        self._selector.register(endpoint.fileno(), selectors.EVENT_READ, _Source(endpoint, on_messages, on_end))
+        self.wake()
+
+    def remove(self, endpoint: Endpoint) -> None:
+        """Stop reading an endpoint; before it is closed. Under the lock."""
+        with contextlib.suppress(KeyError, ValueError, ChannelError):  # not there any more
+            self._selector.unregister(endpoint.fileno())
+
+    def wake(self) -> None:
+        """Start a round now. From any thread, also from a finalizer: it takes no lock."""
+        with contextlib.suppress(BlockingIOError, OSError):  # a full pipe wakes as well; a closed one has no loop
+            os.write(self._wakeup_write, b"\0")
+
+    def stop(self, timeout: float) -> None:
+        """End the thread; without the lock. Sources stay open."""
+        self._stopping = True
+        self.wake()
+        self._thread.join(timeout)
+        self._selector.close()
+        os.close(self._wakeup_read)
+        os.close(self._wakeup_write)
+
+    def _run(self) -> None:
+        pause = 0.0
+        try:
+            while not self._stopping:
+                events = self._selector.select(pause)
+                with self._lock:
+                    for key, mask in events:
+                        self._serve(key, mask)
+                    pause = self._on_round(time.monotonic())
+                    self._watch_backlogs()
+        except BaseException as error:
+            log.exception("the driver's event loop failed")
+            with self._lock:
+                self._on_crash(error)
+
+    def _serve(self, key: selectors.SelectorKey, mask: int) -> None:
+        if key.data is None:
+            with contextlib.suppress(BlockingIOError):
+                while len(os.read(key.fd, 4096)) == 4096:
+                    pass
+            return
+        source: _Source = key.data
+        if self._selector.get_map().get(key.fd) is not key:
+            return  # an earlier event of this batch removed or re-registered it
+        try:
+            if mask & selectors.EVENT_WRITE:
+                source.endpoint.flush()
+            if mask & selectors.EVENT_READ:
+                incoming = source.endpoint.receive_ready()
+                if incoming:
+                    source.on_messages(incoming)
+        except ChannelError as error:
+            self.remove(source.endpoint)
+            source.on_end(error)
+
+    def _watch_backlogs(self) -> None:
+        """Ask for writability exactly where bytes stayed behind."""
+        for key in list(self._selector.get_map().values()):
+            if key.data is not None:
+                wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if key.data.endpoint.wants_write else 0)
+                if wanted != key.events:
+                    self._selector.modify(key.fd, wanted, key.data)

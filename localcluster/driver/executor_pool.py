@@ -1,0 +1,236 @@
+"""The lives of executors as the driver sees them: ordered, starting, registered, broken, replaced.
+
+All under the driver's lock. Death is seen at once when a pipe ends, silence by missing heartbeats; either way the executor is
+declared lost exactly once, by ``on_lost``, and another one is ordered. Does not know tasks or blocks.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from localcluster.driver.event_loop import EventLoop
+from localcluster.driver.liveness import CpuWatch, Liveness
+from localcluster.launcher.client import LauncherClient
+from protocol.channel import Channel
+from protocol.cluster_messages import ExecutorExited, ExecutorLaunched, KillExecutor, LaunchExecutor, StopExecutor
+from protocol.endpoint import Endpoint, Incoming
+from protocol.errors import BrokenChannelError, ChannelError
+from protocol.locations import BlockManagerId
+from protocol.message import Order
+from storage.block_manager_master import ASK_TIMEOUT
+
+log = logging.getLogger(__name__)
+
+EXIT_STATUS_WAIT = 2.0  # seconds between the end of an executor's pipes and giving up on its exit status
+MAX_EARLY_DEATHS = 5  # executors in a row that died before they registered: forking more is pointless
+
+
+class State(enum.Enum):
+    ORDERED = "ordered"  # the launcher was told to fork it
+    STARTING = "starting"  # forked, not registered yet
+    REGISTERED = "registered"
+    BROKEN = "broken"  # its pipes ended; its exit status is awaited, for the message
+
+
+@dataclass(eq=False)
+class Executor:
+    executor_id: str
+    state: State = State.ORDERED
+    pid: int = 0
+    orders: Endpoint | None = None  # we ask and tell
+    reports: Endpoint | None = None  # it asks and tells
+    broken_at: float = 0.0  # seconds, monotonic
+    doomed: str | None = None  # why we had it killed
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        return [endpoint for endpoint in (self.orders, self.reports) if endpoint is not None]
+
+
+class ExecutorPool:
+    """``on_message(executor_id, incoming)``, ``on_lost(executor_id, reason)`` and ``on_hopeless(reason)`` are the driver's."""
+
+    def __init__(
+        self,
+        launcher: LauncherClient,
+        loop: EventLoop,
+        template: LaunchExecutor,
+        on_message: Callable[[str, Incoming], None],
+        on_lost: Callable[[str, str], None],
+        on_hopeless: Callable[[str], None],
+    ) -> None:
+        self._launcher = launcher
+        self._loop = loop
+        self._template = template
+        self._on_message = on_message
+        self._on_lost = on_lost
+        self._on_hopeless = on_hopeless
+        self._ids = count()
+        self._executors: dict[str, Executor] = {}
+        self._early_deaths = 0
+        self._cpu = CpuWatch()
+        self._stopping = False
+
+    def __iter__(self) -> Iterator[Executor]:
+        return iter(list(self._executors.values()))
+
+    @property
+    def executors(self) -> Mapping[str, Executor]:
+        return self._executors
+
+    # --- starting ---
+
+    def order(self) -> None:
+        """Have the launcher fork one more."""
+        executor_id = str(next(self._ids))
+        self._executors[executor_id] = Executor(executor_id)
+        template = self._template
+        self._launcher.tell(LaunchExecutor(executor_id, template.cores, template.conf, template.sys_path))
+
+    def launched(self, message: ExecutorLaunched) -> None:
+        executor_id = message.executor_id
+        orders, reports = self._launcher.receive_pipes(executor_id)
+        executor = self._executors[executor_id]
+        executor.pid = message.pid
+        executor.state = State.STARTING
+        executor.orders = Endpoint(Channel(orders, name=f"orders of executor {executor_id}", buffered=True))
+        executor.reports = Endpoint(Channel(reports, name=f"reports of executor {executor_id}", buffered=True))
+        for endpoint in executor.endpoints:
+            self._loop.add(
+                endpoint, lambda batch: self._received(executor, batch), lambda end: self._broken(executor, end)
+            )
+
+    def registered(self, executor_id: str) -> None:
+        self._executors[executor_id].state = State.REGISTERED
+        self._early_deaths = 0
+
+    def block_manager_id(self, executor_id: str) -> BlockManagerId:
+        return BlockManagerId(executor_id, self._executors[executor_id].pid)
+
+    # --- talking ---
+
+    def send(self, executor_id: str, *orders: Order) -> None:
+        """Raises ChannelError when there is no such executor (any more)."""
+        self._orders_of(executor_id).tell(*orders)
+
+    def ask(self, executor_id: str, order: Order) -> Future[Any]:
+        return self._orders_of(executor_id).ask_async(order, ASK_TIMEOUT)
+
+    def _orders_of(self, executor_id: str) -> Endpoint:
+        executor = self._executors.get(executor_id)
+        if executor is None or executor.orders is None or executor.state is State.BROKEN:
+            raise BrokenChannelError(f"executor {executor_id} is gone")
+        return executor.orders
+
+    def _received(self, executor: Executor, batch: list[Incoming]) -> None:
+        for incoming in batch:
+            self._on_message(executor.executor_id, incoming)
+
+    # --- ending ---
+
+    def kill(self, executor_id: str, reason: str) -> None:
+        """End an executor by force; it is declared lost when it is gone."""
+        executor = self._executors.get(executor_id)
+        if executor is not None and executor.doomed is None:
+            executor.doomed = reason
+            log.warning("ending executor %s: %s", executor_id, reason)
+            self._launcher.tell(KillExecutor(executor_id, reason))
+
+    def exited(self, message: ExecutorExited) -> None:
+        executor = self._executors.get(message.executor_id)
+        if executor is not None:
+            self._lost(executor, _how(executor, message.exit_code, message.signal))
+
+    def judge_silent(self, executor_id: str) -> None:
+        """No heartbeat for too long: kill it unless it is merely busy."""
+        executor = self._executors.get(executor_id)
+        if executor is None or executor.state is not State.REGISTERED:
+            return
+        liveness = self._cpu.judge(executor.pid)
+        if liveness is Liveness.BUSY:
+            log.warning("executor %s sends no heartbeat, but %s; it is kept", executor_id, liveness.value)
+        else:
+            self.kill(executor_id, f"it sent no heartbeat and {liveness.value}")
+
+    def expire(self, now: float) -> None:
+        """Overdue asks, and executors whose exit status does not come."""
+        for executor in self:
+            if executor.orders is not None:
+                executor.orders.expire(now)
+            if executor.state is State.BROKEN and now - executor.broken_at > EXIT_STATUS_WAIT:
+                self._launcher.tell(KillExecutor(executor.executor_id, "its pipes ended"))
+                self._lost(executor, _how(executor, None, None))
+
+    def stop(self) -> None:
+        """Tell all to end in good order; none is replaced from here on."""
+        self._stopping = True
+        for executor in self:
+            if executor.orders is not None and executor.state is not State.BROKEN:
+                try:
+                    executor.orders.tell(StopExecutor())
+                except ChannelError as error:
+                    log.debug("executor %s was gone: %s", executor.executor_id, error)
+
+    def close(self) -> None:
+        """Close all pipes; when no executor lives any more."""
+        for executor in self:
+            self._close(executor)
+        self._executors.clear()
+
+    def _broken(self, executor: Executor, end: ChannelError) -> None:
+        if executor.state is not State.BROKEN:
+            log.debug("executor %s: %s", executor.executor_id, end)
+            executor.state = State.BROKEN
+            executor.broken_at = time.monotonic()
+
+    def _lost(self, executor: Executor, reason: str) -> None:
+        self._read_the_rest(executor)
+        del self._executors[executor.executor_id]
+        self._close(executor)
+        self._cpu.forget(executor.pid)
+        if self._stopping:
+            return
+        log.warning("lost %s", reason)
+        if executor.state in (State.ORDERED, State.STARTING):
+            self._early_deaths += 1
+        self._on_lost(executor.executor_id, reason)
+        if self._early_deaths >= MAX_EARLY_DEATHS:
+            self._on_hopeless(
+                f"{self._early_deaths} executors in a row died before they were ready; the last: {reason}"
+            )
+        else:
+            self.order()
+
+    def _read_the_rest(self, executor: Executor) -> None:
+        """What it reported before it died counts: its exit may be heard of before its pipe was read."""
+        if executor.reports is None:
+            return
+        try:
+            while batch := executor.reports.receive_ready():
+                self._received(executor, batch)
+        except ChannelError as end:
+            log.debug("executor %s: %s", executor.executor_id, end)
+
+    def _close(self, executor: Executor) -> None:
+        for endpoint in executor.endpoints:
+            self._loop.remove(endpoint)
+            endpoint.abort()
+
+
+def _how(executor: Executor, exit_code: int | None, signum: int | None) -> str:
+    who = f"executor {executor.executor_id} (pid {executor.pid})"
+    if executor.doomed is not None:
+        return f"{who} was ended: {executor.doomed}"
+    if signum is not None:
+        hint = ", often the system's out-of-memory killer" if signum == 9 else ""
+        return f"{who} was killed by signal {signum}{hint}"
+    if exit_code is not None:
+        return f"{who} exited with code {exit_code}"
+    return f"{who} closed its pipes"

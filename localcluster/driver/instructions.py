@@ -1,0 +1,106 @@
+"""Carrying out what the scheduler decided: messages to executors, entries in the block master's tables.
+
+Under the driver's lock. Also keeps time on kills: a task that does not end when told to takes its executor with it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+
+from localcluster.driver.block_master import BlockMaster
+from localcluster.driver.executor_pool import ExecutorPool
+from localcluster.env import Env
+from localcluster.scheduler.dag_scheduler import Discard, DropStage, Instruction, Kill, OutputReady, Recall
+from localcluster.scheduler.map_output_tracker import MapOutputTracker
+from localcluster.scheduler.task_scheduler import Launch
+from protocol import cluster_messages as c
+from protocol.block_messages import RemoveBlock
+from protocol.errors import ChannelError
+from protocol.locations import DRIVER
+from protocol.message import Order
+from storage.block_id import TaskResultBlockId
+
+log = logging.getLogger(__name__)
+
+
+class Instructions:
+    """``kill_timeout``: seconds that a killed task may take to end."""
+
+    def __init__(
+        self, pool: ExecutorPool, master: BlockMaster, outputs: MapOutputTracker, env: Env, kill_timeout: float
+    ) -> None:
+        self._pool = pool
+        self._master = master
+        self._outputs = outputs
+        self._env = env
+        self._kill_timeout = kill_timeout
+        self._kills: dict[int, tuple[str, float]] = {}  # {task id: (executor id, deadline)}
+
+    def carry_out(self, instructions: Sequence[Instruction]) -> None:
+        for instruction in instructions:
+            if isinstance(instruction, Launch):
+                self._launch(instruction)
+            elif isinstance(instruction, OutputReady):
+                self._keep_output(instruction)
+            elif isinstance(instruction, DropStage):
+                self._send(instruction.executor_id, c.DropStage(instruction.stage_key))
+            elif isinstance(instruction, Recall):
+                self._send(instruction.executor_id, c.ReturnTasks(instruction.task_ids))
+            elif isinstance(instruction, Kill):
+                self._kill(instruction)
+            else:
+                self._discard(instruction)
+
+    def task_ended(self, task_id: int) -> None:
+        self._kills.pop(task_id, None)
+
+    def executor_lost(self, executor_id: str) -> None:
+        self._kills = {task: kill for task, kill in self._kills.items() if kill[0] != executor_id}
+
+    def expire_kills(self, now: float) -> None:
+        """End the executors of tasks that did not end in time."""
+        for task_id, (executor_id, deadline) in list(self._kills.items()):
+            if now >= deadline:
+                del self._kills[task_id]
+                self._pool.kill(
+                    executor_id, f"task {task_id} did not end within {self._kill_timeout} s of being killed"
+                )
+
+    def _launch(self, launch: Launch) -> None:
+        task_set = launch.task_set
+        description = None
+        if launch.first:
+            stage = task_set.stage
+            properties = min(stage.jobs, key=lambda job: job.id).properties
+            description = c.StageDescription(stage.id, stage.attempt, stage.binary, properties, self._outputs.epoch)
+        self._send(launch.executor_id, c.LaunchTasks(task_set.key, description, launch.tasks))
+
+    def _kill(self, kill: Kill) -> None:
+        self._kills[kill.task_id] = (kill.executor_id, time.monotonic() + self._kill_timeout)
+        self._send(kill.executor_id, c.KillTask(kill.task_id, kill.reason))
+
+    def _keep_output(self, output: OutputReady) -> None:
+        """Map outputs survive their executor from here on."""
+        status = output.status
+        holder = self._pool.block_manager_id(status.executor_id)
+        block_ids = self._env.shuffle_manager.block_ids(output.shuffle_id, status.map_id, status.blocks)
+        for block_id, location in zip(block_ids, status.blocks, strict=True):
+            if location is not None:
+                self._master.endpoint.register_shared(block_id, holder, location)
+
+    def _discard(self, discard: Discard) -> None:
+        """Results are known to the master, outputs that came too late only to the executor that wrote them."""
+        if discard.shuffle_id is None:
+            self._master.receive(DRIVER, RemoveBlock(TaskResultBlockId(discard.task_id)))
+            return
+        for block_id in self._env.shuffle_manager.block_ids(discard.shuffle_id, discard.task_id, discard.blocks):
+            self._send(discard.executor_id, RemoveBlock(block_id))
+
+    def _send(self, executor_id: str, order: Order) -> None:
+        try:
+            self._pool.send(executor_id, order)
+        except ChannelError as error:
+            # Its death will be noticed by its pipes; then its tasks are requeued.
+            log.debug("%s did not reach executor %s: %s", type(order).__name__, executor_id, error)

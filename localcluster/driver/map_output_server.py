@@ -1,0 +1,70 @@
+"""Answers executors that ask where a shuffle's outputs are. A large table becomes a block in shared memory.
+
+Each table is pickled once per epoch. Under the driver's lock, but for putting a large table, which may wait.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from localcluster.driver.block_master import BlockMaster, respond
+from localcluster.driver.side_thread import SideThread
+from localcluster.scheduler.map_output_tracker import MapOutputTracker
+from protocol.block_messages import RemoveBlock
+from protocol.endpoint import Reply
+from protocol.locations import DRIVER
+from storage.block_id import BlockId
+
+INLINE = 48 * 1024  # bytes of pickled table sent in a message
+
+
+class MapOutputServer:
+    """``put(chunks)`` stores bytes as a shared block and gives its id."""
+
+    def __init__(
+        self, outputs: MapOutputTracker, master: BlockMaster, side: SideThread, put: Callable[[bytes], BlockId]
+    ) -> None:
+        self._outputs = outputs
+        self._master = master
+        self._side = side
+        self._put = put
+        self._tables: dict[int, tuple[int, Future[Any]]] = {}  # {shuffle id: (epoch, bytes or block id)}
+
+    def answer(self, shuffle_id: int, reply: Reply) -> None:
+        epoch, table = self._tables.get(shuffle_id, (-1, None))
+        if table is None or epoch != self._outputs.epoch:
+            self.forget(shuffle_id)
+            table = self._pickle(shuffle_id)
+            self._tables[shuffle_id] = (self._outputs.epoch, table)
+        table.add_done_callback(lambda done: respond(reply, done))
+
+    def forget(self, shuffle_id: int) -> None:
+        """Drop the table kept for a shuffle, and its block."""
+        _, table = self._tables.pop(shuffle_id, (0, None))
+        if table is not None:
+            table.add_done_callback(self._remove_block)
+
+    def _pickle(self, shuffle_id: int) -> Future[Any]:
+        rows = [None if row is None else tuple(row) for row in self._outputs.table(shuffle_id)]
+        table = pickle.dumps(rows, protocol=5) if rows else None
+        done: Future[Any] = Future()
+        if table is None or len(table) <= INLINE:
+            done.set_result(table)
+        else:
+            self._side.submit(lambda: self._put_table(table, done))
+        return done
+
+    def _put_table(self, table: bytes, done: Future[Any]) -> None:
+        try:
+            block_id = self._put(table)
+        except Exception as error:
+            done.set_exception(error)
+        else:
+            done.set_result(block_id)
+
+    def _remove_block(self, table: Future[Any]) -> None:
+        if table.exception() is None and isinstance(table.result(), BlockId):
+            self._master.tell(RemoveBlock(table.result()))

@@ -1,0 +1,58 @@
+"""Where the tasks of a stage would like to run: at the executors that hold their cached blocks on the heap.
+
+Blocks in shared memory or in files are equally near to every executor and so express no wish. Follows
+``DAGScheduler.getPreferredLocs``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from localcluster.rdd.core import RDDCore
+from localcluster.rdd.dependency import NarrowDependency
+from localcluster.scheduler.stage import Stage, narrow_lineage
+from protocol.locations import DRIVER, BlockManagerId, HeapLocation, Location
+from storage.block_id import BlockId, RDDBlockId
+
+Holders = Sequence[tuple[BlockManagerId, Location]]
+LocationsOf = Callable[[Sequence[BlockId]], Sequence[Holders]]
+
+
+def stage_preferences(stage: Stage, positions: Sequence[int], locations_of: LocationsOf) -> Mapping[int, Sequence[str]]:
+    """{position: executor ids}, for those positions that have a wish."""
+    members = list(narrow_lineage(stage.rdd))
+    cached = {rdd.id(): _holders(rdd, locations_of) for rdd in members if rdd.is_cached}
+    has_wishes = any(type(rdd).preferred_locations is not RDDCore.preferred_locations for rdd in members)
+    if not has_wishes and not any(any(holders) for holders in cached.values()):
+        return {}
+    wishes = {}
+    for position in positions:
+        homes = _homes(stage.rdd, stage.partitions[position], cached)
+        if homes:
+            wishes[position] = homes
+    return wishes
+
+
+def _holders(rdd: RDDCore[Any], locations_of: LocationsOf) -> list[Holders]:
+    return list(locations_of([RDDBlockId(rdd.id(), index) for index in range(rdd.getNumPartitions())]))
+
+
+def _homes(rdd: RDDCore[Any], index: int, cached: Mapping[int, list[Holders]]) -> list[str]:
+    """Executors for one partition: the first wish met on the way up through narrow dependencies."""
+    stack = [(rdd, index)]
+    while stack:
+        member, partition = stack.pop()
+        holders = cached[member.id()][partition] if member.id() in cached else ()
+        if holders:
+            heap = [holder.executor_id for holder, location in holders if isinstance(location, HeapLocation)]
+            if len(heap) < len(holders):
+                return []  # a copy that everyone can map
+            return [executor_id for executor_id in heap if executor_id != DRIVER]
+        own = member.preferred_locations(member._partitions()[partition])
+        if own:
+            return own
+        for dependency in reversed(member.dependencies):
+            if isinstance(dependency, NarrowDependency):
+                stack.extend((dependency.rdd, parent) for parent in reversed(dependency.parents(partition)))
+    return []

@@ -1,0 +1,37 @@
+"""A thread of the driver for work that may wait: block orders to the driver's own block manager, large replies.
+
+The event loop must not do these itself: they may wait for a block that another thread is writing, and that thread may be
+waiting for the event loop.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+
+log = logging.getLogger(__name__)
+
+
+class SideThread:
+    def __init__(self) -> None:
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="localcluster-side", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Callable[[], None]) -> None:
+        """Run ``work`` soon. What it raises is logged."""
+        self._work.put(work)
+
+    def stop(self, timeout: float) -> None:
+        """End after the work submitted so far, or after ``timeout`` seconds."""
+        self._work.put(None)
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            try:
+                work()
+            except Exception:
+                log.exception("work in the driver's side thread failed")

@@ -1,0 +1,248 @@
+"""The executor process: takes orders, runs tasks, reports.
+
+Threads: the main thread and one more per further core run tasks; one thread takes orders; one flushes reports and sends the
+heartbeat. A task that asks the master sends and receives on the report pipe itself. Follows Spark's
+``CoarseGrainedExecutorBackend`` and ``Executor``. Does not know how a task computes (``task_runner``).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import threading
+from dataclasses import dataclass
+from queue import SimpleQueue
+from types import FrameType
+from typing import Any
+
+from multiprocess.connection import Connection
+
+from localcluster import broadcast
+from localcluster import settings
+from localcluster.env import Env, make_env, set_env
+from localcluster.executor.reporter import Reporter
+from localcluster.executor.task_runner import describe, run_task
+from localcluster.logs import set_up_logging
+from localcluster.partition_data import read_shared
+from protocol.block_messages import RemoveBroadcast, RemoveShuffle
+from protocol.channel import Channel
+from protocol.cluster_messages import (
+    DropStage,
+    KillTask,
+    LaunchExecutor,
+    LaunchTasks,
+    RegisterExecutor,
+    ReturnTasks,
+    StageDescription,
+    StopExecutor,
+    TaskDescription,
+    TaskKilled,
+    TasksReturned,
+)
+from protocol.endpoint import Endpoint, Incoming
+from protocol.errors import ChannelError, TaskKilledError
+from protocol.message import Report
+from storage.block_manager_master import ASK_TIMEOUT
+from storage.block_manager_slave_endpoint import BlockManagerSlaveEndpoint
+from storage.scratch import Scratch
+
+log = logging.getLogger(__name__)
+
+
+def executor_main(order: LaunchExecutor, orders: Connection, reports: Connection, scratch: Scratch) -> int:
+    """The whole life of an executor process; its exit code."""
+    sys.path[:] = order.sys_path
+    set_up_logging(order.conf)
+    executor = Executor(
+        order, Endpoint(Channel(orders, name="orders")), Endpoint(Channel(reports, name="reports")), scratch
+    )
+    return executor.run()
+
+
+@dataclass
+class _Running:
+    task_id: int
+    thread: int  # identifier of the task's thread
+    kill_reason: str | None = None
+
+
+class Executor:
+    def __init__(self, order: LaunchExecutor, orders: Endpoint, reports: Endpoint, scratch: Scratch) -> None:
+        self._id = order.executor_id
+        self._cores = order.cores
+        self._orders = orders
+        self._reports = reports
+        self._stages: dict[int, tuple[StageDescription, bytes | memoryview]] = {}  # {stage key: stage, its binary}
+        self._queued: dict[int, tuple[int, TaskDescription]] = {}  # {task id: (stage key, task)}, not started yet
+        self._queue: SimpleQueue[int | None] = SimpleQueue()  # task ids, some of them recalled meanwhile; None: stop
+        self._running: dict[int, _Running] = {}
+        self._kill_lock = threading.Lock()
+        self._env: Env = make_env(self._id, order.conf, _ReportTransport(reports), scratch, self._ask)
+        self._slave = BlockManagerSlaveEndpoint(self._env.block_manager)
+        interval = settings.value(order.conf, "spark.executor.heartbeatInterval")
+        self._reporter = Reporter(reports, self._env.block_manager, lambda: tuple(self._running), interval)
+
+    def run(self) -> int:
+        """Serve until told to stop; 1 when the driver disappeared."""
+        set_env(self._env)
+        signal.signal(signal.SIGUSR1, self._on_kill_signal)
+        self._env.block_manager.register()
+        self._reports.tell(RegisterExecutor(self._id, os.getpid(), self._cores))
+        self._reporter.start()
+        threading.Thread(target=self._take_orders, name="orders", daemon=True).start()
+        others = [
+            threading.Thread(target=self._run_tasks, name=f"task-{n}", daemon=True) for n in range(1, self._cores)
+        ]
+        for thread in others:
+            thread.start()
+        self._run_tasks()
+        for thread in others:
+            thread.join(1.0)  # the launcher ends us by force if a task does not return
+        self._reporter.stop()
+        self._env.block_manager.stop()
+        self._reports.close()
+        return 0
+
+    # --- orders ---
+
+    def _take_orders(self) -> None:
+        try:
+            while True:
+                self._obey(self._orders.receive())
+        except ChannelError as error:
+            log.debug("executor %s: the driver is gone: %s", self._id, error)
+        except BaseException:
+            log.exception("executor %s cannot take orders any more", self._id)
+        os._exit(1)
+
+    def _obey(self, incoming: Incoming) -> None:
+        order = incoming.message
+        if isinstance(order, LaunchTasks):
+            self._launch(order)
+        elif isinstance(order, KillTask):
+            self._kill(order)
+        elif isinstance(order, ReturnTasks):
+            self._return(order.task_ids)
+        elif isinstance(order, DropStage):
+            self._stages.pop(order.stage_key, None)
+        elif isinstance(order, StopExecutor):
+            for _ in range(self._cores):
+                self._queue.put(None)
+        else:
+            self._obey_block_order(incoming)
+
+    def _obey_block_order(self, incoming: Incoming) -> None:
+        order = incoming.message
+        if isinstance(order, RemoveBroadcast):
+            broadcast.forget(order.broadcast_id)
+        elif isinstance(order, RemoveShuffle):
+            self._env.shuffle_manager.outputs.forget(order.shuffle_id)
+        try:
+            answer = self._slave.receive(order)
+        except Exception as error:
+            log.warning("executor %s: %s failed", self._id, type(order).__name__, exc_info=True)
+            if incoming.reply is not None:
+                incoming.reply.error(error)
+            return
+        if incoming.reply is not None:
+            incoming.reply(answer)
+
+    def _launch(self, order: LaunchTasks) -> None:
+        if order.stage is not None:
+            self._env.shuffle_manager.outputs.advance(order.stage.epoch)
+            self._stages[order.stage_key] = (order.stage, self._binary(order.stage))
+        for task in order.tasks:
+            self._queued[task.task_id] = (order.stage_key, task)
+            self._queue.put(task.task_id)
+
+    def _binary(self, stage: StageDescription) -> bytes | memoryview:
+        if isinstance(stage.binary, bytes):
+            return stage.binary
+        return read_shared(self._env.block_manager, stage.binary)
+
+    def _return(self, task_ids: tuple[int, ...]) -> None:
+        returned = tuple(task_id for task_id in task_ids if self._queued.pop(task_id, None) is not None)
+        if returned:
+            self._reporter.tell(TasksReturned(returned))
+
+    # --- tasks ---
+
+    def _run_tasks(self) -> None:
+        while (task_id := self._queue.get()) is not None:
+            queued = self._queued.pop(task_id, None)
+            if queued is not None:  # else it was recalled or killed
+                self._run_task(*queued)
+
+    def _run_task(self, stage_key: int, task: TaskDescription) -> None:
+        running = self._running[task.task_id] = _Running(task.task_id, threading.get_ident())
+        try:
+            try:
+                stage, binary = self._stages[stage_key]
+                result = run_task(self._env, stage, binary, task)
+            finally:
+                with self._kill_lock:  # from here on no kill is delivered into this thread
+                    del self._running[task.task_id]
+            sys.stdout.flush()
+            sys.stderr.flush()
+            self._reporter.finished(result, more_queued=bool(self._queued))
+        except ChannelError as error:
+            log.debug("executor %s: the driver is gone: %s", self._id, error)
+            os._exit(1)
+        except BaseException as error:
+            self._report_failure(task, running, error)
+
+    def _report_failure(self, task: TaskDescription, running: _Running, error: BaseException) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if running.kill_reason is not None and isinstance(error, TaskKilledError):
+            self._reporter.tell(TaskKilled(task.task_id, running.kill_reason))
+        else:
+            self._reporter.tell(describe(task, error))
+
+    def _ask(self, message: object) -> object:
+        return self._reports.ask(message, ASK_TIMEOUT)
+
+    # --- kills ---
+
+    def _kill(self, order: KillTask) -> None:
+        """A task that did not start is given up; one that runs gets an exception into its thread.
+
+        The main thread is reached by a signal, which also ends a sleep or a blocking read; the others by an asynchronous
+        exception, which arrives at their next line of Python.
+        """
+        if self._queued.pop(order.task_id, None) is not None:
+            self._reporter.tell(TaskKilled(order.task_id, order.reason))
+            return
+        with self._kill_lock:
+            running = self._running.get(order.task_id)
+            if running is None:
+                return
+            running.kill_reason = order.reason
+            if running.thread == threading.main_thread().ident:
+                signal.pthread_kill(running.thread, signal.SIGUSR1)
+            else:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(running.thread), ctypes.py_object(TaskKilledError)
+                )
+
+    def _on_kill_signal(self, signum: int, frame: FrameType | None) -> None:
+        main = threading.main_thread().ident
+        for running in list(self._running.values()):
+            if running.thread == main and running.kill_reason is not None:
+                raise TaskKilledError(running.kill_reason)
+
+
+class _ReportTransport:
+    """The block master as an executor reaches it."""
+
+    def __init__(self, reports: Endpoint) -> None:
+        self._reports = reports
+
+    def ask(self, message: Report, timeout: float = ASK_TIMEOUT) -> Any:
+        return self._reports.ask(message, timeout)
+
+    def tell(self, *messages: Report) -> None:
+        self._reports.tell(*messages)

@@ -1,0 +1,109 @@
+"""How an executor reports: short tasks' results together, everything else at once, and a heartbeat.
+
+A result waits at most ``FLUSH_DELAY`` seconds, and not at all when the executor has nothing else to do. Lease releases ride
+along. Does not run tasks.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+
+import psutil
+
+from protocol.block_messages import BlockManagerHeartbeat, ReleaseLeases
+from protocol.cluster_messages import ExecutorHeartbeat, TaskResult, TasksFinished
+from protocol.endpoint import Endpoint
+from protocol.errors import ChannelError
+from protocol.message import Report
+from storage.block_manager import BlockManager
+
+log = logging.getLogger(__name__)
+
+FLUSH_DELAY = 0.005  # seconds
+BATCH_BYTES = 256 * 1024  # of results in one report
+
+
+class Reporter:
+    """``running`` tells the ids of the tasks under way, for the heartbeat."""
+
+    def __init__(
+        self, endpoint: Endpoint, block_manager: BlockManager, running: Callable[[], tuple[int, ...]], interval: float
+    ) -> None:
+        self._endpoint = endpoint
+        self._blocks = block_manager
+        self._running = running
+        self._interval = interval  # seconds between heartbeats
+        self._lock = threading.Lock()
+        self._results: list[TaskResult] = []
+        self._bytes = 0
+        self._wake = threading.Event()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def finished(self, result: TaskResult, *, more_queued: bool) -> None:
+        """Report a success; with ``more_queued`` it may wait for the next ones."""
+        with self._lock:
+            self._results.append(result)
+            if isinstance(result.result, bytes):
+                self._bytes += len(result.result)
+            if more_queued and self._bytes < BATCH_BYTES:
+                self._wake.set()
+                return
+            self._flush()
+
+    def tell(self, *reports: Report) -> None:
+        """Report something at once, after the results that happened before it."""
+        with self._lock:
+            self._flush()
+            self._endpoint.tell(*reports)
+
+    def stop(self) -> None:
+        """Send what is left and stop the heartbeat."""
+        self._stopped = True
+        self._wake.set()
+        self._thread.join(5.0)
+        with self._lock:
+            self._flush()
+
+    def _flush(self) -> None:
+        reports: list[Report] = []
+        if self._results:
+            reports.append(TasksFinished(tuple(self._results)))
+            self._results = []
+            self._bytes = 0
+        releases = self._blocks.take_lease_releases()
+        if releases:
+            reports.append(ReleaseLeases(releases))
+        if reports:
+            self._endpoint.tell(*reports)
+
+    def _run(self) -> None:
+        process = psutil.Process()
+        beat = time.monotonic() + self._interval
+        try:
+            while not self._stopped:
+                if self._wake.wait(max(0.0, beat - time.monotonic())):
+                    self._wake.clear()
+                    time.sleep(FLUSH_DELAY)  # lets a few more results gather
+                    with self._lock:
+                        self._flush()
+                if time.monotonic() >= beat:
+                    beat = time.monotonic() + self._interval
+                    self._heartbeat(process)
+        except ChannelError as error:
+            log.debug("the driver is gone: %s", error)
+            os._exit(1)
+
+    def _heartbeat(self, process: psutil.Process) -> None:
+        memory = process.memory_info()
+        block_manager_id = self._blocks.id
+        shared = getattr(memory, "shared", 0)
+        heartbeat = ExecutorHeartbeat(block_manager_id.executor_id, self._running(), memory.rss, shared)
+        self.tell(BlockManagerHeartbeat(block_manager_id), heartbeat)

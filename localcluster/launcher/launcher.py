@@ -1,0 +1,297 @@
+"""The launcher: the one process that forks. A zygote with a single thread.
+
+It preloads what executors need, forks the driver (`run` mode) and executors, watches every child, tells the driver who
+ended, and cleans up whatever way the run ends. It takes its orders over one control pipe and passes the driver's ends of an
+executor's two pipes as file descriptors over a socket beside it. It does not know what the executors work on.
+
+Ends when: the driver's process is gone (library mode: or closes the control pipe), or SIGTERM comes in library mode. In
+`run` mode SIGTERM and SIGINT are passed on to the driver, whose end is the run's end.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import time
+
+from multiprocess.connection import Connection, Pipe
+
+from localcluster.executor.executor import executor_main
+from localcluster.launcher.client import DriverEnds
+from localcluster.launcher.forking import die_with_parent, fork, name_process, run_child
+from localcluster.launcher.janitor import start_janitor
+from protocol.channel import Channel
+from protocol.cluster_messages import (
+    ExecutorExited,
+    ExecutorLaunched,
+    KillExecutor,
+    LaunchExecutor,
+    StartCluster,
+    StopCluster,
+)
+from protocol.endpoint import Endpoint, Incoming
+from protocol.errors import ChannelError
+from storage.scratch import Scratch
+
+log = logging.getLogger(__name__)
+
+TICK = 0.2  # seconds between looks at signals and at the parent
+STOP_GRACE = 3.0  # seconds for executors to end in good order once they were told
+TERM_GRACE = 10.0  # seconds for a driver to end after a signal was passed on
+
+
+def fork_driver() -> Launcher | DriverEnds:
+    """Start `run` mode by forking: the launcher in the parent, the driver's ends in the child.
+
+    The child goes on as if it were the only process and ends as any Python program does.
+    """
+    control, driver_control = Pipe()
+    fd_socket, driver_fd_socket = socket.socketpair(type=socket.SOCK_DGRAM)
+    parent = os.getpid()
+    pid = fork()
+    if pid == 0:
+        control.close()
+        fd_socket.close()
+        die_with_parent(parent)
+        return DriverEnds(driver_control, driver_fd_socket)
+    driver_control.close()
+    driver_fd_socket.close()
+    return Launcher(control, fd_socket, driver=pid)
+
+
+class Launcher:
+    """``driver`` is the pid of a driver that this process forked; None: the driver is our parent (library mode)."""
+
+    def __init__(self, control: Connection, fd_socket: socket.socket, driver: int | None) -> None:
+        self._connection = control
+        self._control = Endpoint(Channel(control, name="control", buffered=True))
+        self._fd_socket = fd_socket
+        self._driver = driver
+        self._driver_status: int | None = None
+        self._parent = os.getppid() if driver is None else None
+        self._executors: dict[int, str] = {}  # {pid: executor id}
+        self._scratch: Scratch | None = None
+        self._janitor: int | None = None
+        self._terminate_by: float | None = None
+        self._stopping = False
+        self._wakeup_read, self._wakeup_write = os.pipe()
+        for fd in (self._wakeup_read, self._wakeup_write):
+            os.set_blocking(fd, False)
+
+    # --- life ---
+
+    def serve(self) -> int:
+        """Run until the driver is gone; its exit code (128 + n when signal n ended it)."""
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # a handler, so that the wakeup pipe is written
+        signal.set_wakeup_fd(self._wakeup_write, warn_on_full_buffer=False)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        gc.freeze()  # keeps the collector from touching, and so copying, pages shared with the children
+        try:
+            while not self._stopping:
+                self._step()
+        finally:
+            self._stop_cluster(grace=0.0)
+            self._end_driver()
+        if self._driver_status is None:
+            return 0
+        code = os.waitstatus_to_exitcode(self._driver_status)
+        return code if code >= 0 else 128 - code
+
+    def _step(self) -> None:
+        poll = select.poll()
+        poll.register(self._wakeup_read, select.POLLIN)
+        poll.register(self._control.fileno(), select.POLLIN | (select.POLLOUT if self._control.wants_write else 0))
+        ready = dict(poll.poll(TICK * 1000))
+        if self._wakeup_read in ready:
+            _drain(self._wakeup_read)
+        self._take_signals()
+        if self._control.fileno() in ready:
+            self._serve_control()
+        self._reap()
+        if self._parent is not None and os.getppid() != self._parent:
+            self._stopping = True  # the control pipe alone would not tell: a fork of the driver may hold its other end
+        if self._terminate_by is not None and time.monotonic() > self._terminate_by and self._driver is not None:
+            _kill(self._driver, signal.SIGKILL)
+
+    # --- signals ---
+
+    def _take_signals(self) -> None:
+        """Ctrl-C on a terminal reaches the whole process group, the driver included; only a `kill` is passed on."""
+        while (info := signal.sigtimedwait({signal.SIGINT, signal.SIGTERM}, 0)) is not None:
+            from_terminal = info.si_code > 0
+            if self._driver is not None and not from_terminal:
+                _kill(self._driver, info.si_signo)
+            if info.si_signo == signal.SIGTERM:
+                self._terminate_by = time.monotonic() + TERM_GRACE
+                self._stopping |= self._driver is None
+
+    # --- control ---
+
+    def _serve_control(self) -> None:
+        try:
+            if self._control.wants_write:
+                self._control.flush()
+            for incoming in self._control.receive_ready():
+                self._handle(incoming)
+        except ChannelError as end:
+            log.debug("control pipe ended: %s", end)
+            if self._driver is None:
+                self._stopping = True
+            else:
+                self._await_driver()
+
+    def _handle(self, incoming: Incoming) -> None:
+        message = incoming.message
+        if isinstance(message, LaunchExecutor):
+            self._launch_executor(message)
+        elif isinstance(message, KillExecutor):
+            for pid, executor_id in self._executors.items():
+                if executor_id == message.executor_id:
+                    _kill(pid, signal.SIGKILL)
+        elif isinstance(message, StartCluster):
+            try:
+                incoming.reply(self._start_cluster(message))
+            except Exception as error:
+                incoming.error(error)
+        elif isinstance(message, StopCluster):
+            self._stop_cluster(STOP_GRACE)
+            incoming.reply(None)
+
+    def _start_cluster(self, order: StartCluster) -> str:
+        self._stop_cluster(grace=0.0)
+        self._scratch = Scratch.create(order.local_dirs)
+        self._janitor = start_janitor(self._scratch)
+        return self._scratch.primary
+
+    def _launch_executor(self, order: LaunchExecutor) -> None:
+        assert self._scratch is not None
+        orders, driver_orders = Pipe()
+        reports, driver_reports = Pipe()
+        parent = os.getpid()
+        pid = fork()
+        if pid == 0:
+            driver_orders.close()
+            driver_reports.close()
+            self._close_inherited()
+            run_child(lambda: self._be_executor(order, orders, reports, parent))
+        self._executors[pid] = order.executor_id
+        orders.close()
+        reports.close()
+        fds = [driver_orders.fileno(), driver_reports.fileno()]
+        try:
+            socket.send_fds(self._fd_socket, [order.executor_id.encode()], fds)
+            self._control.tell(ExecutorLaunched(order.executor_id, pid))
+        except (OSError, ChannelError) as error:
+            log.debug("the driver is gone: %s", error)
+        finally:
+            driver_orders.close()
+            driver_reports.close()
+
+    def _be_executor(self, order: LaunchExecutor, orders: Connection, reports: Connection, parent: int) -> int:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's; it stops us
+        die_with_parent(parent)
+        name_process(f"lc-executor-{order.executor_id}")
+        assert self._scratch is not None
+        return executor_main(order, orders, reports, self._scratch)
+
+    # --- children ---
+
+    def _reap(self) -> None:
+        while self._executors or self._driver is not None or self._janitor is not None:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            self._child_ended(pid, status)
+
+    def _child_ended(self, pid: int, status: int) -> None:
+        if pid == self._driver:
+            self._driver_status = status
+            self._driver = None
+            self._stopping = True
+        elif pid == self._janitor:
+            self._janitor = None
+        elif (executor_id := self._executors.pop(pid, None)) is not None:
+            code = os.waitstatus_to_exitcode(status)
+            exited = ExecutorExited(executor_id, code if code >= 0 else None, -code if code < 0 else None)
+            try:
+                self._control.tell(exited)
+            except ChannelError as error:
+                log.debug("the driver is gone: %s", error)
+
+    def _await_driver(self) -> None:
+        """The driver closed its pipe: it is ending, or a context ended badly. Its exit status is all that is awaited."""
+        self._stop_cluster(grace=0.0)
+        self._control.abort()
+        while self._driver is not None:
+            _wait_readable(self._wakeup_read, TICK)
+            _drain(self._wakeup_read)
+            self._take_signals()
+            self._reap()
+            if self._terminate_by is not None and time.monotonic() > self._terminate_by and self._driver is not None:
+                _kill(self._driver, signal.SIGKILL)
+
+    def _stop_cluster(self, grace: float) -> None:
+        """End the executors, by force after ``grace`` seconds, and remove the scratch space."""
+        deadline = time.monotonic() + grace
+        while self._executors and time.monotonic() < deadline:
+            _wait_readable(self._wakeup_read, min(TICK, max(0.0, deadline - time.monotonic())))
+            _drain(self._wakeup_read)
+            self._reap()
+        for pid in self._executors:
+            _kill(pid, signal.SIGKILL)
+        for pid in list(self._executors):
+            os.waitpid(pid, 0)  # a killed child always ends
+            del self._executors[pid]
+        if self._scratch is not None:
+            self._scratch.remove()
+            self._scratch = None
+        if self._janitor is not None:
+            _kill(self._janitor, signal.SIGKILL)
+            os.waitpid(self._janitor, 0)
+            self._janitor = None
+
+    def _end_driver(self) -> None:
+        if self._driver is not None:  # only after an error of our own
+            _kill(self._driver, signal.SIGKILL)
+            self._driver_status = os.waitpid(self._driver, 0)[1]
+            self._driver = None
+
+    def _close_inherited(self) -> None:
+        """In a forked child: let go of the launcher's pipes, whose ends must be held by nobody else."""
+        self._connection.close()  # not through the channel, which would shut the socket down for the parent too
+        self._fd_socket.close()
+        os.close(self._wakeup_read)
+        os.close(self._wakeup_write)
+
+
+def _kill(pid: int, signum: int) -> None:
+    try:
+        os.kill(pid, signum)
+    except ProcessLookupError:
+        log.debug("process %d was gone", pid)
+
+
+def _drain(fd: int) -> None:
+    try:
+        while os.read(fd, 4096):
+            pass
+    except BlockingIOError:
+        return
+
+
+def _wait_readable(fd: int, timeout: float) -> None:
+    select.select([fd], [], [], timeout)
+
+
+def main(control_fd: int, socket_fd: int) -> int:
+    """Library mode: the whole life of a launcher that the driver started as a fresh interpreter."""
+    name_process("lc-launcher")
+    return Launcher(Connection(control_fd), socket.socket(fileno=socket_fd), driver=None).serve()

@@ -1,0 +1,69 @@
+"""What a master string asks for: ``local``, ``local[4]``, ``local[4, 2]``, ``local[*]``, ``local-cluster[2,1,1024]``."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from localcluster import settings
+from protocol.errors import ConfigurationError
+
+_LOCAL = re.compile(r"local(?:\[\s*([0-9]+|\*)\s*(?:,\s*([0-9]+)\s*)?\])?")
+_LOCAL_CLUSTER = re.compile(r"local-cluster\[\s*([0-9]+)\s*,\s*([0-9]+)\s*,\s*([0-9]+)\s*\]")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How many executors of how many cores, and how many attempts a task has."""
+
+    executors: int
+    cores: int
+    max_failures: int
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def layout(conf: Mapping[str, str]) -> Layout:
+    """What the settings ask for. Explicit numbers of executors, cores and failures win over the master's.
+
+    Raises ConfigurationError for a master that is not understood.
+    """
+    executors, cores, failures = _from_master(conf.get("spark.master"))
+    if "spark.executor.instances" in conf:
+        executors = settings.value(conf, "spark.executor.instances")
+    if "spark.executor.cores" in conf:
+        cores = settings.value(conf, "spark.executor.cores")
+    if failures is None or "spark.task.maxFailures" in conf:
+        failures = settings.value(conf, "spark.task.maxFailures")
+    return Layout(executors, cores, failures)
+
+
+def _from_master(master: str | None) -> tuple[int, int, int | None]:
+    if master is None:
+        return available_cores(), 1, None
+    if match := _LOCAL.fullmatch(master.strip()):
+        threads, failures = match.groups()
+        executors = 1 if threads is None else available_cores() if threads == "*" else int(threads)
+        # As in Spark: a local master does not retry unless it says how often.
+        counts = executors, 1, int(failures) if failures else 1
+    elif match := _LOCAL_CLUSTER.fullmatch(master.strip()):
+        counts = int(match[1]), int(match[2]), None
+    else:
+        counts = 0, 0, None
+    if min(counts[0], counts[1], counts[2] or 1) < 1:
+        raise ConfigurationError(
+            f"spark.master must be local, local[N], local[N, F], local[*] or local-cluster[N,C,M] with numbers above 0, "
+            f"not {master!r}"
+        )
+    return counts
+
+
+def memory_from_master(master: str | None) -> str | None:
+    """The executor memory that ``local-cluster[N,C,M]`` names, in Spark's notation."""
+    match = _LOCAL_CLUSTER.fullmatch(master.strip()) if master else None
+    return f"{match[3]}m" if match else None

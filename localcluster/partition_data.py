@@ -1,0 +1,44 @@
+"""The records of one partition of a parallelised collection, on their way from the driver to a task.
+
+Serialised when the collection is parallelised, so that later changes to it do not matter. Small ones travel with the task,
+larger ones as a block in shared memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from localcluster.task_context import TaskContext
+from protocol.errors import BlockNotFoundError
+from storage import serializer
+from storage.block_id import BlockId
+from storage.block_manager import BlockManager
+
+INLINE = 16 * 1024  # bytes of a partition that travel with its task
+
+
+class PartitionData:
+    """``payload``: the serialised records, or the block that holds them."""
+
+    __slots__ = ("payload",)
+
+    def __init__(self, payload: bytes | BlockId) -> None:
+        self.payload = payload
+
+    def __reduce__(self) -> Any:
+        return PartitionData, (self.payload,)
+
+    def read(self, context: TaskContext) -> Iterator[Any]:
+        """The records; each call makes new objects."""
+        return serializer.deserialize(memoryview(read_shared(context.env.block_manager, self.payload)), copy=True)
+
+
+def read_shared(blocks: BlockManager, payload: bytes | BlockId) -> bytes | memoryview:
+    """The bytes of a payload that travels inline or as a shared block. Raises BlockNotFoundError when it was removed."""
+    if isinstance(payload, bytes):
+        return payload
+    found = blocks.get_bytes(payload)
+    if found is None:
+        raise BlockNotFoundError(f"block {payload} is not there any more")
+    return found.memoryview()

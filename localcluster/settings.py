@@ -1,0 +1,177 @@
+"""Every configuration key that means something here: type, default, what it does. `docs/configuration.md` shows this table.
+
+Covers reading values. Keys are Spark's where Spark has one, else ``localcluster.…``; units are written as Spark writes them
+(``512m``, ``10s``). Setting values is `SparkConf`'s business.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from protocol.errors import ConfigurationError
+from storage.conf import StorageConf
+
+_BYTES = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def parse_bytes(text: str) -> int:
+    """``512m`` → 536870912. A bare number is bytes. Raises ValueError."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([bkmgt]?)(?:i?b)?", text.strip().lower())
+    if match is None:
+        raise ValueError
+    return int(float(match[1]) * _BYTES[match[2]])
+
+
+def parse_seconds(text: str) -> float:
+    """``500ms`` → 0.5. A bare number is seconds. Raises ValueError."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(us|ms|s|m|min|h|d|)", text.strip().lower())
+    if match is None:
+        raise ValueError
+    return float(match[1]) * _SECONDS[match[2] or "s"]
+
+
+def _boolean(text: str) -> bool:
+    return {"true": True, "false": False}[text.strip().lower()]
+
+
+def _positive_int(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+def _fraction(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise ValueError
+    return value
+
+
+def _one_of(*names: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        matches = [name for name in names if name.lower() == text.strip().lower()]
+        return matches[0] if matches else _reject()
+
+    return parse
+
+
+def _reject() -> str:
+    raise ValueError
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+@dataclass(frozen=True)
+class ConfigEntry:
+    """One key. ``default`` is text as a user would write it, None when unset means something of its own."""
+
+    key: str
+    default: str | None
+    parse: Callable[[str], Any]
+    accepts: str
+    doc: str
+
+
+_SIZE = (parse_bytes, "a size such as 512m or 2g")
+_TIME = (parse_seconds, "a time such as 10s, 500ms or 2m")
+_FRACTION = (_fraction, "a number from 0 to 1")
+_COUNT = (_positive_int, "a whole number above 0")
+_BOOLEAN = (_boolean, "true or false")
+_TEXT = (str, "any text")
+_LIST = (_names, "names separated by commas")
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+ENTRIES: dict[str, ConfigEntry] = {
+    entry.key: entry
+    for entry in (
+        ConfigEntry("spark.master", None, *_TEXT, "`local`, `local[N]`, `local[N, R]`, `local[*]` or `local-cluster[N,C,M]`: N executors (R: attempts per task; C: cores each; M: memory each, MiB). Unset: one executor per core."),
+        ConfigEntry("spark.app.name", "localcluster", *_TEXT, "Name of the application."),
+        ConfigEntry("spark.executor.instances", None, *_COUNT, "Number of executors. Unset: from the master, else one per core of the machine."),
+        ConfigEntry("spark.executor.cores", "1", *_COUNT, "Tasks that an executor runs at once, as threads of one process."),
+        ConfigEntry("spark.executor.memory", "1g", *_SIZE, "Memory of an executor, of which blocks may take memoryFraction × safetyFraction."),
+        ConfigEntry("spark.driver.memory", "1g", *_SIZE, "The same for the driver."),
+        ConfigEntry("spark.storage.memoryFraction", "0.6", *_FRACTION, "Share of the memory that cached blocks may take."),
+        ConfigEntry("spark.storage.safetyFraction", "0.9", *_FRACTION, "Share of that share that is used, since sizes of Python objects are estimates."),
+        ConfigEntry("spark.storage.unrollFraction", "0.2", *_FRACTION, "Share of storage memory that unrolling a new block may take by evicting others."),
+        ConfigEntry("spark.storage.unrollMemoryThreshold", "1m", *_SIZE, "Memory asked for before the first record of a block is unrolled."),
+        ConfigEntry("localcluster.sharedMemory", None, *_SIZE, "Shared memory that all processes together may take. Unset: half of what is free in /dev/shm."),
+        ConfigEntry("spark.local.dir", None, *_LIST, "Directories for blocks on disk, separated by commas; the environment's LOCALCLUSTER_LOCAL_DIRS wins. Unset: the system's temporary directory."),
+        ConfigEntry("spark.default.parallelism", None, *_COUNT, "Partitions where the program does not say. Unset: the number of cores of all executors."),
+        ConfigEntry("spark.shuffle.manager", "sort", _one_of("sort", "hash"), "sort or hash", "Layout of map outputs: one indexed block per map task, or one block per map and reduce task."),
+        ConfigEntry("spark.python.worker.memory", "512m", *_SIZE, "Memory that one task may gather while it shuffles before it spills to disk."),
+        ConfigEntry("spark.task.maxFailures", "4", *_COUNT, "Attempts of a task before its job fails."),
+        ConfigEntry("spark.stage.maxConsecutiveAttempts", "4", *_COUNT, "Attempts of a stage whose inputs keep getting lost before its job fails."),
+        ConfigEntry("spark.task.reaper.killTimeout", "10s", *_TIME, "How long a killed task may take to end before its executor is replaced."),
+        ConfigEntry("spark.locality.wait", "3s", *_TIME, "How long a task waits for the executor that holds its cached block."),
+        ConfigEntry("spark.scheduler.mode", "FIFO", _one_of("FIFO", "FAIR"), "FIFO or FAIR", "Order of the jobs of several threads."),
+        ConfigEntry("spark.executor.heartbeatInterval", "10s", *_TIME, "Time between an executor's heartbeats."),
+        ConfigEntry("spark.network.timeout", "120s", *_TIME, "Silence after which an executor that is neither busy nor gone is declared lost."),
+        ConfigEntry("spark.cleaner.ttl", None, *_TIME, "Age after which blocks and broadcasts are dropped even while they are referred to. Unset: never."),
+        ConfigEntry("spark.cleaner.referenceTracking", "true", *_BOOLEAN, "Whether the blocks of RDDs, broadcasts and shuffles that the driver's program dropped are removed."),
+        ConfigEntry("spark.ui.showConsoleProgress", "true", *_BOOLEAN, "Progress bars on a terminal."),
+        ConfigEntry("spark.submit.pyFiles", None, *_LIST, "`.py` files, `.zip` and `.egg` archives put on the import path of driver and executors."),
+        ConfigEntry("localcluster.externalBlockStore.class", None, *_TEXT, "`package.module.Class` of a block store of your own, used in place of the off-heap store."),
+        ConfigEntry("localcluster.log.level", "WARNING", _one_of(*_LEVELS), " or ".join(_LEVELS), "Level of the log records that executors and the CLI's driver write to standard error."),
+    )
+}  # fmt: skip
+
+EXTERNAL_STORE_OPTIONS = "localcluster.externalBlockStore."
+"""Keys that start with this, other than ``class``, are given to the external store's constructor without the prefix."""
+
+
+def value(conf: Mapping[str, str], key: str) -> Any:
+    """The typed value of a key in ``ENTRIES``. Raises ConfigurationError that names key, value and what is accepted."""
+    entry = ENTRIES[key]
+    text = conf.get(key, entry.default)
+    if text is None:
+        return None
+    try:
+        return entry.parse(text)
+    except (ValueError, KeyError):
+        raise ConfigurationError(f"{key} must be {entry.accepts}, not {text!r}") from None
+
+
+def check(conf: Mapping[str, str]) -> None:
+    """Raises ConfigurationError for the first bad value."""
+    for key in ENTRIES:
+        value(conf, key)
+
+
+def storage_conf(conf: Mapping[str, str], *, memory_key: str = "spark.executor.memory") -> StorageConf:
+    """What the storage layer of one process is told."""
+    share = value(conf, "spark.storage.memoryFraction") * value(conf, "spark.storage.safetyFraction")
+    options = {
+        key.removeprefix(EXTERNAL_STORE_OPTIONS): text
+        for key, text in conf.items()
+        if key.startswith(EXTERNAL_STORE_OPTIONS) and key != EXTERNAL_STORE_OPTIONS + "class"
+    }
+    return StorageConf(
+        max_memory=int(value(conf, memory_key) * share),
+        shared_memory=shared_memory(conf),
+        unroll_threshold=value(conf, "spark.storage.unrollMemoryThreshold"),
+        unroll_fraction=value(conf, "spark.storage.unrollFraction"),
+        local_dirs=value(conf, "spark.local.dir") or (),
+        cleaner_ttl=value(conf, "spark.cleaner.ttl"),
+        external_store=value(conf, "localcluster.externalBlockStore.class"),
+        external_store_options=options,
+    )
+
+
+def shared_memory(conf: Mapping[str, str]) -> int:
+    """The run's budget of shared memory in bytes."""
+    configured: int | None = value(conf, "localcluster.sharedMemory")
+    if configured is not None:
+        return configured
+    try:
+        space = os.statvfs("/dev/shm")
+    except OSError:  # no such file system: arenas are files
+        return 1 << 30
+    return space.f_bavail * space.f_frsize // 2

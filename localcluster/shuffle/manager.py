@@ -1,0 +1,98 @@
+"""Writing and reading shuffles: what every kind of shuffle shares, and the choice between the kinds.
+
+A map task writes its records, by reduce partition, as blocks in shared memory; a reducer maps the parts it needs, having
+fetched the table of map outputs once per executor. The kinds differ only in how the parts are laid out: ``sort_shuffle``
+(one block with an index, the default) and ``hash_shuffle`` (a block per reduce partition). Follows Spark's
+``ShuffleManager``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any, TypeAlias
+
+from localcluster.rdd.dependency import ShuffleDependency
+from localcluster.scheduler.map_output_tracker import MapStatus
+from localcluster.shuffle.combiner import Combiner
+from localcluster.shuffle.map_outputs import MapOutputs
+from localcluster.shuffle.partitioned_buffer import PartitionedBuffer
+from localcluster.task_context import TaskContext
+from protocol.errors import CorruptBlockError, FetchFailedError, StaleLocationError
+from protocol.locations import SharedLocation
+from storage import serializer
+from storage.block_id import BlockId
+from storage.block_manager import BlockManager
+from storage.managed_buffer import ManagedBuffer
+
+Record: TypeAlias = tuple[Any, Any]
+
+
+class ShuffleManager(ABC):
+    """``memory_limit``: bytes that one task may gather on its heap before it spills to disk."""
+
+    def __init__(self, blocks: BlockManager, outputs: MapOutputs, memory_limit: int) -> None:
+        self.blocks = blocks
+        self.outputs = outputs
+        self._memory_limit = memory_limit
+
+    # --- the map side ---
+
+    def write(
+        self, shuffle: ShuffleDependency, map_id: int, records: Iterator[Record]
+    ) -> tuple[SharedLocation | None, ...]:
+        """Partition the records and store them. An exception from ``records`` leaves nothing behind."""
+        partitioner = shuffle.partitioner
+        with PartitionedBuffer(partitioner.numPartitions, self._memory_limit, self.blocks) as parts:
+            if shuffle.map_side_combine and shuffle.aggregator is not None:
+                with Combiner.of_values(shuffle.aggregator, self._memory_limit, self.blocks) as combiner:
+                    combiner.add_all(records)
+                    parts.add_all(combiner.items(), partitioner)
+            else:
+                parts.add_all(records, partitioner)
+            return self.store(shuffle.shuffle_id, map_id, parts)
+
+    @abstractmethod
+    def store(self, shuffle_id: int, map_id: int, parts: PartitionedBuffer) -> tuple[SharedLocation | None, ...]:
+        """Lay the parts out as blocks; their locations."""
+
+    # --- the reduce side ---
+
+    def read(self, shuffle: ShuffleDependency, partition: int, context: TaskContext) -> Iterator[Record]:
+        """The records of one reduce partition, combined when the shuffle has an aggregator.
+
+        Raises FetchFailedError, also while iterating, when a map output cannot be read.
+        """
+        fetched = self._fetch(shuffle.shuffle_id, partition)
+        if shuffle.aggregator is None:
+            return fetched
+        make = Combiner.of_combiners if shuffle.map_side_combine else Combiner.of_values
+        combiner = make(shuffle.aggregator, self._memory_limit, self.blocks)
+        context.on_completion(lambda _: combiner.close())
+        combiner.add_all(fetched)
+        return combiner.items()
+
+    def _fetch(self, shuffle_id: int, partition: int) -> Iterator[Record]:
+        table = self.outputs.table(shuffle_id)
+        parts = (self._read_part(shuffle_id, index, status, partition) for index, status in enumerate(table))
+        return chain.from_iterable(parts)
+
+    def _read_part(self, shuffle_id: int, map_index: int, status: MapStatus | None, partition: int) -> Sequence[Record]:
+        if status is None:
+            raise FetchFailedError(shuffle_id, map_index, "it is being computed again")
+        try:
+            buffer = self.locate(status, partition)
+            # copy: nothing that a reducer yields may keep a map output's pages in use
+            return list(serializer.deserialize(buffer.memoryview(), copy=True)) if buffer is not None else []
+        except (StaleLocationError, CorruptBlockError) as error:
+            raise FetchFailedError(shuffle_id, map_index, str(error)) from error
+
+    @staticmethod
+    @abstractmethod
+    def block_ids(shuffle_id: int, map_id: int, blocks: Sequence[SharedLocation | None]) -> list[BlockId]:
+        """Names of the blocks of one map output, beside their locations."""
+
+    @abstractmethod
+    def locate(self, status: MapStatus, partition: int) -> ManagedBuffer | None:
+        """The bytes of one reduce partition in one map output; None when it has no records."""

@@ -1,0 +1,54 @@
+"""An executor's view of where map outputs are: fetched from the driver once per shuffle and epoch.
+
+Follows Spark's ``MapOutputTrackerWorker``; the table itself is the driver's (``scheduler.map_output_tracker``).
+"""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from localcluster.partition_data import read_shared
+from localcluster.scheduler.map_output_tracker import MapStatus
+from protocol.cluster_messages import GetMapOutputs
+from protocol.errors import FetchFailedError
+from storage.block_manager import BlockManager
+
+
+class MapOutputs:
+    """``ask`` puts a message to the driver and waits for the answer."""
+
+    def __init__(self, ask: Callable[[Any], Any], blocks: BlockManager) -> None:
+        self._ask = ask
+        self._blocks = blocks
+        self._lock = threading.Lock()
+        self._epoch = 0
+        self._tables: dict[int, Sequence[MapStatus | None]] = {}
+
+    def advance(self, epoch: int) -> None:
+        """Forget tables that are older than the epoch a task was launched at."""
+        with self._lock:
+            if epoch > self._epoch:
+                self._epoch = epoch
+                self._tables.clear()
+
+    def forget(self, shuffle_id: int) -> None:
+        with self._lock:
+            self._tables.pop(shuffle_id, None)
+
+    def table(self, shuffle_id: int) -> Sequence[MapStatus | None]:
+        """Statuses by map index. Raises FetchFailedError when the driver does not know the shuffle."""
+        with self._lock:  # held while asking: the other task threads want the same table
+            table = self._tables.get(shuffle_id)
+            if table is None:
+                table = self._tables[shuffle_id] = self._fetch(shuffle_id)
+            return table
+
+    def _fetch(self, shuffle_id: int) -> Sequence[MapStatus | None]:
+        answer = self._ask(GetMapOutputs(shuffle_id))
+        if answer is None:
+            raise FetchFailedError(shuffle_id, 0, "the driver does not know this shuffle any more")
+        rows = pickle.loads(read_shared(self._blocks, answer))
+        return [None if row is None else MapStatus._make(row) for row in rows]
