@@ -40,7 +40,10 @@ class BlockId:
         for pattern, make in _PARSERS:
             match = pattern.fullmatch(name)
             if match is not None:
-                return make(*match.groups())
+                try:
+                    return make(*match.groups())
+                except BlockIdError as error:
+                    raise BlockIdError(f"not a block name: {name!r}: {error}") from error
         raise BlockIdError(f"not a block name: {name!r}")
 
     @property
