@@ -34,6 +34,10 @@ class ExtentWriter:
         self._extent: Extent | None = None
         self.length = 0  # bytes written
 
+    def reserve(self, size: int) -> None:
+        """Take exactly the bytes that will come, before the first write. Raises OutOfSharedMemoryError."""
+        self._extent = self._allocate(size)
+
     def write(self, piece: BytesLike) -> None:
         """Copy a piece behind the others. Raises OutOfSharedMemoryError; what was written before is still good then."""
         end = self.length + len(piece)

@@ -26,7 +26,6 @@ from storage.managed_buffer import ManagedBuffer, ShmBuffer
 from storage.serializer import FIRST_BATCH, deserialize
 from storage.storage_level import StorageLevel
 
-
 ASK_AHEAD = 8  # blocks that the master is asked about at once, at least: it may say that some are being read
 
 
@@ -115,6 +114,7 @@ class SharedMemoryStore(BlockStore):
     def _copy(self, data: memoryview, block_id: BlockId, dropped: list[BlockId]) -> ShmLocation:
         writer = ExtentWriter(self._arena, lambda size: self._allocate(size, block_id, dropped))
         try:
+            writer.reserve(len(data))
             writer.write(data)
             return writer.finish()
         except BaseException:
@@ -180,10 +180,10 @@ class SharedMemoryStore(BlockStore):
     def _evict(self, victims: list[BlockId], dropped: list[BlockId]) -> None:
         try:
             for block_id in victims:
-                buffer = self.get_bytes(block_id)
-                if buffer is not None:  # else it was removed meanwhile, which is as good
-                    self._drop(block_id, buffer)
-                    del buffer  # its view would pin the extent
+                view = self._view(block_id, touch=False)
+                if view is not None:  # else it was removed meanwhile, which is as good
+                    self._drop(block_id, ShmBuffer(view))
+                    del view  # it would pin the extent
                     self.remove(block_id)
                     dropped.append(block_id)
         finally:
@@ -211,13 +211,14 @@ class SharedMemoryStore(BlockStore):
         view = self._view(block_id)
         return None if view is None else deserialize(view)
 
-    def _view(self, block_id: BlockId) -> memoryview | None:
+    def _view(self, block_id: BlockId, *, touch: bool = True) -> memoryview | None:
         # Under the lock, so that the extent cannot be given up, and used for another block, before the view pins it.
         with self._lock:
             location = self._blocks.get(block_id)
             if location is None:
                 return None
-            self._blocks.move_to_end(block_id)
+            if touch:
+                self._blocks.move_to_end(block_id)
             return self._arena.view(location)
 
     def remove(self, block_id: BlockId) -> bool:
