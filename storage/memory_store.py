@@ -38,9 +38,9 @@ logger = logging.getLogger(__name__)
 CanEvict = Callable[[BlockId], bool]
 """Whether a block may go now: nobody reads or writes it. Must not wait."""
 Drop = Callable[[BlockId, "list[Any] | ManagedBuffer"], "bool | None"]
-"""Store an evicted block elsewhere, or let it go. Returns False if it came into use meanwhile: another is chosen. When it
-raises, the block stays. Must not change the list, nor wait for whoever uses the block: that thread may be waiting for
-room itself."""
+"""Store an evicted block elsewhere, or let it go. Returns False if it came into use meanwhile: another is chosen. When
+it raises, the block stays. Must not change the list, nor wait for whoever uses the block: that thread may be waiting
+for room itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ import pytest
 from protocol.errors import BlockPutError
 from storage.block_id import BlockId, BroadcastBlockId, RDDBlockId
 from storage.conf import StorageConf
+from storage.disk_block_manager import DiskBlockManager
+from storage.disk_store import DiskStore
 from storage.managed_buffer import HeapBuffer, ManagedBuffer, ShmBuffer
 from storage.memory_store import MemoryStore
 from storage.serializer import deserialize
@@ -226,6 +229,17 @@ def test_the_memory_of_a_leftover_is_given_back_when_the_unrolled_part_was_used(
     assert unroll_memory(store) > 0
     assert list(leftover) == BIG[1:]
     assert set(seen[taken:]) == {0}
+
+
+@BOTH
+def test_a_leftover_can_be_written_to_disk(store: MemoryStore, level: StorageLevel, tmp_path: Path) -> None:
+    disk = DiskStore(DiskBlockManager([str(tmp_path)], "0"))
+    leftover = store.put_iterator(B1, iter(BIG), level).leftover
+    assert leftover is not None
+    assert disk.put_iterator(B1, leftover, StorageLevel.DISK_ONLY).stored
+    assert values_of(disk, B1) == BIG
+    assert unroll_memory(store) == 0
+    disk.check()
 
 
 @BOTH
