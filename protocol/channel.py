@@ -121,8 +121,7 @@ class Channel:
                 raise _again(self._send_failure)
             was_empty = not self._outbound
             self._outbound += data
-            if was_empty or not self.buffered:
-                self._write()
+            self._write()
             if not self.buffered:
                 self._write_rest(len(data), deadline)
             self._frames_sent += len(frames)

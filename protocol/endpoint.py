@@ -168,7 +168,9 @@ class Endpoint:
                 return
             self._someone_reads = True
         try:
-            self._read_answer(pending, timeout)
+            self._read_answer(
+                pending, timeout
+            )  # a failure of the channel stays: each asker that reads next meets it too
         finally:
             with self._turn:
                 self._someone_reads = False
@@ -177,14 +179,11 @@ class Endpoint:
     def _read_answer(self, pending: _Pending, timeout: float) -> None:
         try:
             frame = self._channel.receive(max(0.0, pending.deadline - time.monotonic()))
-            if frame.kind not in (Kind.REPLY, Kind.ERROR):
-                raise self._refuse(f"{frame.kind.name} frame on the side that asks")
         except AskTimeoutError:
             raise AskTimeoutError(f"{pending.what}: no answer within {timeout} s from {self._channel.name}") from None
-        except ChannelError as error:
-            self.fail_pending(error)
-        else:
-            self._settle(frame)
+        if frame.kind not in (Kind.REPLY, Kind.ERROR):
+            raise self._refuse(f"{frame.kind.name} frame on the side that asks")
+        self._settle(frame)
 
     def _settle(self, frame: Frame) -> None:
         with self._lock:
