@@ -1,7 +1,7 @@
 """Accumulators: values that tasks add to and only the driver reads. PySpark's ``accumulators`` module.
 
-A task adds to a copy of its own, starting from the parameter's zero; the copy travels with the task's result, and the driver
-merges it once per partition, whichever attempt won.
+A task adds to a copy of its own, starting from the parameter's zero; the copy travels with the task's result, and the
+driver merges it once per partition, whichever attempt won.
 """
 
 from __future__ import annotations
@@ -111,11 +111,10 @@ def _in_task(aid: int, zero: Any, param: AccumulatorParam[Any]) -> Accumulator[A
         copy = Accumulator(aid, zero, param)
         copy._deserialized = True
         return copy
-    copy = context.accumulators.get(aid)
-    if copy is None:
-        copy = context.accumulators[aid] = Accumulator(aid, zero, param)
-        copy._deserialized = True
-    return copy
+    if aid not in context.accumulators:
+        context.accumulators[aid] = Accumulator(aid, zero, param)
+        context.accumulators[aid]._deserialized = True
+    return context.accumulators[aid]
 
 
 def collect_updates(context: TaskContext) -> bytes | None:

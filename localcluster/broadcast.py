@@ -1,8 +1,8 @@
 """Broadcast variables: one serialised copy in shared memory, read by every executor in place.
 
-The driver writes the value once, as block ``broadcast_N``; an executor deserialises it at its first use and keeps it for all
-its tasks. Arrays come back as read-only views on the shared pages. Follows PySpark's ``Broadcast`` (API) and Spark's
-``TorrentBroadcast`` (blocks), without the torrent: there is one machine.
+The driver writes the value once, as block ``broadcast_N``; an executor deserialises it at its first use and keeps it
+for all its tasks. Arrays come back as read-only views on the shared pages. Follows PySpark's ``Broadcast`` (API) and
+Spark's ``TorrentBroadcast`` (blocks), without the torrent: there is one machine.
 """
 
 from __future__ import annotations

@@ -131,7 +131,9 @@ def _problem_with(job: str) -> str | None:
 
 
 def _fix_hash_seed() -> None:
-    """Start over with a fixed seed, unless there is one: the hash of a str must be the same in every run, as in Spark."""
+    """Start over with a fixed seed, unless there is one: the hash of a str must be the same in every run, as in
+    Spark.
+    """
     if os.environ.get("PYTHONHASHSEED", "random") == "random":
         os.environ["PYTHONHASHSEED"] = "0"
         sys.stdout.flush()

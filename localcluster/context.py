@@ -1,17 +1,15 @@
 """`SparkContext`: a program's connection to its cluster, as in PySpark.
 
-Covers starting and stopping, making RDDs, broadcasts and accumulators, and running jobs. What the methods make is where its
-concept is: ``rdd``, ``broadcast``, ``accumulators``; the cluster itself is in ``driver``.
+Covers starting and stopping, making RDDs, broadcasts and accumulators, and running jobs. What the methods make is
+where its concept is: ``rdd``, ``broadcast``, ``accumulators``; the cluster itself is in ``driver``.
 """
 
 from __future__ import annotations
 
 import atexit
 import logging
-import os
 import threading
 import time
-import uuid
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
@@ -49,11 +47,11 @@ log = logging.getLogger(__name__)
 class SparkContext(Sources):
     """One per process at a time. Usable as a context manager, which stops it at the end.
 
-    ``master``, ``appName``, ``pyFiles``, ``environment`` and ``conf`` mean what they mean in PySpark; explicit arguments win
-    over ``conf``, which wins over the command line.
+    ``master``, ``appName``, ``pyFiles``, ``environment`` and ``conf`` mean what they mean in PySpark; explicit
+    arguments win over ``conf``, which wins over the command line.
 
-    Raises ContextError when another context is active or inside a task, ConfigurationError for a bad setting, ClusterError
-    when the cluster cannot be started.
+    Raises ContextError when another context is active or inside a task, ConfigurationError for a bad setting,
+    ClusterError when the cluster cannot be started.
     """
 
     _active: SparkContext | None = None
@@ -190,7 +188,9 @@ class SparkContext(Sources):
         return variable
 
     def accumulator(self, value: T, accum_param: AccumulatorParam[T] | None = None) -> Accumulator[T]:
-        """A variable that tasks can add to. Raises TypeError when the type is no number and there is no ``accum_param``."""
+        """A variable that tasks can add to. Raises TypeError when the type is no number and there is no
+        ``accum_param``.
+        """
         param = accum_param or param_for(value)
         variable = Accumulator(next(self._accumulator_ids), value, param)
         self._accumulators[variable.aid] = variable

@@ -1,7 +1,7 @@
 """The records of one partition of a parallelised collection, on their way from the driver to a task.
 
-Serialised when the collection is parallelised, so that later changes to it do not matter. Small ones travel with the task,
-larger ones as a block in shared memory.
+Serialised when the collection is parallelised, so that later changes to it do not matter. Small ones travel with the
+task, larger ones as a block in shared memory.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The block master in the driver: its state machine, wired to the pipes.
 
-Covers handling a message under the driver's lock, sending what follows from it, and the driver's own block manager, which
-is a slave like any other but in the same process. What the messages do is decided in ``storage``.
+Covers handling a message under the driver's lock, sending what follows from it, and the driver's own block manager,
+which is a slave like any other but in the same process. What the messages do is decided in ``storage``.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 class BlockMaster:
     """Also the transport of the driver's own block manager (`ask`, `tell`).
 
-    ``send(executor_id, order)`` and ``ask_executor(executor_id, order)`` reach living executors and raise ChannelError for
-    others. ``slave`` is set once the driver's block manager exists.
+    ``send(executor_id, order)`` and ``ask_executor(executor_id, order)`` reach living executors and raise
+    ChannelError for others. ``slave`` is set once the driver's block manager exists.
     """
 
     def __init__(

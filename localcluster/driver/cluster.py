@@ -1,10 +1,10 @@
 """The driver's runtime: the glue between the pipes and the two state machines, scheduler and block master.
 
-One lock guards the scheduler, the block master and the executor pool. Pipes are non-blocking with a backlog, so whoever
-holds the lock may send; nobody waits for an answer while holding it. Threads: the event loop, the side thread (work that may
-wait), and the user's threads, which submit jobs and wait for their results without the lock.
-
-Does not plan or collect jobs (``job_runner``), does not decide anything about tasks or blocks (``scheduler``, ``storage``).
+One lock guards the scheduler, the block master and the executor pool. Pipes are non-blocking with a backlog, so
+whoever holds the lock may send; nobody waits for an answer while holding it. Threads: the event loop, the side thread
+(work that may wait), and the user's threads, which submit jobs and wait for their results without the lock.
+Does not plan or collect jobs (``job_runner``), does not decide anything about tasks or blocks (``scheduler``,
+``storage``).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from localcluster.scheduler.task_scheduler import TaskScheduler
 from protocol import cluster_messages as c
 from protocol.block_messages import RemoveBroadcast, RemoveExecutor, RemoveRdd, RemoveShuffle
 from protocol.endpoint import Incoming
-from protocol.errors import ChannelError, ClusterError, ContextError, JobCancelledError
+from protocol.errors import BrokenChannelError, ChannelError, ClusterError, ContextError, JobCancelledError
 from protocol.locations import DRIVER
 from protocol.message import Message, Report
 from storage.block_id import BroadcastBlockId, TaskResultBlockId
@@ -75,7 +75,7 @@ class Cluster:
         self.lock = threading.RLock()
         self.error: ClusterError | None = None
         self.closed = False
-        self.env: Env | None = None
+        self._env: Env | None = None
         self._side = SideThread()
         self._loop = EventLoop(self.lock, self._round, self._crashed)
         self._launcher = connect()
@@ -108,10 +108,10 @@ class Cluster:
             with self.lock:  # held until the driver is ready for what executors say
                 for _ in range(executors):
                     self.pool.order()
-                self.env = self._make_env(scratch)
+                self._env = self._make_env(scratch)
                 self._map_outputs = MapOutputServer(self.outputs, self.master, self._side, self.put_broadcast)
                 kill_timeout = settings.value(conf, "spark.task.reaper.killTimeout")
-                self._instructions = Instructions(self.pool, self.master, self.outputs, self.env, kill_timeout)
+                self._instructions = Instructions(self.pool, self.master, self.outputs, self._env, kill_timeout)
         except BaseException:
             self.stop()
             raise
@@ -129,6 +129,11 @@ class Cluster:
         env.block_manager.register()
         set_env(env)
         return env
+
+    @property
+    def env(self) -> Env:
+        assert self._env is not None
+        return self._env
 
     # --- jobs ---
 
@@ -296,7 +301,7 @@ class Cluster:
         if self.error is None and not self.closed:
             self.error = error
             self.dag.fail_all(error)
-            self._launcher.endpoint.fail_pending(error)
+            self._launcher.endpoint.fail_pending(BrokenChannelError(str(error)))
 
     def stop(self) -> None:
         """End executors and remove what they left. Idempotent; waits at most STOP_DEADLINE and some seconds."""
@@ -314,13 +319,13 @@ class Cluster:
         self._loop.stop(SIDE_DEADLINE)
         with self.lock:
             self.pool.close()
-            if self.env is not None:
-                self.env.block_manager.abandon()
+            if self._env is not None:
+                self._env.block_manager.abandon()
                 set_env(None)
             self._launcher.close()
 
     def _begin_stop(self) -> Future[Any] | None:
-        if self.env is not None:
+        if self._env is not None:
             self.dag.fail_all(self.error or JobCancelledError("the context was stopped while the job ran"))
             self._perform()
         self.pool.stop()

@@ -1,8 +1,8 @@
 """Cleaning what the driver's program can no longer reach: RDDs, broadcasts, shuffles, accumulators.
 
-A finalizer hangs on each object. Finalizers run wherever the garbage collector happens to, also while locks are held, so
-they only append to a deque and wake the event loop, whose next round removes the blocks everywhere. Follows Spark's
-``ContextCleaner``.
+A finalizer hangs on each object. Finalizers run wherever the garbage collector happens to, also while locks are held,
+so they only append to a deque and wake the event loop, whose next round removes the blocks everywhere. Follows
+Spark's ``ContextCleaner``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The driver's event loop: one thread that reads every pipe and keeps time.
 
-Handlers run in this thread, under the driver's lock. Covers reading, writing what stayed behind on full pipes, waking up and
-rounds. Knows nothing of what the messages mean.
+Handlers run in this thread, under the driver's lock. Covers reading, writing what stayed behind on full pipes, waking
+up and rounds. Knows nothing of what the messages mean.
 """
 
 from __future__ import annotations

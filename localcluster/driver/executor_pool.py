@@ -1,7 +1,7 @@
 """The lives of executors as the driver sees them: ordered, starting, registered, broken, replaced.
 
-All under the driver's lock. Death is seen at once when a pipe ends, silence by missing heartbeats; either way the executor is
-declared lost exactly once, by ``on_lost``, and another one is ordered. Does not know tasks or blocks.
+All under the driver's lock. Death is seen at once when a pipe ends, silence by missing heartbeats; either way the
+executor is declared lost exactly once, by ``on_lost``, and another one is ordered. Does not know tasks or blocks.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ class Executor:
 
 
 class ExecutorPool:
-    """``on_message(executor_id, incoming)``, ``on_lost(executor_id, reason)`` and ``on_hopeless(reason)`` are the driver's."""
+    """``on_message(executor_id, incoming)``, ``on_lost(executor_id, reason)`` and ``on_hopeless(reason)`` are the
+    driver's.
+    """
 
     def __init__(
         self,

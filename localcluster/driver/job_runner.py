@@ -1,7 +1,7 @@
 """Running a job from the user's thread: plan, submit, take results as they come.
 
-Everything that may take long (pickling lineages, reading results) happens here, outside the driver's lock. Does not decide
-where or when tasks run.
+Everything that may take long (pickling lineages, reading results) happens here, outside the driver's lock. Does not
+decide where or when tasks run.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ class JobRunner:
         name: str,
         on_result: Callable[[int, Any], None],
     ) -> None:
-        """Run ``func(task_context, iterator)`` on each partition and call ``on_result(position, value)`` as results come.
+        """Run ``func(task_context, iterator)`` on each partition and call ``on_result(position, value)`` as results
+        come.
 
         Raises TaskError, JobCancelledError, ClusterError, ContextError, SerializationError. An exception in this thread
         (KeyboardInterrupt, or one raised by ``on_result``) cancels the job.
@@ -89,7 +90,6 @@ class JobRunner:
         if isinstance(outcome.result, bytes):
             return serializer.loads(memoryview(outcome.result), copy=True)
         assert outcome.result is not None
-        assert self._cluster.env is not None
         buffer = self._cluster.env.block_manager.read_location(outcome.result)
         try:
             return serializer.loads(buffer.memoryview(), copy=True)

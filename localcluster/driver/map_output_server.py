@@ -15,7 +15,6 @@ from localcluster.driver.side_thread import SideThread
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from protocol.block_messages import RemoveBlock
 from protocol.endpoint import Reply
-from protocol.locations import DRIVER
 from storage.block_id import BlockId
 
 INLINE = 48 * 1024  # bytes of pickled table sent in a message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from typing import Any
 
 from tqdm import tqdm
 
@@ -18,7 +19,7 @@ class ProgressBars:
 
     def __init__(self, cluster: Cluster, *, enabled: bool) -> None:
         self._cluster = cluster
-        self._bars: dict[tuple[int, int], tqdm[None]] = {}  # {(stage id, attempt): bar}
+        self._bars: dict[tuple[int, int], Any] = {}  # {(stage id, attempt): bar}
         self._seen: dict[tuple[int, int], int] = {}  # {(stage id, attempt): looks at which it ran}
         self._done = threading.Event()
         self._thread: threading.Thread | None = None

@@ -1,7 +1,7 @@
 """A thread of the driver for work that may wait: block orders to the driver's own block manager, large replies.
 
-The event loop must not do these itself: they may wait for a block that another thread is writing, and that thread may be
-waiting for the event loop.
+The event loop must not do these itself: they may wait for a block that another thread is writing, and that thread may
+be waiting for the event loop.
 """
 
 from __future__ import annotations

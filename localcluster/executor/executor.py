@@ -1,7 +1,7 @@
 """The executor process: takes orders, runs tasks, reports.
 
-Threads: the main thread and one more per further core run tasks; one thread takes orders; one flushes reports and sends the
-heartbeat. A task that asks the master sends and receives on the report pipe itself. Follows Spark's
+Threads: the main thread and one more per further core run tasks; one thread takes orders; one flushes reports and
+sends the heartbeat. A task that asks the master sends and receives on the report pipe itself. Follows Spark's
 ``CoarseGrainedExecutorBackend`` and ``Executor``. Does not know how a task computes (``task_runner``).
 """
 
@@ -20,8 +20,7 @@ from typing import Any
 
 from multiprocess.connection import Connection
 
-from localcluster import broadcast
-from localcluster import settings
+from localcluster import broadcast, settings
 from localcluster.env import Env, make_env, set_env
 from localcluster.executor.reporter import Reporter
 from localcluster.executor.task_runner import describe, run_task
@@ -210,8 +209,8 @@ class Executor:
     def _kill(self, order: KillTask) -> None:
         """A task that did not start is given up; one that runs gets an exception into its thread.
 
-        The main thread is reached by a signal, which also ends a sleep or a blocking read; the others by an asynchronous
-        exception, which arrives at their next line of Python.
+        The main thread is reached by a signal, which also ends a sleep or a blocking read; the others by an
+        asynchronous exception, which arrives at their next line of Python.
         """
         if self._queued.pop(order.task_id, None) is not None:
             self._reporter.tell(TaskKilled(order.task_id, order.reason))

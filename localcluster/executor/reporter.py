@@ -1,7 +1,7 @@
 """How an executor reports: short tasks' results together, everything else at once, and a heartbeat.
 
-A result waits at most ``FLUSH_DELAY`` seconds, and not at all when the executor has nothing else to do. Lease releases ride
-along. Does not run tasks.
+A result waits at most ``FLUSH_DELAY`` seconds, and not at all when the executor has nothing else to do. Lease
+releases ride along. Does not run tasks.
 """
 
 from __future__ import annotations

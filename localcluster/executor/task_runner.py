@@ -1,6 +1,7 @@
 """Running one task: unpickle, compute, serialise the outcome, say what went wrong.
 
-Covers the task's whole life inside an executor and how its failure is told. Queues and threads are the executor's business.
+Covers the task's whole life inside an executor and how its failure is told. Queues and threads are the executor's
+business.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from localcluster.rdd.dependency import ShuffleDependency
 from localcluster.rdd.lineage import load_lineage
 from localcluster.task_context import TaskContext
 from protocol.cluster_messages import StageDescription, TaskDescription, TaskFailed, TaskResult
-from protocol.errors import FetchFailedError, SerializationError, TaskKilledError
+from protocol.errors import FetchFailedError, SerializationError
 from protocol.locations import SharedLocation
 from storage import serializer
 from storage.block_id import TaskResultBlockId

@@ -1,7 +1,7 @@
 """The driver's side of the launcher: start one or use the one that forked us, order executors, receive their pipes.
 
-Orders are given under the driver's lock or from its event loop. Light on imports: it starts the launcher while the driver
-still imports the rest.
+Orders are given under the driver's lock or from its event loop. Light on imports: it starts the launcher while the
+driver still imports the rest.
 """
 
 from __future__ import annotations

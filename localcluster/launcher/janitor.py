@@ -1,8 +1,9 @@
 """The process that cleans up after everyone else is dead, however they died.
 
-It waits for the lock of the scratch directory, which every process of the run inherits, so it gets it when the last of them
-is gone, and then removes the directories and the ``/dev/shm`` files. In a good end the launcher has removed them already
-and kills the janitor. It is in a session of its own, so that neither Ctrl-C nor a kill of the process group reaches it.
+It waits for the lock of the scratch directory, which every process of the run inherits, so it gets it when the last
+of them is gone, and then removes the directories and the ``/dev/shm`` files. In a good end the launcher has removed
+them already and kills the janitor. It is in a session of its own, so that neither Ctrl-C nor a kill of the process
+group reaches it.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ def _clean_when_dead(scratch: Scratch) -> int:
 
 
 def _close_inherited() -> None:
-    """Keep nobody's pipe or terminal open: a shell that captures the run's output waits until the last holder is gone."""
+    """Keep nobody's pipe or terminal open: a shell that captures the run's output waits until the last holder is
+    gone.
+    """
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)

@@ -1,8 +1,9 @@
 """The launcher: the one process that forks. A zygote with a single thread.
 
-It preloads what executors need, forks the driver (`run` mode) and executors, watches every child, tells the driver who
-ended, and cleans up whatever way the run ends. It takes its orders over one control pipe and passes the driver's ends of an
-executor's two pipes as file descriptors over a socket beside it. It does not know what the executors work on.
+It preloads what executors need, forks the driver (`run` mode) and executors, watches every child, tells the driver
+who ended, and cleans up whatever way the run ends. It takes its orders over one control pipe and passes the driver's
+ends of an executor's two pipes as file descriptors over a socket beside it. It does not know what the executors work
+on.
 
 Ends when: the driver's process is gone (library mode: or closes the control pipe), or SIGTERM comes in library mode. In
 `run` mode SIGTERM and SIGINT are passed on to the driver, whose end is the run's end.
@@ -16,7 +17,6 @@ import os
 import select
 import signal
 import socket
-import sys
 import time
 
 from multiprocess.connection import Connection, Pipe
@@ -153,14 +153,17 @@ class Launcher:
             for pid, executor_id in self._executors.items():
                 if executor_id == message.executor_id:
                     _kill(pid, signal.SIGKILL)
-        elif isinstance(message, StartCluster):
+        elif incoming.reply is not None:
             try:
-                incoming.reply(self._start_cluster(message))
-            except Exception as error:
-                incoming.error(error)
-        elif isinstance(message, StopCluster):
-            self._stop_cluster(STOP_GRACE)
-            incoming.reply(None)
+                incoming.reply(self._answer(message))
+            except Exception as error:  # the driver raises it
+                incoming.reply.error(error)
+
+    def _answer(self, message: StartCluster | StopCluster) -> str | None:
+        if isinstance(message, StartCluster):
+            return self._start_cluster(message)
+        self._stop_cluster(STOP_GRACE)
+        return None
 
     def _start_cluster(self, order: StartCluster) -> str:
         self._stop_cluster(grace=0.0)

@@ -1,8 +1,8 @@
 """Combining values by key in a dictionary that spills to disk past a limit.
 
-A spill writes the dictionary by hash bucket; reading back merges one bucket of all spills at a time, in a combiner of its
-own that buckets by another hash when even that is too large. Follows Spark's ``ExternalAppendOnlyMap`` in purpose. One
-key's combiner must fit into memory.
+A spill writes the dictionary by hash bucket; reading back merges one bucket of all spills at a time, in a combiner of
+its own that buckets by another hash when even that is too large. Follows Spark's ``ExternalAppendOnlyMap`` in
+purpose. One key's combiner must fit into memory.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ class Combiner:
         return cls(None, aggregator.mergeCombiners, aggregator.mergeCombiners, memory_limit, blocks, level)
 
     def add_all(self, records: Iterable[tuple[Any, Any]]) -> None:
-        """Raises what ``records`` or the functions raise, TypeError for an unhashable key, OSError when the disk is full."""
+        """Raises what ``records`` or the functions raise, TypeError for an unhashable key, OSError when the disk is
+        full.
+        """
         combined, create, merge = self._combined, self._create, self._merge
         gathered = 0
         next_sample = 1

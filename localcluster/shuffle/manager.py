@@ -1,9 +1,9 @@
 """Writing and reading shuffles: what every kind of shuffle shares, and the choice between the kinds.
 
-A map task writes its records, by reduce partition, as blocks in shared memory; a reducer maps the parts it needs, having
-fetched the table of map outputs once per executor. The kinds differ only in how the parts are laid out: ``sort_shuffle``
-(one block with an index, the default) and ``hash_shuffle`` (a block per reduce partition). Follows Spark's
-``ShuffleManager``.
+A map task writes its records, by reduce partition, as blocks in shared memory; a reducer maps the parts it needs,
+having fetched the table of map outputs once per executor. The kinds differ only in how the parts are laid out:
+``sort_shuffle`` (one block with an index, the default) and ``hash_shuffle`` (a block per reduce partition). Follows
+Spark's ``ShuffleManager``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Sort shuffle: a map task writes one data block, its parts in order of reduce partition, and an index block beside it.
 
-The index is ``numPartitions + 1`` unsigned 64-bit offsets into the data block, as in Spark's ``IndexShuffleBlockResolver``.
+The index is ``numPartitions + 1`` unsigned 64-bit offsets into the data block, as in Spark's
+``IndexShuffleBlockResolver``.
 """
 
 from __future__ import annotations
