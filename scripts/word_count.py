@@ -3,7 +3,7 @@
 usage:  python -m localcluster run scripts/word_count.py [PATH ...] [--bytes 64m] [--top 20] [--check]
 
 A word is a run of letters, digits and underscores. Directories are searched for ``*.py`` and ``*.txt`` files. With
-``--check`` the same words are counted again by one plain ``collections.Counter``, and the exit code is 1 if they differ.
+``--check`` the same words are counted again by one plain ``collections.Counter``; the exit code is 1 if they differ.
 """
 
 from __future__ import annotations
@@ -104,7 +104,8 @@ def main() -> int:
 
     for word, count in top:
         print(f"{count:>12,}  {word}")
-    print(f"{total:,} words, {distinct:,} distinct, in {len(args.files):,} files ({size / 1e6:,.1f} MB): {seconds:.1f} s")
+    read = f"{len(args.files):,} files ({size / 1e6:,.1f} MB)"
+    print(f"{total:,} words, {distinct:,} distinct, in {read}: {seconds:.1f} s")
     if args.check:
         same = everything == count_in_one_process(args.files)
         print("one process counts the same" if same else "one process counts differently")
