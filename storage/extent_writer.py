@@ -51,6 +51,8 @@ class ExtentWriter:
         """Give back what the extent has too much; where the bytes are. Raises OutOfSharedMemoryError."""
         extent = self._extent or self._grow(0)
         self._extent = None
+        if extent.location.length == self.length:
+            return extent.location
         shrunk = self._arena.resize(extent, self.length)
         assert shrunk is not None, "an extent can always become shorter"
         return shrunk.location
