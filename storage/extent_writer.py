@@ -68,7 +68,7 @@ class ExtentWriter:
         return memoryview(b"") if self._extent is None else self._extent.view[:length].toreadonly()
 
     def _grow(self, needed: int) -> Extent:
-        # In proportion to what would have to move again, so that a stream of any length is copied twice at the most.
+        # In proportion to what would have to move again: all moves of a stream together copy at most twice its length.
         roomy = needed + max(self.length // 2, min(MAX_FIRST_SLACK, needed // 8))
         old = self._extent
         grown = old and (self._arena.resize(old, roomy) or self._arena.resize(old, needed))

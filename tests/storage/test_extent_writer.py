@@ -69,7 +69,7 @@ def test_one_large_piece_and_a_small_end_are_allocated_once(arena: Arena) -> Non
     assert len(allocate.sizes) == 1
 
 
-def test_a_stream_that_must_move_is_copied_about_twice_at_the_most(arena: Arena) -> None:
+def test_a_stream_that_must_move_again_and_again_does_so_in_growing_steps(arena: Arena) -> None:
     allocate = Allocations(arena)
     writer = ExtentWriter(arena, allocate)
     for _ in range(500):
