@@ -1,0 +1,160 @@
+"""A context that runs jobs in this very process: stages one after the other, blocks and shuffles in dicts.
+
+For tests of the RDD API: no processes, but everything that would travel is pickled and unpickled on its way, so what cannot
+travel fails here too. Tasks get lineages, partitions and results as executors and the driver do: as new objects.
+"""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import cloudpickle
+
+from localcluster.rdd.dependency import ShuffleDependency
+from localcluster.rdd.lineage import dump_lineage, load_lineage
+from localcluster.rdd.parallel_collection_rdd import empty, parallelize, parallelize_range
+from localcluster.rdd.text_file_rdd import text_file
+from localcluster.rdd.union_rdd import union
+
+
+class PickledData:
+    """Stands for ``PartitionData``."""
+
+    def __init__(self, values: list[Any]) -> None:
+        self.payload = cloudpickle.dumps(values)
+
+    def read(self, task_context: Any) -> Iterator[Any]:
+        return iter(pickle.loads(self.payload))
+
+
+class DictBlocks:
+    """Stands for the block manager; ``computed`` are the names of the blocks that were put."""
+
+    def __init__(self) -> None:
+        self.blocks: dict[str, bytes] = {}
+        self.computed: list[str] = []
+
+    def get_or_else_update(self, block_id: Any, level: Any, make: Callable[[], Iterator[Any]]) -> tuple[Any, None]:
+        assert level.is_valid
+        if block_id.name not in self.blocks:
+            self.blocks[block_id.name] = pickle.dumps(list(make()))
+            self.computed.append(block_id.name)
+        return SimpleNamespace(values=iter(pickle.loads(self.blocks[block_id.name]))), None
+
+
+class DictShuffles:
+    """Stands for the shuffle manager: {shuffle id: for each map task, for each reducer, its pickled records}."""
+
+    def __init__(self) -> None:
+        self.outputs: dict[int, list[dict[int, bytes]]] = {}
+
+    def write(self, shuffle: ShuffleDependency, records: Iterator[Any]) -> None:
+        if shuffle.map_side_combine:
+            assert shuffle.aggregator is not None
+            records = iter(shuffle.aggregator.combine_values(records).items())
+        buckets: dict[int, list[Any]] = {}
+        for key, value in records:
+            buckets.setdefault(shuffle.partitioner(key), []).append((key, value))
+        self.outputs[shuffle.shuffle_id].append({i: pickle.dumps(bucket) for i, bucket in buckets.items()})
+
+    def read(self, shuffle: ShuffleDependency, index: int, task_context: Any) -> Iterator[Any]:
+        parts = (pickle.loads(maps[index]) for maps in self.outputs[shuffle.shuffle_id] if index in maps)
+        records = itertools.chain.from_iterable(parts)
+        if shuffle.aggregator is None:
+            return records
+        combine = shuffle.aggregator.merge_combiners if shuffle.map_side_combine else shuffle.aggregator.combine_values
+        return iter(combine(records).items())
+
+
+class LocalContext:
+    """What the RDD API needs of a context. ``jobs`` records the partitions of every job."""
+
+    def __init__(self, parallelism: int = 2, conf: dict[str, str] | None = None) -> None:
+        self.defaultParallelism = parallelism
+        self.defaultMinPartitions = min(parallelism, 2)
+        self.conf = conf or {}
+        self._batchSize = 0
+        self.blocks = DictBlocks()
+        self.shuffles = DictShuffles()
+        self.jobs: list[list[int]] = []
+        self.persisted: dict[int, Any] = {}
+        self._rdd_ids = itertools.count()
+        self._shuffle_ids = itertools.count()
+
+    def _next_rdd_id(self) -> int:
+        return next(self._rdd_ids)
+
+    def _next_shuffle_id(self) -> int:
+        return next(self._shuffle_ids)
+
+    def register_shuffle(self, shuffle: ShuffleDependency) -> None:
+        assert shuffle.shuffle_id not in self.shuffles.outputs
+
+    def persist_rdd(self, rdd: Any) -> None:
+        self.persisted[rdd.id()] = rdd.getStorageLevel()
+
+    def unpersist_rdd(self, rdd_id: int, blocking: bool) -> None:
+        self.persisted.pop(rdd_id, None)
+        prefix = f"rdd_{rdd_id}_"
+        self.blocks.blocks = {k: v for k, v in self.blocks.blocks.items() if not k.startswith(prefix)}
+
+    def put_partition(self, values: list[Any]) -> PickledData:
+        assert type(values) is list
+        return PickledData(values)
+
+    def run_tasks(self, rdd: Any, func: Callable[[Any, Iterator[Any]], Any], partitions: Sequence[int]) -> list[Any]:
+        self.jobs.append(list(partitions))
+        if not partitions:
+            return []
+        self._run_shuffles(rdd)
+        return [self._run_task(rdd, func, index) for index in partitions]
+
+    def runJob(self, rdd: Any, partitionFunc: Callable[[Iterator[Any]], Any], partitions: Any = None) -> list[Any]:
+        chosen = range(rdd.getNumPartitions()) if partitions is None else partitions
+        parts = self.run_tasks(rdd, lambda task_context, records: list(partitionFunc(records)), chosen)
+        return list(itertools.chain.from_iterable(parts))
+
+    def _run_task(self, rdd: Any, action: Any, index: int) -> Any:
+        lineage, loaded = load_lineage(dump_lineage(rdd, action))
+        partition = pickle.loads(pickle.dumps(rdd._partitions()[index]))
+        assert partition.index == index
+        context = SimpleNamespace(env=SimpleNamespace(block_manager=self.blocks, shuffle_manager=self.shuffles))
+        records = lineage.iterator(partition, context)
+        assert iter(records) is records
+        if isinstance(loaded, ShuffleDependency):
+            return self.shuffles.write(loaded, records)
+        return pickle.loads(cloudpickle.dumps(loaded(context, records)))
+
+    def _run_shuffles(self, rdd: Any) -> None:
+        for dependency in rdd.dependencies:
+            if not isinstance(dependency, ShuffleDependency):
+                self._run_shuffles(dependency.rdd)
+            elif dependency.shuffle_id not in self.shuffles.outputs:
+                self._run_shuffles(dependency.rdd)
+                self.shuffles.outputs[dependency.shuffle_id] = []
+                for index in range(dependency.rdd.getNumPartitions()):
+                    self._run_task(dependency.rdd, dependency, index)
+
+    def parallelize(self, c: Any, numSlices: int | None = None) -> Any:
+        return parallelize(self, c, numSlices)  # type: ignore[arg-type]
+
+    def range(self, start: int, end: int | None = None, step: int = 1, numSlices: int | None = None) -> Any:
+        return parallelize_range(self, start, end, step, numSlices)  # type: ignore[arg-type]
+
+    def emptyRDD(self) -> Any:
+        return empty(self)  # type: ignore[arg-type]
+
+    def textFile(self, name: str, minPartitions: int | None = None, use_unicode: bool = True) -> Any:
+        return text_file(self, name, minPartitions, use_unicode)  # type: ignore[arg-type]
+
+    def union(self, rdds: Sequence[Any]) -> Any:
+        return union(self, rdds)  # type: ignore[arg-type]
+
+    def parts(self, partitions: Sequence[Sequence[Any]]) -> Any:
+        """An RDD with exactly these partitions."""
+        given = [list(partition) for partition in partitions]
+        return self.parallelize(range(len(given)), max(len(given), 1)).flatMap(lambda i: given[i])
