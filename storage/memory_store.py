@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from protocol.errors import BlockNotFoundError, BlockPutError
+from protocol.errors import BlockNotFoundError, BlockPutError, TaskKilledError
 from storage.block_id import BlockId
 from storage.block_store import BlockStore, PutResult
 from storage.conf import StorageConf
@@ -76,7 +76,7 @@ class MemoryStore(BlockStore):
         self._eviction = threading.Lock()  # held by the one thread that evicts; taken before `_lock`
         self._lock = threading.Lock()  # guards all below, for a few lines at a time
         self._entries: OrderedDict[BlockId, _Entry] = OrderedDict()  # the one not used for longest comes first
-        self._being_put: set[BlockId] = set()
+        self._being_put: dict[BlockId, Reservation] = {}
         self._storage_memory = 0
         self._reservations: set[Reservation] = set()
         self._unroll_memory = 0  # what the reservations hold in all
@@ -125,13 +125,14 @@ class MemoryStore(BlockStore):
         with self._lock:
             if block_id in self._entries or block_id in self._being_put:
                 raise BlockPutError(f"block {block_id} is in memory already, or being put there")
-            self._being_put.add(block_id)
+            self._being_put[block_id] = memory
             self._reservations.add(memory)
         try:
             yield memory
         finally:
             with self._lock:
-                self._being_put.discard(block_id)
+                if self._being_put.get(block_id) is memory:  # else it is stored, and may be put anew by now
+                    del self._being_put[block_id]
                 if not memory.kept:
                     self._release(memory)
 
@@ -139,7 +140,7 @@ class MemoryStore(BlockStore):
         with self._lock:
             self._release(memory)
             self._storage_memory += size
-            self._being_put.discard(memory.block_id)
+            del self._being_put[memory.block_id]
             self._entries[memory.block_id] = _Entry(data, size)
 
     # --- memory ----------------------------------------------------------------------------------------------------
@@ -210,6 +211,8 @@ class MemoryStore(BlockStore):
         data = entry.data if isinstance(entry.data, list) else HeapBuffer(entry.data)
         try:
             dropped = self._drop(block_id, data) is not False
+        except TaskKilledError:
+            raise
         except Exception as error:
             raise BlockPutError(
                 f"no room for block {memory.block_id}: cannot evict block {block_id}: {error}"
@@ -290,5 +293,5 @@ class MemoryStore(BlockStore):
             assert blocks == self._storage_memory, f"blocks hold {blocks} bytes, the books say {self._storage_memory}"
             assert held == self._unroll_memory, f"puts hold {held} bytes, the books say {self._unroll_memory}"
             assert free >= 0, f"{-free} bytes more than the limit are in use"
-            both = self._being_put & self._entries.keys()
+            both = self._being_put.keys() & self._entries.keys()
             assert not both, f"blocks both stored and being put: {both}"

@@ -54,16 +54,17 @@ def test_all_blocks_are_listed(manager: DiskBlockManager) -> None:
 
 
 def test_listings_pass_over_temporary_files_those_aside_and_those_that_are_no_blocks(
-    manager: DiskBlockManager, roots: list[str]
+    manager: DiskBlockManager,
 ) -> None:
     block_id = RDDBlockId(1, 2)
     write(manager.get_file(block_id))
     write(manager.get_aside_file(block_id))
     write(manager.create_temp_local_block()[1])
     write(manager.create_temp_shuffle_block()[1])
-    unmanaged = os.path.join(os.path.dirname(manager.get_file(block_id)), "unmanaged_file")
+    directory = os.path.dirname(manager.get_file(block_id))
+    unmanaged = os.path.join(directory, "unmanaged_file")
     write(unmanaged)
-    write(os.path.join(roots[0], "3", "a file among the directories"))
+    write(os.path.join(os.path.dirname(directory), "a file among the directories"))
     assert list(manager.get_all_blocks()) == [block_id]
     assert set(manager.get_all_files()) == {manager.get_file(block_id), unmanaged}
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocol.errors import BlockPutError
+from protocol.errors import BlockPutError, TaskKilledError
 from storage.block_id import BlockId, BroadcastBlockId, RDDBlockId
 from storage.conf import StorageConf
 from storage.disk_block_manager import DiskBlockManager
@@ -468,6 +468,18 @@ def test_a_drop_that_fails_fails_the_put_and_its_block_stays(
     assert unroll_memory(store) == 0
     disk.failing.clear()
     assert try_put(store, large, 100)[0]
+
+
+def test_a_task_killed_during_a_drop_is_killed_and_the_block_stays(make_store: Callable[..., MemoryStore]) -> None:
+    def drop(block_id: BlockId, data: list[Any] | ManagedBuffer) -> bool:
+        raise TaskKilledError("cancelled")
+
+    store = make_store(40, drop=drop)
+    fill(store, B1, B2, B3, B4)
+    with pytest.raises(TaskKilledError):
+        try_put(store, RDDBlockId(1, 0), 10)
+    assert store.contains(B1)
+    assert unroll_memory(store) == 0
 
 
 @BOTH
