@@ -6,12 +6,12 @@ driver merges it once per partition, whichever attempt won.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
 from localcluster.task_context import TaskContext
 from protocol.errors import ContextError
+from storage import serializer
 
 T = TypeVar("T")
 
@@ -121,12 +121,12 @@ def collect_updates(context: TaskContext) -> bytes | None:
     """What a task added, pickled; None when it used no accumulator."""
     if not context.accumulators:
         return None
-    return pickle.dumps({aid: copy._value for aid, copy in context.accumulators.items()}, protocol=5)
+    return b"".join(serializer.dumps({aid: copy._value for aid, copy in context.accumulators.items()}))
 
 
 def merge_updates(accumulators: Mapping[int, Accumulator[Any]], updates: bytes) -> None:
     """Driver: add one task's updates. Accumulators that were garbage-collected are skipped."""
-    for aid, value in pickle.loads(updates).items():
+    for aid, value in serializer.loads(updates, copy=True).items():
         accumulator = accumulators.get(aid)
         if accumulator is not None:
             accumulator.add(value)

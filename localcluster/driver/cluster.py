@@ -28,7 +28,7 @@ from localcluster.driver.map_output_server import MapOutputServer
 from localcluster.driver.preferences import stage_preferences
 from localcluster.driver.side_thread import SideThread
 from localcluster.driver.task_failure import task_failure
-from localcluster.env import Env, make_env, set_env
+from localcluster.env import SHUFFLE_MANAGERS, Env, make_env, set_env
 from localcluster.launcher.client import connect
 from localcluster.scheduler.dag_scheduler import DAGScheduler
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
@@ -79,8 +79,6 @@ class Cluster:
         self._side = SideThread()
         self._loop = EventLoop(self.lock, self._round, self._crashed)
         self._launcher = connect()
-        self._loop.add(self._launcher.endpoint, self._launcher_messages, self._launcher_gone)
-        self._loop.start()
         template = c.LaunchExecutor("", cores, conf, tuple(sys.path))
         self.pool = ExecutorPool(
             self._launcher, self._loop, template, self._executor_message, self._executor_lost, self._hopeless
@@ -101,17 +99,20 @@ class Cluster:
         self._network_timeout = settings.value(conf, "spark.network.timeout")
         endpoint = BlockManagerMasterEndpoint(settings.shared_memory(conf))
         self.master = BlockMaster(endpoint, self.lock, self._side, self.pool.send, self.pool.ask)
+        self._map_outputs = MapOutputServer(self.outputs, self.master, self._side, self.put_broadcast)
+        kill_timeout = settings.value(conf, "spark.task.reaper.killTimeout")
+        shuffle_manager = SHUFFLE_MANAGERS[settings.value(conf, "spark.shuffle.manager")]
+        self._instructions = Instructions(self.pool, self.master, self.outputs, shuffle_manager, kill_timeout)
         self._broadcast_ids = count()
         self._callbacks: list[Callable[[], None]] = []
+        self._loop.add(self._launcher.endpoint, self._launcher_messages, self._launcher_gone)
+        self._loop.start()
         try:
             scratch = self._start_cluster()
             with self.lock:  # held until the driver is ready for what executors say
                 for _ in range(executors):
                     self.pool.order()
                 self._env = self._make_env(scratch)
-                self._map_outputs = MapOutputServer(self.outputs, self.master, self._side, self.put_broadcast)
-                kill_timeout = settings.value(conf, "spark.task.reaper.killTimeout")
-                self._instructions = Instructions(self.pool, self.master, self.outputs, self._env, kill_timeout)
         except BaseException:
             self.stop()
             raise
@@ -313,7 +314,7 @@ class Cluster:
         if answer is not None:
             try:
                 answer.result(STOP_DEADLINE)
-            except ChannelError as error:
+            except (ChannelError, TimeoutError) as error:
                 log.warning("the launcher did not confirm the end of the cluster: %s", error)
         self._side.stop(SIDE_DEADLINE)
         self._loop.stop(SIDE_DEADLINE)
@@ -329,6 +330,8 @@ class Cluster:
             self.dag.fail_all(self.error or JobCancelledError("the context was stopped while the job ran"))
             self._perform()
         self.pool.stop()
+        if not self._loop.is_alive:
+            return None  # nobody would read the answer; a launcher whose pipe is closed cleans up by itself
         try:
             return self._launcher.ask(c.StopCluster(), STOP_DEADLINE)
         except ChannelError as error:

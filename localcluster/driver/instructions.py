@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 from localcluster.driver.block_master import BlockMaster
 from localcluster.driver.executor_pool import ExecutorPool
-from localcluster.env import Env
 from localcluster.scheduler.dag_scheduler import Discard, DropStage, Instruction, Kill, OutputReady, Recall
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.task_scheduler import Launch
+from localcluster.shuffle.manager import ShuffleManager
 from protocol import cluster_messages as c
 from protocol.block_messages import RemoveBlock
 from protocol.errors import ChannelError
@@ -29,12 +29,17 @@ class Instructions:
     """``kill_timeout``: seconds that a killed task may take to end."""
 
     def __init__(
-        self, pool: ExecutorPool, master: BlockMaster, outputs: MapOutputTracker, env: Env, kill_timeout: float
+        self,
+        pool: ExecutorPool,
+        master: BlockMaster,
+        outputs: MapOutputTracker,
+        shuffle_manager: type[ShuffleManager],
+        kill_timeout: float,
     ) -> None:
         self._pool = pool
         self._master = master
         self._outputs = outputs
-        self._env = env
+        self._block_ids = shuffle_manager.block_ids
         self._kill_timeout = kill_timeout
         self._kills: dict[int, tuple[str, float]] = {}  # {task id: (executor id, deadline)}
 
@@ -85,7 +90,7 @@ class Instructions:
         """Map outputs survive their executor from here on."""
         status = output.status
         holder = self._pool.block_manager_id(status.executor_id)
-        block_ids = self._env.shuffle_manager.block_ids(output.shuffle_id, status.map_id, status.blocks)
+        block_ids = self._block_ids(output.shuffle_id, status.map_id, status.blocks)
         for block_id, location in zip(block_ids, status.blocks, strict=True):
             if location is not None:
                 self._master.endpoint.register_shared(block_id, holder, location)
@@ -95,7 +100,7 @@ class Instructions:
         if discard.shuffle_id is None:
             self._master.receive(DRIVER, RemoveBlock(TaskResultBlockId(discard.task_id)))
             return
-        for block_id in self._env.shuffle_manager.block_ids(discard.shuffle_id, discard.task_id, discard.blocks):
+        for block_id in self._block_ids(discard.shuffle_id, discard.task_id, discard.blocks):
             self._send(discard.executor_id, RemoveBlock(block_id))
 
     def _send(self, executor_id: str, order: Order) -> None:

@@ -58,7 +58,7 @@ def run_task(env: Env, stage: StageDescription, binary: bytes | memoryview, task
         try:
             context.leave()
         finally:
-            env.block_manager.release_all_locks_for_task(task.task_id)
+            env.block_manager.release_all_locks_for_task()
     return TaskResult(task.task_id, result, updates, time.perf_counter() - started)
 
 
