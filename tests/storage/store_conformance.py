@@ -1,8 +1,8 @@
 """The one suite that every store passes: what `BlockStore` promises, whatever the store.
 
 A test file gives each function of `CHECKS` an empty store and a level that the store is used at, and calls its
-``check()`` afterwards; `EVICTING_CHECKS` is for stores that evict by themselves and takes a maker of stores of a given
-capacity in bytes. What only one store does (files, leases) is tested in that store's own file.
+``check()`` afterwards. What only some stores do is tested elsewhere: eviction in `eviction_conformance`, files and leases
+in the test files of their stores.
 """
 
 from __future__ import annotations
@@ -104,17 +104,13 @@ def values_come_back_in_order(store: BlockStore, level: StorageLevel) -> None:
     assert list(deserialize(bytes_of(store, BLOCK))) == RECORDS
 
 
-def bytes_come_back_as_they_were(store: BlockStore, level: StorageLevel) -> None:
+def bytes_come_back_as_they_were_and_read_only(store: BlockStore, level: StorageLevel) -> None:
     data = serialized(RECORDS)
     result = store.put_bytes(BLOCK, HeapBuffer(data), level)
     assert result.stored
-    assert bytes_of(store, BLOCK) == data
     assert values_of(store, BLOCK) == RECORDS
-
-
-def bytes_are_given_read_only(store: BlockStore, level: StorageLevel) -> None:
-    put_values(store, BLOCK, RECORDS, level)
     view = bytes_of(store, BLOCK)
+    assert view == data
     assert view.readonly
     assert view.format == "B"
 
@@ -361,8 +357,7 @@ def any_sequence_of_steps_agrees_with_a_dict(store: BlockStore, level: StorageLe
 
 CHECKS: list[Check] = [
     values_come_back_in_order,
-    bytes_come_back_as_they_were,
-    bytes_are_given_read_only,
+    bytes_come_back_as_they_were_and_read_only,
     a_size_is_that_of_the_put,
     an_absent_block_is_nowhere,
     a_removed_block_is_nowhere_and_can_be_put_again,
@@ -380,36 +375,3 @@ CHECKS: list[Check] = [
     a_put_under_way_is_not_visible,
     any_sequence_of_steps_agrees_with_a_dict,
 ]
-
-
-# --- for stores that evict -----------------------------------------------------------------------------------------
-
-
-def looking_does_not_keep_a_block(make_store: Callable[[int], BlockStore], level: StorageLevel) -> None:
-    """The put that no longer fits evicts the block that was not *read* for longest."""
-    store = _full_store(make_store, level)
-    assert store.contains(RDDBlockId(0, 0))
-    store.get_size(RDDBlockId(0, 0))
-    result = store.put_iterator(RDDBlockId(5, 0), iter([bytes(1000)]), level)
-    assert result.dropped[0] == RDDBlockId(0, 0)
-    store.check()
-
-
-def reading_keeps_a_block(make_store: Callable[[int], BlockStore], level: StorageLevel) -> None:
-    store = _full_store(make_store, level)
-    store.get_values(RDDBlockId(0, 0))
-    store.get_bytes(RDDBlockId(1, 0))
-    result = store.put_iterator(RDDBlockId(5, 0), iter([bytes(1000)]), level)
-    assert result.dropped[0] == RDDBlockId(2, 0)
-    store.check()
-
-
-def _full_store(make_store: Callable[[int], BlockStore], level: StorageLevel) -> BlockStore:
-    """A store that holds blocks of the RDDs 0 to 4 and has no room for a sixth block."""
-    store = make_store(6000)
-    for rdd in range(5):
-        put_values(store, RDDBlockId(rdd, 0), [bytes(1000)], level)
-    return store
-
-
-EVICTING_CHECKS = [looking_does_not_keep_a_block, reading_keeps_a_block]
