@@ -27,11 +27,13 @@ def explain_unpicklable(value: Any, name: str) -> str | None:
     error = _pickling_error(value)
     if error is None:
         return None
-    for _ in range(MAX_DEPTH):
+    path = [value]
+    while len(path) < MAX_DEPTH:
         for label, child in islice(_children(value), MAX_CHILDREN):
-            child_error = _pickling_error(child)
+            child_error = None if any(child is parent for parent in path) else _pickling_error(child)
             if child_error is not None:
                 name, value, error = name + label, child, child_error
+                path.append(child)
                 break
         else:
             break
