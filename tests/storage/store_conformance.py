@@ -1,8 +1,8 @@
 """The one suite that every store passes: what `BlockStore` promises, whatever the store.
 
 A test file gives each function of `CHECKS` an empty store and a level that the store is used at, and calls its
-``check()`` afterwards. What only some stores do is tested elsewhere: eviction in `eviction_conformance`, files and leases
-in the test files of their stores.
+``check()`` afterwards; `EVICTING_CHECKS` is for stores that evict by themselves and takes a maker of stores of so many
+bytes. What only one store does (files, leases) is tested in that store's own file.
 """
 
 from __future__ import annotations
@@ -13,9 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from protocol.errors import BlockNotFoundError, BlockPutError, SerializationError
 from storage.block_id import (
@@ -32,6 +29,7 @@ from storage.block_store import BlockStore
 from storage.managed_buffer import HeapBuffer
 from storage.serializer import deserialize, serialize
 from storage.storage_level import StorageLevel
+from tests.storage.store_model import any_sequence_of_steps_agrees_with_a_dict
 
 Check = Callable[[BlockStore, StorageLevel], None]
 
@@ -309,52 +307,6 @@ def a_put_under_way_is_not_visible(store: BlockStore, level: StorageLevel) -> No
     assert values_of(store, BLOCK) == list(range(2000))
 
 
-def any_sequence_of_steps_agrees_with_a_dict(store: BlockStore, level: StorageLevel) -> None:
-    class Model(RuleBasedStateMachine):
-        def __init__(self) -> None:
-            super().__init__()
-            store.clear()
-            self.model: dict[BlockId, list[Any]] = {}
-
-        @rule(split=st.integers(0, 3), values=st.lists(st.integers() | st.text()), as_bytes=st.booleans())
-        def put(self, split: int, values: list[Any], as_bytes: bool) -> None:
-            block_id = RDDBlockId(5, split)
-            try:
-                if as_bytes:
-                    store.put_bytes(block_id, HeapBuffer(serialized(values)), level)
-                else:
-                    store.put_iterator(block_id, iter(values), level)
-            except BlockPutError:
-                assert block_id in self.model
-            else:
-                assert block_id not in self.model
-                self.model[block_id] = values
-
-        @rule(split=st.integers(0, 3))
-        def remove(self, split: int) -> None:
-            block_id = RDDBlockId(5, split)
-            assert store.remove(block_id) is (self.model.pop(block_id, None) is not None)
-
-        @rule(split=st.integers(0, 3))
-        def read(self, split: int) -> None:
-            values = store.get_values(RDDBlockId(5, split))
-            assert (None if values is None else list(values)) == self.model.get(RDDBlockId(5, split))
-
-        @rule()
-        def clear(self) -> None:
-            store.clear()
-            self.model.clear()
-
-        @invariant()
-        def same_blocks(self) -> None:
-            assert [store.contains(RDDBlockId(5, split)) for split in range(4)] == [
-                RDDBlockId(5, split) in self.model for split in range(4)
-            ]
-            store.check()
-
-    run_state_machine_as_test(Model, settings=settings(max_examples=25, stateful_step_count=20, deadline=None))
-
-
 CHECKS: list[Check] = [
     values_come_back_in_order,
     bytes_come_back_as_they_were_and_read_only,
@@ -375,3 +327,36 @@ CHECKS: list[Check] = [
     a_put_under_way_is_not_visible,
     any_sequence_of_steps_agrees_with_a_dict,
 ]
+
+
+# --- for stores that evict -----------------------------------------------------------------------------------------
+
+
+def looking_does_not_keep_a_block(make_store: Callable[[int], BlockStore], level: StorageLevel) -> None:
+    """The put that no longer fits evicts the block that was not *read* for longest."""
+    store = _full_store(make_store, level)
+    assert store.contains(RDDBlockId(0, 0))
+    store.get_size(RDDBlockId(0, 0))
+    result = store.put_iterator(RDDBlockId(5, 0), iter([bytes(1000)]), level)
+    assert result.dropped[0] == RDDBlockId(0, 0)
+    store.check()
+
+
+def reading_keeps_a_block(make_store: Callable[[int], BlockStore], level: StorageLevel) -> None:
+    store = _full_store(make_store, level)
+    store.get_values(RDDBlockId(0, 0))
+    store.get_bytes(RDDBlockId(1, 0))
+    result = store.put_iterator(RDDBlockId(5, 0), iter([bytes(1000)]), level)
+    assert result.dropped[0] == RDDBlockId(2, 0)
+    store.check()
+
+
+def _full_store(make_store: Callable[[int], BlockStore], level: StorageLevel) -> BlockStore:
+    """A store that holds blocks of the RDDs 0 to 4 and has no room for a sixth block."""
+    store = make_store(6000)
+    for rdd in range(5):
+        put_values(store, RDDBlockId(rdd, 0), [bytes(1000)], level)
+    return store
+
+
+EVICTING_CHECKS = [looking_does_not_keep_a_block, reading_keeps_a_block]

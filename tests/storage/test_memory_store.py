@@ -17,7 +17,6 @@ from storage.disk_store import DiskStore
 from storage.managed_buffer import HeapBuffer, ManagedBuffer, ShmBuffer
 from storage.memory_store import MemoryStore
 from storage.storage_level import StorageLevel
-from tests.storage.eviction_conformance import EVICTING_CHECKS
 from tests.storage.small_memory_store import (
     B1,
     B2,
@@ -35,6 +34,7 @@ from tests.storage.small_memory_store import (
 )
 from tests.storage.store_conformance import (
     CHECKS,
+    EVICTING_CHECKS,
     Check,
     assert_absent,
     bytes_of,
