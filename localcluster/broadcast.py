@@ -92,7 +92,7 @@ def load(broadcast_id: int) -> Any:
         pass
     with _loading:  # several task threads of one executor: one of them loads
         if broadcast_id not in _loaded:
-            found = get_env().block_manager.get_shared(BroadcastBlockId(broadcast_id))
+            found = get_env().block_manager.get_bytes(BroadcastBlockId(broadcast_id))
             if found is None:
                 in_task = "" if TaskContext.get() is None else " in a task"
                 raise ContextError(f"Attempted to use Broadcast({broadcast_id}) after it was destroyed{in_task}")

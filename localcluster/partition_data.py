@@ -21,7 +21,7 @@ INLINE = 16 * 1024  # bytes of a partition that travel with its task
 class PartitionData:
     """``payload``: the serialised records, or the block that holds them."""
 
-    __slots__ = ("payload",)
+    __slots__ = ("__weakref__", "payload")
 
     def __init__(self, payload: bytes | BlockId) -> None:
         self.payload = payload

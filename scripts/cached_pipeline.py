@@ -4,8 +4,8 @@ usage:  python -m localcluster run scripts/cached_pipeline.py [PATH ...] [--byte
 
 Without arguments, reads the files of this machine's Python. The data is cut into pieces of 4 KiB; the expensive step
 computes for each of them which bytes follow which, its spectrum, and how well it compresses. It is persisted OFF_HEAP.
-The first query pays for the step, the later ones find it cached. A last look asks every executor where in its memory the
-cached arrays lie: in localcluster they are read-only views of pages that all processes share.
+The first query pays for the step, the later ones find it cached. A last look asks every executor where in its memory
+the cached arrays lie: in localcluster they are read-only views of pages that all processes share.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from localcluster import SparkContext
 
 UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 SUFFIXES = {".py", ".txt"}
+SPECIAL = re.compile(r"[,*?\[{\\]")
 WORD = re.compile(r"\w+")
 
 
@@ -35,13 +36,13 @@ def byte_count(text: str) -> int:
 def files_under(paths: Iterable[Path]) -> Iterator[Path]:
     """The files given, and the text files in the directories given, in a fixed order.
 
-    In directories, what `textFile` cannot read on every Spark is left out: names that start with an underscore or a dot
-    are hidden, and a comma separates paths.
+    In directories, what `textFile` takes for something else is left out: names that start with an underscore or a dot
+    are hidden, a comma separates paths, and some characters make a pattern.
     """
     for path in paths:
         if path.is_dir():
             found = (file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file())
-            yield from sorted(file for file in found if file.name[0] not in "_." and "," not in str(file))
+            yield from sorted(file for file in found if file.name[0] not in "_." and not SPECIAL.search(str(file)))
         else:
             yield path
 

@@ -16,9 +16,7 @@ from protocol.locations import ShmLocation
 
 
 class LeaseTable:
-    """Counts per extent and reader. Not thread-safe: it belongs to the master endpoint, which is called by one
-    thread.
-    """
+    """Counts per extent and reader. Not thread-safe: it belongs to the master endpoint."""
 
     def __init__(self) -> None:
         self._readers: dict[ShmLocation, Counter[str]] = {}  # {extent: {executor id: grants not yet released}}

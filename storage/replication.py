@@ -35,23 +35,24 @@ def replicate(
     block_name: str,
     copies: int,
     peers: Sequence[BlockManagerId],
-    upload: Callable[[BlockManagerId], bool],
+    upload: Callable[[Sequence[BlockManagerId]], Sequence[BlockManagerId]],
 ) -> list[BlockManagerId]:
-    """Upload `copies` copies to different peers; those that took one.
+    """Put `copies` copies on different peers; those that took one.
 
-    A peer that fails (`upload` is False or raises a StorageError or ChannelError) is replaced by the next one, until
-    more than MAX_FAILURES have failed or no peer is left. Too few copies is a warning, never an error, as in Spark:
-    the block is stored. Every other exception of `upload` propagates.
+    `upload` tries several peers at once and returns those that stored the block; when it raises a StorageError or
+    ChannelError, none did. Peers that failed are replaced by the next ones, until more than MAX_FAILURES have failed
+    or no peer is left. Too few copies is a warning, never an error, as in Spark: the block is stored. Every other
+    exception of `upload` propagates.
     """
+    waiting = order_peers(block_name, peers)
     placed: list[BlockManagerId] = []
     failures = 0
-    for peer in order_peers(block_name, peers):
-        if len(placed) == copies or failures > MAX_FAILURES:
-            break
-        if _try_upload(block_name, peer, upload):
-            placed.append(peer)
-        else:
-            failures += 1
+    while waiting and len(placed) < copies and failures <= MAX_FAILURES:
+        missing = copies - len(placed)
+        chosen, waiting = waiting[:missing], waiting[missing:]
+        stored = _try_upload(block_name, chosen, upload)
+        placed += stored
+        failures += len(chosen) - len(stored)
     if len(placed) < copies:
         logger.warning(
             "block %s has %d of %d extra copies (%d peers, %d failed)",
@@ -60,9 +61,14 @@ def replicate(
     return placed
 
 
-def _try_upload(block_name: str, peer: BlockManagerId, upload: Callable[[BlockManagerId], bool]) -> bool:
+def _try_upload(
+    block_name: str,
+    peers: Sequence[BlockManagerId],
+    upload: Callable[[Sequence[BlockManagerId]], Sequence[BlockManagerId]],
+) -> Sequence[BlockManagerId]:
     try:
-        return upload(peer)
+        return upload(peers)
     except (StorageError, ChannelError) as error:
-        logger.warning("no copy of block %s on %s: %s", block_name, peer.executor_id, error)
-        return False
+        names = ", ".join(peer.executor_id for peer in peers)
+        logger.warning("no copy of block %s on %s: %s", block_name, names, error)
+        return []

@@ -1,16 +1,14 @@
 """Whose shared-memory segments there are, and whether one more fits the machine's budget.
 
 Covers the master's half: granting before a segment is made, and knowing what a dead process left. Making segments is
-the arena's business. Segments of a file-backed fall-back arena take no shared memory and are not listed here.
+the arena's business. A segment of a file-backed fall-back arena is listed with 0 bytes: it takes no shared memory.
 """
 
 from __future__ import annotations
 
 
 class SegmentBudget:
-    """Not thread-safe: it belongs to the master endpoint. `limit` is in bytes, for all processes of the run
-    together.
-    """
+    """Not thread-safe: it belongs to the master endpoint. `limit` is in bytes, for all processes together."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit

@@ -10,13 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial, reduce
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from localcluster.rdd.narrow import Narrow, count_records
 from localcluster.shuffle.aggregator import stop_iteration_error
-
-if TYPE_CHECKING:
-    pass
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -113,7 +110,7 @@ class Actions(Narrow[T]):
         results = list(chain.from_iterable(self._per_partition(partial(_reduce_partition, f))))
         if not results:
             raise ValueError("Can not reduce() empty RDD")
-        return fold_left(f, results[1:], results[0])
+        return cast(T, fold_left(f, results[1:], results[0]))
 
     def fold(self, zeroValue: T, op: Callable[[T, T], T]) -> T:
         """Like `reduce`, starting from ``zeroValue`` in each partition and once more over their results.
@@ -130,7 +127,7 @@ class Actions(Narrow[T]):
         (10, 4)
         """
         results = self._per_partition(partial(_aggregate_partition, seqOp, zeroValue))
-        return fold_left(combOp, results, zeroValue)
+        return cast(U, fold_left(combOp, results, zeroValue))
 
     def countByValue(self) -> dict[T, int]:
         """How often each record occurs.

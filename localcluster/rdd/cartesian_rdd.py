@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from localcluster.rdd.core import RDDCore
 from localcluster.rdd.dependency import NarrowDependency
@@ -33,7 +33,7 @@ class CartesianDependency(NarrowDependency):
 
     __slots__ = ("count", "divisor")
 
-    def __init__(self, rdd: RDDCore[object], divisor: int) -> None:
+    def __init__(self, rdd: RDDCore[Any], divisor: int) -> None:
         super().__init__(rdd)
         self.divisor = divisor
         self.count = rdd.getNumPartitions()

@@ -60,9 +60,10 @@ class CoGroupedRDD(RDD[tuple[K, tuple[list[Any], ...]]]):
         groups: dict[K, tuple[list[Any], ...]] = {}
         for side, (dependency, parent) in enumerate(zip(self.dependencies, partition.parents, strict=True)):
             records: Iterator[tuple[K, Any]]
-            if parent is None:
+            if isinstance(dependency, ShuffleDependency):
                 records = task_context.env.shuffle_manager.read(dependency, partition.index, task_context)
             else:
+                assert parent is not None
                 records = dependency.rdd.iterator(parent, task_context)
             for key, value in records:
                 if key not in groups:

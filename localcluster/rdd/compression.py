@@ -8,10 +8,12 @@ import io
 import lzma
 import os
 import zlib
-from typing import BinaryIO, cast
+from collections.abc import Callable
+from typing import Any, BinaryIO, cast
 
 _CODECS = {"GzipCodec": ".gz", "BZip2Codec": ".bz2", "DefaultCodec": ".deflate", "DeflateCodec": ".deflate"}
-_READERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_READERS: dict[str, Callable[[str, str], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_WRITERS: dict[str, Callable[[str, str], Any]] = {".gz": gzip.open, ".bz2": bz2.open, "": open}
 
 
 def codec_extension(codec: str | None) -> str:
@@ -46,8 +48,7 @@ def create(path: str) -> BinaryIO:
     extension = os.path.splitext(path)[1]
     if extension == ".deflate":
         return cast(BinaryIO, _DeflateWriter(path))
-    writer = {".gz": gzip.open, ".bz2": bz2.open}.get(extension, open)
-    return cast(BinaryIO, writer(path, "wb"))
+    return cast(BinaryIO, _WRITERS[extension](path, "wb"))
 
 
 class _DeflateWriter(io.RawIOBase):

@@ -7,7 +7,7 @@ in. Does not cover any transformation or action.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from localcluster.rdd.call_site import call_site
 from localcluster.rdd.debug_string import debug_string
@@ -21,6 +21,7 @@ from storage.storage_level import StorageLevel
 
 if TYPE_CHECKING:
     from localcluster.context import SparkContext
+    from localcluster.rdd.rdd import RDD
     from localcluster.task_context import TaskContext
 
 T = TypeVar("T")
@@ -83,7 +84,7 @@ class RDDCore(Generic[T]):
         block, values = task_context.env.block_manager.get_or_else_update(
             RDDBlockId(self._id, partition.index), self._storage_level, lambda: self.compute(partition, task_context)
         )
-        return values if block is None else block.values  # type: ignore[return-value]  # one of the two is there
+        return cast("Iterator[T]", values if block is None else block.values)
 
     def __getstate__(self) -> dict[str, Any]:
         require_lineage_pickling()
@@ -129,7 +130,7 @@ class RDDCore(Generic[T]):
             raise RDDError("Cannot change storage level of an RDD after it was already assigned a level")
         self.is_cached = True
         self._storage_level = storageLevel
-        self.ctx.persist_rdd(self)
+        self.ctx.persist_rdd(cast("RDD[Any]", self))
         return self
 
     def cache(self: Self) -> Self:
@@ -162,7 +163,7 @@ class RDDCore(Generic[T]):
     def _per_partition(self, func: Callable[[Iterator[T]], Any], partitions: Sequence[int] | None = None) -> list[Any]:
         """Run a job: what ``func`` makes of each partition, in the order of the partitions."""
         chosen = range(self.getNumPartitions()) if partitions is None else partitions
-        return self.ctx.run_tasks(self, _OnIterator(func), chosen)
+        return self.ctx.run_tasks(cast("RDD[Any]", self), _OnIterator(func), chosen)
 
 
 class _OnIterator:

@@ -97,7 +97,6 @@ class ShuffleDependency(Dependency):
         self.partitioner = partitioner
         self.aggregator = aggregator
         self.map_side_combine = map_side_combine
-        self.stage_binary: Any = None  # the scheduler's: the map side as it was last pickled
         self.stage_binary: Any = None
         """The scheduler keeps the pickled map stage here, so that iterative jobs do not pickle it again and again."""
         self.shuffle_id: int = rdd.ctx._next_shuffle_id()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from localcluster.rdd.by_key import ByKey
 from localcluster.rdd.partitioner import Partitioner, portable_hash
@@ -66,7 +66,7 @@ class Joins(ByKey[T]):
         >>> [(k, list(v), list(w)) for k, (v, w) in sorted(left.cogroup(right).collect())]
         [('a', [1], [2]), ('b', [4], [])]
         """
-        return self._cogrouped([other], numPartitions).mapValues(_iterables)
+        return cast("RDD[Any]", self._cogrouped([other], numPartitions).mapValues(_iterables))
 
     def groupWith(
         self: Joins[tuple[K, Any]], other: RDD[tuple[K, Any]], *others: RDD[tuple[K, Any]]
@@ -85,7 +85,7 @@ class Joins(ByKey[T]):
 
         if numPartitions is None:
             numPartitions = self._partitions_of_union(others)
-        return CoGroupedRDD([self, *others], Partitioner(numPartitions, portable_hash))
+        return CoGroupedRDD([cast("RDD[Any]", self), *others], Partitioner(numPartitions, portable_hash))
 
     def _partitions_of_union(self, others: Sequence[RDD[Any]]) -> int:
         if self.ctx.conf.get("spark.default.parallelism") is not None:

@@ -40,9 +40,9 @@ def require_lineage_pickling() -> None:
     if not getattr(_gate, "open", False):
         raise RDDError(
             "[RDD_TRANSFORM_ONLY_VALID_ON_DRIVER] It appears that you are attempting to broadcast an RDD or reference "
-            "an RDD from an action or transformation. RDDs exist in the driver only: in rdd1.map(lambda x: rdd2.count()"
-            " * x) the function runs in an executor, which has no rdd2. Collect, join or broadcast the records instead. "
-            "See SPARK-5063."
+            "an RDD from an action or transformation. RDDs exist in the driver only: a function that uses one, as in "
+            "rdd1.map(lambda x: rdd2.count() * x), cannot run in an executor. Join, or collect and broadcast the "
+            "records instead. See SPARK-5063."
         )
 
 

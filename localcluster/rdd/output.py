@@ -11,13 +11,14 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from localcluster.rdd.compression import codec_extension, create
 from localcluster.rdd.core import RDDCore
 from localcluster.rdd.input_paths import local_path
 
 if TYPE_CHECKING:
+    from localcluster.rdd.rdd import RDD
     from localcluster.task_context import TaskContext
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ class Output(RDDCore[T]):
         os.makedirs(aside)
         try:
             chosen = range(self.getNumPartitions())
-            written = self.ctx.run_tasks(self, partial(_write_part, aside, extension), chosen)
+            written = self.ctx.run_tasks(cast("RDD[Any]", self), partial(_write_part, aside, extension), chosen)
             for index, part in zip(chosen, written, strict=True):
                 os.replace(part, os.path.join(directory, f"part-{index:05d}{extension}"))
         finally:

@@ -32,20 +32,20 @@ class ShuffledRDD(RDD[tuple[K, V]]):
         map_side_combine: bool = False,
     ) -> None:
         self.num_partitions = partitioner.numPartitions
-        dependency = ShuffleDependency(parent, partitioner, aggregator, map_side_combine)
-        super().__init__(parent.ctx, (dependency,), partitioner)
+        self.shuffle = ShuffleDependency(parent, partitioner, aggregator, map_side_combine)
+        super().__init__(parent.ctx, (self.shuffle,), partitioner)
 
     def _make_partitions(self) -> list[Partition]:
         return [Partition(index) for index in range(self.num_partitions)]
 
     def compute(self, partition: Partition, task_context: TaskContext) -> Iterator[tuple[K, V]]:
-        return task_context.env.shuffle_manager.read(self.dependencies[0], partition.index, task_context)
+        return task_context.env.shuffle_manager.read(self.shuffle, partition.index, task_context)
 
     def _functions(self) -> tuple[Callable[..., Any], ...]:
-        return shuffle_functions(self.dependencies[0])
+        return shuffle_functions(self.shuffle)
 
 
-def shuffle_functions(dependency: Any) -> tuple[Callable[..., Any], ...]:
+def shuffle_functions(dependency: ShuffleDependency) -> tuple[Callable[..., Any], ...]:
     """User functions that a ShuffleDependency holds."""
     functions = [dependency.partitioner.partitionFunc]
     if dependency.aggregator is not None:

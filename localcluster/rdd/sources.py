@@ -38,8 +38,8 @@ class Sources:
     def textFile(self, name: str, minPartitions: int | None = None, use_unicode: bool = True) -> RDD[str]:
         """The lines of text files: a file, a directory, a glob, or several of these separated by commas.
 
-        Files ending in ``.gz``, ``.bz2`` or ``.xz`` are decompressed. Raises FileNotFoundError, when partitions are first
-        needed, for a path that does not exist or a glob that matches nothing.
+        Files ending in ``.gz``, ``.bz2`` or ``.xz`` are decompressed. Raises FileNotFoundError, when partitions are
+        first needed, for a path that does not exist or a glob that matches nothing.
         """
         return text_file(self._context, name, minPartitions, use_unicode)
 

@@ -25,15 +25,15 @@ class Statistics(Actions[T]):
 
     def max(self, key: Callable[[T], Any] | None = None) -> T:
         """The largest record, by ``key`` if given. Raises ValueError when there is none."""
-        return self.reduce(max if key is None else partial(max, key=key))
+        return self.reduce(partial(max, key=key))
 
     def min(self, key: Callable[[T], Any] | None = None) -> T:
         """The smallest record, by ``key`` if given. Raises ValueError when there is none."""
-        return self.reduce(min if key is None else partial(min, key=key))
+        return self.reduce(partial(min, key=key))
 
     def stats(self) -> StatCounter:
         """Count, mean, variance, minimum and maximum, in one pass. Raises ValueError for an RDD without partitions."""
-        counters = self._per_partition(StatCounter)
+        counters: list[StatCounter] = self._per_partition(StatCounter)
         if not counters:
             raise ValueError("Can not reduce() empty RDD")
         return reduce(StatCounter.mergeStats, counters)

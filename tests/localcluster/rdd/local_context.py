@@ -1,7 +1,7 @@
 """A context that runs jobs in this very process: stages one after the other, blocks and shuffles in dicts.
 
-For tests of the RDD API: no processes, but everything that would travel is pickled and unpickled on its way, so what cannot
-travel fails here too. Tasks get lineages, partitions and results as executors and the driver do: as new objects.
+For tests of the RDD API: no processes, but everything that would travel is pickled and unpickled on its way, so what
+cannot travel fails here too. Tasks get lineages, partitions and results as executors and the driver do: as new objects.
 """
 
 from __future__ import annotations
@@ -16,9 +16,7 @@ import cloudpickle
 
 from localcluster.rdd.dependency import ShuffleDependency
 from localcluster.rdd.lineage import dump_lineage, load_lineage
-from localcluster.rdd.parallel_collection_rdd import empty, parallelize, parallelize_range
-from localcluster.rdd.text_file_rdd import text_file
-from localcluster.rdd.union_rdd import union
+from localcluster.rdd.sources import Sources
 
 
 class PickledData:
@@ -70,7 +68,7 @@ class DictShuffles:
         return iter(combine(records).items())
 
 
-class LocalContext:
+class LocalContext(Sources):
     """What the RDD API needs of a context. ``jobs`` records the partitions of every job."""
 
     def __init__(self, parallelism: int = 2, conf: dict[str, str] | None = None) -> None:
@@ -138,21 +136,6 @@ class LocalContext:
                 self.shuffles.outputs[dependency.shuffle_id] = []
                 for index in range(dependency.rdd.getNumPartitions()):
                     self._run_task(dependency.rdd, dependency, index)
-
-    def parallelize(self, c: Any, numSlices: int | None = None) -> Any:
-        return parallelize(self, c, numSlices)  # type: ignore[arg-type]
-
-    def range(self, start: int, end: int | None = None, step: int = 1, numSlices: int | None = None) -> Any:
-        return parallelize_range(self, start, end, step, numSlices)  # type: ignore[arg-type]
-
-    def emptyRDD(self) -> Any:
-        return empty(self)  # type: ignore[arg-type]
-
-    def textFile(self, name: str, minPartitions: int | None = None, use_unicode: bool = True) -> Any:
-        return text_file(self, name, minPartitions, use_unicode)  # type: ignore[arg-type]
-
-    def union(self, rdds: Sequence[Any]) -> Any:
-        return union(self, rdds)  # type: ignore[arg-type]
 
     def parts(self, partitions: Sequence[Sequence[Any]]) -> Any:
         """An RDD with exactly these partitions."""

@@ -1,7 +1,7 @@
 """Programs whose results real PySpark 4.3 recorded into ``pyspark_results.json``; `test_as_pyspark` runs them on ours.
 
-Covers what is exact in PySpark though no documentation says so: which record lands in which partition, what a seed draws,
-where files split. To record again, with a PySpark and a Java at hand, from the project's root:
+Covers what is exact in PySpark though no documentation says so: which record lands in which partition, what a seed
+draws, where files split. To record again, with a PySpark and a Java at hand, from the project's root:
 
     PYTHONHASHSEED=0 python tests/localcluster/rdd/pyspark_cases.py
 """
@@ -152,7 +152,7 @@ def by_key(sc: Any, root: Path) -> Any:
     return [
         rdd.groupByKey(3).mapValues(list).glom().collect(),
         rdd.reduceByKey(lambda a, b: a + b).glom().collect(),
-        rdd.aggregateByKey([], lambda c, v: c + [v], lambda c, d: c + d, 2).glom().collect(),
+        rdd.aggregateByKey([], lambda c, v: [*c, v], lambda c, d: c + d, 2).glom().collect(),
         rdd.partitionBy(3).glom().collect(),
         rdd.partitionBy(3, lambda k: -k).glom().collect(),
         odd.partitionBy(5).glom().collect(),
