@@ -1,0 +1,380 @@
+"""The block manager: every executor and the driver has one, and puts and gets its blocks there.
+
+Covers what applications of storage call, and everything that involves other processes: remote reads, replication,
+sharing. The blocks here are `storage.local_blocks`'s. Follows Spark's ``BlockManager`` 2.x with its locks, and 1.x in
+that a user's own store (`StorageConf.external_store`) may take the place of shared memory for blocks of an OFF_HEAP
+level.
+
+Differences from Spark: what a read gives stays good without its lock, since Python keeps values alive, views pin
+shared pages and mappings keep files; the lock only keeps a block from being evicted for nothing. A block whose file
+was lost counts as not there, where Spark raises first. And peers get their copies while this manager holds a read
+lock, not the write lock: two that replicate the same block to each other cannot wait for each other.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from protocol.errors import BlockNotFoundError, BlockPutError, StaleLocationError
+from protocol.locations import BlockManagerId, FileLocation, SharedLocation, ShmLocation
+from storage import os_layer
+from storage.block_id import BlockId, BroadcastBlockId, RDDBlockId
+from storage.block_manager_master import BlockManagerMaster
+from storage.block_result import BlockResult, ReadMethod
+from storage.block_status import BlockStatus
+from storage.block_store import BytesLike
+from storage.conf import StorageConf
+from storage.local_blocks import LocalBlocks, Put
+from storage.location_reader import LocationReader
+from storage.managed_buffer import ManagedBuffer
+from storage.metadata_cleaner import MetadataCleaner
+from storage.remote_blocks import RemoteBlocks
+from storage.replication import replicate
+from storage.scratch import Scratch
+from storage.serializer import deserialize
+from storage.storage_level import StorageLevel
+from storage.tiers import Tiers
+
+logger = logging.getLogger(__name__)
+
+
+class BlockManager:
+    """Thread-safe. Locks belong to the thread that took them; a task's thread gives back what is left at its end."""
+
+    def __init__(self, executor_id: str, master: BlockManagerMaster, conf: StorageConf, scratch: Scratch) -> None:
+        self.id = BlockManagerId(executor_id, os.getpid())
+        self.master = master
+        self._local = LocalBlocks(self.id, master, conf, scratch)
+        self._reader = LocationReader(self._local.arena, self._local.shared.enclosing)
+        self._remote = RemoteBlocks(self.id, master, self._reader)
+        self.disk_block_manager = self._local.disk_block_manager
+        self.memory_store = self._local.memory_store
+        self.off_heap_store = self._local.off_heap_store
+        self.disk_store = self._local.disk_store
+        self._cleaners: list[MetadataCleaner] = []
+        if conf.cleaner_ttl is not None:
+            self._cleaners = [
+                MetadataCleaner("blocks", conf.cleaner_ttl, self.drop_old_non_broadcast_blocks),
+                MetadataCleaner("broadcasts", conf.cleaner_ttl, self.drop_old_broadcast_blocks),
+            ]
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    def register(self) -> None:
+        """Make this manager known to the master, and start the time-to-live cleaners if there are any."""
+        self._local.reporter.register()
+        for cleaner in self._cleaners:
+            cleaner.start()
+
+    def heartbeat(self) -> None:
+        """Give the master a sign of life and the leases that are over; register again if it does not know us."""
+        self.flush_lease_releases()
+        if not self.master.heartbeat(self.id):
+            self.reregister()
+
+    def reregister(self) -> None:
+        """Register and report every block: the master does not know this manager."""
+        self._local.reporter.reregister()
+
+    def stop(self) -> None:
+        """Let go of everything and remove what this process made. The master is not told; views stay good."""
+        self._end(unlink=True)
+
+    def abandon(self) -> None:
+        """As if the process had died: segments and files stay for the master to adopt."""
+        self._end(unlink=False)
+
+    def _end(self, *, unlink: bool) -> None:
+        for cleaner in self._cleaners:
+            cleaner.stop()
+        self._local.clear(unlink=unlink)
+        self._reader.close()
+
+    def check(self) -> None:
+        """Audit locks and stores; nobody may be using a block. Raises AssertionError."""
+        self._local.check()
+
+    # --- getting ------------------------------------------------------------------------------------------------------
+
+    def get(self, block_id: BlockId) -> BlockResult | None:
+        """The block's values, from here or else from another process; None when nobody has it."""
+        return self.get_local_values(block_id) or self.get_remote_values(block_id)
+
+    def get_bytes(self, block_id: BlockId) -> ManagedBuffer | None:
+        """The block's serialised bytes, from here or else from another process; None when nobody has it."""
+        return self.get_local_bytes(block_id) or self.get_remote_bytes(block_id)
+
+    def get_local_values(self, block_id: BlockId) -> BlockResult | None:
+        """Values kept as objects are those in the store, not copies; arrays in shared memory are read-only views of
+        it.
+        """
+        return self._local.get_values(block_id)
+
+    def get_local_bytes(self, block_id: BlockId) -> ManagedBuffer | None:
+        return self._local.get_bytes(block_id)
+
+    def get_remote_values(self, block_id: BlockId) -> BlockResult | None:
+        data = self.get_remote_bytes(block_id)
+        return None if data is None else BlockResult(deserialize(data.memoryview()), data.size, ReadMethod.NETWORK)
+
+    def get_remote_bytes(self, block_id: BlockId) -> ManagedBuffer | None:
+        """A location that leads nowhere is dropped at the master and the next one is tried."""
+        self.flush_lease_releases()
+        return self._remote.get_bytes(block_id)
+
+    def get_single(self, block_id: BlockId) -> Any:
+        """The value of a block that holds one. Raises BlockNotFoundError when nobody has it."""
+        result = self.get(block_id)
+        if result is None:
+            raise BlockNotFoundError(f"block {block_id} is nowhere")
+        value = next(result.values)
+        result.close()
+        return value
+
+    def get_block_data(self, block_id: BlockId) -> ManagedBuffer:
+        """The serialised bytes of a block that is here. Raises BlockNotFoundError."""
+        data = self.get_local_bytes(block_id)
+        if data is None:
+            raise BlockNotFoundError(f"block {block_id} is not on {self.id.executor_id}")
+        return data
+
+    def get_or_else_update(
+        self, block_id: BlockId, level: StorageLevel, make_iterator: Callable[[], Iterable[Any]]
+    ) -> tuple[BlockResult | None, Iterator[Any] | None]:
+        """The block, made and put by this call if nobody has it: (block, None), or (None, values) when there is no
+        room.
+
+        Among the threads of this process one makes the block and the others wait for it. What `make_iterator` or its
+        iterator raises propagates; nothing is left then, and the next one who waits makes the block.
+        """
+        result = self.get(block_id)
+        if result is not None:
+            return result, None
+        leftover = self._put_values(block_id, make_iterator, level, tell_master=True, keep_read_lock=True)
+        if leftover is not None:
+            return None, leftover
+        result = self.get_local_values(block_id)
+        self.release_lock(block_id)  # that of the put; the result has its own
+        if result is None:
+            raise BlockNotFoundError(f"block {block_id} was lost right after it was put")
+        return result, None
+
+    # --- putting ------------------------------------------------------------------------------------------------------
+
+    def put_iterator(
+        self, block_id: BlockId, values: Iterable[Any], level: StorageLevel, tell_master: bool = True
+    ) -> bool:
+        """Store the values; True also when the block is here already, False when there is no room.
+
+        Raises BlockPutError, and whatever the iterator raises. Then nothing is left here, and the master knows.
+        """
+        leftover = self._put_values(block_id, lambda: values, level, tell_master=tell_master, keep_read_lock=False)
+        close = getattr(leftover, "close", None)
+        if close is not None:
+            close()  # gives back the memory of what was unrolled
+        return leftover is None
+
+    def put_single(self, block_id: BlockId, value: Any, level: StorageLevel, tell_master: bool = True) -> bool:
+        """Store one value; otherwise as `put_iterator`."""
+        return self.put_iterator(block_id, [value], level, tell_master)
+
+    def put_bytes(self, block_id: BlockId, data: ManagedBuffer, level: StorageLevel, tell_master: bool = True) -> bool:
+        """Store serialised bytes, which must not change afterwards; otherwise as `put_iterator`."""
+        return self._put(block_id, level, tell_master, False, lambda tiers: tiers.put_bytes(block_id, data, level))
+
+    def put_block_data(self, block_id: BlockId, data: ManagedBuffer, level: StorageLevel) -> bool:
+        """`put_bytes` of what another process sent."""
+        return self.put_bytes(block_id, data, level)
+
+    def _put_values(
+        self,
+        block_id: BlockId,
+        make_iterator: Callable[[], Iterable[Any]],
+        level: StorageLevel,
+        *,
+        tell_master: bool,
+        keep_read_lock: bool,
+    ) -> Iterator[Any] | None:
+        """All the values when there is no room for them, else None."""
+        leftover: Iterator[Any] | None = None
+
+        def store(tiers: Tiers) -> bool:
+            nonlocal leftover
+            leftover = tiers.put_values(block_id, iter(make_iterator()), level)
+            return leftover is None
+
+        self._put(block_id, level, tell_master, keep_read_lock, store)
+        return leftover
+
+    def _put(
+        self,
+        block_id: BlockId,
+        level: StorageLevel,
+        tell_master: bool,
+        keep_read_lock: bool,
+        store: Callable[[Tiers], bool],
+    ) -> bool:
+        if not level.is_valid:
+            raise BlockPutError(f"block {block_id} cannot be put with storage level {level!r}")
+        put = self._local.put(block_id, level, tell_master, store)
+        if put is Put.NO_ROOM:
+            return False
+        if put is Put.STORED and level.replication > 1:
+            try:
+                self._replicate(block_id, level)
+            except BaseException:
+                self.release_lock(block_id)
+                self.remove_block(block_id, tell_master)
+                raise
+        if not keep_read_lock:
+            self.release_lock(block_id)
+        return True
+
+    # --- replication and sharing --------------------------------------------------------------------------------------
+
+    def _replicate(self, block_id: BlockId, level: StorageLevel) -> None:
+        """Have peers copy the block. Fewer copies than the level asks for are a warning in the log."""
+        single = StorageLevel(level.use_disk, level.use_memory, level.use_off_heap, level.deserialized)
+
+        def upload(peers: Sequence[BlockManagerId]) -> Sequence[BlockManagerId]:
+            location = self._own_location(block_id) or self._copy_to_share(block_id)
+            return () if location is None else self.master.replicate_to(block_id, single, location, peers)
+
+        replicate(block_id.name, level.replication - 1, self.master.get_peers(self.id), upload)
+
+    def _own_location(self, block_id: BlockId) -> SharedLocation | None:
+        """Where the block's own bytes are, if others can read them and the master knows whose they are."""
+        location = self._local.status(block_id).location
+        known = isinstance(location, FileLocation) or self._local.is_told(block_id)
+        return location if known and isinstance(location, ShmLocation | FileLocation) else None
+
+    def share_block(self, block_id: BlockId) -> SharedLocation | None:
+        """Make a block of the heap readable for one reader of another process; None when it is not here.
+
+        The extent is given up already: the master says when it was read. Raises OutOfSharedMemoryError.
+        """
+        location = self._local.status(block_id).location
+        return location if isinstance(location, FileLocation) else self._copy_to_share(block_id)
+
+    def _copy_to_share(self, block_id: BlockId) -> ShmLocation | None:
+        data = self.get_local_bytes(block_id)
+        if data is None:
+            return None
+        location = self._local.arena.write([data.memoryview()])
+        self._local.arena.retire(location)
+        return location
+
+    def store_replica(self, block_id: BlockId, level: StorageLevel, location: SharedLocation) -> bool:
+        """Copy another process's bytes into the stores here; False when they are gone or there is no room."""
+        try:
+            data = self._reader.read(location, leased=True)
+        except StaleLocationError as error:
+            logger.warning("no replica of block %s: %s", block_id, error)
+            return False
+        try:
+            return self.put_bytes(block_id, data, level)
+        finally:
+            data.release()
+            del data  # the lease goes back with the view
+            self.flush_lease_releases()
+
+    def put_shared(self, block_id: BlockId, chunks: Sequence[BytesLike], tell_master: bool = True) -> SharedLocation:
+        """Lay bytes into shared memory, or into a file-backed arena when that is full, for others to read.
+
+        With `tell_master` False the caller passes the location on, or calls `free_shared`. Raises BlockPutError when
+        the block is here already, OutOfSharedMemoryError when there is no room anywhere.
+        """
+        return self._local.put_shared(block_id, chunks, tell_master)
+
+    def read_location(self, location: SharedLocation, lease: bool = False) -> ManagedBuffer:
+        """The bytes at a location, or a part of one, without a copy. Raises StaleLocationError.
+
+        `lease`: the location came from the master with a lease, which goes back when no view over the bytes lives any
+        more. Else the caller knows that the block is not removed meanwhile.
+        """
+        return self._reader.read(location, leased=lease)
+
+    def free_shared(self, location: SharedLocation) -> None:
+        """Give back what `put_shared` made with `tell_master` False and nobody was told of."""
+        if isinstance(location, ShmLocation):
+            self._local.shared.free(location)
+
+    def take_lease_releases(self) -> tuple[tuple[ShmLocation, int], ...]:
+        """(extent, leases) to give back since the last call, for a `ReleaseLeases` that rides with another report."""
+        return self._reader.take_releases()
+
+    def flush_lease_releases(self) -> None:
+        """Tell the master which leases are over, if any."""
+        releases = self.take_lease_releases()
+        if releases:
+            self.master.release_leases(releases)
+
+    def extents_released(self, locations: Iterable[ShmLocation]) -> None:
+        """No other process reads these extents, which this one gave up: they may be reused."""
+        for location in locations:
+            self._local.arena.released(location)
+
+    def release_segment(self, path: str) -> None:
+        """A dead process's segment or file is not needed any more: unmap it, and the driver removes it."""
+        self._reader.drop_segment(path)
+        if self.id.is_driver:
+            os_layer.unlink(path)
+
+    # --- locks --------------------------------------------------------------------------------------------------------
+
+    def release_lock(self, block_id: BlockId) -> None:
+        """Give back a read lock of the calling thread, if it has one."""
+        self._local.release_lock(block_id)
+
+    def release_all_locks_for_task(self) -> list[BlockId]:
+        """At the end of a task, in its thread: give back its locks and unroll memory; the blocks that were locked."""
+        self.memory_store.release_unroll_memory()
+        return self._local.infos.release_all_locks_for_task()
+
+    # --- removing -----------------------------------------------------------------------------------------------------
+
+    def remove_block(self, block_id: BlockId, tell_master: bool = True) -> bool:
+        """Drop a block here; whether it was here. Waits for its readers in this process."""
+        return self._local.remove(block_id, tell_master)
+
+    def remove_rdd(self, rdd_id: int) -> int:
+        """Drop an RDD's blocks here; how many there were."""
+        return self._remove_all(lambda block_id: isinstance(block_id, RDDBlockId) and block_id.rdd_id == rdd_id)
+
+    def remove_broadcast(self, broadcast_id: int) -> int:
+        """Drop a broadcast's blocks here; how many there were."""
+        return self._remove_all(
+            lambda block_id: isinstance(block_id, BroadcastBlockId) and block_id.broadcast_id == broadcast_id
+        )
+
+    def remove_shuffle(self, shuffle_id: int) -> bool:
+        """Drop a shuffle's map outputs here; whether there were any."""
+        return self._remove_all(lambda b: b.is_shuffle and getattr(b, "shuffle_id", None) == shuffle_id) > 0
+
+    def drop_old_non_broadcast_blocks(self, cleanup_time: float) -> int:
+        """Drop blocks unused since `cleanup_time`, seconds of `time.monotonic`; how many there were."""
+        return self._drop_old(cleanup_time, broadcasts=False)
+
+    def drop_old_broadcast_blocks(self, cleanup_time: float) -> int:
+        """The same for broadcasts."""
+        return self._drop_old(cleanup_time, broadcasts=True)
+
+    def _drop_old(self, cleanup_time: float, *, broadcasts: bool) -> int:
+        old = [b for b in self._local.unused_since(cleanup_time) if b.is_broadcast is broadcasts]
+        return sum(self.remove_block(block_id) for block_id in old)
+
+    def _remove_all(self, wanted: Callable[[BlockId], bool]) -> int:
+        return sum(self.remove_block(block_id) for block_id in self._local.block_ids() if wanted(block_id))
+
+    # --- status -------------------------------------------------------------------------------------------------------
+
+    def get_status(self, block_id: BlockId) -> BlockStatus | None:
+        """What there is of the block here; None when nothing is."""
+        status = self._local.status(block_id)
+        return status if status.is_cached else None
+
+    def get_matching_block_ids(self, wanted: Callable[[BlockId], bool]) -> list[BlockId]:
+        return [block_id for block_id in self._local.block_ids() if wanted(block_id)]

@@ -1,0 +1,47 @@
+"""What a block manager does when the master orders it: one method call per order.
+
+Runs in the executor's orders thread, in the driver in whatever thread carries out the master's outcomes. Follows
+Spark's ``BlockManagerSlaveEndpoint``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from protocol import block_messages as m
+from protocol.errors import StorageError
+from protocol.message import Order
+from storage.block_manager import BlockManager
+
+
+class BlockManagerSlaveEndpoint:
+    """Thread-safe, as the block manager is."""
+
+    def __init__(self, block_manager: BlockManager) -> None:
+        manager = block_manager
+        self._handlers: dict[type[Order], Callable[[Any], Any]] = {
+            m.RemoveBlock: lambda order: manager.remove_block(order.block_id),
+            m.RemoveRdd: lambda order: manager.remove_rdd(order.rdd_id),
+            m.RemoveShuffle: lambda order: manager.remove_shuffle(order.shuffle_id),
+            m.RemoveBroadcast: lambda order: manager.remove_broadcast(order.broadcast_id),
+            m.GetSlaveBlockStatus: lambda order: manager.get_status(order.block_id),
+            m.GetSlaveMatchingBlockIds: lambda order: tuple(manager.get_matching_block_ids(order.filter)),
+            m.ShareBlock: lambda order: manager.share_block(order.block_id),
+            m.ReplicateBlock: lambda order: manager.store_replica(order.block_id, order.level, order.location),
+            m.ExtentReleased: lambda order: manager.extents_released(order.locations),
+            m.ReleaseSegment: lambda order: manager.release_segment(order.segment),
+        }
+
+    def receive(self, order: Order) -> Any:
+        """Carry the order out; the answer is as its docstring says. Raises StorageError for an order of another
+        kind.
+        """
+        handler = self._handlers.get(type(order))
+        if handler is None:
+            raise StorageError(f"{type(order).__name__} is no order to a block manager")
+        return handler(order)
+
+    def accepts(self, order: Order) -> bool:
+        """Whether `receive` knows the order: a process has other orders in the same pipe."""
+        return type(order) in self._handlers

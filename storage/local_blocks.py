@@ -1,0 +1,278 @@
+"""The blocks of one process: its stores, the locks on its blocks, and the master kept informed.
+
+Covers putting, reading and removing here; what involves other processes is `storage.block_manager`'s.
+
+Every block with a level is put under its write lock, read and reported under a read lock, and removed under its write
+lock. A removal therefore waits for readers (an iteration over the block) to end; give the order to remove to a thread
+that may wait.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from enum import Enum
+
+from protocol.errors import ChannelError, StaleLocationError, StorageError
+from protocol.locations import BlockManagerId, ShmLocation
+from storage.arena import Arena
+from storage.block_id import BlockId
+from storage.block_info import BlockInfo, BlockInfoManager
+from storage.block_manager_master import BlockManagerMaster
+from storage.block_result import BlockResult, ReadMethod
+from storage.block_status import NOT_HERE, BlockStatus
+from storage.block_store import BlockStore, BytesLike
+from storage.block_table import shared_status
+from storage.conf import StorageConf
+from storage.disk_block_manager import DiskBlockManager
+from storage.disk_store import DiskStore
+from storage.eviction import Eviction
+from storage.external_store import load_external_store
+from storage.managed_buffer import ManagedBuffer
+from storage.memory_store import MemoryStore
+from storage.scratch import SHARED_MEMORY, Scratch
+from storage.serializer import deserialize
+from storage.shared_blocks import SharedBlocks
+from storage.shared_memory_store import SharedMemoryStore
+from storage.status_reporter import StatusReporter
+from storage.storage_level import StorageLevel
+from storage.tiers import Tiers
+
+logger = logging.getLogger(__name__)
+
+
+class Put(Enum):
+    """How a put ended. The caller holds a read lock after the first two."""
+
+    STORED = "stored"
+    HERE = "here already"
+    NO_ROOM = "no room"
+
+
+class LocalBlocks:
+    """Thread-safe. Locks belong to the calling thread."""
+
+    def __init__(self, me: BlockManagerId, master: BlockManagerMaster, conf: StorageConf, scratch: Scratch) -> None:
+        self._master = master
+        # A name of its own: what an executor of the same name left behind may still be in use.
+        name = f"{me.executor_id}-{secrets.token_hex(4)}"
+        self.arena = Arena(
+            *(SHARED_MEMORY, f"{scratch.name}-{name}", scratch.directories),
+            *(master.reserve_segment, self._return_segment),
+        )
+        self.disk_block_manager = DiskBlockManager(scratch.directories, name)
+        self.infos = BlockInfoManager()
+        self.reporter = StatusReporter(me, master, conf.max_memory, self.status, self._told)
+        self.shared = SharedBlocks(self.arena, self.reporter.report)
+        self.memory_store = MemoryStore(
+            conf,
+            can_evict=lambda block_id: self._eviction.may_go(block_id),
+            drop=lambda block_id, data: self._eviction.drop_from_memory(block_id, data),
+        )
+        self.disk_store = DiskStore(self.disk_block_manager)
+        self.off_heap_store = self._make_off_heap_store(me.executor_id, conf)
+        self._tiers = Tiers(me.executor_id, self.memory_store, self.off_heap_store, self.disk_store)
+        self._eviction = Eviction(self.infos, self._tiers, master, self.reporter.report)
+        self._last_used: dict[BlockId, float] = {}  # {block: seconds of time.monotonic}
+
+    def _make_off_heap_store(self, executor_id: str, conf: StorageConf) -> BlockStore:
+        if conf.external_store is not None:
+            options = {**conf.external_store_options, "executor_id": executor_id}
+            return load_external_store(conf.external_store, options)
+        return SharedMemoryStore(
+            self.arena,
+            conf.shared_memory,
+            can_evict=lambda block_ids: self._eviction.unread(block_ids),
+            drop=lambda block_id, data: self._eviction.spill_off_heap(block_id, data),
+            release=lambda block_id, location: self._eviction.left_off_heap(block_id, location),
+        )
+
+    def _return_segment(self, path: str) -> None:
+        try:
+            self._master.return_segment(path)
+        except (ChannelError, StorageError) as error:  # a master that is gone keeps no budget either
+            logger.warning("the master was not told that segment %s is gone: %s", path, error)
+
+    # --- putting ------------------------------------------------------------------------------------------------------
+
+    def put_shared(self, block_id: BlockId, chunks: Sequence[BytesLike], tell_master: bool) -> ShmLocation:
+        """See `SharedBlocks.put`."""
+        location = self.shared.put(block_id, chunks, tell_master)
+        self._last_used[block_id] = time.monotonic()
+        return location
+
+    def put(self, block_id: BlockId, level: StorageLevel, tell_master: bool, store: Callable[[Tiers], bool]) -> Put:
+        """Put a block by `store`, which says whether it found room, unless it is here or another thread puts it now.
+
+        What `store` raises propagates; then, and without room, nothing of the block is left and the master knows.
+        """
+        if not self.infos.lock_new_block_for_writing(block_id, BlockInfo(level, tell_master)):
+            return Put.HERE
+        try:
+            stored = store(self._tiers)
+            if stored:
+                self._note_stored(block_id)
+        except BaseException:
+            self._take_back(block_id)
+            raise
+        if not stored:
+            self.infos.remove_block(block_id)
+            return Put.NO_ROOM
+        self.infos.downgrade_lock(block_id)
+        return Put.STORED
+
+    def _note_stored(self, block_id: BlockId) -> None:
+        info = self.infos.assert_locked_for_writing(block_id)
+        info.size = self._tiers.status(block_id, info.level).size
+        self._last_used[block_id] = time.monotonic()
+        if info.tell_master:
+            self.reporter.report(block_id)
+
+    def _take_back(self, block_id: BlockId) -> None:
+        """Undo a put that raised. An error on the way is logged, so that the put's own is the one seen."""
+        info = self.infos.assert_locked_for_writing(block_id)
+        logger.warning("putting block %s failed", block_id)
+        try:
+            self._remove_everywhere(block_id, info.tell_master)
+        except (ChannelError, StorageError):
+            logger.warning("cannot undo the put of block %s", block_id, exc_info=True)
+        finally:
+            self.infos.remove_block(block_id)
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def get_values(self, block_id: BlockId) -> BlockResult | None:
+        """The block's values, read-locked until they are exhausted. None when the block is not here, or its file is
+        lost.
+        """
+        info = self.infos.lock_for_reading(block_id)
+        if info is None:
+            data = self._get_shared(block_id)
+            return None if data is None else BlockResult(deserialize(data.memoryview()), data.size, ReadMethod.OFF_HEAP)
+        try:
+            found = self._tiers.get_values(block_id, info.level)
+            if found is not None:
+                self._note_read(block_id, info, found.moved)
+                return BlockResult(found.values, found.size, found.method, lambda: self.release_lock(block_id))
+        except StaleLocationError as error:
+            logger.warning("block %s is lost: %s", block_id, error)
+        except BaseException:
+            self.infos.unlock(block_id)
+            raise
+        self.infos.unlock(block_id)
+        self._forget_lost(block_id)
+        return None
+
+    def get_bytes(self, block_id: BlockId) -> ManagedBuffer | None:
+        """The block's serialised bytes, which stay good without a lock. None as for `get_values`."""
+        info = self.infos.lock_for_reading(block_id)
+        if info is None:
+            return self._get_shared(block_id)
+        try:
+            found = self._tiers.get_bytes(block_id, info.level)
+            if found is not None:
+                self._note_read(block_id, info, found[1])
+        except StaleLocationError as error:
+            logger.warning("block %s is lost: %s", block_id, error)
+            found = None
+        finally:
+            self.infos.unlock(block_id)
+        if found is None:
+            self._forget_lost(block_id)
+            return None
+        return found[0]
+
+    def _get_shared(self, block_id: BlockId) -> ManagedBuffer | None:
+        data = self.shared.get(block_id)
+        if data is not None:
+            self._last_used[block_id] = time.monotonic()
+        return data
+
+    def _note_read(self, block_id: BlockId, info: BlockInfo, moved: bool) -> None:
+        self._last_used[block_id] = time.monotonic()
+        if moved and info.tell_master:
+            self.reporter.report(block_id)
+
+    def _forget_lost(self, block_id: BlockId) -> None:
+        """Drop a block whose bytes are gone, unless somebody uses it: that one comes here, too."""
+        info = self.infos.lock_for_writing(block_id, blocking=False)
+        if info is not None:
+            self._remove_locked(block_id, info.tell_master)
+
+    def release_lock(self, block_id: BlockId) -> None:
+        """Give back a read lock of the calling thread, if it has one."""
+        self.infos.unlock(block_id)
+
+    # --- removing -----------------------------------------------------------------------------------------------------
+
+    def remove(self, block_id: BlockId, tell_master: bool = True) -> bool:
+        """Drop the block from all stores, once nobody uses it; whether it was here. Raises StorageError, and it
+        stays.
+        """
+        if self.shared.remove(block_id, tell_master):
+            return True
+        info = self.infos.lock_for_writing(block_id)
+        if info is None:
+            return False
+        self._remove_locked(block_id, tell_master and info.tell_master)
+        return True
+
+    def _remove_locked(self, block_id: BlockId, tell_master: bool) -> None:
+        try:
+            self._remove_everywhere(block_id, tell_master)
+        except BaseException:
+            self.infos.unlock(block_id)
+            raise
+        self.infos.remove_block(block_id)
+
+    def _remove_everywhere(self, block_id: BlockId, tell_master: bool) -> None:
+        self._tiers.remove_from_heap_and_disk(block_id)
+        in_shared_memory = self.off_heap_store.remove(block_id) and isinstance(self.off_heap_store, SharedMemoryStore)
+        if tell_master and not in_shared_memory:  # else `Eviction.left_off_heap` has told: it needs the master's answer
+            self.reporter.report(block_id)
+
+    # --- what there is ------------------------------------------------------------------------------------------------
+
+    def block_ids(self) -> list[BlockId]:
+        return [*self.infos.block_ids(), *self.shared.block_ids()]
+
+    def unused_since(self, moment: float) -> list[BlockId]:
+        """Blocks that nobody put, or read in this process, since `moment`, seconds of `time.monotonic`."""
+        for gone in set(self._last_used) - set(self.block_ids()):
+            self._last_used.pop(gone, None)
+        return [block_id for block_id, used in list(self._last_used.items()) if used < moment]
+
+    def status(self, block_id: BlockId) -> BlockStatus:
+        location = self.shared.location(block_id)
+        if location is not None:
+            return shared_status(location)
+        info = self.infos.get(block_id)
+        return NOT_HERE if info is None else self._tiers.status(block_id, info.level)
+
+    def _told(self) -> list[BlockId]:
+        """Ids of the blocks that the master was told of."""
+        with_level = [(block_id, self.infos.get(block_id)) for block_id in self.infos.block_ids()]
+        return [block_id for block_id, info in with_level if info is not None and info.tell_master] + self.shared.told()
+
+    def is_told(self, block_id: BlockId) -> bool:
+        info = self.infos.get(block_id)
+        return info is not None and info.tell_master
+
+    def clear(self, *, unlink: bool) -> None:
+        """Let go of everything. `unlink` False leaves segments and files to whoever adopts them."""
+        self.infos.clear()
+        self.shared.clear()
+        self.memory_store.clear()
+        if unlink:
+            self.disk_store.clear()
+        self.arena.close(unlink=unlink)
+
+    def check(self) -> None:
+        """Audit locks and stores; nobody may be using a block. Raises AssertionError."""
+        self.infos.check()
+        self._tiers.check()
+        self.shared.check()
+        for block_id in self.infos.block_ids():
+            assert self._tiers.contains(block_id), f"block {block_id} is in the books and in no store"

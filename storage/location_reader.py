@@ -1,0 +1,73 @@
+"""Bytes at a location: mapped by this process itself, whoever wrote them.
+
+Covers shared memory (this process's own and others') and files, and giving leases back when a view died. Does not cover
+finding locations (`storage.remote_blocks`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from protocol.errors import StaleLocationError
+from protocol.locations import FileLocation, SharedLocation, ShmLocation
+from storage.arena import Arena
+from storage.lease import LeaseBook
+from storage.managed_buffer import FileSegmentBuffer, ManagedBuffer, ShmBuffer
+from storage.segment import SegmentReader
+
+
+class LocationReader:
+    """Thread-safe. ``enclosing(location)`` gives the extent of `arena` that a location is a part of."""
+
+    def __init__(self, arena: Arena, enclosing: Callable[[ShmLocation], ShmLocation]) -> None:
+        self._arena = arena
+        self._enclosing = enclosing
+        self._segments = SegmentReader()
+        self._leases = LeaseBook()
+
+    def read(self, location: SharedLocation, *, leased: bool) -> ManagedBuffer:
+        """The bytes, read-only and without a copy; what was made from them stays good after a release of the buffer.
+
+        `leased`: the master granted a lease with this location. It goes back when the last view or array over the
+        bytes is dead, and at once when this raises. Without a lease the caller knows that the extent is not given up
+        meanwhile. Raises StaleLocationError when the segment or file is gone or too short.
+        """
+        if isinstance(location, FileLocation):
+            return FileSegmentBuffer(location.path, location.offset, location.length)
+        if self._arena.owns(location):
+            return ShmBuffer(self._own(location))
+        if not leased:
+            return ShmBuffer(self._segments.view(location))
+        self._leases.acquire(location)
+        try:
+            return ShmBuffer(self._segments.view(location, self._leases.release))
+        except StaleLocationError:
+            self._leases.release(location)
+            raise
+
+    def _own(self, location: ShmLocation) -> memoryview:
+        extent = self._enclosing(location)
+        start = location.offset - extent.offset
+        return self._arena.view(extent)[start : start + location.length]
+
+    def give_back(self, location: SharedLocation) -> None:
+        """A lease on `location` was granted and is not needed."""
+        if isinstance(location, ShmLocation) and not self._arena.owns(location):
+            self._leases.acquire(location)
+            self._leases.release(location)
+
+    def take_releases(self) -> tuple[tuple[ShmLocation, int], ...]:
+        """(extent, leases to give back) since the last call: for `ReleaseLeases`."""
+        return self._leases.take_releases()
+
+    @property
+    def leases_held(self) -> int:
+        return sum(self._leases.held.values())
+
+    def drop_segment(self, path: str) -> None:
+        """A segment of a dead process was given up: unmap it as soon as no view lives."""
+        self._segments.drop(path)
+
+    def close(self) -> None:
+        """Forget all mappings; views that live stay good."""
+        self._segments.close()

@@ -1,0 +1,59 @@
+"""Reading blocks that other processes hold, or left behind.
+
+Covers asking the master for locations and trying them one after the other: shared memory and files are mapped here, a
+block on a heap is shared by its holder first. A location that leads nowhere is reported, dropped by the master, and
+the next one is tried; every lease that came with a location is used or given back.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from protocol.errors import StaleLocationError
+from protocol.locations import BlockManagerId, HeapLocation, Location, SharedLocation
+from storage.block_id import BlockId
+from storage.block_manager_master import BlockManagerMaster
+from storage.location_reader import LocationReader
+from storage.managed_buffer import ManagedBuffer
+
+logger = logging.getLogger(__name__)
+
+
+class RemoteBlocks:
+    """What one block manager reads from the others. Thread-safe."""
+
+    def __init__(self, me: BlockManagerId, master: BlockManagerMaster, reader: LocationReader) -> None:
+        self._me = me
+        self._master = master
+        self._reader = reader
+
+    def get_bytes(self, block_id: BlockId) -> ManagedBuffer | None:
+        """The serialised bytes from the first location that has them; None when none has. Raises ChannelError."""
+        # The holder may be this block manager: the caller has looked here already.
+        left = [entry for entry in self._master.get_locations(block_id) if entry[0] != self._me]
+        try:
+            while left:
+                found = self._try(block_id, *left.pop(0))
+                if found is not None:
+                    return found
+            return None
+        finally:
+            for _, location in left:
+                if not isinstance(location, HeapLocation):
+                    self._reader.give_back(location)
+
+    def _try(self, block_id: BlockId, holder: BlockManagerId, location: Location) -> ManagedBuffer | None:
+        shared: SharedLocation | None
+        if isinstance(location, HeapLocation):
+            shared = self._master.fetch_block(block_id, holder.executor_id)
+            if shared is None:
+                logger.info("%s does not share block %s any more", holder.executor_id, block_id)
+                return None
+        else:
+            shared = location
+        try:
+            return self._reader.read(shared, leased=True)
+        except StaleLocationError as error:
+            logger.warning("block %s at %s: %s", block_id, holder.executor_id, error)
+            self._master.report_stale_location(block_id, holder, location)
+            return None

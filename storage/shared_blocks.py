@@ -1,0 +1,148 @@
+"""Blocks that the runtime lays into shared memory for others: shuffle outputs, task results, broadcasts.
+
+Covers their extents and which block each belongs to. They have no storage level, are never evicted, and are written
+once under an id of their own. `tell_master` False: the location travels with a task's result and the driver registers
+it, or the task failed and `free` takes it back.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right, insort
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from protocol.errors import BlockPutError
+from protocol.locations import ShmLocation
+from storage.arena import Arena
+from storage.block_id import BlockId
+from storage.block_store import BytesLike
+from storage.managed_buffer import ManagedBuffer, ShmBuffer
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    location: ShmLocation
+    told: bool  # the master was told by this process
+
+
+class SharedBlocks:
+    """Thread-safe. ``report(block_id)`` tells the master and says whether nobody reads the extent that a block left."""
+
+    def __init__(self, arena: Arena, report: Callable[[BlockId], bool]) -> None:
+        self._arena = arena
+        self._report = report
+        self._lock = threading.Lock()
+        self._blocks: dict[BlockId, _Shared] = {}
+        self._starts: dict[str, list[tuple[int, int]]] = {}  # {segment: sorted (offset, length) of the blocks in it}
+
+    def put(self, block_id: BlockId, chunks: Sequence[BytesLike], tell_master: bool) -> ShmLocation:
+        """Lay the chunks end to end into an extent; nothing is left when this raises.
+
+        Raises OutOfSharedMemoryError when neither shared memory nor the local directories have room, BlockPutError when
+        the block is here already.
+        """
+        location = self._arena.write(chunks)
+        try:
+            self._enter(block_id, _Shared(location, tell_master))
+        except BlockPutError:
+            self._arena.free(location)
+            raise
+        if tell_master:
+            try:
+                self._report(block_id)
+            except BaseException:
+                self._leave(block_id)
+                self._arena.retire(location)  # the master may have heard of it, and readers from the master
+                raise
+        return location
+
+    def get(self, block_id: BlockId) -> ManagedBuffer | None:
+        """The bytes, without a copy."""
+        with self._lock:  # so that the extent is not given up before the view pins it
+            shared = self._blocks.get(block_id)
+            return None if shared is None else ShmBuffer(self._arena.view(shared.location))
+
+    def location(self, block_id: BlockId) -> ShmLocation | None:
+        shared = self._blocks.get(block_id)
+        return None if shared is None else shared.location
+
+    def enclosing(self, location: ShmLocation) -> ShmLocation:
+        """The whole extent that `location` is a part of, if a block here has it; else `location` itself."""
+        with self._lock:
+            starts = self._starts.get(location.segment, [])
+            index = bisect_right(starts, (location.offset, 1 << 62)) - 1
+            if index >= 0:
+                offset, length = starts[index]
+                if location.offset + location.length <= offset + length:
+                    return ShmLocation(location.segment, offset, length)
+        return location
+
+    def free(self, location: ShmLocation) -> bool:
+        """Give back what `put` made with `tell_master` False and nobody was told of. False when it is not here."""
+        with self._lock:
+            found = [block_id for block_id, shared in self._blocks.items() if shared.location == location]
+        if not found or self._leave(found[0]) is None:
+            return False
+        self._arena.free(location)
+        return True
+
+    def remove(self, block_id: BlockId, tell_master: bool = True) -> bool:
+        """Drop a block; its extent is reused when the last reader is done. False when it is not here.
+
+        The master is told in any case but `tell_master` False, since it may know the block from the driver.
+        """
+        shared = self._leave(block_id)
+        if shared is None:
+            return False
+        unread = False  # also when the master cannot be asked
+        try:
+            unread = self._report(block_id) if tell_master or shared.told else True
+        finally:
+            if unread:
+                self._arena.free(shared.location)
+            else:
+                self._arena.retire(shared.location)
+        return True
+
+    def block_ids(self) -> list[BlockId]:
+        with self._lock:
+            return list(self._blocks)
+
+    def told(self) -> list[BlockId]:
+        """Ids of the blocks that this process told the master of."""
+        with self._lock:
+            return [block_id for block_id, shared in self._blocks.items() if shared.told]
+
+    def clear(self) -> None:
+        """Forget all blocks; their extents go with the arena."""
+        with self._lock:
+            self._blocks.clear()
+            self._starts.clear()
+
+    def check(self) -> None:
+        """Audit that every block has an extent of its own. Raises AssertionError, StaleLocationError."""
+        with self._lock:
+            entered = sorted((s.location.segment, s.location.offset, s.location.length) for s in self._blocks.values())
+            for shared in self._blocks.values():
+                self._arena.pinned(shared.location)
+            listed = sorted((segment, *start) for segment, starts in self._starts.items() for start in starts)
+            assert entered == listed, "the blocks and their extents disagree"
+
+    def _enter(self, block_id: BlockId, shared: _Shared) -> None:
+        location = shared.location
+        with self._lock:
+            if block_id in self._blocks:
+                raise BlockPutError(f"block {block_id} is in shared memory already")
+            self._blocks[block_id] = shared
+            insort(self._starts.setdefault(location.segment, []), (location.offset, location.length))
+
+    def _leave(self, block_id: BlockId) -> _Shared | None:
+        with self._lock:
+            shared = self._blocks.pop(block_id, None)
+            if shared is not None:
+                starts = self._starts[shared.location.segment]
+                starts.remove((shared.location.offset, shared.location.length))
+                if not starts:
+                    del self._starts[shared.location.segment]
+            return shared

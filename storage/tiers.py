@@ -1,0 +1,177 @@
+"""The stores of one process, put together as a storage level says.
+
+Covers where a block goes, where it is found and what its status is. A level is an order of stores: memory (heap or
+shared memory) first, then disk; a put goes to the first that takes the block, a read to the fastest that has it. Does
+not cover locks, the master or eviction: see `storage.block_manager` and `storage.eviction`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from protocol.errors import BlockNotFoundError, BlockPutError
+from protocol.locations import HeapLocation, Location
+from storage.block_id import BlockId
+from storage.block_result import ReadMethod
+from storage.block_status import NOT_HERE, BlockStatus
+from storage.block_store import BlockStore
+from storage.disk_store import DiskStore
+from storage.managed_buffer import ManagedBuffer
+from storage.memory_store import MemoryStore
+from storage.serializer import deserialize
+from storage.shared_memory_store import SharedMemoryStore
+from storage.storage_level import StorageLevel
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Found:
+    """A block's values. ``moved``: the read brought the block back into memory."""
+
+    values: Iterator[Any]
+    size: int  # bytes
+    method: ReadMethod
+    moved: bool = False
+
+
+class Tiers:
+    """`off_heap` is the shared-memory store, or the user's own in its place. Thread-safe as the stores are."""
+
+    def __init__(self, executor_id: str, memory: MemoryStore, off_heap: BlockStore, disk: DiskStore) -> None:
+        self._executor_id = executor_id
+        self.memory = memory
+        self.off_heap = off_heap
+        self.disk = disk
+
+    def _of(self, level: StorageLevel) -> list[BlockStore]:
+        stores: list[BlockStore] = []
+        if level.use_memory:
+            stores.append(self._memory_of(level))
+        if level.use_disk:
+            stores.append(self.disk)
+        return stores
+
+    def _memory_of(self, level: StorageLevel) -> BlockStore:
+        return self.off_heap if level.use_off_heap else self.memory
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def put_values(self, block_id: BlockId, values: Iterator[Any], level: StorageLevel) -> Iterator[Any] | None:
+        """None when the block is stored; else all its values, for no tier of the level has room. Raises as the
+        stores do.
+        """
+        for store in self._of(level):
+            result = store.put_iterator(block_id, values, level)
+            if result.stored:
+                return None
+            assert result.leftover is not None, f"{type(store).__name__} neither stored {block_id} nor gave it back"
+            values = result.leftover
+        return values
+
+    def put_bytes(self, block_id: BlockId, data: ManagedBuffer, level: StorageLevel) -> bool:
+        """False when no tier of the level has room."""
+        return any(store.put_bytes(block_id, data, level).stored for store in self._of(level))
+
+    def spill(self, block_id: BlockId, data: list[Any] | ManagedBuffer) -> None:
+        """Write an evicted block to disk, unless it is there already. Raises BlockPutError."""
+        if self.disk.contains(block_id):
+            return
+        if isinstance(data, ManagedBuffer):
+            self.disk.put_bytes(block_id, data, StorageLevel.DISK_ONLY)
+        else:
+            self.disk.put_iterator(block_id, iter(data), StorageLevel.DISK_ONLY)
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def get_values(self, block_id: BlockId, level: StorageLevel) -> Found | None:
+        """From the fastest tier; from disk, they are brought back into memory if level and room allow it.
+
+        None when no tier has the block. Raises StaleLocationError when its file is gone.
+        """
+        for store, method in ((self.memory, ReadMethod.MEMORY), (self.off_heap, ReadMethod.OFF_HEAP)):
+            values = store.get_values(block_id)
+            if values is not None:
+                return Found(values, store.get_size(block_id), method)
+        data = self.disk.get_bytes(block_id)
+        if data is None:
+            return None
+        moved, leftover = self._bring_back(block_id, data, level)
+        if moved:
+            values = self._memory_of(level).get_values(block_id)
+            if values is not None:
+                return Found(values, data.size, ReadMethod.DISK, moved)
+        return Found(leftover or deserialize(data.memoryview()), data.size, ReadMethod.DISK, moved)
+
+    def get_bytes(self, block_id: BlockId, level: StorageLevel) -> tuple[ManagedBuffer, bool] | None:
+        """(serialised bytes, whether the read brought them back into memory). Otherwise as `get_values`."""
+        for store in (self.off_heap, self.disk, self.memory):  # memory last: it may have to serialise
+            if store is self.disk and not level.deserialized and self.memory.contains(block_id):
+                continue
+            data = store.get_bytes(block_id)
+            if data is not None:
+                moved = store is self.disk and not level.deserialized and self._bring_back(block_id, data, level)[0]
+                return data, moved
+        return None
+
+    def _bring_back(
+        self, block_id: BlockId, data: ManagedBuffer, level: StorageLevel
+    ) -> tuple[bool, Iterator[Any] | None]:
+        """(whether the block is in memory now by this call, values already read that found no room)."""
+        if not level.use_memory:
+            return False, None
+        try:
+            result = self._memory_of(level).put_bytes(block_id, data, level)
+        except BlockPutError:
+            return False, None  # another reader is doing the same
+        return result.stored, result.leftover
+
+    # --- what there is ------------------------------------------------------------------------------------------------
+
+    def contains(self, block_id: BlockId) -> bool:
+        return any(store.contains(block_id) for store in (self.memory, self.off_heap, self.disk))
+
+    def status(self, block_id: BlockId, level: StorageLevel) -> BlockStatus:
+        """Where the block is now, which may be less than `level` asks for. Needs no lock on the block."""
+        on_heap, off_heap, on_disk = (_size(store, block_id) for store in (self.memory, self.off_heap, self.disk))
+        if on_heap is None and off_heap is None and on_disk is None:
+            return NOT_HERE
+        now = StorageLevel(
+            use_disk=on_disk is not None,
+            use_memory=on_heap is not None or off_heap is not None,
+            use_off_heap=off_heap is not None,
+            deserialized=level.deserialized and on_heap is not None and off_heap is None,
+            replication=level.replication,
+        )
+        return BlockStatus(now, on_heap or 0, on_disk or 0, off_heap or 0, self._location(block_id))
+
+    def _location(self, block_id: BlockId) -> Location:
+        """The best for other processes: they read the first two without asking, and these outlive this process."""
+        try:
+            if isinstance(self.off_heap, SharedMemoryStore) and self.off_heap.contains(block_id):
+                return self.off_heap.location(block_id)
+            if self.disk.contains(block_id):
+                return self.disk.location(block_id)
+        except BlockNotFoundError:
+            logger.debug("block %s left between two looks; whoever removed it reports that next", block_id)
+        return HeapLocation(self._executor_id)
+
+    def remove_from_heap_and_disk(self, block_id: BlockId) -> bool:
+        """Whether either had the block."""
+        in_memory = self.memory.remove(block_id)
+        return self.disk.remove(block_id) or in_memory
+
+    def check(self) -> None:
+        """Audit all stores. Raises AssertionError."""
+        for store in (self.memory, self.off_heap, self.disk):
+            store.check()
+
+
+def _size(store: BlockStore, block_id: BlockId) -> int | None:
+    try:
+        return store.get_size(block_id)
+    except BlockNotFoundError:
+        return None
