@@ -132,7 +132,7 @@ def whereabouts(block: Block) -> tuple[int, str, str]:
 def print_whereabouts(blocks: RDD) -> None:
     found = sorted(blocks.map(whereabouts).collect())
     for process, place, access in sorted(set(found)):
-        print(f"    process {process}: {found.count((process, place, access))} arrays, {access}, in {place}")
+        print(f"    process {process}: {found.count((process, place, access))} x {access} in {place}")
 
 
 def arguments() -> argparse.Namespace:

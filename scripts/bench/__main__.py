@@ -32,7 +32,11 @@ TIME_LIMIT = 900  # seconds for all jobs of one engine
 def run_engine(engine: str, jobs: list[str], size: str, text: Path) -> dict[str, Any]:
     """What `measure` finds, in a process of its own. One that fails or takes too long is an error in the result."""
     paths = [str(HERE), str(HERE.parent.parent), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONHASHSEED": "0"}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "PYTHONHASHSEED": "0",
+        "PYSPARK_PYTHON": sys.executable,
+    }
     out, errors = text.with_name("result.json"), text.with_name("errors.txt")
     out.unlink(missing_ok=True)
     command = [sys.executable, str(HERE / "measure.py"), engine, ",".join(jobs), size, str(text), str(out)]
