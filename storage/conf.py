@@ -27,7 +27,7 @@ class StorageConf:
     """How many times its size a partition that outgrew its share asks for: spark.storage.unrollMemoryGrowthFactor."""
     unroll_fraction: float = 0.2
     """Share of max_memory that unrolling may take by evicting blocks: spark.storage.unrollFraction."""
-    batch_size: int = 128
+    batch_size: int = 1
     """Records in the first batch of a serialised block; later batches follow the size measured."""
     local_dirs: tuple[str, ...] = ()
     """Directories for block files: spark.local.dir. Empty: LOCALCLUSTER_LOCAL_DIRS, else the system's temporary one."""

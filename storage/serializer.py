@@ -41,7 +41,8 @@ from storage.unpicklable import explain_unpicklable
 BytesLike: TypeAlias = bytes | bytearray | memoryview
 
 ALIGNMENT = 64  # bytes
-FIRST_BATCH = 128  # records
+FIRST_BATCH = 1  # records of a stream: 128 unknown ones may be 128 large arrays
+FIRST_HELD_BATCH = 128  # records of a block whose bytes are all held anyway
 MAX_BATCH = 1 << 16  # records
 TARGET_SIZE = 256 << 10  # bytes of a batch; measured on the batch before
 MAX_GROWTH = 8  # from one batch to the next, since one small batch says little about the records to come
@@ -82,7 +83,7 @@ def serialize_stream(values: Iterable[Any], sink: Sink, batch_size: int = FIRST_
 def serialize(values: Iterable[Any]) -> list[BytesLike]:
     """The pieces of a block, to be laid end to end; see `serialize_stream`."""
     pieces: list[BytesLike] = []
-    serialize_stream(values, pieces.append)
+    serialize_stream(values, pieces.append, FIRST_HELD_BATCH)
     return pieces
 
 

@@ -78,8 +78,8 @@ class _Walk:
             self._seen.add(id(value))
             self._visits_left -= 1
             total += _own_size(value)
-            if isinstance(type(value).__sizeof__, FunctionType):
-                continue  # written in Python, as pandas' is: such a class counts its parts itself
+            if hasattr(type(value), "nbytes") or isinstance(type(value).__sizeof__, FunctionType):
+                continue  # arrays, and classes whose __sizeof__ is written in Python, as pandas' is, count their parts
             count = _length(value)
             sample_size = SAMPLE_SIZES[min(depth, len(SAMPLE_SIZES) - 1)]
             if count <= 4 * sample_size:

@@ -1,0 +1,345 @@
+"""Blocks and single objects survive serialisation exactly; arrays come back as views; damage is noticed."""
+
+from __future__ import annotations
+
+import io
+import marshal
+import math
+import pickle
+from collections import namedtuple
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol.errors import CorruptBlockError, SerializationError, TaskKilledError
+from storage import serializer
+from storage.serializer import ALIGNMENT, BytesLike, deserialize, dumps, loads, serialize, serialize_stream
+
+Pair = namedtuple("Pair", "a b")
+
+
+class Text(str): ...
+
+
+class Number(int): ...
+
+
+def block_of(values: Any) -> bytes:
+    return b"".join(serialize(values))
+
+
+def round_trip(values: list[Any], copy: bool = False) -> list[Any]:
+    return list(deserialize(block_of(values), copy=copy))
+
+
+def round_trip_one(value: Any, copy: bool = False) -> Any:
+    return loads(b"".join(dumps(value)), copy)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal in value and exact type all the way down, with NaN equal to itself and -0.0 different from 0.0."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, float):
+        return math.copysign(1, one) == math.copysign(1, other) and (one == other or (one != one and other != other))
+    if isinstance(one, complex):
+        return same(one.real, other.real) and same(one.imag, other.imag)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict):
+        return same(list(one), list(other)) and same(list(one.values()), list(other.values()))
+    return bool(one == other)
+
+
+# --- values --------------------------------------------------------------------------------------------------------
+
+hashable = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-(2**300), 2**300)
+    | st.floats(allow_nan=False)
+    | st.text(st.characters(exclude_categories=()))  # lone surrogates too
+    | st.binary(),
+    lambda children: st.tuples(children, children) | st.frozensets(children, max_size=3),
+    max_leaves=5,
+)
+builtin = st.recursive(
+    hashable | st.floats() | st.complex_numbers(),
+    lambda children: (
+        st.lists(children, max_size=4)
+        | st.tuples(children)
+        | st.dictionaries(hashable, children, max_size=4)
+        | st.sets(hashable, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.lists(builtin, max_size=20))
+def test_builtin_records_survive(records: list[Any]) -> None:
+    assert same(round_trip(records), records)
+
+
+@given(builtin)
+def test_a_single_builtin_object_survives(value: Any) -> None:
+    assert same(round_trip_one(value), value)
+
+
+@given(st.lists(builtin, max_size=5), st.lists(st.builds(bytearray, st.binary()) | st.builds(Text), min_size=1))
+def test_records_that_marshal_would_change_survive(records: list[Any], others: list[Any]) -> None:
+    assert same(round_trip(records + others), records + others)
+
+
+@pytest.mark.parametrize("value", [bytearray(b"ab"), Text("a"), Number(3), Pair(1, 2), (1, [bytearray(b"")])], ids=repr)
+def test_values_that_are_not_exactly_builtin_keep_their_type(value: Any) -> None:
+    assert marshalled(value) is None
+    assert same(round_trip([value, (1, value)]), [value, (1, value)])
+    assert same(round_trip_one(value), value)
+
+
+def marshalled(value: Any) -> Any:
+    """The value when marshal was taken for it, else None."""
+    block = b"".join(dumps([value]))
+    return loads(block)[0] if block[8] == serializer.MARSHAL else None
+
+
+def test_builtin_records_go_through_marshal() -> None:
+    assert marshalled(("word", 1)) == ("word", 1)
+
+
+def test_no_values_are_no_bytes() -> None:
+    assert serialize([]) == []
+    assert list(deserialize(b"")) == []
+
+
+def test_shared_objects_of_one_batch_stay_shared() -> None:
+    for shared in ([1], [bytearray(b"a")]):
+        first, second = round_trip([(shared, 1), (shared, 2)])
+        assert first[0] is second[0]
+
+
+def test_a_list_that_contains_itself_survives() -> None:
+    loop: list[Any] = [1]
+    loop.append(loop)
+    copy = round_trip_one(loop)
+    assert copy[0] == 1
+    assert copy[1] is copy
+
+
+def test_deep_nesting_survives() -> None:
+    value: list[Any] = []
+    for _ in range(150):
+        value = [value]
+    assert round_trip_one(value) == value
+
+
+def test_nesting_too_deep_for_pickle_is_an_error() -> None:
+    value: list[Any] = []
+    for _ in range(100_000):
+        value = [value]
+    with pytest.raises(SerializationError):
+        dumps(value)
+    while value:  # taken apart from outside, as the interpreter's own way would be the depth of the nesting
+        value = value.pop()
+
+
+# --- batches -------------------------------------------------------------------------------------------------------
+
+
+def sizes_of_batches(values: Any) -> list[int]:
+    pieces: list[BytesLike] = []
+    serialize_stream(values, pieces.append)
+    view = memoryview(b"".join(pieces))
+    sizes, start = [], 0
+    while start < len(view):
+        _, end = serializer._read_batch(view, start)
+        sizes.append(end - start)
+        start = end
+    return sizes
+
+
+@pytest.mark.parametrize("record", [1, ("word", 1), "x" * 1000, Pair(1, "a" * 50)], ids=lambda r: type(r).__name__)
+def test_batches_grow_or_shrink_to_a_good_size(record: Any) -> None:
+    sizes = sizes_of_batches(record for _ in range(400_000 // (1 + len(repr(record)) // 40)))
+    # One object again and again is a short reference each time, so the batches end at their largest number of records.
+    assert all(64 << 10 <= size <= 1 << 20 for size in sizes[6:-1])
+    assert max(sizes) <= 1 << 20
+
+
+def test_large_records_come_one_to_a_batch() -> None:
+    assert len(sizes_of_batches(bytes([index]) * 600_000 for index in range(20))) == 20
+
+
+def test_batches_shrink_when_records_become_larger() -> None:
+    sizes = sizes_of_batches(["x"] * 100 + [str(index) * 5_000 for index in range(1000, 1800)])
+    assert max(sizes) > 1 << 20  # nobody could know
+    assert max(sizes[-10:]) <= 1 << 20
+
+
+def test_writing_and_reading_hold_one_batch_at_a_time() -> None:
+    produced = 0
+
+    def values() -> Iterator[int]:
+        nonlocal produced
+        while produced < 1000:
+            produced += 1
+            yield produced
+
+    seen_at_sink: list[int] = []
+    total = serialize_stream(values(), lambda piece: seen_at_sink.append(produced), batch_size=10)
+    assert seen_at_sink[0] == 10
+    assert total > 0
+    reader = deserialize(block_of(range(100_000)) + b"garbage")
+    assert [next(reader) for _ in range(100)] == list(range(100))
+
+
+def test_the_number_of_bytes_is_returned() -> None:
+    pieces: list[BytesLike] = []
+    total = serialize_stream((Pair(i, "x" * i) for i in range(2000)), pieces.append)
+    assert total == sum(map(len, pieces)) == len(b"".join(pieces))
+
+
+@given(st.lists(st.lists(builtin, max_size=3), max_size=4))
+def test_blocks_laid_end_to_end_are_a_block(blocks: list[list[Any]]) -> None:
+    together = b"".join(block_of(records) for records in blocks)
+    assert len(together) % ALIGNMENT == 0
+    assert same(list(deserialize(together)), [record for records in blocks for record in records])
+
+
+def test_an_error_of_the_iterable_or_the_sink_propagates() -> None:
+    def broken() -> Iterator[int]:
+        yield 1
+        raise LookupError("user code")
+
+    with pytest.raises(LookupError, match="user code"):
+        serialize(broken())
+    full = io.BytesIO()
+    full.close()
+    with pytest.raises(ValueError, match="closed file"):
+        serialize_stream([1], full.write)
+
+
+# --- what cannot be pickled ----------------------------------------------------------------------------------------
+
+
+class Refuses:
+    def __reduce__(self) -> Any:
+        raise RuntimeError("I stay here")
+
+
+class Breaks:
+    """Pickles, but does not come back."""
+
+    def __reduce__(self) -> Any:
+        return int, ("not a number",)
+
+
+class Killed:
+    def __reduce__(self) -> Any:
+        raise TaskKilledError("job cancelled")
+
+
+class Greedy:
+    def __reduce__(self) -> Any:
+        raise MemoryError
+
+
+def test_an_error_names_record_and_part() -> None:
+    records = [{"fine": index} for index in range(300)]
+    records[200] = {"pool": [1, Refuses()]}  # type: ignore[dict-item]
+    with pytest.raises(SerializationError, match=r"record 200\['pool'\]\[1\] is a .*Refuses .*I stay here") as raised:
+        serialize(records)
+    assert isinstance(raised.value.__cause__, RuntimeError)
+    with pytest.raises(SerializationError, match=r"the object\[0\] is a .*Refuses"):
+        dumps([Refuses()])
+
+
+def test_an_object_that_does_not_come_back_is_a_serialization_error() -> None:
+    block = b"".join(dumps(Breaks()))
+    with pytest.raises(SerializationError, match="not a number") as raised:
+        loads(block)
+    assert isinstance(raised.value.__cause__, ValueError)
+
+
+@pytest.mark.parametrize(("value", "error"), [(Killed(), TaskKilledError), (Greedy(), MemoryError)])
+def test_a_kill_and_a_lack_of_memory_are_not_taken_for_pickling_errors(value: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        dumps(value)
+
+
+def test_lambdas_survive() -> None:
+    offset = 10
+    functions = round_trip([lambda x: x + offset, lambda x: x * 2])
+    assert [function(1) for function in functions] == [11, 2]
+
+
+# --- damage --------------------------------------------------------------------------------------------------------
+
+SAMPLE = b"".join(serialize([("word", index) for index in range(300)]) + serialize([Pair(1, "x"), Text("a")] * 50))
+
+
+@given(st.binary(min_size=1, max_size=300))
+def test_garbage_is_a_corrupt_block(garbage: bytes) -> None:
+    with pytest.raises(CorruptBlockError):
+        list(deserialize(garbage))
+    with pytest.raises(CorruptBlockError):
+        loads(garbage)
+
+
+@given(st.integers(0, len(SAMPLE) - 1), st.integers(1, 255))
+def test_a_changed_byte_is_noticed_or_is_padding(position: int, change: int) -> None:
+    damaged = bytearray(SAMPLE)
+    damaged[position] ^= change
+    try:
+        values = list(deserialize(damaged))
+    except CorruptBlockError:
+        return
+    assert same(values, list(deserialize(SAMPLE)))
+
+
+@given(st.integers(1, len(SAMPLE) - 1))
+def test_a_block_that_was_cut_off_gives_whole_batches_or_an_error(length: int) -> None:
+    whole = list(deserialize(SAMPLE))
+    values: list[Any] = []
+    try:
+        for value in deserialize(SAMPLE[:length]):
+            values.append(value)
+    except CorruptBlockError:
+        pass
+    else:
+        assert length % ALIGNMENT == 0
+    assert same(values, whole[: len(values)])
+
+
+def test_the_buffers_of_a_block_that_was_cut_off_are_missed() -> None:
+    block = b"".join(dumps(pickle.PickleBuffer(bytearray(1000))))
+    assert bytes(loads(block)) == bytes(1000)
+    with pytest.raises(CorruptBlockError, match="cut off"):
+        loads(block[: -2 * ALIGNMENT])
+
+
+def test_a_kind_of_batch_that_this_version_does_not_know_is_a_corrupt_block() -> None:
+    block = bytearray(b"".join(dumps(1)))
+    block[8] = 99
+    described = serializer._DESCRIPTION.unpack_from(block, 8)
+    end = serializer._HEADER_SIZE + described[-1]
+    block[4:8] = serializer.zlib.crc32(block[8:end]).to_bytes(4, "little")
+    with pytest.raises(CorruptBlockError, match="kind 99"):
+        loads(block)
+
+
+@pytest.mark.parametrize("payload", [marshal.dumps([1, 2]), marshal.dumps("text"), b"?", b""])
+def test_a_payload_that_is_not_the_records_promised_is_a_corrupt_block(payload: bytes) -> None:
+    batch = serializer._Batch(serializer.MARSHAL, 0, 1, memoryview(payload), [])
+    with pytest.raises(CorruptBlockError):
+        serializer._load(batch, copy=False)
+
+
+def test_loads_takes_single_objects_only() -> None:
+    for block in (block_of([1]), b"", b"".join(dumps(1)) * 2):
+        with pytest.raises(CorruptBlockError, match="single object"):
+            loads(block)
