@@ -137,7 +137,7 @@ class ByKey(Actions[T]):
         self, f: Callable[[T], K], numPartitions: int | None = None, partitionFunc: PartitionFunc = portable_hash
     ) -> RDD[tuple[K, ResultIterable[T]]]:
         """All records for each value of ``f(record)``."""
-        keyed: RDD[tuple[K, T]] = self.keyBy(f)
+        keyed: RDD[Any] = self.keyBy(f)
         return keyed.groupByKey(numPartitions, partitionFunc)
 
     def reduceByKeyLocally(self: ByKey[tuple[K, V]], func: Callable[[V, V], V]) -> dict[K, V]:

@@ -174,5 +174,5 @@ class _OnIterator:
     def __init__(self, func: Callable[[Iterator[Any]], Any]) -> None:
         self.func = func
 
-    def __call__(self, task_context: TaskContext, iterator: Iterator[Any]) -> Any:
+    def __call__(self, task_context: TaskContext, iterator: Any) -> Any:
         return self.func(iterator)

@@ -47,7 +47,7 @@ class ShuffledRDD(RDD[tuple[K, V]]):
 
 def shuffle_functions(dependency: ShuffleDependency) -> tuple[Callable[..., Any], ...]:
     """User functions that a ShuffleDependency holds."""
-    functions = [dependency.partitioner.partitionFunc]
+    functions: list[Callable[..., Any]] = [dependency.partitioner.partitionFunc]
     if dependency.aggregator is not None:
         combine = dependency.aggregator
         functions += [combine.createCombiner, combine.mergeValue, combine.mergeCombiners]

@@ -65,7 +65,7 @@ class Sorting(ByKey[T], Sampling[T], Partitioning[T]):
         >>> sc.parallelize([("a", 2), ("b", 1)]).sortBy(lambda pair: pair[1]).collect()
         [('b', 1), ('a', 2)]
         """
-        keyed: RDD[tuple[Any, T]] = self.keyBy(keyfunc)
+        keyed: RDD[Any] = self.keyBy(keyfunc)
         return keyed.sortByKey(ascending, numPartitions).values()
 
     def repartitionAndSortWithinPartitions(
