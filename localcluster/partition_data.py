@@ -11,6 +11,7 @@ from typing import Any
 
 from localcluster.task_context import TaskContext
 from protocol.errors import BlockNotFoundError
+from protocol.message import BlockIdLike
 from storage import serializer
 from storage.block_id import BlockId
 from storage.block_manager import BlockManager
@@ -34,10 +35,11 @@ class PartitionData:
         return serializer.deserialize(memoryview(read_shared(context.env.block_manager, self.payload)), copy=True)
 
 
-def read_shared(blocks: BlockManager, payload: bytes | BlockId) -> bytes | memoryview:
+def read_shared(blocks: BlockManager, payload: bytes | BlockIdLike) -> bytes | memoryview:
     """The bytes of a payload that travels inline or as a shared block. Raises BlockNotFoundError when it was removed."""
     if isinstance(payload, bytes):
         return payload
+    assert isinstance(payload, BlockId)
     found = blocks.get_bytes(payload)
     if found is None:
         raise BlockNotFoundError(f"block {payload} is not there any more")

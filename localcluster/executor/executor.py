@@ -23,6 +23,7 @@ from multiprocess.connection import Connection
 from localcluster import broadcast, settings
 from localcluster.env import Env, make_env, set_env
 from localcluster.executor.reporter import Reporter
+from localcluster.executor.stage_code import StageCode
 from localcluster.executor.task_runner import describe, run_task
 from localcluster.logs import set_up_logging
 from localcluster.partition_data import read_shared
@@ -74,7 +75,7 @@ class Executor:
         self._cores = order.cores
         self._orders = orders
         self._reports = reports
-        self._stages: dict[int, tuple[StageDescription, bytes | memoryview]] = {}  # {stage key: stage, its binary}
+        self._stages: dict[int, StageCode] = {}  # {stage key: what its tasks run}
         self._queued: dict[int, tuple[int, TaskDescription]] = {}  # {task id: (stage key, task)}, not started yet
         self._queue: SimpleQueue[int | None] = SimpleQueue()  # task ids, some of them recalled meanwhile; None: stop
         self._running: dict[int, _Running] = {}
@@ -152,7 +153,7 @@ class Executor:
     def _launch(self, order: LaunchTasks) -> None:
         if order.stage is not None:
             self._env.shuffle_manager.outputs.advance(order.stage.epoch)
-            self._stages[order.stage_key] = (order.stage, self._binary(order.stage))
+            self._stages[order.stage_key] = StageCode(order.stage, self._binary(order.stage))
         for task in order.tasks:
             self._queued[task.task_id] = (order.stage_key, task)
             self._queue.put(task.task_id)
@@ -179,8 +180,7 @@ class Executor:
         running = self._running[task.task_id] = _Running(task.task_id, threading.get_ident())
         try:
             try:
-                stage, binary = self._stages[stage_key]
-                result = run_task(self._env, stage, binary, task)
+                result = run_task(self._env, self._stages[stage_key], task)
             finally:
                 with self._kill_lock:  # from here on no kill is delivered into this thread
                     del self._running[task.task_id]

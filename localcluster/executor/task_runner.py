@@ -17,10 +17,10 @@ import cloudpickle
 
 from localcluster.accumulators import collect_updates
 from localcluster.env import Env
+from localcluster.executor.stage_code import StageCode
 from localcluster.rdd.dependency import ShuffleDependency
-from localcluster.rdd.lineage import load_lineage
 from localcluster.task_context import TaskContext
-from protocol.cluster_messages import StageDescription, TaskDescription, TaskFailed, TaskResult
+from protocol.cluster_messages import TaskDescription, TaskFailed, TaskResult
 from protocol.errors import FetchFailedError, SerializationError
 from protocol.locations import SharedLocation
 from storage import serializer
@@ -43,14 +43,14 @@ class ResultAction:
         self.func = func
 
 
-def run_task(env: Env, stage: StageDescription, binary: bytes | memoryview, task: TaskDescription) -> TaskResult:
+def run_task(env: Env, code: StageCode, task: TaskDescription) -> TaskResult:
     """Compute one partition. Raises whatever the user's code raises; `describe` turns that into a report."""
     started = time.perf_counter()
+    stage = code.description
     context = TaskContext(env, stage.stage_id, task.partition_index, task.attempt, task.task_id, stage.properties)
     context.enter()
     try:
-        # Unpickled anew for every task, as in Spark: a closure's mutable state must not leak from task to task.
-        rdd, action = _unpickle(binary)
+        rdd, action = code.load()
         partition = pickle.loads(task.partition)
         result = _perform(env, rdd, action, partition, context)
         updates = collect_updates(context)
@@ -60,13 +60,6 @@ def run_task(env: Env, stage: StageDescription, binary: bytes | memoryview, task
         finally:
             env.block_manager.release_all_locks_for_task()
     return TaskResult(task.task_id, result, updates, time.perf_counter() - started)
-
-
-def _unpickle(binary: bytes | memoryview) -> tuple[Any, Any]:
-    try:
-        return load_lineage(binary)
-    except Exception as error:
-        raise SerializationError(f"the task's function cannot be unpickled in the executor: {error!r}") from error
 
 
 def _perform(

@@ -1,0 +1,37 @@
+"""A stage as an executor holds it: its description, and the lineage and action that its tasks run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from localcluster.executor.stateless import is_stateless
+from localcluster.rdd.lineage import load_lineage
+from protocol.cluster_messages import StageDescription
+from protocol.errors import SerializationError
+
+
+class StageCode:
+    """Thread-safe: at worst two threads unpickle at once."""
+
+    def __init__(self, description: StageDescription, binary: bytes | memoryview) -> None:
+        self.description = description
+        self._binary = binary
+        self._shared: tuple[Any, Any] | None = None
+        self._may_share = True
+
+    def load(self) -> tuple[Any, Any]:
+        """RDD and action: the same for all tasks if they hold no state, else new ones. In a task's thread, since
+        accumulators register with the task.
+
+        Raises SerializationError.
+        """
+        if self._shared is not None:
+            return self._shared
+        try:
+            loaded = load_lineage(self._binary)
+        except Exception as error:
+            raise SerializationError(f"the task's function cannot be unpickled in the executor: {error!r}") from error
+        if self._may_share:
+            self._may_share = is_stateless(*loaded)
+            self._shared = loaded if self._may_share else None
+        return loaded
