@@ -31,15 +31,28 @@ class BlockResult:
     ) -> None:
         self.size = size
         self.read_method = read_method
-        self._release = release
-        self.values = values if release is None else self._until_exhausted(values)
-
-    def _until_exhausted(self, values: Iterator[Any]) -> Iterator[Any]:
-        yield from values  # at the speed of the list's own iterator
-        self.close()
+        self._release = None if release is None else _Once(release)
+        # Not a method of this object: the cycle would keep the views of a result that is dropped half-read.
+        self.values = values if self._release is None else _until_exhausted(values, self._release)
 
     def close(self) -> None:
         """Let the block's lock go. May be called again."""
-        release, self._release = self._release, None
-        if release is not None:
-            release()
+        if self._release is not None:
+            self._release()
+
+
+class _Once:
+    """Calls `action` at the first call only."""
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self._action: Callable[[], None] | None = action
+
+    def __call__(self) -> None:
+        action, self._action = self._action, None
+        if action is not None:
+            action()
+
+
+def _until_exhausted(values: Iterator[Any], release: _Once) -> Iterator[Any]:
+    yield from values  # at the speed of the list's own iterator
+    release()

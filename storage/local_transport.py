@@ -75,10 +75,14 @@ class LocalCluster:
         manager.register()
         return manager
 
+    def take_out(self, executor_id: str) -> BlockManager:
+        """No message reaches the block manager any more; the master is not told."""
+        del self._slaves[executor_id]
+        return self._managers.pop(executor_id)
+
     def kill(self, executor_id: str) -> None:
         """The process dies: its heap is lost, its segments and files stay, the master hears of it."""
-        self._slaves.pop(executor_id)
-        self._managers.pop(executor_id).abandon()
+        self.take_out(executor_id).abandon()
         self.deliver(DRIVER, RemoveExecutor(executor_id)).result(ASK_TIMEOUT)
 
     def forget(self, executor_id: str) -> None:

@@ -54,6 +54,7 @@ class RemoteBlocks:
         try:
             return self._reader.read(shared, leased=True)
         except StaleLocationError as error:
-            logger.warning("block %s at %s: %s", block_id, holder.executor_id, error)
+            # Not the error itself: its frames would keep the next location's view, so its lease, as long as the record.
+            logger.warning("block %s at %s: %s", block_id, holder.executor_id, str(error))
             self._master.report_stale_location(block_id, holder, location)
             return None
