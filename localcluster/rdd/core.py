@@ -176,3 +176,6 @@ class _OnIterator:
 
     def __call__(self, task_context: TaskContext, iterator: Any) -> Any:
         return self.func(iterator)
+
+    def __repr__(self) -> str:  # seen when the function cannot be pickled
+        return repr(self.func)

@@ -19,9 +19,9 @@ Line: TypeAlias = "tuple[RDDCore[Any], str, str]"  # an RDD, the prefix of its l
 def debug_string(rdd: RDDCore[Any]) -> str:
     """The whole lineage of ``rdd``, several lines."""
     level = f"[{rdd.getStorageLevel()}]" if rdd.getStorageLevel().is_valid else "[]"
-    opening = f"({rdd.getNumPartitions()}) "
+    opening = f"({rdd.getNumPartitions()})"
     lines = []
-    todo: list[Line] = [(rdd, opening, " " * (len(opening) - 3) + "|  ")]
+    todo: list[Line] = [(rdd, f"{opening} ", _bar(opening))]
     while todo:  # a stack: the next line to write is the last
         member, prefix, below = todo.pop()
         lines.append(f"{prefix}{member!r} {level}")
@@ -33,7 +33,13 @@ def _line(child: RDDCore[Any], position: int, prefix: str) -> Line:
     dependency = child.dependencies[position]
     if not isinstance(dependency, ShuffleDependency):
         return dependency.rdd, prefix, prefix
-    stem = prefix[:-3]
-    bar = "|" if position + 1 < len(child.dependencies) else " "
-    opening = f"+-({dependency.rdd.getNumPartitions()}) "
-    return dependency.rdd, stem + opening, stem + bar + " " * (len(opening) - 4) + "|  "
+    stem = prefix.rstrip().removesuffix("|")
+    opening = f"({dependency.rdd.getNumPartitions()})"
+    is_last = position == len(child.dependencies) - 1
+    return dependency.rdd, f"{stem}+-{opening} ", stem + ("  " if is_last else "| ") + _bar(opening)
+
+
+def _bar(opening: str) -> str:
+    """A bar below the middle of ``opening``, as wide as it and the space after it."""
+    left = (len(opening) - 1) // 2
+    return " " * left + "|" + " " * (len(opening) - left)

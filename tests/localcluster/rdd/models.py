@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from tests.localcluster.rdd.local_context import LocalContext
+
+# Each example is a few jobs, in which everything is pickled: fewer examples than usual, and no limit on the time of
+# one.
+jobs = settings(max_examples=40, deadline=None)
 
 keys = st.one_of(
     st.none(),

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.localcluster.rdd.local_context import LocalContext
-from tests.localcluster.rdd.models import flat, keys, make, partitions, values
+from tests.localcluster.rdd.models import flat, jobs, keys, make, partitions, values
 
 numbers = partitions(st.integers(-9, 9))
 
 
+@jobs
 @given(partitions(values))
 def test_collect_count_and_the_local_iterators(parts: list[list[Any]]) -> None:
     rdd = make(parts)
@@ -26,11 +27,13 @@ def test_collect_count_and_the_local_iterators(parts: list[list[Any]]) -> None:
     assert rdd.isEmpty() == (not flat(parts))
 
 
+@jobs
 @given(partitions(values, most=12), st.integers(-1, 20))
 def test_take_takes_from_the_front(parts: list[list[Any]], num: int) -> None:
     assert make(parts).take(num) == flat(parts)[: max(num, 0)]
 
 
+@jobs
 @given(numbers, st.integers(0, 12))
 def test_top_and_take_ordered_are_sorts_cut_short(parts: list[list[int]], num: int) -> None:
     rdd, by = make(parts), lambda x: x % 4
@@ -40,6 +43,7 @@ def test_top_and_take_ordered_are_sorts_cut_short(parts: list[list[int]], num: i
     assert rdd.takeOrdered(num, key=by) == sorted(flat(parts), key=by)[:num]
 
 
+@jobs
 @given(numbers)
 def test_reductions(parts: list[list[int]]) -> None:
     rdd, records = make(parts), flat(parts)
@@ -59,6 +63,7 @@ def test_reductions(parts: list[list[int]]) -> None:
     assert rdd.sum() == sum(records)
 
 
+@jobs
 @given(numbers)
 def test_mutable_zero_values_are_not_shared_by_partitions(parts: list[list[int]]) -> None:
     def add(a: list[Any], b: Any) -> list[Any]:
@@ -70,11 +75,13 @@ def test_mutable_zero_values_are_not_shared_by_partitions(parts: list[list[int]]
     assert make(parts).fold(zero, add) == list(parts)
 
 
+@jobs
 @given(partitions(keys))
 def test_count_by_value(parts: list[list[Any]]) -> None:
     assert make(parts).countByValue() == Counter(flat(parts))
 
 
+@jobs
 @given(partitions(st.tuples(keys, values)))
 def test_pairs_in_the_driver(parts: list[list[Any]]) -> None:
     assert make(parts).collectAsMap() == dict(flat(parts))

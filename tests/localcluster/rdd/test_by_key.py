@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from localcluster.rdd.partitioner import Partitioner, portable_hash
 from tests.localcluster.rdd.local_context import LocalContext
-from tests.localcluster.rdd.models import counts, flat, grouped, keys, make, pairs, partitions, placed, same_bag
+from tests.localcluster.rdd.models import counts, flat, grouped, jobs, keys, make, pairs, partitions, placed, same_bag
 
 number_pairs = partitions(st.tuples(keys, st.integers(-9, 9)))
 
 
+@jobs
 @given(partitions(pairs), counts)
 def test_group_by_key(parts: list[list[Any]], n: int | None) -> None:
     rdd = make(parts).groupByKey(n)
@@ -24,6 +25,7 @@ def test_group_by_key(parts: list[list[Any]], n: int | None) -> None:
     assert placed(rdd)
 
 
+@jobs
 @given(number_pairs, counts)
 def test_reductions_by_key(parts: list[list[Any]], n: int | None) -> None:
     rdd, groups = make(parts), grouped(flat(parts))
@@ -35,6 +37,7 @@ def test_reductions_by_key(parts: list[list[Any]], n: int | None) -> None:
     assert placed(lists)
 
 
+@jobs
 @given(partitions(pairs), counts)
 def test_aggregate_by_key_gives_each_key_a_zero_of_its_own(parts: list[list[Any]], n: int | None) -> None:
     def add(values: list[Any], value: Any) -> list[Any]:
@@ -44,6 +47,7 @@ def test_aggregate_by_key_gives_each_key_a_zero_of_its_own(parts: list[list[Any]
     assert make(parts).aggregateByKey([], add, lambda a, b: a + b, n).collectAsMap() == grouped(flat(parts))
 
 
+@jobs
 @given(partitions(pairs), counts)
 def test_partition_by_moves_each_pair_to_its_place_in_order(parts: list[list[Any]], n: int | None) -> None:
     rdd = make(parts).partitionBy(n)
@@ -54,6 +58,7 @@ def test_partition_by_moves_each_pair_to_its_place_in_order(parts: list[list[Any
     assert rdd.partitionBy(size) is rdd
 
 
+@jobs
 @given(partitions(pairs))
 def test_values_can_change_under_their_keys(parts: list[list[Any]]) -> None:
     assert make(parts).mapValues(repr).collect() == [(k, repr(v)) for k, v in flat(parts)]
@@ -62,6 +67,7 @@ def test_values_can_change_under_their_keys(parts: list[list[Any]]) -> None:
     assert make(parts).values().collect() == [v for _, v in flat(parts)]
 
 
+@jobs
 @given(partitions(pairs), keys)
 def test_lookup(parts: list[list[Any]], key: Any) -> None:
     expected = [v for k, v in flat(parts) if k == key]
@@ -69,6 +75,7 @@ def test_lookup(parts: list[list[Any]], key: Any) -> None:
     assert make(parts).partitionBy(3).lookup(key) == expected
 
 
+@jobs
 @given(partitions(st.integers(0, 20)), counts)
 def test_group_by(parts: list[list[Any]], n: int | None) -> None:
     rdd = make(parts).groupBy(lambda x: x % 3, n).mapValues(list)
@@ -93,6 +100,7 @@ JOINS = [
 
 
 @pytest.mark.parametrize(("name", "keep_left", "keep_right"), JOINS)
+@jobs
 @given(lefts=partitions(pairs), rights=partitions(pairs), n=counts, alike=st.sampled_from(["", "l", "r", "lr"]))
 def test_joins(
     name: str, keep_left: bool, keep_right: bool, lefts: list[Any], rights: list[Any], n: int | None, alike: str
@@ -108,6 +116,7 @@ def test_joins(
     assert placed(rdd)
 
 
+@jobs
 @given(partitions(pairs), partitions(pairs), partitions(pairs), counts)
 def test_cogroup(a: list[Any], b: list[Any], c: list[Any], n: int | None) -> None:
     sc = LocalContext()

@@ -12,27 +12,31 @@ from hypothesis import strategies as st
 
 from protocol.errors import RDDError
 from tests.localcluster.rdd.local_context import LocalContext
-from tests.localcluster.rdd.models import flat, make, partitions, values
+from tests.localcluster.rdd.models import flat, jobs, make, partitions, values
 
 numbers = partitions(st.integers(-9, 9))
 
 
+@jobs
 @given(partitions(values))
 def test_map_is_map(parts: list[list[Any]]) -> None:
     assert make(parts).map(repr).glom().collect() == [[repr(x) for x in part] for part in parts]
 
 
+@jobs
 @given(numbers)
 def test_flat_map_is_a_nested_loop(parts: list[list[int]]) -> None:
     expected = [[y for x in part for y in range(x)] for part in parts]
     assert make(parts).flatMap(range).glom().collect() == expected
 
 
+@jobs
 @given(numbers)
 def test_filter_is_filter_and_takes_any_truth(parts: list[list[int]]) -> None:
     assert make(parts).filter(lambda x: x % 3).glom().collect() == [[x for x in part if x % 3] for part in parts]
 
 
+@jobs
 @given(numbers)
 def test_partitions_are_mapped_whole_and_know_their_number(parts: list[list[int]]) -> None:
     assert make(parts).mapPartitions(lambda xs: [sum(xs)]).collect() == [sum(part) for part in parts]
@@ -40,6 +44,7 @@ def test_partitions_are_mapped_whole_and_know_their_number(parts: list[list[int]
     assert indexed.collect() == [(i, x) for i, part in enumerate(parts) for x in part]
 
 
+@jobs
 @given(numbers)
 def test_numbering(parts: list[list[int]]) -> None:
     assert make(parts).zipWithIndex().collect() == [(x, i) for i, x in enumerate(flat(parts))]
@@ -47,6 +52,7 @@ def test_numbering(parts: list[list[int]]) -> None:
     assert unique.collect() == [(x, j * len(parts) + i) for i, part in enumerate(parts) for j, x in enumerate(part)]
 
 
+@jobs
 @given(numbers)
 def test_key_by(parts: list[list[int]]) -> None:
     assert make(parts).keyBy(lambda x: x % 3).collect() == [(x % 3, x) for x in flat(parts)]

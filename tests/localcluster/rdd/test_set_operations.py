@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from protocol.errors import RDDError
 from tests.localcluster.rdd.local_context import LocalContext
-from tests.localcluster.rdd.models import counts, flat, keys, make, pairs, partitions, same_bag
+from tests.localcluster.rdd.models import counts, flat, jobs, keys, make, pairs, partitions, same_bag
 
 
+@jobs
 @given(partitions(pairs), partitions(keys))
 def test_union_is_one_after_the_other(a: list[Any], b: list[Any]) -> None:
     sc = LocalContext()
@@ -22,6 +23,7 @@ def test_union_is_one_after_the_other(a: list[Any], b: list[Any]) -> None:
     assert sc.union([sc.parts(a), sc.parts(b), sc.emptyRDD(), sc.parts(a)]).glom().collect() == a + b + a
 
 
+@jobs
 @given(partitions(pairs), partitions(pairs))
 def test_union_of_rdds_placed_alike_stays_placed(a: list[Any], b: list[Any]) -> None:
     sc = LocalContext()
@@ -31,6 +33,7 @@ def test_union_of_rdds_placed_alike_stays_placed(a: list[Any], b: list[Any]) -> 
     assert left.union(right).partitioner == left.partitioner
 
 
+@jobs
 @given(partitions(keys), counts)
 def test_distinct(parts: list[Any], n: int | None) -> None:
     rdd = make(parts).distinct(n)
@@ -38,6 +41,7 @@ def test_distinct(parts: list[Any], n: int | None) -> None:
     assert rdd.getNumPartitions() == (n or len(parts))
 
 
+@jobs
 @given(partitions(keys), partitions(keys))
 def test_intersection_and_subtract(a: list[Any], b: list[Any]) -> None:
     sc = LocalContext()
@@ -46,6 +50,7 @@ def test_intersection_and_subtract(a: list[Any], b: list[Any]) -> None:
     assert same_bag(sc.parts(a).subtract(sc.parts(b)).collect(), [x for x in flat(a) if x not in flat(b)])
 
 
+@jobs
 @given(partitions(pairs), partitions(pairs), counts)
 def test_subtract_by_key(a: list[Any], b: list[Any], n: int | None) -> None:
     sc = LocalContext()
@@ -53,6 +58,7 @@ def test_subtract_by_key(a: list[Any], b: list[Any], n: int | None) -> None:
     assert same_bag(sc.parts(a).subtractByKey(sc.parts(b), n).collect(), expected)
 
 
+@jobs
 @given(partitions(keys, 3), partitions(keys, 3))
 def test_cartesian(a: list[Any], b: list[Any]) -> None:
     sc = LocalContext()
@@ -60,6 +66,7 @@ def test_cartesian(a: list[Any], b: list[Any]) -> None:
     assert sc.parts(a).cartesian(sc.parts(b)).glom().collect() == expected
 
 
+@jobs
 @given(partitions(pairs))
 def test_zip(parts: list[Any]) -> None:
     rdd = make(parts)
@@ -82,6 +89,7 @@ def test_only_rdds_can_be_added(sc: LocalContext) -> None:
         sc.parallelize([1]).__add__([2])
 
 
+@jobs
 @given(partitions(pairs, most=7), st.integers(1, 9))
 def test_coalesce_joins_neighbours(parts: list[Any], n: int) -> None:
     groups = make(parts).coalesce(n).glom().collect()
@@ -89,6 +97,7 @@ def test_coalesce_joins_neighbours(parts: list[Any], n: int) -> None:
     assert len(groups) == min(n, len(parts))
 
 
+@jobs
 @given(st.lists(st.lists(st.integers(), max_size=60), min_size=1, max_size=4), st.integers(1, 9))
 def test_repartition_moves_everything_and_evenly(parts: list[Any], n: int) -> None:
     groups = make(parts).repartition(n).glom().collect()

@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.localcluster.rdd.local_context import LocalContext
-from tests.localcluster.rdd.models import counts, flat, make, partitions
+from tests.localcluster.rdd.models import counts, flat, jobs, make, partitions
 
 number_pairs = partitions(st.tuples(st.integers(-5, 5), st.integers()))
 
 
+@jobs
 @given(number_pairs, counts, st.booleans())
 def test_sort_by_key_is_a_stable_sort(parts: list[list[Any]], n: int | None, ascending: bool) -> None:
     rdd = make(parts).sortByKey(ascending, n)
@@ -21,17 +22,20 @@ def test_sort_by_key_is_a_stable_sort(parts: list[list[Any]], n: int | None, asc
         assert rdd.getNumPartitions() == (n or len(parts))
 
 
+@jobs
 @given(number_pairs, counts, st.booleans())
 def test_sort_by_a_function_of_the_key(parts: list[list[Any]], n: int | None, ascending: bool) -> None:
     rdd = make(parts).sortByKey(ascending, n, keyfunc=lambda key: -key)
     assert rdd.collect() == sorted(flat(parts), key=lambda pair: -pair[0], reverse=not ascending)
 
 
+@jobs
 @given(partitions(st.text(max_size=3)), counts, st.booleans())
 def test_sort_by(parts: list[list[Any]], n: int | None, ascending: bool) -> None:
     assert make(parts).sortBy(len, ascending, n).collect() == sorted(flat(parts), key=len, reverse=not ascending)
 
 
+@jobs
 @given(number_pairs, counts, st.booleans())
 def test_repartition_and_sort(parts: list[list[Any]], n: int | None, ascending: bool) -> None:
     rdd = make(parts).repartitionAndSortWithinPartitions(n, lambda key: key, ascending, lambda key: -key)
