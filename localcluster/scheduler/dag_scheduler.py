@@ -1,69 +1,53 @@
 """Jobs, stages and what follows from each task's end: the heart of the driver.
 
-A plain state machine: events in (`submit`, `tasks_finished`, `task_failed`, `executor_lost`, …), instructions out (`take`).
-No pipes, no clock, no lock of its own: the driver calls it under its lock and performs the instructions. Covers stage order,
-retries, stage resubmission after lost map outputs, cancellation. Does not place tasks (``task_scheduler``), does not run
-them. Follows Spark's ``DAGScheduler``.
+A plain state machine: events in (`submit`, `tasks_finished`, `task_failed`, `executor_lost`, …), instructions out
+(`take`). No pipes, no clock, no lock of its own: the driver calls it under its lock and performs the instructions.
+Covers stage order, retries, stage resubmission after lost map outputs, cancellation. Does not place tasks
+(``task_scheduler``), does not run them. Follows Spark's ``DAGScheduler``.
+
+A stage that some job needs is *running* (its current attempt, a task set, launches tasks), *waiting* for a parent, or
+done. After a fetch failure the attempt is retired and the stage runs again; tasks of retired attempts that still run
+are welcome to finish: whichever attempt delivers a position first counts.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
+from localcluster.scheduler.instruction import Discard, Instruction, OutputReady, Recall
 from localcluster.scheduler.map_output_tracker import MapOutputTracker, MapStatus
 from localcluster.scheduler.stage import Job, JobEnd, Stage, TaskOutcome
-from localcluster.scheduler.task_scheduler import Launch, TaskScheduler
+from localcluster.scheduler.stage_attempts import StageAttempts
+from localcluster.scheduler.task_scheduler import TaskScheduler
 from localcluster.scheduler.task_set import RunningTask, TaskSet
+from localcluster.scheduler.waiting_stages import WaitingStages
 from protocol.cluster_messages import TaskFailed, TaskResult
-from protocol.errors import JobCancelledError, JobError
-from protocol.locations import SharedLocation
+from protocol.errors import JobCancelledError, JobError, SerializationError
 
 log = logging.getLogger(__name__)
 
-
-class Kill(NamedTuple):
-    executor_id: str
-    task_id: int
-    reason: str
-
-
-class Recall(NamedTuple):
-    executor_id: str
-    task_ids: tuple[int, ...]
-
-
-class DropStage(NamedTuple):
-    executor_id: str
-    stage_key: int
-
-
-class Discard(NamedTuple):
-    """A task's output that nobody waits for: its shared blocks are to be freed. ``shuffle_id`` is None for a result."""
-
-    executor_id: str
-    task_id: int
-    shuffle_id: int | None
-    blocks: tuple[SharedLocation | None, ...]
-
-
-class OutputReady(NamedTuple):
-    """A map output that the block master is to know of, so that it survives its executor."""
-
-    shuffle_id: int
-    map_index: int
-    status: MapStatus
-
-
-Instruction: TypeAlias = Launch | Kill | Recall | DropStage | Discard | OutputReady
 Preferences: TypeAlias = Callable[[Stage, Sequence[int]], Mapping[int, Sequence[str]]]
 TaskFailure: TypeAlias = Callable[[Stage, RunningTask, TaskFailed, int], BaseException]
+Delivered: TypeAlias = dict[Job, list[TaskOutcome]]
+
+
+@dataclass(frozen=True)
+class DAGStatistics:
+    jobs: int
+    map_stages: int  # that some job may need
+    running: int  # stages
+    waiting: int  # stages
+    retired: int  # attempts of live stages that may still have tasks
 
 
 class DAGScheduler:
-    """``preferences`` tells where a stage's positions would like to run; ``describe_failure`` makes the error a job ends with."""
+    """``preferences`` tells where a stage's positions would like to run, ``encode`` pickles a position's partition,
+    ``describe_failure`` makes the error that a job ends with.
+    """
 
     def __init__(
         self,
@@ -86,13 +70,17 @@ class DAGScheduler:
         self._stage_keys = count()
         self._jobs: dict[int, Job] = {}
         self._map_stages: dict[int, Stage] = {}  # {shuffle id: stage that some active job may need}
-        self._running: dict[Stage, TaskSet] = {}
-        self._waiting: dict[Stage, None] = {}  # stages that wait for a parent, in order
+        self._attempts = StageAttempts(tasks)
+        self._waiting = WaitingStages()
         self._outbox: list[Instruction] = []
 
     def take(self, now: float) -> list[Instruction]:
         """What is to be sent, in order."""
         self._outbox.extend(self._tasks.assign(now))
+        while unsendable := self._tasks.take_unsendable():
+            for task_set, error in unsendable:
+                self._abort_unsendable(task_set.stage, error)
+            self._outbox.extend(self._tasks.assign(now))  # what that set was to get
         instructions, self._outbox = self._outbox, []
         return instructions
 
@@ -102,20 +90,19 @@ class DAGScheduler:
 
     @property
     def running_stages(self) -> Mapping[Stage, TaskSet]:
-        return self._running
+        return self._attempts.current
 
     # --- jobs ---
 
     def submit(self, job: Job, now: float) -> None:
         self._jobs[job.id] = job
         for shuffle_id, planned in job.map_stages.items():
-            self._outputs.register_shuffle(shuffle_id, len(planned.partitions))
             self._map_stages.setdefault(shuffle_id, planned).jobs.add(job)
         job.final_stage.jobs.add(job)
-        if not job.final_stage.partitions:
+        if job.final_stage.partitions:
+            self._submit_stage(job.final_stage, now)
+        else:
             self._end_job(job, None)
-            return
-        self._submit_stage(job.final_stage, now)
 
     def cancel(self, job_id: int, reason: str) -> None:
         job = self._jobs.get(job_id)
@@ -130,14 +117,14 @@ class DAGScheduler:
     # --- task events ---
 
     def tasks_finished(self, executor_id: str, results: Iterable[TaskResult], now: float) -> None:
-        delivered: dict[Job, list[TaskOutcome]] = {}
+        delivered: Delivered = {}
         for result in results:
             task_set = self._tasks.task_ended(executor_id, result.task_id, now)
             task = task_set.succeeded(result.task_id, result.run_time) if task_set is not None else None
-            if task_set is None or task is None:
+            if task_set is not None and task is not None:
+                self._task_succeeded(task_set, task, result, delivered, now)
+            else:
                 self._discard(executor_id, result, task_set.stage if task_set is not None else None)
-                continue
-            self._task_succeeded(task_set, task, result, delivered, now)
         for job, outcomes in delivered.items():
             job.events.put(outcomes)
             if len(job.final_stage.done) == len(job.final_stage.partitions):
@@ -147,24 +134,16 @@ class DAGScheduler:
         task_set = self._tasks.task_ended(executor_id, failure.task_id, now)
         if task_set is None:
             return
+        task = task_set.failed(failure.task_id, counts=failure.kind != "fetch")
         if failure.kind == "fetch":
-            task_set.failed(failure.task_id, counts=False)
             self._fetch_failed(task_set, failure, now)
-            return
-        task = task_set.failed(failure.task_id, counts=True)
-        if task is None:
-            return
-        stage = task_set.stage
-        stage.failed_tasks += 1
-        if stage not in self._running:
-            return
-        if failure.kind == "fatal" or task_set.exhausted(task.position):
-            self._abort_stage(stage, self._describe_failure(stage, task, failure, task_set.failures[task.position]))
+        elif task is not None:
+            self._give_up_if_hopeless(task_set, task, failure)
 
     def task_given_back(self, executor_id: str, task_ids: Iterable[int], now: float) -> None:
-        """Tasks that were recalled or killed before they ran: back in the queue, no blame."""
+        """Tasks that were recalled or killed: back in the queue, no blame."""
         for task_id in task_ids:
-            task_set = self._tasks.task_ended(executor_id, task_id, now)
+            task_set = self._tasks.task_returned(executor_id, task_id)
             if task_set is not None:
                 task_set.failed(task_id, counts=False)
 
@@ -176,12 +155,9 @@ class DAGScheduler:
     def executor_lost(self, executor_id: str, reason: str, now: float) -> None:
         """Requeue what ran there. Map outputs in shared memory or files survive; heap ones do not exist."""
         for lost in self._tasks.remove_executor(executor_id):
-            stage = lost.task_set.stage
-            stage.failed_tasks += lost.blamed
-            if lost.blamed and stage in self._running and lost.task_set.exhausted(lost.task.position):
+            if lost.blamed:
                 failure = TaskFailed(lost.task.task_id, None, "executor_lost", f"ExecutorLostFailure ({reason})")
-                failures = lost.task_set.failures[lost.task.position]
-                self._abort_stage(stage, self._describe_failure(stage, lost.task, failure, failures))
+                self._give_up_if_hopeless(lost.task_set, lost.task, failure)
 
     def output_lost(self, shuffle_id: int, map_index: int) -> None:
         """A map output was found missing outside a task (fault injection, a lost segment)."""
@@ -194,15 +170,19 @@ class DAGScheduler:
     # --- stages ---
 
     def _submit_stage(self, stage: Stage, now: float) -> None:
-        if stage in self._running or stage in self._waiting:
-            return
-        missing = [self._map_stages[s] for s in stage.parent_shuffles if not self._outputs.is_complete(s)]
-        if not missing:
-            self._start(stage, now)
-            return
-        self._waiting[stage] = None
-        for parent in missing:
-            self._submit_stage(parent, now)
+        """Start a stage, or what it misses. A stack in place of recursion: there may be thousands of ancestors."""
+        todo = [stage]
+        while todo:
+            stage = todo.pop()
+            if self._is_under_way(stage):
+                continue
+            missing = [shuffle for shuffle in stage.parent_shuffles if not self._outputs.is_complete(shuffle)]
+            if not missing:
+                self._start(stage, now)
+                continue
+            # When the first one is there, the stage is submitted again, and waits for the next one or starts.
+            self._waiting.add(stage, missing[0])
+            todo.extend(self._map_stages[shuffle] for shuffle in reversed(missing))
 
     def _start(self, stage: Stage, now: float) -> None:
         positions = self._open_positions(stage)
@@ -214,129 +194,180 @@ class DAGScheduler:
             positions=positions,
             encode=lambda position: self._encode(stage, position),
             preferred=self._preferences(stage, positions),
+            alive=self._tasks.executors,
             priority=(job.id, stage.id),
             pool=job.properties.get("spark.scheduler.pool", "default"),
             max_failures=self._max_task_failures,
             created=now,
         )
-        self._running[stage] = task_set
-        self._tasks.submit(task_set)
+        self._attempts.start(task_set)
 
     def _open_positions(self, stage: Stage) -> list[int]:
-        if stage.shuffle is not None:
-            return self._outputs.missing(stage.shuffle.shuffle_id)
-        return [position for position in range(len(stage.partitions)) if position not in stage.done]
+        if stage.shuffle is None:
+            return [position for position in range(len(stage.partitions)) if position not in stage.done]
+        shuffle_id = stage.shuffle.shuffle_id
+        self._outputs.register_shuffle(shuffle_id, len(stage.partitions))  # here, as it may have been cleaned meanwhile
+        return self._outputs.missing(shuffle_id)
 
     def _task_succeeded(
-        self,
-        task_set: TaskSet,
-        task: RunningTask,
-        result: TaskResult,
-        delivered: dict[Job, list[TaskOutcome]],
-        now: float,
+        self, task_set: TaskSet, task: RunningTask, result: TaskResult, delivered: Delivered, now: float
     ) -> None:
         stage = task_set.stage
-        if stage.shuffle is not None:
-            self._output_written(stage, task, result, delivered)
+        if stage.shuffle is None:
+            accepted = self._deliver(stage, task, result, delivered)
         else:
-            job = next(iter(stage.jobs), None)
-            if job is None or task.position in stage.done:
-                self._discard(task.executor_id, result, stage)
-                return
-            stage.done.add(task.position)
-            outcome = TaskOutcome(task.position, task.task_id, result.result, result.updates)
-            delivered.setdefault(job, []).append(outcome)
-        if task_set.is_finished and self._running.get(stage) is task_set:
-            self._stage_finished(stage, task_set, now)
+            stage = self._map_stages.get(stage.shuffle.shuffle_id, stage)  # a later job may have planned it anew
+            accepted = self._register_output(stage, task, result, delivered)
+        if not accepted:
+            self._discard(task.executor_id, result, stage)
+        current = self._attempts.current.get(stage)
+        if current is not None:
+            if current is not task_set and accepted:
+                current.completed(task.position)
+            if current.is_finished:
+                self._attempt_finished(stage, now)
+        elif stage in self._waiting and self._is_complete(stage):
+            self._waiting.discard(stage)  # tasks of retired attempts did all that was left
+            self._stage_complete(stage, now)
 
-    def _output_written(
-        self, stage: Stage, task: RunningTask, result: TaskResult, delivered: dict[Job, list[TaskOutcome]]
-    ) -> None:
+    def _deliver(self, stage: Stage, task: RunningTask, result: TaskResult, delivered: Delivered) -> bool:
+        """Hand a result to its job, unless the job ended or has it."""
+        job = next(iter(stage.jobs), None)
+        if job is None or task.position in stage.done:
+            return False
+        stage.done.add(task.position)
+        assert not isinstance(result.result, tuple)
+        outcome = TaskOutcome(task.position, task.task_id, result.result, result.updates)
+        delivered.setdefault(job, []).append(outcome)
+        return True
+
+    def _register_output(self, stage: Stage, task: RunningTask, result: TaskResult, delivered: Delivered) -> bool:
+        """Note a map output, unless the shuffle was cleaned or has it."""
         assert stage.shuffle is not None
         assert isinstance(result.result, tuple)
+        shuffle_id, map_index = stage.shuffle.shuffle_id, stage.partitions[task.position]
         status = MapStatus(task.executor_id, result.task_id, result.result)
-        map_index = stage.partitions[task.position]
-        if not self._outputs.register_output(stage.shuffle.shuffle_id, map_index, status):
-            self._discard(task.executor_id, result, stage)
-            return
-        self._outbox.append(OutputReady(stage.shuffle.shuffle_id, map_index, status))
+        if not self._outputs.register_output(shuffle_id, map_index, status):
+            return False
+        self._outbox.append(OutputReady(shuffle_id, map_index, status))
         if result.updates is not None and stage.jobs:
             job = min(stage.jobs, key=lambda j: j.id)
             delivered.setdefault(job, []).append(TaskOutcome(None, task.task_id, None, result.updates))
+        return True
 
-    def _stage_finished(self, stage: Stage, task_set: TaskSet, now: float) -> None:
-        self._retire(stage)
+    def _attempt_finished(self, stage: Stage, now: float) -> None:
         if stage.shuffle is None:
-            return
-        if not self._outputs.is_complete(stage.shuffle.shuffle_id):  # an output was lost while the others were computed
+            return  # its job ends once the results are delivered
+        self._outbox.extend(self._attempts.retire(stage))
+        if self._is_complete(stage):
+            self._stage_complete(stage, now)
+        else:  # an output was lost while the others were computed
             self._submit_stage(stage, now)
-            return
-        stage.fetch_failures = 0
-        self._wake_waiting(now)
 
-    def _wake_waiting(self, now: float) -> None:
-        for stage in list(self._waiting):
-            if all(self._outputs.is_complete(s) for s in stage.parent_shuffles):
-                del self._waiting[stage]
-                self._start(stage, now)
+    def _stage_complete(self, stage: Stage, now: float) -> None:
+        assert stage.shuffle is not None
+        stage.fetch_failures = 0
+        self._outbox.extend(self._attempts.kill(stage, "another attempt was faster"))
+        for waiter in self._waiting.release(stage.shuffle.shuffle_id):
+            self._submit_stage(waiter, now)
+
+    def _is_under_way(self, stage: Stage) -> bool:
+        return stage in self._attempts.current or stage in self._waiting
+
+    def _is_complete(self, stage: Stage) -> bool:
+        return stage.shuffle is not None and self._outputs.is_complete(stage.shuffle.shuffle_id)
+
+    # --- failures ---
+
+    def _give_up_if_hopeless(self, task_set: TaskSet, task: RunningTask, failure: TaskFailed) -> None:
+        stage = task_set.stage
+        if self._attempts.current.get(stage) is not task_set:
+            return  # the failure of a retired attempt: the current one runs the position again
+        if failure.kind == "fatal" or task_set.exhausted(task.position):
+            self._abort_stage(stage, self._describe_failure(stage, task, failure, task_set.failures[task.position]))
 
     def _fetch_failed(self, task_set: TaskSet, failure: TaskFailed, now: float) -> None:
         """A reducer could not read a map output: compute it again, then the rest of this stage."""
         stage = task_set.stage
         assert failure.fetch is not None
-        self._outputs.lose_output(*failure.fetch)
-        if self._running.get(stage) is not task_set:
+        self._outputs.lose_output(*failure.fetch, before=failure.task_id)
+        if self._attempts.current.get(stage) is not task_set:
             return  # another task of the same attempt reported first
         stage.fetch_failures += 1
         if stage.fetch_failures >= self._max_stage_attempts:
-            text = f"{stage.name} (stage {stage.id}) has failed the maximum allowable number of times: {stage.fetch_failures}"
-            self._abort_stage(stage, JobError(f"Job aborted due to stage failure: {text}. {failure.text}"))
+            text = f"{stage.name} (stage {stage.id}) has failed the maximum allowable number of times"
+            times = f"{text}: {stage.fetch_failures}. {failure.text}"
+            self._abort_stage(stage, JobError(f"Job aborted due to stage failure: {times}"))
             return
         log.info("stage %d lost an input (%s); computing it again", stage.id, failure.text)
-        self._retire(stage)
+        self._outbox.extend(self._attempts.retire(stage))
         self._submit_stage(stage, now)
 
-    def _retire(self, stage: Stage) -> None:
-        """The stage's current attempt launches nothing more."""
-        task_set = self._running.pop(stage)
-        self._tasks.withdraw(task_set)
-        for executor_id in self._tasks.forget_stage(task_set.key):
-            self._outbox.append(DropStage(executor_id, task_set.key))
+    def _abort_unsendable(self, stage: Stage, error: Exception) -> None:
+        failure = SerializationError(f"a partition of {stage.name} (stage {stage.id}) cannot be pickled: {error!r}")
+        failure.__cause__ = error
+        self._abort_stage(stage, failure)
 
     def _abort_stage(self, stage: Stage, error: BaseException) -> None:
         for job in list(stage.jobs):
             self._end_job(job, error)
 
+    # --- ends ---
+
     def _end_job(self, job: Job, error: BaseException | None) -> None:
         if self._jobs.pop(job.id, None) is None:
             return
-        for stage in [*job.map_stages.values(), job.final_stage]:
-            canonical = stage if stage.shuffle is None else self._map_stages.get(stage.shuffle.shuffle_id)
-            if canonical is not None:
-                self._leave(canonical, job, error)
-        job.ended = True
+        reason = f"job {job.id} ended" if error is None else str(error).partition("\n")[0]
+        self._leave(job.final_stage, job, reason)
+        for shuffle_id in job.map_stages:
+            self._leave(self._map_stages[shuffle_id], job, reason)
         job.events.put(JobEnd(error))
 
-    def _leave(self, stage: Stage, job: Job, error: BaseException | None) -> None:
+    def _leave(self, stage: Stage, job: Job, reason: str) -> None:
         """A job does not need the stage any more; the last one to leave ends it."""
         stage.jobs.discard(job)
         if stage.jobs:
             return
-        self._waiting.pop(stage, None)
-        task_set = self._running.get(stage)
-        if task_set is not None:
-            reason = "job ended" if error is None else str(error)
-            kills = [Kill(task.executor_id, task.task_id, reason) for task in task_set.running.values()]
-            self._outbox.extend(kills)
-            self._retire(stage)
-        if stage.shuffle is not None and self._map_stages.get(stage.shuffle.shuffle_id) is stage:
+        self._waiting.discard(stage)
+        self._outbox.extend(self._attempts.kill(stage, reason))
+        if stage.shuffle is not None:
             del self._map_stages[stage.shuffle.shuffle_id]
 
     def _discard(self, executor_id: str, result: TaskResult, stage: Stage | None) -> None:
-        if isinstance(result.result, bytes):
+        """Free what a task left in shared memory or files. The map output of an unknown task went with its executor."""
+        blocks = result.result
+        if isinstance(blocks, bytes):
             return
-        if isinstance(result.result, tuple):
-            shuffle_id = stage.shuffle.shuffle_id if stage is not None and stage.shuffle is not None else None
-            self._outbox.append(Discard(executor_id, result.task_id, shuffle_id, result.result))
-        else:
-            self._outbox.append(Discard(executor_id, result.task_id, None, (result.result,)))
+        if not isinstance(blocks, tuple):
+            self._outbox.append(Discard(executor_id, result.task_id, None, (blocks,)))
+        elif stage is not None and stage.shuffle is not None:
+            self._outbox.append(Discard(executor_id, result.task_id, stage.shuffle.shuffle_id, blocks))
+
+    # --- audit ---
+
+    def statistics(self) -> DAGStatistics:
+        return DAGStatistics(
+            jobs=len(self._jobs),
+            map_stages=len(self._map_stages),
+            running=len(self._attempts.current),
+            waiting=len(self._waiting),
+            retired=sum(map(len, self._attempts.retired.values())),
+        )
+
+    def check(self) -> None:
+        """Audit the invariants, after `take`. Raises AssertionError."""
+        for part in (self._tasks, self._outputs, self._attempts, self._waiting):
+            part.check()
+        assert not self._outbox, "an instruction was not taken"
+        live = {*self._map_stages.values(), *(job.final_stage for job in self._jobs.values())}
+        for stage in live:
+            assert stage.jobs, f"{stage} serves no job"
+            assert all(self._jobs.get(job.id) is job for job in stage.jobs), f"{stage} serves a job that ended"
+        waiting = dict(self._waiting.items())
+        assert live >= {*self._attempts.current, *self._attempts.retired, *waiting}, "a stage outlived its jobs"
+        assert waiting.keys().isdisjoint(self._attempts.current), "a stage runs and waits"
+        for job in self._jobs.values():
+            assert self._is_under_way(job.final_stage), f"job {job.id} waits for nothing"
+        for stage, shuffle_id in waiting.items():
+            assert not self._outputs.is_complete(shuffle_id), f"{stage} waits for what is there"
+            assert self._is_under_way(self._map_stages[shuffle_id]), f"{stage} waits for what nobody computes"

@@ -1,7 +1,8 @@
 """Where the outputs of map tasks are: the driver's table, one row per shuffle.
 
-Covers registration, loss and the epoch that tells executors that a table they keep is out of date. Does not read or write
-the outputs (``localcluster.shuffle``). Follows Spark's ``MapOutputTrackerMaster``. Not thread-safe: the driver's lock guards it.
+Covers registration, loss and the epoch that tells executors that a table they keep is out of date. Does not read or
+write the outputs (``localcluster.shuffle``). Follows Spark's ``MapOutputTrackerMaster``. Not thread-safe: the driver's
+lock guards it.
 """
 
 from __future__ import annotations
@@ -47,10 +48,14 @@ class MapOutputTracker:
         self._missing[shuffle_id] -= 1
         return True
 
-    def lose_output(self, shuffle_id: int, map_index: int, seen: MapStatus | None = None) -> bool:
-        """Forget an output that could not be read; with ``seen``, only if that is still the one registered."""
+    def lose_output(self, shuffle_id: int, map_index: int, before: int | None = None) -> bool:
+        """Forget an output that could not be read; with ``before``, only if a task with a lower id wrote it.
+
+        A reducer's report may be late: what was written by a task younger than the reducer is not what it missed.
+        """
         row = self._outputs.get(shuffle_id)
-        if row is None or row[map_index] is None or (seen is not None and row[map_index] != seen):
+        status = row[map_index] if row is not None else None
+        if row is None or status is None or (before is not None and status.map_id > before):
             return False
         row[map_index] = None
         self._missing[shuffle_id] += 1
@@ -68,5 +73,8 @@ class MapOutputTracker:
         """The statuses by map index; empty when the shuffle is unknown."""
         return self._outputs.get(shuffle_id, ())
 
-    def shuffles(self) -> list[int]:
-        return list(self._outputs)
+    def check(self) -> None:
+        """Audit the invariants. Raises AssertionError."""
+        assert self._outputs.keys() == self._missing.keys()
+        for shuffle_id, row in self._outputs.items():
+            assert row.count(None) == self._missing[shuffle_id], f"shuffle {shuffle_id} miscounts its missing outputs"

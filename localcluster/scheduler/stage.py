@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeAlias
 
+from localcluster.rdd.core import RDDCore
 from localcluster.rdd.dependency import ShuffleDependency
-from localcluster.rdd.rdd import RDD
 from protocol.locations import SharedLocation
 from storage.block_id import BlockId
 
@@ -21,7 +21,9 @@ StageBinary: TypeAlias = bytes | BlockId
 
 
 class TaskOutcome(NamedTuple):
-    """A finished task as the job's own thread sees it. ``position`` is the place in the job's output, None for a map task."""
+    """A finished task as the job's own thread sees it. ``position`` is the place in the job's output, None for a map
+    task.
+    """
 
     position: int | None
     task_id: int
@@ -40,7 +42,7 @@ class Stage:
     """A set of partitions computed without a shuffle in between. ``partitions`` are indices of ``rdd``, by position."""
 
     id: int
-    rdd: RDD[Any]
+    rdd: RDDCore[Any]
     shuffle: ShuffleDependency | None
     parent_shuffles: tuple[int, ...]
     binary: StageBinary
@@ -50,7 +52,6 @@ class Stage:
     jobs: set[Job] = field(default_factory=set)
     done: set[int] = field(default_factory=set)  # positions whose result has been delivered (result stages)
     fetch_failures: int = 0  # consecutive attempts that ended in a fetch failure
-    failed_tasks: int = 0
 
 
 @dataclass(eq=False)
@@ -62,10 +63,9 @@ class Job:
     map_stages: Mapping[int, Stage]  # {shuffle id: stage}, everything the job may need
     properties: Mapping[str, str]
     events: SimpleQueue[list[TaskOutcome] | JobEnd] = field(default_factory=SimpleQueue)
-    ended: bool = False
 
 
-def narrow_lineage(rdd: RDD[Any]) -> Iterator[RDD[Any]]:
+def narrow_lineage(rdd: RDDCore[Any]) -> Iterator[RDDCore[Any]]:
     """``rdd`` and everything it is computed from inside the same stage. Iterative: lineages can be thousands deep."""
     seen: set[int] = set()
     todo = [rdd]
@@ -77,7 +77,7 @@ def narrow_lineage(rdd: RDD[Any]) -> Iterator[RDD[Any]]:
             todo.extend(d.rdd for d in member.dependencies if not isinstance(d, ShuffleDependency))
 
 
-def shuffle_parents(rdd: RDD[Any]) -> list[ShuffleDependency]:
+def shuffle_parents(rdd: RDDCore[Any]) -> list[ShuffleDependency]:
     """The shuffles that feed ``rdd`` with no other shuffle in between, each once."""
     found: dict[int, ShuffleDependency] = {}
     for member in narrow_lineage(rdd):
@@ -94,12 +94,12 @@ class Planner:
     stage's binary is kept on its shuffle dependency: iterative jobs plan the same ancestors again and again.
     """
 
-    def __init__(self, pickle_stage: Callable[[RDD[Any], Any], StageBinary], next_stage_id: Callable[[], int]) -> None:
+    def __init__(self, pickle_stage: Callable[[Any, Any], StageBinary], next_stage_id: Callable[[], int]) -> None:
         self._pickle_stage = pickle_stage
         self._next_stage_id = next_stage_id
         self.map_stages: dict[int, Stage] = {}  # {shuffle id: its map stage}
 
-    def result_stage(self, rdd: RDD[Any], action: Any, partitions: Sequence[int], name: str) -> Stage:
+    def result_stage(self, rdd: RDDCore[Any], action: Any, partitions: Sequence[int], name: str) -> Stage:
         shuffles = shuffle_parents(rdd)
         self._plan_map_stages(shuffles)
         parents = tuple(shuffle.shuffle_id for shuffle in shuffles)

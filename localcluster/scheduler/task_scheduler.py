@@ -1,19 +1,21 @@
-"""Which task runs on which executor: task sets in order, executors with room, batches.
+"""Which task goes to which executor: task sets in order, executors with room, batches.
 
-A plain state machine: no clock, no pipes; what is to be sent comes back as values. Covers FIFO and FAIR order, queueing ahead
-for short tasks and recalling what was queued too far ahead. Does not know stages' dependencies (``dag_scheduler``). Follows
-Spark's ``TaskSchedulerImpl`` and ``Pool``.
+A plain state machine: no clock, no pipes; what is to be sent comes back as values. Covers FIFO and FAIR order, queueing
+ahead for short tasks and recalling what was queued too far ahead. Does not know stages' dependencies
+(``dag_scheduler``). Follows Spark's ``TaskSchedulerImpl`` and ``Pool``.
 
 Short tasks are queued ahead at the executors, so that none waits for a message between two tasks: as many as
-``QUEUE_SECONDS`` of work by the measured task time. Long or unmeasured tasks go one per core, which keeps the load even.
-When the measure was wrong (an executor sits on queued tasks while another idles) ``recall`` takes them back.
+``QUEUE_SECONDS`` of work by the measured task time. Long or unmeasured tasks go one per core, which keeps the load
+even. When the measure was wrong (an executor sits on queued tasks while another has a free core) ``recall`` takes them
+back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from operator import itemgetter
 from typing import NamedTuple
 
 from localcluster.scheduler.task_set import RunningTask, TaskSet
@@ -21,6 +23,8 @@ from protocol.cluster_messages import TaskDescription
 
 QUEUE_SECONDS = 0.02  # of work kept queued at an executor
 MAX_QUEUED = 512  # tasks
+
+_load = itemgetter(0)
 
 
 class Launch(NamedTuple):
@@ -39,8 +43,8 @@ class ExecutorSlots:
     cores: int
     tasks: dict[int, TaskSet] = field(default_factory=dict)  # {task id: its set}, in launch order
     stages: set[int] = field(default_factory=set)  # keys of stage attempts whose binary it has
-    idle_since: float = 0.0
-    heard_at: float = 0.0  # last time a task of it ended
+    heard_at: float = 0.0  # seconds; when a task of it ended, or was sent to it
+    stuck: bool = False  # its queue was recalled, and it has not ended a task since: it gets no other queue
 
 
 class LostTask(NamedTuple):
@@ -50,31 +54,43 @@ class LostTask(NamedTuple):
     """The executor's death counts against the task: it was certainly running, not merely queued."""
 
 
+@dataclass(frozen=True)
+class TaskSchedulerStatistics:
+    executors: int
+    task_sets: int
+    pending: int  # tasks
+    launched: int  # tasks at executors
+    binaries: int  # stage binaries at executors
+
+
 class TaskScheduler:
     def __init__(self, *, fair: bool = False, locality_wait: float = 3.0) -> None:
         self._fair = fair
-        self._locality_wait = locality_wait
+        self._locality_wait = locality_wait  # seconds
         self._task_ids = count()
         self._sets: dict[int, TaskSet] = {}  # {stage key: set}
+        self._unsendable: list[tuple[TaskSet, Exception]] = []
         self.executors: dict[str, ExecutorSlots] = {}
 
     # --- executors ---
 
     def add_executor(self, executor_id: str, cores: int, now: float) -> None:
-        self.executors[executor_id] = ExecutorSlots(cores, idle_since=now, heard_at=now)
+        self.executors[executor_id] = ExecutorSlots(cores, heard_at=now)
 
     def remove_executor(self, executor_id: str) -> list[LostTask]:
         """Forget an executor and requeue its tasks."""
         slots = self.executors.pop(executor_id, None)
         if slots is None:
             return []
-        certain = len(slots.tasks) <= slots.cores
+        # A queued task is innocent. So may be all but a task of a withdrawn set, which was told to stop or is late.
+        certain = len(slots.tasks) <= slots.cores and all(s.key in self._sets for s in slots.tasks.values())
         lost = []
         for task_id, task_set in slots.tasks.items():
-            task_set.one_at_a_time = True
-            task = task_set.failed(task_id, counts=certain)
+            task = task_set.lost(task_id, counts=certain)
             if task is not None:
                 lost.append(LostTask(task_set, task, certain))
+        for task_set in self._sets.values():
+            task_set.home_lost(executor_id)
         return lost
 
     # --- task sets ---
@@ -82,109 +98,147 @@ class TaskScheduler:
     def submit(self, task_set: TaskSet) -> None:
         self._sets[task_set.key] = task_set
 
-    def withdraw(self, task_set: TaskSet) -> list[RunningTask]:
-        """Launch nothing more of a set. What runs is returned and its outcome is still accepted."""
+    def withdraw(self, task_set: TaskSet) -> list[str]:
+        """Launch nothing more of a set; outcomes of what runs are still told. The executors that hold its binary."""
         self._sets.pop(task_set.key, None)
-        return list(task_set.running.values())
-
-    def forget_stage(self, key: int) -> list[str]:
-        """Executors that hold a stage attempt's binary and may now drop it."""
-        holders = [executor_id for executor_id, slots in self.executors.items() if key in slots.stages]
+        holders = [executor_id for executor_id, slots in self.executors.items() if task_set.key in slots.stages]
         for executor_id in holders:
-            self.executors[executor_id].stages.discard(key)
+            self.executors[executor_id].stages.discard(task_set.key)
         return holders
 
     # --- outcomes: each returns the set the task belongs to, or None when the task is not known any more ---
 
     def task_ended(self, executor_id: str, task_id: int, now: float) -> TaskSet | None:
         slots = self.executors.get(executor_id)
-        if slots is None:
-            return None
-        task_set = slots.tasks.pop(task_id, None)
-        slots.heard_at = now
-        if not slots.tasks:
-            slots.idle_since = now
+        task_set = slots.tasks.pop(task_id, None) if slots is not None else None
+        if slots is not None and task_set is not None:
+            slots.heard_at = now
+            slots.stuck = False
         return task_set
+
+    def task_returned(self, executor_id: str, task_id: int) -> TaskSet | None:
+        """A task came back without having run, which does not show that its executor gets on."""
+        slots = self.executors.get(executor_id)
+        return slots.tasks.pop(task_id, None) if slots is not None else None
 
     # --- assignment ---
 
     def assign(self, now: float) -> list[Launch]:
         """Give waiting tasks to executors with room; call after every change."""
         launches: list[Launch] = []
-        if not self.executors:
-            return launches
-        for task_set in self._ordered():
-            if task_set.pending:
-                self._assign_set(task_set, now, launches)
+        if self.executors:
+            careful = any(task_set.one_at_a_time for task_set in self._sets.values())
+            for task_set in self._ordered():
+                if task_set.pending:
+                    self._assign_set(task_set, 0 if careful else _queue_ahead(task_set), now, launches)
         return launches
 
-    def next_deadline(self) -> float | None:
-        """When `assign` should be called again although nothing happened (a locality wait ends)."""
-        deadlines = [d for s in self._sets.values() if (d := s.wait_deadline(self._locality_wait)) is not None]
-        return min(deadlines, default=None)
+    def take_unsendable(self) -> list[tuple[TaskSet, Exception]]:
+        """Task sets that `assign` gave up, since a partition of them cannot be pickled."""
+        unsendable, self._unsendable = self._unsendable, []
+        return unsendable
 
     def recall(self, now: float, patience: float) -> list[tuple[str, list[int]]]:
-        """Tasks to take back from executors that have not reported for ``patience`` seconds while others idle."""
-        if any(s.pending for s in self._sets.values()) or not any(not e.tasks for e in self.executors.values()):
+        """Tasks to take back from executors that ended none for ``patience`` seconds while others have a free core."""
+        if any(s.pending for s in self._sets.values()):
             return []
-        stuck = []
+        if all(len(slots.tasks) >= slots.cores for slots in self.executors.values()):
+            return []
+        recalled = []
         for executor_id, slots in self.executors.items():
-            if len(slots.tasks) > slots.cores and now - slots.heard_at >= patience:
-                stuck.append((executor_id, list(slots.tasks)[slots.cores :]))
-        return stuck
+            if not slots.stuck and len(slots.tasks) > slots.cores and now - slots.heard_at >= patience:
+                slots.stuck = True
+                recalled.append((executor_id, list(slots.tasks)[slots.cores :]))
+        return recalled
 
-    def _assign_set(self, task_set: TaskSet, now: float, launches: list[Launch]) -> None:
-        while task_set.pending:
-            before = len(launches)
-            self._share_out(task_set, now, launches)
-            if len(launches) == before:
-                return
+    def _assign_set(self, task_set: TaskSet, ahead: int, now: float, launches: list[Launch]) -> None:
+        """Rounds, until nobody takes any more: an executor's share may have been left by one that must not have it."""
+        launched = -1
+        while task_set.pending and len(launches) != launched:
+            launched = len(launches)
+            self._share_out(task_set, ahead, now, launches)
 
-    def _share_out(self, task_set: TaskSet, now: float, launches: list[Launch]) -> None:
-        """One round: every executor with room gets an even share, so that the last tasks do not all go to one."""
-        ahead = self._queue_ahead(task_set)
+    def _share_out(self, task_set: TaskSet, ahead: int, now: float, launches: list[Launch]) -> None:
+        """One round: fill executors with room to the same level, so that the last tasks do not all go to one."""
         # Refill when half of a queue is gone, in one batch; a core without a task is filled at once.
         roomy = [
             (len(slots.tasks), executor_id, slots)
             for executor_id, slots in self.executors.items()
-            if len(slots.tasks) < slots.cores or len(slots.tasks) <= slots.cores + ahead // 2 - 1
+            if len(slots.tasks) < slots.cores or (len(slots.tasks) < slots.cores + ahead // 2 and not slots.stuck)
         ]
-        roomy.sort(key=lambda entry: entry[0])
+        roomy.sort(key=_load)
+        loads = sum(map(_load, roomy))
         for remaining, (load, executor_id, slots) in zip(range(len(roomy), 0, -1), roomy, strict=True):
-            share = -(-task_set.pending // remaining)
-            batch = self._take(task_set, executor_id, slots, min(slots.cores + ahead - load, share), now)
+            level = -(-(task_set.pending + loads) // remaining)
+            room = slots.cores + (0 if slots.stuck else ahead)
+            loads -= load
+            batch = self._take(task_set, executor_id, slots, min(room, level) - load, now)
             if batch:
-                launches.append(Launch(executor_id, task_set, batch, task_set.key not in slots.stages))
+                launches.append(Launch(executor_id, task_set, tuple(batch), task_set.key not in slots.stages))
                 slots.stages.add(task_set.key)
+                slots.heard_at = now  # patience starts anew
 
     def _take(
         self, task_set: TaskSet, executor_id: str, slots: ExecutorSlots, limit: int, now: float
-    ) -> tuple[TaskDescription, ...]:
+    ) -> list[TaskDescription]:
         batch: list[TaskDescription] = []
         while len(batch) < limit:
-            position = task_set.take(executor_id, self.executors, now, self._locality_wait)
+            position = task_set.take(executor_id, now, self._locality_wait)
             if position is None:
                 break
+            try:
+                partition = task_set.encode(position)
+            except Exception as error:  # nested too deeply, say
+                task_set.stop_launching()
+                self._unsendable.append((task_set, error))
+                break
             task_id = next(self._task_ids)
-            attempt = task_set.next_attempt(position)
-            task_set.launched(RunningTask(task_id, position, attempt, executor_id))
+            attempt = task_set.launched(task_id, position, executor_id)
             slots.tasks[task_id] = task_set
-            index = task_set.stage.partitions[position]
-            batch.append(TaskDescription(task_id, index, attempt, task_set.encode(position)))
-        if batch and len(slots.tasks) == len(batch):
-            slots.heard_at = now  # it was idle: patience starts now
-        return tuple(batch)
+            batch.append(TaskDescription(task_id, task_set.stage.partitions[position], attempt, partition))
+        return batch
 
-    def _queue_ahead(self, task_set: TaskSet) -> int:
-        if task_set.one_at_a_time or task_set.mean_time is None:
-            return 0
-        return min(MAX_QUEUED, int(QUEUE_SECONDS / max(task_set.mean_time, 1e-6)))
+    def _ordered(self) -> Sequence[TaskSet]:
+        sets = list(self._sets.values())
+        if len(sets) < 2:
+            return sets
+        sets.sort(key=lambda s: s.priority)
+        if self._fair:
+            running: dict[str, int] = {}
+            for task_set in sets:
+                running[task_set.pool] = running.get(task_set.pool, 0) + len(task_set.running)
+            sets.sort(key=lambda s: (running[s.pool], s.pool))  # stable: FIFO within a pool
+        return sets
 
-    def _ordered(self) -> Iterable[TaskSet]:
-        sets = sorted(self._sets.values(), key=lambda s: s.priority) if len(self._sets) > 1 else self._sets.values()
-        if not self._fair or len(self._sets) < 2:
-            return list(sets)
-        running: dict[str, int] = {}
-        for task_set in sets:
-            running[task_set.pool] = running.get(task_set.pool, 0) + len(task_set.running)
-        return sorted(sets, key=lambda s: (running[s.pool], s.pool))
+    # --- audit ---
+
+    def statistics(self) -> TaskSchedulerStatistics:
+        slots = self.executors.values()
+        return TaskSchedulerStatistics(
+            executors=len(slots),
+            task_sets=len(self._sets),
+            pending=sum(task_set.pending for task_set in self._sets.values()),
+            launched=sum(len(s.tasks) for s in slots),
+            binaries=sum(len(s.stages) for s in slots),
+        )
+
+    def check(self) -> None:
+        """Audit the invariants. Raises AssertionError."""
+        for task_set in self._sets.values():
+            task_set.check()
+            for task in task_set.running.values():
+                assert self.executors[task.executor_id].tasks[task.task_id] is task_set, (
+                    "a task is where it is not known"
+                )
+        for executor_id, slots in self.executors.items():
+            assert slots.stages <= self._sets.keys(), "an executor keeps the binary of a stage that ended"
+            for task_id, task_set in slots.tasks.items():
+                assert task_set.running[task_id].executor_id == executor_id, "a task is known where it is not"
+        assert not self._unsendable, "a set that was given up was not taken"
+
+
+def _queue_ahead(task_set: TaskSet) -> int:
+    """How many tasks beyond one per core an executor may have."""
+    if task_set.mean_time is None:
+        return 0
+    return min(MAX_QUEUED, int(QUEUE_SECONDS / max(task_set.mean_time, 1e-6)))

@@ -1,14 +1,14 @@
 """The tasks of one attempt of one stage: which are pending, where they would like to run, how often they failed.
 
-A plain state machine: no clock (``now`` in seconds is passed in), no pipes. Covers locality preference with a wait, retry
-counting and the measured task time. Does not choose between task sets (``task_scheduler``). Follows Spark's
+A plain state machine: no clock (``now`` in seconds is passed in), no pipes. Covers locality preference with a wait,
+retry counting and the measured task time. Does not choose between task sets (``task_scheduler``). Follows Spark's
 ``TaskSetManager``.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from localcluster.scheduler.stage import Stage
@@ -27,7 +27,8 @@ class RunningTask:
 class TaskSet:
     """Tasks are named by their position in ``stage.partitions``.
 
-    ``encode`` gives the pickled partition of a position; ``preferred`` maps positions to executor ids, best first.
+    ``encode`` gives the pickled partition of a position; ``preferred`` maps positions to executor ids; ``alive`` are
+    the executors that live, at any time.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class TaskSet:
         positions: Sequence[int],
         encode: Callable[[int], bytes],
         preferred: Mapping[int, Sequence[str]],
+        alive: Container[str],
         priority: tuple[int, int],
         pool: str,
         max_failures: int,
@@ -47,21 +49,22 @@ class TaskSet:
         self.encode = encode
         self.priority = priority
         self.pool = pool
-        self.max_failures = max_failures
-        self.preferred = preferred
-        self.running: dict[int, RunningTask] = {}
-        self.attempts: dict[int, int] = {}  # {position: attempts launched so far}
+        self.running: dict[int, RunningTask] = {}  # {task id: task}
         self.failures: dict[int, int] = {}  # {position: attempts that count against it}
         self.mean_time: float | None = None  # seconds, moving average
-        self.one_at_a_time = False
-        """Set after an executor died with several tasks queued: nobody knows which one killed it, so from then on
-        executors get one task per core and the next death has one suspect."""
+        self._max_failures = max_failures
+        self._attempts: dict[int, int] = {}  # {position: attempts launched so far}
+        self._preferred = preferred
+        self._alive = alive
         self._unfinished: set[int] = set(positions)
-        self._waiting: set[int] = set()
-        self._free: deque[int] = deque()
-        self._constrained: deque[int] = deque()
-        self._by_executor: dict[str, deque[int]] = {}
-        self._last_local = created
+        self._waiting: set[int] = set()  # unfinished and not running
+        self._suspects: set[int] = set()  # unfinished, and were at an executor when it died
+        # Queues of waiting positions. A position may stand in several of them, and be launched from another one or
+        # finished meanwhile: `_waiting` tells which entries are still good.
+        self._free: deque[int] = deque()  # no home lives
+        self._constrained: deque[int] = deque()  # some home lives
+        self._homes: dict[str, deque[int]] = {}  # {executor id: positions that prefer it}
+        self._last_local = created  # when a task was last launched at its home
         for position in positions:
             self._enqueue(position)
 
@@ -81,90 +84,117 @@ class TaskSet:
     def is_finished(self) -> bool:
         return not self._unfinished
 
-    def wants(self, position: int) -> bool:
-        """Whether a result for this position is still awaited."""
-        return position in self._unfinished
+    @property
+    def one_at_a_time(self) -> bool:
+        """Whether a task of this set may be what killed an executor. Then executors get one task per core, so that
+        the next death has one suspect per core, until each suspect has succeeded."""
+        return bool(self._suspects)
 
-    def wait_deadline(self, wait: float) -> float | None:
-        """When constrained tasks may go anywhere; None when none is constrained."""
-        return self._last_local + wait if self._waiting and self._constrained else None
+    def exhausted(self, position: int) -> bool:
+        return self.failures.get(position, 0) >= self._max_failures
 
     # --- launching ---
 
-    def take(self, executor_id: str, alive: Mapping[str, object], now: float, wait: float) -> int | None:
-        """The next position to run on this executor, or None. Prefers tasks that asked for it."""
-        local = self._pop(self._by_executor.get(executor_id))
-        if local is not None:
-            self._last_local = now
-            return local
-        free = self._pop(self._free)
-        if free is not None:
-            return free
-        if now - self._last_local >= wait:
-            return self._pop(self._constrained)
-        return self._pop_homeless(alive)
+    def take(self, executor_id: str, now: float, wait: float) -> int | None:
+        """The next position to run on this executor, or None. Prefers tasks that asked for it.
 
-    def launched(self, task: RunningTask) -> None:
-        self.running[task.task_id] = task
+        A task that prefers other executors is given only when none was launched at its home for ``wait`` seconds.
+        """
+        if self._homes:
+            position = self._pop(self._homes.get(executor_id))
+            if position is not None:
+                self._last_local = now
+                return position
+        position = self._pop(self._free)
+        if position is None and self._constrained and now - self._last_local >= wait:
+            position = self._pop(self._constrained)
+        return position
 
-    def next_attempt(self, position: int) -> int:
-        attempt = self.attempts.get(position, 0)
-        self.attempts[position] = attempt + 1
+    def launched(self, task_id: int, position: int, executor_id: str) -> int:
+        """Note the launch of a position that `take` gave; the number of the attempt."""
+        attempt = self._attempts.get(position, 0)
+        self._attempts[position] = attempt + 1
+        self.running[task_id] = RunningTask(task_id, position, attempt, executor_id)
         return attempt
+
+    def stop_launching(self) -> None:
+        """Give up what waits; the stage is about to be aborted."""
+        self._waiting.clear()
 
     # --- outcomes ---
 
     def succeeded(self, task_id: int, run_time: float) -> RunningTask | None:
-        """Note a success. None when the task is unknown or its position was done before: the result must be dropped."""
-        task = self.running.pop(task_id, None)
-        if task is None or task.position not in self._unfinished:
+        """Note a success. None when the position was done before: the result must be dropped."""
+        task = self.running.pop(task_id)
+        if task.position not in self._unfinished:
             return None
-        self._unfinished.discard(task.position)
-        self._waiting.discard(task.position)
+        self._unfinished.remove(task.position)
+        if self._suspects:
+            self._suspects.discard(task.position)
         self.mean_time = run_time if self.mean_time is None else 0.8 * self.mean_time + 0.2 * run_time
         return task
 
+    def completed(self, position: int) -> None:
+        """A position needs no task any more: another attempt of the stage computed it."""
+        self._unfinished.discard(position)
+        self._waiting.discard(position)
+        self._suspects.discard(position)
+
     def failed(self, task_id: int, counts: bool) -> RunningTask | None:
-        """Put a task back in the queue. None when it is unknown; `failures` says whether the stage must give up."""
-        task = self.running.pop(task_id, None)
-        if task is None:
+        """Put a task back in the queue, before those that were never tried. None when its position is done already."""
+        task = self.running.pop(task_id)
+        if task.position not in self._unfinished:
             return None
         if counts:
             self.failures[task.position] = self.failures.get(task.position, 0) + 1
-        if task.position in self._unfinished and task.position not in self._waiting:
-            self._enqueue(task.position)
+        self._enqueue(task.position, first=True)
         return task
 
-    def exhausted(self, position: int) -> bool:
-        return self.failures.get(position, 0) >= self.max_failures
+    def lost(self, task_id: int, counts: bool) -> RunningTask | None:
+        """As `failed`, for a task whose executor died, perhaps because of it."""
+        task = self.failed(task_id, counts)
+        if task is not None:
+            self._suspects.add(task.position)
+        return task
+
+    def home_lost(self, executor_id: str) -> None:
+        """An executor died: tasks that preferred it and no other have nothing to wait for."""
+        for position in self._homes.pop(executor_id, ()):
+            if position in self._waiting and not self._living_homes(position):
+                self._free.append(position)
 
     # --- queues ---
 
-    def _enqueue(self, position: int) -> None:
+    def _living_homes(self, position: int) -> list[str]:
+        return [home for home in self._preferred.get(position, ()) if home in self._alive]
+
+    def _enqueue(self, position: int, first: bool = False) -> None:
         self._waiting.add(position)
-        homes = self.preferred.get(position)
-        if not homes:
-            self._free.append(position)
-            return
-        self._constrained.append(position)
-        for executor_id in homes:
-            self._by_executor.setdefault(executor_id, deque()).append(position)
+        homes = self._living_homes(position) if self._preferred else ()
+        queues = [self._homes.setdefault(home, deque()) for home in homes]
+        queues.append(self._constrained if homes else self._free)
+        for queue in queues:
+            if first:
+                queue.appendleft(position)
+            else:
+                queue.append(position)
 
     def _pop(self, queue: deque[int] | None) -> int | None:
-        """A position stands in several queues; `_waiting` tells which entries are still good."""
         while queue:
             position = queue.popleft()
             if position in self._waiting:
-                self._waiting.discard(position)
+                self._waiting.remove(position)
                 return position
         return None
 
-    def _pop_homeless(self, alive: Mapping[str, object]) -> int | None:
-        """A constrained task none of whose preferred executors lives any more has nothing to wait for."""
-        if all(home in alive for home in self._by_executor):
-            return None
-        for position in self._constrained:
-            if position in self._waiting and not any(home in alive for home in self.preferred[position]):
-                self._waiting.discard(position)
-                return position
-        return None
+    def check(self) -> None:
+        """Audit the invariants. Raises AssertionError."""
+        running = [task.position for task in self.running.values() if task.position in self._unfinished]
+        assert len(running) == len(set(running)), "a position runs twice"
+        assert self._waiting.isdisjoint(running), "a position runs and waits"
+        assert self._waiting.union(running) == self._unfinished, "a position neither runs nor waits"
+        assert self._suspects <= self._unfinished
+        assert self._waiting <= {*self._free, *self._constrained}, "a waiting position stands in no queue"
+        assert all(home in self._alive for home in self._homes), "a dead executor is waited for"
+        constrained = {position for queue in self._homes.values() for position in queue}
+        assert self._waiting <= constrained.union(self._free), "a waiting position can only go where it does not want"

@@ -1,0 +1,51 @@
+"""What the scheduler tells the driver to do, besides launching tasks (`task_scheduler.Launch`). Plain values."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+from localcluster.scheduler.map_output_tracker import MapStatus
+from localcluster.scheduler.task_scheduler import Launch
+from protocol.locations import SharedLocation
+
+
+class Kill(NamedTuple):
+    """Stop a task, queued or running, that nobody waits for."""
+
+    executor_id: str
+    task_id: int
+    reason: str
+
+
+class Recall(NamedTuple):
+    """Ask back those of these tasks that did not start."""
+
+    executor_id: str
+    task_ids: tuple[int, ...]
+
+
+class DropStage(NamedTuple):
+    """A stage attempt launches nothing more: its binary may go."""
+
+    executor_id: str
+    stage_key: int
+
+
+class Discard(NamedTuple):
+    """A task's output that nobody waits for: its shared blocks are to be freed. ``shuffle_id`` is None for a result."""
+
+    executor_id: str
+    task_id: int
+    shuffle_id: int | None
+    blocks: tuple[SharedLocation | None, ...]
+
+
+class OutputReady(NamedTuple):
+    """A map output that the block master is to know of, so that it survives its executor."""
+
+    shuffle_id: int
+    map_index: int
+    status: MapStatus
+
+
+Instruction: TypeAlias = Launch | Kill | Recall | DropStage | Discard | OutputReady

@@ -1,0 +1,66 @@
+"""Attempts of stages: the current one, which launches tasks, and retired ones, whose tasks may still finish.
+
+Covers what executors must be told when an attempt ends. Does not decide when it does (``dag_scheduler``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from localcluster.scheduler.instruction import DropStage, Instruction, Kill, Recall
+from localcluster.scheduler.stage import Stage
+from localcluster.scheduler.task_scheduler import TaskScheduler
+from localcluster.scheduler.task_set import TaskSet
+
+
+class StageAttempts:
+    def __init__(self, tasks: TaskScheduler) -> None:
+        self._tasks = tasks
+        self._current: dict[Stage, TaskSet] = {}
+        self._retired: dict[Stage, list[TaskSet]] = {}  # earlier attempts that may still have tasks
+
+    @property
+    def current(self) -> Mapping[Stage, TaskSet]:
+        return self._current
+
+    @property
+    def retired(self) -> Mapping[Stage, list[TaskSet]]:
+        return self._retired
+
+    def start(self, task_set: TaskSet) -> None:
+        self._current[task_set.stage] = task_set
+        self._tasks.submit(task_set)
+
+    def retire(self, stage: Stage) -> list[Instruction]:
+        """The current attempt launches nothing more. Tasks that run may finish; those still queued come back, since
+        they would find the stage's binary dropped.
+        """
+        task_set = self._current.pop(stage)
+        by_executor: dict[str, list[int]] = {}
+        for task in task_set.running.values():
+            by_executor.setdefault(task.executor_id, []).append(task.task_id)
+        retired = [old for old in (*self._retired.pop(stage, ()), task_set) if old.running]
+        if retired:
+            self._retired[stage] = retired
+        return [*(Recall(executor_id, tuple(ids)) for executor_id, ids in by_executor.items()), *self._drop(task_set)]
+
+    def kill(self, stage: Stage, reason: str) -> list[Instruction]:
+        """Nobody waits for the stage's tasks any more, of whatever attempt."""
+        task_sets = self._retired.pop(stage, [])
+        current = self._current.pop(stage, None)
+        if current is not None:
+            task_sets.append(current)
+        tasks = [task for task_set in task_sets for task in task_set.running.values()]
+        kills = [Kill(task.executor_id, task.task_id, reason) for task in tasks]
+        return [*kills, *(self._drop(current) if current is not None else ())]
+
+    def _drop(self, task_set: TaskSet) -> list[DropStage]:
+        return [DropStage(executor_id, task_set.key) for executor_id in self._tasks.withdraw(task_set)]
+
+    def check(self) -> None:
+        """Audit the invariants. Raises AssertionError."""
+        for stage, task_set in self._current.items():
+            assert task_set.stage is stage
+            assert not task_set.is_finished, f"{stage} is finished and runs"
+        for stage, task_sets in self._retired.items():
+            assert all(task_set.stage is stage for task_set in task_sets)

@@ -1,0 +1,330 @@
+"""What the scheduler's tests share: lineages without data, and a driver around the state machines that has no processes.
+
+The driver keeps what executors would: tasks in launch order, which of them it was told to kill or to give back. Tests
+make events happen one by one; every step ends in the audit of all invariants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import count
+from queue import SimpleQueue
+from typing import Any
+
+from localcluster.rdd.dependency import Dependency, NarrowDependency, OneToOneDependency, ShuffleDependency
+from localcluster.scheduler.dag_scheduler import DAGScheduler
+from localcluster.scheduler.instruction import Discard, DropStage, Instruction, Kill, OutputReady, Recall
+from localcluster.scheduler.map_output_tracker import MapOutputTracker
+from localcluster.scheduler.stage import Job, JobEnd, Planner, Stage
+from localcluster.scheduler.task_scheduler import Launch, TaskScheduler
+from localcluster.scheduler.task_set import RunningTask
+from protocol.cluster_messages import TaskDescription, TaskFailed, TaskResult
+from protocol.errors import TaskError
+from protocol.locations import FileLocation
+
+
+class Lineage:
+    """Makes RDDs and plans their jobs."""
+
+    def __init__(self) -> None:
+        self._rdd_ids, self._shuffle_ids, self._job_ids, self._stage_ids = count(), count(), count(), count()
+        self.pickled: list[int] = []  # ids of the RDDs whose stage was pickled
+
+    def source(self, partitions: int) -> FakeRDD:
+        return FakeRDD(self, partitions, ())
+
+    def narrow(self, *parents: FakeRDD) -> FakeRDD:
+        return FakeRDD(self, parents[0].getNumPartitions(), tuple(OneToOneDependency(p) for p in parents))  # type: ignore[arg-type]
+
+    def shuffled(self, *parents: FakeRDD, partitions: int | None = None) -> FakeRDD:
+        dependencies = tuple(ShuffleDependency(parent, partitioner=None) for parent in parents)  # type: ignore[arg-type]
+        return FakeRDD(self, partitions or parents[0].getNumPartitions(), dependencies)
+
+    def job(self, rdd: FakeRDD, partitions: Sequence[int] | None = None, pool: str | None = None) -> Job:
+        planner = Planner(self._pickle, self._stage_ids.__next__)
+        chosen = range(rdd.getNumPartitions()) if partitions is None else partitions
+        stage = planner.result_stage(rdd, "action", chosen, "action")  # type: ignore[arg-type]
+        properties = {} if pool is None else {"spark.scheduler.pool": pool}
+        return Job(next(self._job_ids), stage, planner.map_stages, properties)
+
+    def _pickle(self, rdd: Any, action: Any) -> bytes:
+        self.pickled.append(rdd.id())
+        return b"binary"
+
+    # what RDDs and dependencies ask of their context
+
+    def _next_rdd_id(self) -> int:
+        return next(self._rdd_ids)
+
+    def _next_shuffle_id(self) -> int:
+        return next(self._shuffle_ids)
+
+    def register_shuffle(self, dependency: ShuffleDependency) -> None:
+        pass
+
+
+class FakeRDD:
+    """What the scheduler knows of an RDD."""
+
+    is_cached = False
+
+    def __init__(self, ctx: Lineage, partitions: int, dependencies: tuple[Dependency, ...]) -> None:
+        self.ctx = ctx
+        self.dependencies = dependencies
+        self._id = ctx._next_rdd_id()
+        self._count = partitions
+
+    def id(self) -> int:
+        return self._id
+
+    def name(self) -> str | None:
+        return None
+
+    def getNumPartitions(self) -> int:
+        return self._count
+
+    @property
+    def shuffle_ids(self) -> list[int]:
+        return [d.shuffle_id for d in self.dependencies if isinstance(d, ShuffleDependency)]
+
+
+class GivenDependency(NarrowDependency):
+    """Partition i reads the parent's partitions ``given[i]``."""
+
+    __slots__ = ("given",)
+
+    def __init__(self, rdd: Any, given: Sequence[Sequence[int]]) -> None:
+        super().__init__(rdd)
+        self.given = given
+
+    def parents(self, index: int) -> list[int]:
+        return list(self.given[index])
+
+
+class FakeDriver:
+    """Carries out what the scheduler says, in dicts."""
+
+    def __init__(
+        self,
+        executors: int | Mapping[str, int] = 2,
+        *,
+        fair: bool = False,
+        locality_wait: float = 3.0,
+        max_failures: int = 4,
+        max_stage_attempts: int = 4,
+    ) -> None:
+        self.now = 0.0  # seconds
+        self.preferences: dict[int, dict[int, Sequence[str]]] = {}  # {rdd id: {position: executor ids}}
+        self.unsendable: set[tuple[int, int]] = set()  # {(rdd id, position)}
+        self.queues: dict[str, dict[int, tuple[Stage, TaskDescription]]] = {}  # {executor id: {task id: task}}
+        self.launches: list[Launch] = []
+        self.killed: list[int] = []
+        self.recalled: list[int] = []
+        self.discarded: list[Discard] = []
+        self.ready: list[OutputReady] = []
+        self.binaries: set[tuple[str, int]] = set()  # {(executor id, stage key)}
+        self.tasks = TaskScheduler(fair=fair, locality_wait=locality_wait)
+        self.outputs = MapOutputTracker()
+        self.dag = DAGScheduler(
+            self.tasks,
+            self.outputs,
+            encode=self._encode,
+            preferences=lambda stage, positions: self.preferences.get(stage.rdd.id(), {}),
+            describe_failure=_describe,
+            max_task_failures=max_failures,
+            max_stage_attempts=max_stage_attempts,
+        )
+        for executor_id, cores in _named(executors).items():
+            self.add(executor_id, cores)
+
+    def _encode(self, stage: Stage, position: int) -> bytes:
+        if (stage.rdd.id(), position) in self.unsendable:
+            raise RecursionError("nested too deeply")
+        return b"partition"
+
+    # --- events ---
+
+    def add(self, executor_id: str, cores: int = 1) -> None:
+        self.queues[executor_id] = {}
+        self.dag.executor_added(executor_id, cores, self.now)
+        self.step()
+
+    def lose(self, executor_id: str) -> None:
+        del self.queues[executor_id]
+        self.binaries = {held for held in self.binaries if held[0] != executor_id}
+        self.dag.executor_lost(executor_id, "killed", self.now)
+        self.step()
+
+    def submit(self, *jobs: Job) -> None:
+        for job in jobs:
+            self.dag.submit(job, self.now)
+        self.step()
+
+    def cancel(self, job: Job) -> None:
+        self.dag.cancel(job.id, "for a test")
+        self.step()
+
+    def finish(self, *task_ids: int, run_time: float = 1.0) -> None:
+        """Successes in one report; all of one executor."""
+        executor_id = self.where(task_ids[0])
+        results = [self.result(executor_id, task_id, run_time) for task_id in task_ids]
+        for task_id in task_ids:
+            del self.queues[executor_id][task_id]
+        self.dag.tasks_finished(executor_id, results, self.now)
+        self.step()
+
+    def result(self, executor_id: str, task_id: int, run_time: float = 1.0) -> TaskResult:
+        stage, _ = self.queues[executor_id][task_id]
+        blocks = (FileLocation(f"/{task_id}", 0, 1),)
+        return TaskResult(task_id, b"result" if stage.shuffle is None else blocks, b"updates", run_time)
+
+    def fail(self, task_id: int, kind: str = "exception", fetch: tuple[int, int] | None = None) -> None:
+        executor_id = self.where(task_id)
+        del self.queues[executor_id][task_id]
+        self.dag.task_failed(executor_id, TaskFailed(task_id, None, kind, "it failed", fetch), self.now)
+        self.step()
+
+    def give_back(self, *task_ids: int) -> None:
+        executor_id = self.where(task_ids[0])
+        for task_id in task_ids:
+            del self.queues[executor_id][task_id]
+        self.dag.task_given_back(executor_id, task_ids, self.now)
+        self.step()
+
+    def recall(self, patience: float = 0.05) -> list[int]:
+        before = len(self.recalled)
+        self.dag.recall(self.now, patience)
+        self.step()
+        return self.recalled[before:]
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.step()
+
+    def step(self) -> None:
+        for instruction in self.dag.take(self.now):
+            self._carry_out(instruction)
+        self.dag.check()
+
+    def _carry_out(self, instruction: Instruction) -> None:
+        if isinstance(instruction, Launch):
+            self._launch(instruction)
+        elif isinstance(instruction, Kill):
+            assert instruction.task_id in self.queues[instruction.executor_id], "told to kill what is not there"
+            self.killed.append(instruction.task_id)
+        elif isinstance(instruction, Recall):
+            assert instruction.task_ids
+            assert set(instruction.task_ids) <= self.queues[instruction.executor_id].keys()
+            self.recalled.extend(instruction.task_ids)
+        elif isinstance(instruction, DropStage):
+            self.binaries.remove((instruction.executor_id, instruction.stage_key))
+        elif isinstance(instruction, OutputReady):
+            self.ready.append(instruction)
+        else:
+            self.discarded.append(instruction)
+
+    def _launch(self, launch: Launch) -> None:
+        held = launch.executor_id, launch.task_set.key
+        assert launch.tasks
+        assert launch.first == (held not in self.binaries), "the binary is sent exactly once"
+        self.binaries.add(held)
+        stage = launch.task_set.stage
+        for shuffle_id in stage.parent_shuffles:
+            assert launch.task_set.running.keys() or self.outputs.is_complete(shuffle_id)
+        for task in launch.tasks:
+            assert task.task_id not in self.queues[launch.executor_id]
+            self.queues[launch.executor_id][task.task_id] = (stage, task)
+        self.launches.append(launch)
+
+    # --- queries ---
+
+    def where(self, task_id: int) -> str:
+        return next(executor_id for executor_id, queue in self.queues.items() if task_id in queue)
+
+    def loads(self) -> list[int]:
+        """How many tasks each executor has."""
+        return [len(queue) for queue in self.queues.values()]
+
+    def running(self, of: Job | None = None) -> list[int]:
+        """Ids of tasks at executors, in the order of their launch; those of one job's final stage with ``of``."""
+        return sorted(
+            task_id
+            for queue in self.queues.values()
+            for task_id, (stage, _) in queue.items()
+            if of is None or stage is of.final_stage
+        )
+
+    def partition(self, task_id: int) -> int:
+        return self.queues[self.where(task_id)][task_id][1].partition_index
+
+    def stage(self, task_id: int) -> Stage:
+        return self.queues[self.where(task_id)][task_id][0]
+
+    def task(self, partition: int, of: Job | None = None) -> int:
+        """The only task at an executor that computes this partition."""
+        (found,) = [task_id for task_id in self.running(of) if self.partition(task_id) == partition]
+        return found
+
+    def finish_all(self, run_time: float = 1.0) -> int:
+        """Let everything succeed until nothing runs; how many tasks that took."""
+        done = 0
+        while running := self.running():
+            self.finish(running[0], run_time=run_time)
+            done += 1
+        return done
+
+    def assert_idle(self) -> None:
+        """No job is left, and nothing of those there were."""
+        self.dag.check()
+        left = self.dag.statistics()
+        assert (left.jobs, left.map_stages, left.running, left.waiting, left.retired) == (0, 0, 0, 0, 0)
+        stats = self.tasks.statistics()
+        assert (stats.task_sets, stats.pending, stats.binaries) == (0, 0, 0)
+        assert stats.launched == len(self.running())
+        assert not self.binaries
+
+
+def _named(executors: int | Mapping[str, int]) -> Mapping[str, int]:
+    return {chr(ord("a") + i): 1 for i in range(executors)} if isinstance(executors, int) else executors
+
+
+def _describe(stage: Stage, task: RunningTask, failure: TaskFailed, failures: int) -> TaskError:
+    return TaskError(f"partition {stage.partitions[task.position]} failed {failures} times: {failure.kind}")
+
+
+class Outcome:
+    """What a job's thread saw."""
+
+    def __init__(self, job: Job) -> None:
+        self.positions: list[int] = []
+        self.updates = 0
+        self.end: JobEnd | None = None
+        events: SimpleQueue[Any] = job.events
+        while not events.empty():
+            assert self.end is None, "something came after the end"
+            event = events.get()
+            if isinstance(event, JobEnd):
+                self.end = event
+                continue
+            for outcome in event:
+                self.updates += outcome.updates is not None
+                if outcome.position is not None:
+                    self.positions.append(outcome.position)
+
+    @property
+    def succeeded(self) -> bool:
+        return self.end is not None and self.end.error is None
+
+    @property
+    def error(self) -> BaseException:
+        assert self.end is not None
+        assert self.end.error is not None
+        return self.end.error
+
+
+def assert_succeeded(job: Job) -> Outcome:
+    """Every position was delivered exactly once, then the end."""
+    outcome = Outcome(job)
+    assert outcome.succeeded, outcome.end
+    assert sorted(outcome.positions) == list(range(len(job.final_stage.partitions)))
+    return outcome
