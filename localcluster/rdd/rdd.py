@@ -17,6 +17,7 @@ from localcluster.rdd.partition import Partition
 from localcluster.rdd.set_operations import SetOperations
 from localcluster.rdd.sorting import Sorting
 from localcluster.rdd.statistics import Statistics
+from localcluster.rdd.tree import Tree
 
 if TYPE_CHECKING:
     from localcluster.task_context import TaskContext
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class RDD(SetOperations[T], Sorting[T], Joins[T], Statistics[T], Output[T]):
+class RDD(SetOperations[T], Sorting[T], Joins[T], Tree[T], Statistics[T], Output[T]):
     """A resilient distributed dataset: PySpark's ``RDD``."""
 
 
