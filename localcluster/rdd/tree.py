@@ -1,4 +1,4 @@
-"""``treeReduce`` and ``treeAggregate``: executors combine the results of partitions, level by level, before the driver."""
+"""``treeReduce`` and ``treeAggregate``: executors combine the results of partitions before the driver does."""
 
 from __future__ import annotations
 
