@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TypeAlias
 
-from localcluster.scheduler.instruction import Discard, Instruction, OutputReady, Recall
+from localcluster.scheduler.instruction import Discard, DropStage, Instruction, Kill, OutputReady, Recall
 from localcluster.scheduler.map_output_tracker import MapOutputTracker, MapStatus
 from localcluster.scheduler.stage import Job, JobEnd, Stage, TaskOutcome
 from localcluster.scheduler.stage_attempts import StageAttempts
@@ -27,6 +27,8 @@ from localcluster.scheduler.task_set import RunningTask, TaskSet
 from localcluster.scheduler.waiting_stages import WaitingStages
 from protocol.cluster_messages import TaskFailed, TaskResult
 from protocol.errors import JobCancelledError, JobError, SerializationError
+
+__all__ = ["DAGScheduler", "DAGStatistics", "Discard", "DropStage", "Instruction", "Kill", "OutputReady", "Recall"]
 
 log = logging.getLogger(__name__)
 
