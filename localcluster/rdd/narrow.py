@@ -106,7 +106,7 @@ class Narrow(RDDCore[T]):
         if self.getNumPartitions() > 1:
             for length in self._per_partition(count_records)[:-1]:
                 starts.append(starts[-1] + length)
-        return self.mapPartitionsWithIndex(partial(_enumerate_from, starts))
+        return self.mapPartitionsWithIndex(partial(_enumerate_from, tuple(starts)))
 
     def zipWithUniqueId(self) -> RDD[tuple[T, int]]:
         """Pair each record with a unique number, without a job: k, n + k, 2n + k, … in partition k of n.
@@ -170,7 +170,7 @@ def _key_by(f: Callable[[Any], Any], index: int, iterator: Iterator[Any]) -> Ite
         raise stop_iteration_error(error) from error
 
 
-def _enumerate_from(starts: list[int], index: int, iterator: Iterator[Any]) -> Iterator[tuple[Any, int]]:
+def _enumerate_from(starts: tuple[int, ...], index: int, iterator: Iterator[Any]) -> Iterator[tuple[Any, int]]:
     return ((record, position) for position, record in enumerate(iterator, starts[index]))
 
 

@@ -55,7 +55,7 @@ class Sorting(ByKey[T], Sampling[T], Partitioning[T]):
             return self  # type: ignore[return-value]  # every RDDCore is an RDD
         fraction = min(partitions * SAMPLES_PER_PARTITION / size, 1.0)
         samples = sorted(self.sample(False, fraction, SAMPLE_SEED).keys().collect(), key=keyfunc)
-        bounds = [keyfunc(samples[int(len(samples) * i / partitions)]) for i in range(1, partitions)]
+        bounds = tuple(keyfunc(samples[int(len(samples) * i / partitions)]) for i in range(1, partitions))
         place = RangePartitionFunction(bounds, keyfunc, bool(ascending))
         return self.partitionBy(partitions, place).mapPartitionsWithIndex(sort, True)
 
@@ -93,7 +93,7 @@ class RangePartitionFunction:
 
     __slots__ = ("ascending", "bounds", "keyfunc")
 
-    def __init__(self, bounds: list[Any], keyfunc: Callable[[Any], Any], ascending: bool) -> None:
+    def __init__(self, bounds: tuple[Any, ...], keyfunc: Callable[[Any], Any], ascending: bool) -> None:
         self.bounds = bounds
         self.keyfunc = keyfunc
         self.ascending = ascending
