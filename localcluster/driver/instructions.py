@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from localcluster.driver.block_master import BlockMaster
 from localcluster.driver.executor_pool import ExecutorPool
-from localcluster.scheduler.dag_scheduler import Discard, DropStage, Instruction, Kill, OutputReady, Recall
+from localcluster.scheduler.instruction import Discard, DropStage, Instruction, Kill, OutputReady, Recall
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.task_scheduler import Launch
 from localcluster.shuffle.manager import ShuffleManager

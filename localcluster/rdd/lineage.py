@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from localcluster.rdd.dependency import ShuffleDependency
-from protocol.errors import RDDError, SerializationError
+from protocol.errors import LocalClusterError, RDDError, SerializationError
 
 if TYPE_CHECKING:
     from localcluster.rdd.core import RDDCore
@@ -59,7 +59,7 @@ def dump_lineage(rdd: RDDCore[Any], action: Any) -> bytes:
     pickler = cloudpickle.Pickler(buffer, protocol=5)
     try:
         pickler.dump((functions, action))
-    except RDDError:
+    except LocalClusterError:
         raise
     except Exception as error:
         raise SerializationError(f"{_culprit(lineage, action)} cannot be pickled: {error}") from error

@@ -74,6 +74,7 @@ class Run:
                 self.driver = int(match[1])
                 self.executors = sorted(set(map(int, match[2].split())))
             if line == "ready\n":
+                self.names_seen()
                 break
         else:
             self.wait()

@@ -19,8 +19,11 @@ INTERRUPTED = 130
 
 def busy(tmp_path: Path, library: bool, ending: str = WORK_FOR_EVER) -> Run:
     run = Run(tmp_path, BUSY_JOB.format(ending=ending), library=library)
-    run.until_ready()
-    run.names_seen()
+    try:
+        run.until_ready()
+    except BaseException:
+        run.__exit__()
+        raise
     return run
 
 

@@ -1,0 +1,31 @@
+"""A context for the tests of a module: starting one per test would be most of their time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from localcluster import SparkConf, SparkContext
+from localcluster.driver.executor_pool import State
+
+
+@pytest.fixture(scope="module")
+def sc() -> Iterator[SparkContext]:
+    conf = SparkConf().set("spark.executor.instances", "2").set("localcluster.sharedMemory", "256m")
+    with SparkContext(conf=conf) as context:
+        wait_for_executors(context, 2)
+        yield context
+
+
+def wait_for_executors(context: SparkContext, wanted: int) -> None:
+    """Executors start while the context is already usable; their pipes would look like leaks of the first test."""
+    deadline = time.monotonic() + 30
+    while len(registered(context)) < wanted:
+        assert time.monotonic() < deadline, "the executors did not start"
+        time.sleep(0.01)  # a poll of what other processes do
+
+
+def registered(context: SparkContext) -> list[str]:
+    return [executor.executor_id for executor in context._cluster.pool if executor.state is State.REGISTERED]
