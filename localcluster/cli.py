@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from localcluster import settings
+from localcluster.py_files import make_importable, search_paths
 from localcluster.version import __version__
 from protocol.errors import ConfigurationError
 
@@ -85,6 +86,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if problem is not None:
         print(f"localcluster: error: {problem}", file=sys.stderr)
         return USAGE_ERROR
+    search_paths(settings.value(conf, "spark.submit.pyFiles") or ())  # a file that is missing is an error of usage
     _fix_hash_seed()
     from localcluster.launcher.client import DriverEnds, inherit
     from localcluster.launcher.launcher import fork_driver
@@ -149,6 +151,7 @@ def _drive(job: str, argv: list[str], conf: dict[str, str]) -> int:
     set_up_logging(conf)
     sys.argv = argv
     sys.path[0] = os.path.dirname(job)
+    make_importable(settings.value(conf, "spark.submit.pyFiles") or ())
     if _ROOT not in sys.path:
         sys.path.append(_ROOT)  # it was found by the current directory, which Python does not search for a script
     main_module = ModuleType("__main__")

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 from typing import overload
 
-from localcluster.settings import ENTRIES, EXTERNAL_STORE_OPTIONS
+from localcluster.settings import ENTRIES, EXECUTOR_ENVIRONMENT, EXTERNAL_STORE_OPTIONS
 
 __all__ = ["ENTRIES", "SparkConf"]
 
@@ -35,7 +35,9 @@ class SparkConf:
         """Set a key. An unknown ``spark.*`` key is kept and warned of once."""
         self._conf[key] = str(value)
         known = (
-            key in ENTRIES or not key.startswith(("spark.", "localcluster.")) or key.startswith(EXTERNAL_STORE_OPTIONS)
+            key in ENTRIES
+            or not key.startswith(("spark.", "localcluster."))
+            or key.startswith((EXTERNAL_STORE_OPTIONS, EXECUTOR_ENVIRONMENT))
         )
         if not known and key not in _warned:
             _warned.add(key)

@@ -24,6 +24,7 @@ from localcluster.driver.context_cleaner import ContextCleaner
 from localcluster.driver.job_runner import JobRunner
 from localcluster.driver.progress import ProgressBars
 from localcluster.master_url import layout, memory_from_master
+from localcluster.py_files import make_importable
 from localcluster.partition_data import INLINE, PartitionData
 from localcluster.rdd.call_site import call_site
 from localcluster.rdd.sources import Sources
@@ -83,6 +84,7 @@ class SparkContext(Sources):
         self._batchSize = 0  # of PySpark's serialiser: 0 lets it choose
         values = dict(conf.getAll())
         settings.check(values)
+        make_importable(settings.value(values, "spark.submit.pyFiles") or ())
         self._layout = layout(values)
         self.startTime = int(time.time() * 1000)
         self.applicationId = f"local-{self.startTime}"

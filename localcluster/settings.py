@@ -126,6 +126,9 @@ ENTRIES: dict[str, ConfigEntry] = {
 EXTERNAL_STORE_OPTIONS = "localcluster.externalBlockStore."
 """Keys that start with this, other than ``class``, are given to the external store's constructor without the prefix."""
 
+EXECUTOR_ENVIRONMENT = "spark.executorEnv."
+"""``spark.executorEnv.NAME`` sets the environment variable NAME in executors."""
+
 
 def value(conf: Mapping[str, str], key: str) -> Any:
     """The typed value of a key in ``ENTRIES``. Raises ConfigurationError that names key, value and what is accepted."""

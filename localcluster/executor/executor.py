@@ -55,6 +55,8 @@ log = logging.getLogger(__name__)
 def executor_main(order: LaunchExecutor, orders: Connection, reports: Connection, scratch: Scratch) -> int:
     """The whole life of an executor process; its exit code."""
     sys.path[:] = order.sys_path
+    prefix = settings.EXECUTOR_ENVIRONMENT
+    os.environ.update({key.removeprefix(prefix): text for key, text in order.conf.items() if key.startswith(prefix)})
     set_up_logging(order.conf)
     executor = Executor(
         order, Endpoint(Channel(orders, name="orders")), Endpoint(Channel(reports, name="reports")), scratch

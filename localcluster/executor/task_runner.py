@@ -42,6 +42,9 @@ class ResultAction:
     def __init__(self, func: Callable[[TaskContext, Any], Any]) -> None:
         self.func = func
 
+    def __repr__(self) -> str:
+        return repr(self.func)
+
 
 def run_task(env: Env, code: StageCode, task: TaskDescription) -> TaskResult:
     """Compute one partition. Raises whatever the user's code raises; `describe` turns that into a report."""

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from localcluster.rdd.partitioner import portable_hash
-from localcluster.shuffle.aggregator import Aggregator
+from localcluster.shuffle.aggregator import Aggregator, stop_iteration_error
 from localcluster.shuffle.spill import SAMPLE_EVERY, SizeGauge, SpillFile
 from storage import serializer
 from storage.block_manager import BlockManager
@@ -57,6 +57,12 @@ class Combiner:
         """Raises what ``records`` or the functions raise, TypeError for an unhashable key, OSError when the disk is
         full.
         """
+        try:
+            self._add(records)
+        except StopIteration as error:
+            raise stop_iteration_error(error) from error
+
+    def _add(self, records: Iterable[tuple[Any, Any]]) -> None:
         combined, create, merge = self._combined, self._create, self._merge
         gathered = 0
         next_sample = 1
