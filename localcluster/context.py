@@ -24,8 +24,8 @@ from localcluster.driver.context_cleaner import ContextCleaner
 from localcluster.driver.job_runner import JobRunner
 from localcluster.driver.progress import ProgressBars
 from localcluster.master_url import layout, memory_from_master
-from localcluster.py_files import make_importable
 from localcluster.partition_data import INLINE, PartitionData
+from localcluster.py_files import make_importable
 from localcluster.rdd.call_site import call_site
 from localcluster.rdd.sources import Sources
 from localcluster.task_context import TaskContext
@@ -128,9 +128,9 @@ class SparkContext(Sources):
 
     def __reduce__(self) -> Any:
         raise ContextError(
-            "[CONTEXT_ONLY_VALID_ON_DRIVER] It appears that you are attempting to reference SparkContext from a broadcast "
-            "variable, action, or transformation. SparkContext can only be used on the driver, not in code that it run on "
-            "workers. For more information, see SPARK-5063."
+            "[CONTEXT_ONLY_VALID_ON_DRIVER] It appears that you are attempting to reference SparkContext from a "
+            "broadcast variable, action, or transformation. SparkContext can only be used on the driver, not in code "
+            "that it run on workers. For more information, see SPARK-5063."
         )
 
     def __repr__(self) -> str:

@@ -46,6 +46,7 @@ class Executor:
     pid: int = 0
     orders: Endpoint | None = None  # we ask and tell
     reports: Endpoint | None = None  # it asks and tells
+    was_ready: bool = False
     broken_at: float = 0.0  # seconds, monotonic
     doomed: str | None = None  # why we had it killed
 
@@ -111,6 +112,7 @@ class ExecutorPool:
 
     def registered(self, executor_id: str) -> None:
         self._executors[executor_id].state = State.REGISTERED
+        self._executors[executor_id].was_ready = True
         self._early_deaths = 0
 
     def block_manager_id(self, executor_id: str) -> BlockManagerId:
@@ -200,7 +202,7 @@ class ExecutorPool:
         if self._stopping:
             return
         log.warning("lost %s", reason)
-        if executor.state in (State.ORDERED, State.STARTING):
+        if not executor.was_ready:
             self._early_deaths += 1
         self._on_lost(executor.executor_id, reason)
         if self._early_deaths >= MAX_EARLY_DEATHS:
