@@ -36,7 +36,7 @@ class PartitionData:
 
 
 def read_shared(blocks: BlockManager, payload: bytes | BlockIdLike) -> bytes | memoryview:
-    """The bytes of a payload that travels inline or as a shared block. Raises BlockNotFoundError when it was removed."""
+    """The bytes of a payload that travels inline or as a shared block. Raises BlockNotFoundError when it is gone."""
     if isinstance(payload, bytes):
         return payload
     assert isinstance(payload, BlockId)

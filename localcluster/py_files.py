@@ -29,7 +29,7 @@ def search_paths(files: Iterable[str]) -> list[str]:
 
 
 def make_importable(files: Iterable[str]) -> None:
-    """Put the files on this process's import path, behind the job's own directory. Executors are given the same path."""
+    """Put the files on this process's import path, behind the job's own directory. Executors get the same path."""
     for path in search_paths(files):
         if path not in sys.path:
             sys.path.insert(1, path)

@@ -230,7 +230,7 @@ class Launcher:
                 log.debug("the driver is gone: %s", error)
 
     def _await_driver(self) -> None:
-        """The driver closed its pipe: it is ending, or a context ended badly. Its exit status is all that is awaited."""
+        """The driver closed its pipe: it is ending, or a context ended badly. Only its exit status is awaited."""
         self._stop_cluster(grace=0.0)
         self._control.abort()
         while self._driver is not None:

@@ -64,14 +64,12 @@ class Combiner:
 
     def _add(self, records: Iterable[tuple[Any, Any]]) -> None:
         combined, create, merge = self._combined, self._create, self._merge
-        gathered = 0
         next_sample = 1
-        for key, value in records:
+        for gathered, (key, value) in enumerate(records, 1):
             if key in combined:
                 combined[key] = merge(combined[key], value)
             else:
                 combined[key] = value if create is None else create(value)
-            gathered += 1
             if gathered >= next_sample:
                 next_sample = gathered + min(gathered, SAMPLE_EVERY)
                 self._gauge.sample((key, combined[key]))
