@@ -178,13 +178,22 @@ class DAGScheduler:
             stage = todo.pop()
             if self._is_under_way(stage):
                 continue
-            missing = [shuffle for shuffle in stage.parent_shuffles if not self._outputs.is_complete(shuffle)]
+            missing = self._missing_parents(stage)
             if not missing:
                 self._start(stage, now)
                 continue
             # When the first one is there, the stage is submitted again, and waits for the next one or starts.
             self._waiting.add(stage, missing[0])
             todo.extend(self._map_stages[shuffle] for shuffle in reversed(missing))
+
+    def _missing_parents(self, stage: Stage) -> list[int]:
+        for shuffle_id in stage.parent_shuffles:
+            self._register(self._map_stages[shuffle_id], shuffle_id)
+        return [shuffle_id for shuffle_id in stage.parent_shuffles if not self._outputs.is_complete(shuffle_id)]
+
+    def _register(self, stage: Stage, shuffle_id: int) -> None:
+        """Whenever a shuffle is needed, for it may have been cleaned since it was last."""
+        self._outputs.register_shuffle(shuffle_id, len(stage.partitions))
 
     def _start(self, stage: Stage, now: float) -> None:
         positions = self._open_positions(stage)
@@ -207,9 +216,8 @@ class DAGScheduler:
     def _open_positions(self, stage: Stage) -> list[int]:
         if stage.shuffle is None:
             return [position for position in range(len(stage.partitions)) if position not in stage.done]
-        shuffle_id = stage.shuffle.shuffle_id
-        self._outputs.register_shuffle(shuffle_id, len(stage.partitions))  # here, as it may have been cleaned meanwhile
-        return self._outputs.missing(shuffle_id)
+        self._register(stage, stage.shuffle.shuffle_id)
+        return self._outputs.missing(stage.shuffle.shuffle_id)
 
     def _task_succeeded(
         self, task_set: TaskSet, task: RunningTask, result: TaskResult, delivered: Delivered, now: float

@@ -54,8 +54,10 @@ class MapOutputTracker:
         A reducer's report may be late: what was written by a task younger than the reducer is not what it missed.
         """
         row = self._outputs.get(shuffle_id)
-        status = row[map_index] if row is not None else None
-        if row is None or status is None or (before is not None and status.map_id > before):
+        if row is None or map_index >= len(row):  # a reducer may miss a table that it took for unknown
+            return False
+        status = row[map_index]
+        if status is None or (before is not None and status.map_id > before):
             return False
         row[map_index] = None
         self._missing[shuffle_id] += 1

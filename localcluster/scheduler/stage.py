@@ -107,7 +107,7 @@ class Planner:
 
     def _plan_map_stages(self, shuffles: list[ShuffleDependency]) -> None:
         """Parents before children, with a stack of our own in place of recursion."""
-        stack = list(shuffles)
+        stack = shuffles[::-1]
         while stack:
             shuffle = stack[-1]
             if shuffle.shuffle_id in self.map_stages:
@@ -116,7 +116,7 @@ class Planner:
             parents = shuffle_parents(shuffle.rdd)
             unplanned = [parent for parent in parents if parent.shuffle_id not in self.map_stages]
             if unplanned:
-                stack.extend(unplanned)
+                stack.extend(reversed(unplanned))
                 continue
             stack.pop()
             self.map_stages[shuffle.shuffle_id] = self._map_stage(shuffle, parents)

@@ -1,104 +1,24 @@
-"""What the scheduler's tests share: lineages without data, and a driver around the state machines that has no processes.
+"""A driver around the scheduler's state machines that has no processes.
 
-The driver keeps what executors would: tasks in launch order, which of them it was told to kill or to give back. Tests
-make events happen one by one; every step ends in the audit of all invariants.
+It keeps what executors would: tasks in launch order, which of them it was told to kill or to give back. Tests make
+events happen one by one; every step ends in the audit of all invariants.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import count
 from queue import SimpleQueue
 from typing import Any
 
-from localcluster.rdd.dependency import Dependency, NarrowDependency, OneToOneDependency, ShuffleDependency
 from localcluster.scheduler.dag_scheduler import DAGScheduler
 from localcluster.scheduler.instruction import Discard, DropStage, Instruction, Kill, OutputReady, Recall
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
-from localcluster.scheduler.stage import Job, JobEnd, Planner, Stage
+from localcluster.scheduler.stage import Job, JobEnd, Stage
 from localcluster.scheduler.task_scheduler import Launch, TaskScheduler
 from localcluster.scheduler.task_set import RunningTask
 from protocol.cluster_messages import TaskDescription, TaskFailed, TaskResult
 from protocol.errors import TaskError
 from protocol.locations import FileLocation
-
-
-class Lineage:
-    """Makes RDDs and plans their jobs."""
-
-    def __init__(self) -> None:
-        self._rdd_ids, self._shuffle_ids, self._job_ids, self._stage_ids = count(), count(), count(), count()
-        self.pickled: list[int] = []  # ids of the RDDs whose stage was pickled
-
-    def source(self, partitions: int) -> FakeRDD:
-        return FakeRDD(self, partitions, ())
-
-    def narrow(self, *parents: FakeRDD) -> FakeRDD:
-        return FakeRDD(self, parents[0].getNumPartitions(), tuple(OneToOneDependency(p) for p in parents))  # type: ignore[arg-type]
-
-    def shuffled(self, *parents: FakeRDD, partitions: int | None = None) -> FakeRDD:
-        dependencies = tuple(ShuffleDependency(parent, partitioner=None) for parent in parents)  # type: ignore[arg-type]
-        return FakeRDD(self, partitions or parents[0].getNumPartitions(), dependencies)
-
-    def job(self, rdd: FakeRDD, partitions: Sequence[int] | None = None, pool: str | None = None) -> Job:
-        planner = Planner(self._pickle, self._stage_ids.__next__)
-        chosen = range(rdd.getNumPartitions()) if partitions is None else partitions
-        stage = planner.result_stage(rdd, "action", chosen, "action")  # type: ignore[arg-type]
-        properties = {} if pool is None else {"spark.scheduler.pool": pool}
-        return Job(next(self._job_ids), stage, planner.map_stages, properties)
-
-    def _pickle(self, rdd: Any, action: Any) -> bytes:
-        self.pickled.append(rdd.id())
-        return b"binary"
-
-    # what RDDs and dependencies ask of their context
-
-    def _next_rdd_id(self) -> int:
-        return next(self._rdd_ids)
-
-    def _next_shuffle_id(self) -> int:
-        return next(self._shuffle_ids)
-
-    def register_shuffle(self, dependency: ShuffleDependency) -> None:
-        pass
-
-
-class FakeRDD:
-    """What the scheduler knows of an RDD."""
-
-    is_cached = False
-
-    def __init__(self, ctx: Lineage, partitions: int, dependencies: tuple[Dependency, ...]) -> None:
-        self.ctx = ctx
-        self.dependencies = dependencies
-        self._id = ctx._next_rdd_id()
-        self._count = partitions
-
-    def id(self) -> int:
-        return self._id
-
-    def name(self) -> str | None:
-        return None
-
-    def getNumPartitions(self) -> int:
-        return self._count
-
-    @property
-    def shuffle_ids(self) -> list[int]:
-        return [d.shuffle_id for d in self.dependencies if isinstance(d, ShuffleDependency)]
-
-
-class GivenDependency(NarrowDependency):
-    """Partition i reads the parent's partitions ``given[i]``."""
-
-    __slots__ = ("given",)
-
-    def __init__(self, rdd: Any, given: Sequence[Sequence[int]]) -> None:
-        super().__init__(rdd)
-        self.given = given
-
-    def parents(self, index: int) -> list[int]:
-        return list(self.given[index])
 
 
 class FakeDriver:
@@ -229,8 +149,6 @@ class FakeDriver:
         assert launch.first == (held not in self.binaries), "the binary is sent exactly once"
         self.binaries.add(held)
         stage = launch.task_set.stage
-        for shuffle_id in stage.parent_shuffles:
-            assert launch.task_set.running.keys() or self.outputs.is_complete(shuffle_id)
         for task in launch.tasks:
             assert task.task_id not in self.queues[launch.executor_id]
             self.queues[launch.executor_id][task.task_id] = (stage, task)

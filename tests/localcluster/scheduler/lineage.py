@@ -1,0 +1,75 @@
+"""Lineages without data, for tests of the scheduler: RDDs that are partitions and dependencies and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+from localcluster.rdd.dependency import Dependency, OneToOneDependency, ShuffleDependency
+from localcluster.scheduler.stage import Job, Planner
+
+
+class Lineage:
+    """Makes RDDs and plans their jobs."""
+
+    def __init__(self) -> None:
+        self._rdd_ids, self._shuffle_ids, self._job_ids, self._stage_ids = count(), count(), count(), count()
+        self.pickled: list[int] = []  # ids of the RDDs whose stage was pickled
+
+    def source(self, partitions: int) -> FakeRDD:
+        return FakeRDD(self, partitions, ())
+
+    def narrow(self, *parents: FakeRDD) -> FakeRDD:
+        return FakeRDD(self, parents[0].getNumPartitions(), tuple(OneToOneDependency(p) for p in parents))  # type: ignore[arg-type]
+
+    def shuffled(self, *parents: FakeRDD, partitions: int | None = None) -> FakeRDD:
+        dependencies = tuple(ShuffleDependency(parent, partitioner=None) for parent in parents)  # type: ignore[arg-type]
+        return FakeRDD(self, partitions or parents[0].getNumPartitions(), dependencies)
+
+    def job(self, rdd: FakeRDD, partitions: Sequence[int] | None = None, pool: str | None = None) -> Job:
+        planner = Planner(self._pickle, self._stage_ids.__next__)
+        chosen = range(rdd.getNumPartitions()) if partitions is None else partitions
+        stage = planner.result_stage(rdd, "action", chosen, "action")  # type: ignore[arg-type]
+        properties = {} if pool is None else {"spark.scheduler.pool": pool}
+        return Job(next(self._job_ids), stage, planner.map_stages, properties)
+
+    def _pickle(self, rdd: Any, action: Any) -> bytes:
+        self.pickled.append(rdd.id())
+        return b"binary"
+
+    # what RDDs and dependencies ask of their context
+
+    def _next_rdd_id(self) -> int:
+        return next(self._rdd_ids)
+
+    def _next_shuffle_id(self) -> int:
+        return next(self._shuffle_ids)
+
+    def register_shuffle(self, dependency: ShuffleDependency) -> None:
+        pass
+
+
+class FakeRDD:
+    """What the scheduler knows of an RDD."""
+
+    is_cached = False
+
+    def __init__(self, ctx: Lineage, partitions: int, dependencies: tuple[Dependency, ...]) -> None:
+        self.ctx = ctx
+        self.dependencies = dependencies
+        self._id = ctx._next_rdd_id()
+        self._count = partitions
+
+    def id(self) -> int:
+        return self._id
+
+    def name(self) -> str | None:
+        return None
+
+    def getNumPartitions(self) -> int:
+        return self._count
+
+    @property
+    def shuffle_ids(self) -> list[int]:
+        return [d.shuffle_id for d in self.dependencies if isinstance(d, ShuffleDependency)]

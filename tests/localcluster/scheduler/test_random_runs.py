@@ -1,0 +1,216 @@
+"""Random clusters that run random jobs, step by step: whatever happens, every job ends, and nothing is left.
+
+A cluster in dicts keeps what the scheduler sent and what has become of it. Executors come and die, tasks succeed, fail,
+miss map outputs that were lost, are told to stop and may be done before they hear of it; reports come in batches, late
+or twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from localcluster.scheduler.stage import Job
+from localcluster.scheduler.task_scheduler import QUEUE_SECONDS
+from protocol.cluster_messages import TaskResult
+from protocol.errors import JobCancelledError, JobError, TaskError
+from tests.localcluster.scheduler.harness import FakeDriver, Outcome
+from tests.localcluster.scheduler.lineage import FakeRDD, Lineage
+
+MAX_EXECUTORS = 4
+MAX_FAILURES = 2
+RUN_TIMES = st.sampled_from([0.0, QUEUE_SECONDS / 10, QUEUE_SECONDS, 1.0])
+PICK = st.integers(0, 2**16)  # which one of what there is
+
+
+class RandomRuns(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lineage = Lineage()
+        self.jobs: list[Job] = []
+        self.cancelled: set[int] = set()  # ids of jobs
+        self.harmed: set[int] = set()  # ids of jobs that were there when something failed
+        self.rdds: list[FakeRDD] = []
+        self.reported: list[tuple[str, TaskResult]] = []
+        self.executors = 0
+
+    @initialize(fair=st.booleans(), wishes=st.booleans(), cores=st.lists(st.integers(1, 3), max_size=2))
+    def start(self, fair: bool, wishes: bool, cores: list[int]) -> None:
+        self.wishes = wishes  # whether tasks prefer executors
+        self.driver = FakeDriver(0, fair=fair, max_failures=MAX_FAILURES, max_stage_attempts=3, locality_wait=1.0)
+        for count in cores:
+            self.executor_joins(count)
+
+    # --- what users do ---
+
+    @rule(partitions=st.integers(0, 4))
+    def make_source(self, partitions: int) -> None:
+        self.rdds.append(self.lineage.source(partitions))
+
+    @precondition(lambda self: self.rdds)
+    @rule(picks=st.lists(PICK, min_size=1, max_size=3), shuffle=st.booleans(), partitions=st.integers(1, 4))
+    def make_rdd(self, picks: list[int], shuffle: bool, partitions: int) -> None:
+        parents = [self.pick(self.rdds, pick) for pick in picks]
+        if shuffle:
+            self.rdds.append(self.lineage.shuffled(*parents, partitions=partitions))
+        else:
+            self.rdds.append(self.lineage.narrow(*parents))
+
+    @precondition(lambda self: self.rdds)
+    @rule(pick=PICK, some=st.booleans(), pool=st.sampled_from(["x", "y"]), homes=st.lists(PICK, max_size=2))
+    def submit_job(self, pick: int, some: bool, pool: str, homes: list[int]) -> None:
+        rdd = self.pick(self.rdds, pick)
+        partitions = [i for i in range(rdd.getNumPartitions()) if not some or i % 2]
+        if self.wishes:
+            names = [f"e{home % (self.executors + 1)}" for home in homes]  # living, dead and never born
+            self.driver.preferences[rdd.id()] = {i: names for i in range(0, rdd.getNumPartitions(), 2) if names}
+        job = self.lineage.job(rdd, partitions, pool=pool)
+        self.jobs.append(job)
+        self.driver.submit(job)
+
+    @precondition(lambda self: self.driver.dag.jobs)
+    @rule(pick=PICK)
+    def cancel_job(self, pick: int) -> None:
+        job = self.pick(list(self.driver.dag.jobs.values()), pick)
+        self.cancelled.add(job.id)
+        self.driver.cancel(job)
+
+    @precondition(lambda self: self.driver.dag.jobs)
+    @rule(pick=PICK)
+    def clean_shuffle(self, pick: int) -> None:
+        self.driver.outputs.unregister_shuffle(pick % 8)
+
+    # --- what executors do ---
+
+    @precondition(lambda self: len(self.driver.queues) < MAX_EXECUTORS)
+    @rule(cores=st.integers(1, 3))
+    def executor_joins(self, cores: int) -> None:
+        self.driver.add(f"e{self.executors}", cores)
+        self.executors += 1
+
+    @precondition(lambda self: self.driver.queues)
+    @rule(pick=PICK)
+    def executor_dies(self, pick: int) -> None:
+        self.note_harm()
+        self.driver.lose(self.pick(list(self.driver.queues), pick))
+
+    @precondition(lambda self: self.driver.running())
+    @rule(pick=PICK, count=st.integers(1, 5), run_time=RUN_TIMES)
+    def tasks_succeed(self, pick: int, count: int, run_time: float) -> None:
+        """The first tasks of one executor's queue, in one report."""
+        executor_id, queue = self.pick([(e, q) for e, q in self.driver.queues.items() if q], pick)
+        task_ids = list(queue)[:count]
+        self.reported += [(executor_id, self.driver.result(executor_id, task_id)) for task_id in task_ids]
+        self.driver.finish(*task_ids, run_time=run_time)
+
+    @precondition(lambda self: self.driver.running())
+    @rule(pick=PICK, run_time=RUN_TIMES)
+    def any_task_succeeds(self, pick: int, run_time: float) -> None:
+        self.driver.finish(self.pick(self.driver.running(), pick), run_time=run_time)
+
+    @precondition(lambda self: self.driver.running())
+    @rule(pick=PICK, kind=st.sampled_from(["exception", "exception", "fatal"]))
+    def task_fails(self, pick: int, kind: str) -> None:
+        self.note_harm()
+        self.driver.fail(self.pick(self.driver.running(), pick), kind)
+
+    @precondition(lambda self: self.readers())
+    @rule(pick=PICK, index=PICK)
+    def task_misses_an_output(self, pick: int, index: int) -> None:
+        """Whether it is still missing or was computed again since."""
+        self.note_harm()
+        task_id = self.pick(self.readers(), pick)
+        shuffle_id = self.pick(self.driver.stage(task_id).parent_shuffles, index)
+        maps = len(self.driver.outputs.table(shuffle_id))
+        self.driver.fail(task_id, "fetch", fetch=(shuffle_id, index % maps if maps else 0))
+
+    @precondition(lambda self: self.reported)
+    @rule(pick=PICK)
+    def a_result_is_reported_again(self, pick: int) -> None:
+        executor_id, result = self.pick(self.reported, pick)
+        self.driver.dag.tasks_finished(executor_id, [result], self.driver.now)
+        self.driver.step()
+
+    @precondition(lambda self: self.told_to_stop())
+    @rule(pick=PICK)
+    def a_task_that_was_told_to_stop_stops(self, pick: int) -> None:
+        self.driver.give_back(self.pick(self.told_to_stop(), pick))
+
+    # --- what the driver's clock does ---
+
+    @rule(seconds=st.sampled_from([0.01, 0.2, 2.0]), recall=st.booleans())
+    def time_passes(self, seconds: float, recall: bool) -> None:
+        self.driver.wait(seconds)
+        if recall:
+            self.driver.recall()
+
+    # --- what must hold ---
+
+    @invariant()
+    def no_core_is_free_while_tasks_wait(self) -> None:
+        if not self.wishes and self.driver.tasks.statistics().pending:
+            assert all(len(slots.tasks) >= slots.cores for slots in self.driver.tasks.executors.values())
+
+    def teardown(self) -> None:
+        """From now on all goes well: then every job ends."""
+        if not hasattr(self, "driver"):
+            return
+        driver = self.driver
+        if not driver.queues:
+            self.executor_joins(1)
+        while driver.dag.jobs:
+            stopped = self.told_to_stop()
+            if stopped:
+                driver.give_back(stopped[0])
+            elif running := driver.running():
+                driver.finish(running[0])
+            else:
+                assert driver.tasks.statistics().pending, "jobs are left and no task waits"
+                driver.wait(2.0)
+        driver.assert_idle()
+        for job in self.jobs:
+            self.check_end(job)
+
+    def check_end(self, job: Job) -> None:
+        outcome = Outcome(job)
+        assert outcome.end is not None
+        assert len(outcome.positions) == len(set(outcome.positions)), "a position was delivered twice"
+        error = outcome.end.error
+        if error is None:
+            assert sorted(outcome.positions) == list(range(len(job.final_stage.partitions)))
+        elif isinstance(error, JobCancelledError):
+            assert job.id in self.cancelled
+        else:
+            assert isinstance(error, JobError)
+            assert job.id in self.harmed
+            if isinstance(error, TaskError):
+                assert "fatal" in str(error) or f"failed {MAX_FAILURES} times" in str(error)
+
+    # --- help ---
+
+    def pick(self, items: Any, pick: int) -> Any:
+        return items[pick % len(items)]
+
+    def note_harm(self) -> None:
+        self.harmed.update(self.driver.dag.jobs)
+
+    def readers(self) -> list[int]:
+        """Tasks that read a shuffle."""
+        return [task_id for task_id in self.driver.running() if self.driver.stage(task_id).parent_shuffles]
+
+    def told_to_stop(self) -> list[int]:
+        told = {*self.driver.killed, *self.driver.recalled}
+        return [task_id for task_id in self.driver.running() if task_id in told]
+
+
+TestRandomRuns = RandomRuns.TestCase
+TestRandomRuns.settings = settings(
+    max_examples=150,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
