@@ -1,0 +1,60 @@
+"""The benchmark harness: it runs, and it notices engines that disagree or fail."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCH = Path(__file__).resolve().parents[2] / "scripts" / "bench"
+
+
+@pytest.fixture(scope="module")
+def report() -> dict[str, Any]:
+    return runpy.run_path(str(BENCH / "report.py"))
+
+
+def test_a_quick_run_measures_each_engine(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    options = ["--quick", "--engines", "localcluster,pool", "--jobs", "round_trip,word_count,group", "--json", out]
+    done = subprocess.run([sys.executable, BENCH, *options], capture_output=True, text=True, timeout=50)
+    assert done.returncode == 0, done.stderr
+    medians = json.loads(out.read_text())["medians"]
+    assert list(medians) == ["start to first result", "one-task round trip", "word count", "group"]
+    assert set(medians["word count"]) == {"localcluster", "pool"}
+    assert set(medians["group"]) == {"localcluster"}
+
+
+def test_an_unknown_engine_is_a_usage_error() -> None:
+    done = subprocess.run([sys.executable, BENCH, "--engines", "abacus"], capture_output=True, text=True, timeout=50)
+    assert done.returncode == 2
+    assert "abacus" in done.stderr
+
+
+def test_engines_that_find_different_values_are_reported(report: dict[str, Any]) -> None:
+    def result(value: int) -> dict[str, Any]:
+        return {"times": {}, "checks": {"sort": value, "join": 1}, "errors": {}}
+
+    assert report["problems"]({"localcluster": [result(1)], "pyspark": [result(1)]}) == []
+    (problem,) = report["problems"]({"localcluster": [result(1)], "pyspark": [result(2)]})
+    assert problem.startswith("sort differs")
+
+
+def test_jobs_that_fail_are_reported(report: dict[str, Any]) -> None:
+    failed = {"times": {}, "checks": {}, "errors": {"sort": "Traceback: no"}}
+    assert report["problems"]({"localcluster": [failed]}) == ["sort failed on localcluster:\nTraceback: no"]
+
+
+def test_the_table_shows_medians_and_ratios(report: dict[str, Any]) -> None:
+    def results(*seconds: float) -> list[dict[str, Any]]:
+        return [{"times": {"sort": second}} for second in seconds]
+
+    table = report["table"]({"localcluster": results(0.1, 0.2, 9.0), "pyspark": results(0.5)})
+    header, line = table.splitlines()
+    assert header.split() == ["localcluster", "pyspark", "pyspark", "/", "localcluster"]
+    assert line.split() == ["sort", "200", "ms", "500", "ms", "2.50"]
