@@ -1,4 +1,6 @@
-"""What a master string asks for: ``local``, ``local[4]``, ``local[4, 2]``, ``local[*]``, ``local-cluster[2,1,1024]``."""
+"""What a master string asks for: ``local``, ``local[4]``, ``local[4, 2]``, ``local[*]``,
+``local-cluster[2,1,1024]``.
+"""
 
 from __future__ import annotations
 
@@ -50,15 +52,15 @@ def _from_master(master: str | None) -> tuple[int, int, int | None]:
         threads, failures = match.groups()
         executors = 1 if threads is None else available_cores() if threads == "*" else int(threads)
         # As in Spark: a local master does not retry unless it says how often.
-        counts = executors, 1, int(failures) if failures else 1
+        counts: tuple[int, int, int | None] = executors, 1, int(failures) if failures else 1
     elif match := _LOCAL_CLUSTER.fullmatch(master.strip()):
         counts = int(match[1]), int(match[2]), None
     else:
         counts = 0, 0, None
-    if min(counts[0], counts[1], counts[2] or 1) < 1:
+    if any(number is not None and number < 1 for number in counts):
         raise ConfigurationError(
-            f"spark.master must be local, local[N], local[N, F], local[*] or local-cluster[N,C,M] with numbers above 0, "
-            f"not {master!r}"
+            "spark.master must be local, local[N], local[N, F], local[*] or local-cluster[N,C,M] with numbers above "
+            f"0, not {master!r}"
         )
     return counts
 

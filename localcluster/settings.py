@@ -1,8 +1,10 @@
-"""Every configuration key that means something here: type, default, what it does. `docs/configuration.md` shows this table.
+"""Every configuration key that means something here: type, default, what it does.
 
-Covers reading values. Keys are Spark's where Spark has one, else ``localcluster.…``; units are written as Spark writes them
-(``512m``, ``10s``). Setting values is `SparkConf`'s business.
+`docs/configuration.md` shows this table. Covers reading values. Keys are Spark's where Spark has one, else
+``localcluster.…``; units are written as Spark writes them (``512m``, ``10s``). Setting values is `SparkConf`'s business.
 """
+
+# ruff: noqa: E501, RUF001 (the table has one row a line)
 
 from __future__ import annotations
 
@@ -10,29 +12,30 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from protocol.errors import ConfigurationError
 from storage.conf import StorageConf
 
-_BYTES = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_BYTES = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-def parse_bytes(text: str) -> int:
-    """``512m`` → 536870912. A bare number is bytes. Raises ValueError."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([bkmgt]?)(?:i?b)?", text.strip().lower())
+def parse_bytes(text: str, unit: str = "b") -> int:
+    """``512m`` → 536870912. A bare number is in ``unit``. Raises ValueError."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(?:([kmgt])b?|(b?))", text.strip().lower())
     if match is None:
         raise ValueError
-    return int(float(match[1]) * _BYTES[match[2]])
+    return int(float(match[1]) * _BYTES[match[2] or match[3] or unit])
 
 
-def parse_seconds(text: str) -> float:
-    """``500ms`` → 0.5. A bare number is seconds. Raises ValueError."""
+def parse_seconds(text: str, unit: str = "s") -> float:
+    """``500ms`` → 0.5. A bare number is in ``unit``. Raises ValueError."""
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(us|ms|s|m|min|h|d|)", text.strip().lower())
     if match is None:
         raise ValueError
-    return float(match[1]) * _SECONDS[match[2] or "s"]
+    return float(match[1]) * _SECONDS[match[2] or unit]
 
 
 def _boolean(text: str) -> bool:
@@ -80,8 +83,11 @@ class ConfigEntry:
     doc: str
 
 
-_SIZE = (parse_bytes, "a size such as 512m or 2g")
-_TIME = (parse_seconds, "a time such as 10s, 500ms or 2m")
+# A number without a unit means what it means in Spark, which differs from key to key.
+_BYTES_SIZE = (parse_bytes, "a size such as 512m or 2g; a bare number is bytes")
+_MIB_SIZE = (partial(parse_bytes, unit="m"), "a size such as 512m or 2g; a bare number is MiB")
+_SECONDS_TIME = (parse_seconds, "a time such as 10s, 500ms or 2m; a bare number is seconds")
+_MS_TIME = (partial(parse_seconds, unit="ms"), "a time such as 10s, 500ms or 2m; a bare number is milliseconds")
 _FRACTION = (_fraction, "a number from 0 to 1")
 _COUNT = (_positive_int, "a whole number above 0")
 _BOOLEAN = (_boolean, "true or false")
@@ -96,25 +102,25 @@ ENTRIES: dict[str, ConfigEntry] = {
         ConfigEntry("spark.app.name", "localcluster", *_TEXT, "Name of the application."),
         ConfigEntry("spark.executor.instances", None, *_COUNT, "Number of executors. Unset: from the master, else one per core of the machine."),
         ConfigEntry("spark.executor.cores", "1", *_COUNT, "Tasks that an executor runs at once, as threads of one process."),
-        ConfigEntry("spark.executor.memory", "1g", *_SIZE, "Memory of an executor, of which blocks may take memoryFraction × safetyFraction."),
-        ConfigEntry("spark.driver.memory", "1g", *_SIZE, "The same for the driver."),
+        ConfigEntry("spark.executor.memory", "1g", *_MIB_SIZE, "Memory of an executor, of which blocks may take memoryFraction × safetyFraction."),
+        ConfigEntry("spark.driver.memory", "1g", *_MIB_SIZE, "The same for the driver."),
         ConfigEntry("spark.storage.memoryFraction", "0.6", *_FRACTION, "Share of the memory that cached blocks may take."),
         ConfigEntry("spark.storage.safetyFraction", "0.9", *_FRACTION, "Share of that share that is used, since sizes of Python objects are estimates."),
         ConfigEntry("spark.storage.unrollFraction", "0.2", *_FRACTION, "Share of storage memory that unrolling a new block may take by evicting others."),
-        ConfigEntry("spark.storage.unrollMemoryThreshold", "1m", *_SIZE, "Memory asked for before the first record of a block is unrolled."),
-        ConfigEntry("localcluster.sharedMemory", None, *_SIZE, "Shared memory that all processes together may take. Unset: half of what is free in /dev/shm."),
+        ConfigEntry("spark.storage.unrollMemoryThreshold", "1m", *_BYTES_SIZE, "Memory asked for before the first record of a block is unrolled."),
+        ConfigEntry("localcluster.sharedMemory", None, *_BYTES_SIZE, "Shared memory that all processes together may take. Unset: half of what is free in /dev/shm."),
         ConfigEntry("spark.local.dir", None, *_LIST, "Directories for blocks on disk, separated by commas; the environment's LOCALCLUSTER_LOCAL_DIRS wins. Unset: the system's temporary directory."),
         ConfigEntry("spark.default.parallelism", None, *_COUNT, "Partitions where the program does not say. Unset: the number of cores of all executors."),
         ConfigEntry("spark.shuffle.manager", "sort", _one_of("sort", "hash"), "sort or hash", "Layout of map outputs: one indexed block per map task, or one block per map and reduce task."),
-        ConfigEntry("spark.python.worker.memory", "512m", *_SIZE, "Memory that one task may gather while it shuffles before it spills to disk."),
+        ConfigEntry("spark.python.worker.memory", "512m", *_MIB_SIZE, "Memory that one task may gather while it shuffles before it spills to disk."),
         ConfigEntry("spark.task.maxFailures", "4", *_COUNT, "Attempts of a task before its job fails."),
         ConfigEntry("spark.stage.maxConsecutiveAttempts", "4", *_COUNT, "Attempts of a stage whose inputs keep getting lost before its job fails."),
-        ConfigEntry("spark.task.reaper.killTimeout", "10s", *_TIME, "How long a killed task may take to end before its executor is replaced."),
-        ConfigEntry("spark.locality.wait", "3s", *_TIME, "How long a task waits for the executor that holds its cached block."),
+        ConfigEntry("spark.task.reaper.killTimeout", "10s", *_MS_TIME, "How long a killed task may take to end before its executor is replaced."),
+        ConfigEntry("spark.locality.wait", "3s", *_MS_TIME, "How long a task waits for the executor that holds its cached block."),
         ConfigEntry("spark.scheduler.mode", "FIFO", _one_of("FIFO", "FAIR"), "FIFO or FAIR", "Order of the jobs of several threads."),
-        ConfigEntry("spark.executor.heartbeatInterval", "10s", *_TIME, "Time between an executor's heartbeats."),
-        ConfigEntry("spark.network.timeout", "120s", *_TIME, "Silence after which an executor that is neither busy nor gone is declared lost."),
-        ConfigEntry("spark.cleaner.ttl", None, *_TIME, "Age after which blocks and broadcasts are dropped even while they are referred to. Unset: never."),
+        ConfigEntry("spark.executor.heartbeatInterval", "10s", *_MS_TIME, "Time between an executor's heartbeats."),
+        ConfigEntry("spark.network.timeout", "120s", *_SECONDS_TIME, "Silence after which an executor that is neither busy nor gone is declared lost."),
+        ConfigEntry("spark.cleaner.ttl", None, *_SECONDS_TIME, "Age after which blocks and broadcasts are dropped even while they are referred to. Unset: never."),
         ConfigEntry("spark.cleaner.referenceTracking", "true", *_BOOLEAN, "Whether the blocks of RDDs, broadcasts and shuffles that the driver's program dropped are removed."),
         ConfigEntry("spark.ui.showConsoleProgress", "true", *_BOOLEAN, "Progress bars on a terminal."),
         ConfigEntry("spark.submit.pyFiles", None, *_LIST, "`.py` files, `.zip` and `.egg` archives put on the import path of driver and executors."),

@@ -41,8 +41,12 @@ def _holders(rdd: RDDCore[Any], locations_of: LocationsOf) -> list[Holders]:
 def _homes(rdd: RDDCore[Any], index: int, cached: Mapping[int, list[Holders]]) -> list[str]:
     """Executors for one partition: the first wish met on the way up through narrow dependencies."""
     stack = [(rdd, index)]
+    seen = set()
     while stack:
         member, partition = stack.pop()
+        if (member.id(), partition) in seen:  # a parent may be reached by a great many paths
+            continue
+        seen.add((member.id(), partition))
         holders = cached[member.id()][partition] if member.id() in cached else ()
         if holders:
             heap = [holder.executor_id for holder, location in holders if isinstance(location, HeapLocation)]

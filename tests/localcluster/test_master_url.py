@@ -1,0 +1,57 @@
+"""Master strings and the layout of a cluster."""
+
+from __future__ import annotations
+
+import pytest
+
+from localcluster.master_url import Layout, available_cores, layout, memory_from_master
+from protocol.errors import ConfigurationError
+
+CORES = available_cores()
+
+
+@pytest.mark.parametrize(
+    ("master", "expected"),
+    [
+        ("local", Layout(1, 1, 1)),
+        ("local[3]", Layout(3, 1, 1)),
+        ("local[*]", Layout(CORES, 1, 1)),
+        ("local[ 3 , 2 ]", Layout(3, 1, 2)),
+        ("local[*, 5]", Layout(CORES, 1, 5)),
+        (" local[2] ", Layout(2, 1, 1)),
+        ("local-cluster[2,3,1024]", Layout(2, 3, 4)),
+        ("local-cluster[ 2 , 1 , 512 ]", Layout(2, 1, 4)),
+    ],
+)
+def test_masters_mean_what_they_mean_in_spark(master: str, expected: Layout) -> None:
+    assert layout({"spark.master": master}) == expected
+
+
+def test_without_a_master_there_is_an_executor_per_core_and_spark_s_retries() -> None:
+    assert layout({}) == Layout(CORES, 1, 4)
+
+
+@pytest.mark.parametrize(
+    "master",
+    ["", "locals", "local[]", "local[0]", "local[-1]", "local[2,0]", "local[2,*]", "local-cluster[0,1,1024]",
+     "local-cluster[1,0,1024]", "local-cluster[2,1]", "spark://host:7077", "yarn", "LOCAL", "local[2]x"],
+)  # fmt: skip
+def test_other_masters_are_refused_by_name(master: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"spark\.master must be .*, not"):
+        layout({"spark.master": master})
+
+
+def test_explicit_settings_win_over_the_master() -> None:
+    conf = {"spark.executor.instances": "5", "spark.executor.cores": "2", "spark.task.maxFailures": "7"}
+    assert layout({"spark.master": "local[3, 2]", **conf}) == Layout(5, 2, 7)
+
+
+def test_a_bad_explicit_setting_is_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"spark\.executor\.cores must be a whole number above 0, not 'two'"):
+        layout({"spark.executor.cores": "two"})
+
+
+def test_memory_comes_from_a_local_cluster_only() -> None:
+    assert memory_from_master("local-cluster[2,1,512]") == "512m"
+    assert memory_from_master("local[2]") is None
+    assert memory_from_master(None) is None

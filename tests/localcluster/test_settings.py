@@ -1,0 +1,120 @@
+"""Reading configuration values."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from localcluster import settings
+from protocol.errors import ConfigurationError
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "expected"),
+    [
+        # A bare number is in the unit that Spark's documentation gives for the key.
+        ("spark.executor.memory", "512", 512 * MIB),
+        ("spark.driver.memory", "512", 512 * MIB),
+        ("spark.python.worker.memory", "512", 512 * MIB),
+        ("spark.storage.unrollMemoryThreshold", "4096", 4096),
+        ("localcluster.sharedMemory", "4096", 4096),
+        ("spark.locality.wait", "500", 0.5),
+        ("spark.executor.heartbeatInterval", "10000", 10.0),
+        ("spark.task.reaper.killTimeout", "250", 0.25),
+        ("spark.network.timeout", "120", 120.0),
+        ("spark.cleaner.ttl", "60", 60.0),
+        # A unit says what it says.
+        ("spark.executor.memory", "2g", 2048 * MIB),
+        ("spark.executor.memory", " 64MB ", 64 * MIB),
+        ("spark.executor.memory", "100b", 100),
+        ("spark.executor.memory", "1.5k", 1536),
+        ("spark.executor.memory", "1t", MIB * MIB),
+        ("spark.locality.wait", "3s", 3.0),
+        ("spark.locality.wait", "0", 0.0),
+        ("spark.locality.wait", "2min", 120.0),
+        ("spark.locality.wait", "2m", 120.0),
+        ("spark.locality.wait", "1h", 3600.0),
+        ("spark.locality.wait", "1d", 86400.0),
+        ("spark.network.timeout", "1500ms", 1.5),
+        ("spark.network.timeout", "1500us", 0.0015),
+        # Other kinds.
+        ("spark.scheduler.mode", "fair", "FAIR"),
+        ("spark.shuffle.manager", "HASH", "hash"),
+        ("spark.ui.showConsoleProgress", "False", False),
+        ("spark.storage.memoryFraction", "1", 1.0),
+        ("spark.local.dir", "/a, /b,", ("/a", "/b")),
+        ("spark.executor.cores", "3", 3),
+    ],
+)
+def test_values_are_read_as_spark_reads_them(key: str, text: str, expected: Any) -> None:
+    assert settings.value({key: text}, key) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("spark.executor.memory", "lots"),
+        ("spark.executor.memory", ""),
+        ("spark.executor.memory", "-1g"),
+        ("spark.executor.memory", "1gg"),
+        ("spark.executor.memory", "1ib"),
+        ("spark.executor.memory", "10s"),
+        ("spark.network.timeout", "10g"),
+        ("spark.network.timeout", "soon"),
+        ("spark.executor.cores", "0"),
+        ("spark.executor.cores", "1.5"),
+        ("spark.storage.memoryFraction", "1.1"),
+        ("spark.storage.memoryFraction", "nan"),
+        ("spark.scheduler.mode", "LIFO"),
+        ("spark.ui.showConsoleProgress", "yes"),
+    ],
+)
+def test_a_bad_value_is_refused_with_key_value_and_what_is_accepted(key: str, text: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        settings.check({key: text})
+    message = str(caught.value)
+    assert message.startswith(f"{key} must be ")
+    assert repr(text) in message
+
+
+def test_every_default_is_accepted() -> None:
+    settings.check({})
+    for entry in settings.ENTRIES.values():
+        assert entry.default is None or settings.value({entry.key: entry.default}, entry.key) is not None
+
+
+def test_what_is_unset_without_a_default_is_none() -> None:
+    assert settings.value({}, "spark.cleaner.ttl") is None
+
+
+@given(st.text())
+def test_any_text_is_a_value_or_a_configuration_error(text: str) -> None:
+    for key in settings.ENTRIES:
+        with suppress(ConfigurationError):
+            settings.value({key: text}, key)
+
+
+@given(st.integers(0, 10**6), st.sampled_from(["b", "k", "m", "g", "t"]))
+def test_sizes_grow_by_1024(number: int, unit: str) -> None:
+    assert settings.parse_bytes(f"{number}{unit}") == number * 1024 ** "bkmgt".index(unit)
+    assert settings.parse_bytes(f"{number}", unit=unit) == number * 1024 ** "bkmgt".index(unit)
+
+
+def test_storage_gets_its_share_of_the_memory() -> None:
+    conf = settings.storage_conf({"spark.executor.memory": "1000b", "localcluster.sharedMemory": "77b"})
+    assert conf.max_memory == 540
+    assert conf.shared_memory == 77
+    assert settings.storage_conf({"spark.driver.memory": "100b"}, memory_key="spark.driver.memory").max_memory == 54
+
+
+def test_options_of_an_external_store_lose_their_prefix() -> None:
+    prefix = "localcluster.externalBlockStore."
+    conf = settings.storage_conf({prefix + "class": "a.B", prefix + "port": "1234", "spark.x": "y"})
+    assert conf.external_store == "a.B"
+    assert conf.external_store_options == {"port": "1234"}
