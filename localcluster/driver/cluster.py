@@ -52,7 +52,7 @@ START_DEADLINE = 60.0  # seconds for the launcher to make the scratch space
 STOP_DEADLINE = 20.0  # seconds for the launcher to end executors and remove everything
 SIDE_DEADLINE = 5.0  # seconds for each of the driver's threads to end
 BUSY_ROUND = 0.1  # seconds between rounds while jobs run
-IDLE_ROUND = 1.0  # seconds between rounds otherwise
+IDLE_ROUND = 0.5  # seconds between rounds otherwise
 RECALL_PATIENCE = 0.05  # seconds that an executor may sit on queued tasks without a report while another idles
 
 

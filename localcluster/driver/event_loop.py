@@ -30,7 +30,7 @@ class _Source:
 
 
 class EventLoop:
-    """``on_round(now)`` is called after each batch of events and returns how many seconds the next may stay away.
+    """``on_round(now)`` is called when its time has come or `wake` was; it returns how many seconds until the next.
 
     ``on_crash(error)`` is called, under the lock, if a handler raises what it must not: the loop is over then.
     """
@@ -50,6 +50,7 @@ class EventLoop:
             os.set_blocking(fd, False)
         self._selector.register(self._wakeup_read, selectors.EVENT_READ)
         self._stopping = False
+        self._woken = False
         self._thread = threading.Thread(target=self._run, name="localcluster-driver", daemon=True)
 
     def start(self) -> None:
@@ -87,14 +88,17 @@ class EventLoop:
         os.close(self._wakeup_write)
 
     def _run(self) -> None:
-        pause = 0.0
+        due = 0.0
         try:
             while not self._stopping:
-                events = self._selector.select(pause)
+                events = self._selector.select(max(0.0, due - time.monotonic()))
                 with self._lock:
                     for key, mask in events:
                         self._serve(key, mask)
-                    pause = self._on_round(time.monotonic())
+                    now = time.monotonic()
+                    if now >= due or self._woken:
+                        self._woken = False
+                        due = now + self._on_round(now)
                     self._watch_backlogs()
         except BaseException as error:
             log.exception("the driver's event loop failed")
@@ -103,6 +107,7 @@ class EventLoop:
 
     def _serve(self, key: selectors.SelectorKey, mask: int) -> None:
         if key.data is None:
+            self._woken = True
             with contextlib.suppress(BlockingIOError):
                 while len(os.read(key.fd, 4096)) == 4096:
                     pass

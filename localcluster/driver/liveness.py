@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import enum
 
-import psutil
-
 
 class Liveness(enum.Enum):
     GONE = "its process is gone"
@@ -25,6 +23,8 @@ class CpuWatch:
 
     def judge(self, pid: int) -> Liveness:
         """The first look at a silent process counts as busy: there is nothing to compare with yet."""
+        import psutil  # seldom needed in the driver, and slow to load
+
         try:
             process = psutil.Process(pid)
             status = process.status()

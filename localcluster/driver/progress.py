@@ -6,8 +6,6 @@ import sys
 import threading
 from typing import Any
 
-from tqdm import tqdm
-
 from localcluster.driver.cluster import Cluster
 
 INTERVAL = 0.2  # seconds between looks
@@ -38,6 +36,8 @@ class ProgressBars:
         self._finish(set())
 
     def _look(self) -> None:
+        from tqdm import tqdm  # only on a terminal: loading it takes longer than starting an executor
+
         running = set()
         for stage in self._cluster.running_stages():
             key = stage.stage_id, stage.attempt

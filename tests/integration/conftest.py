@@ -11,11 +11,17 @@ from localcluster import SparkConf, SparkContext
 from localcluster.driver.executor_pool import State
 
 
+def two_executors(shared_memory: str) -> SparkContext:
+    conf = SparkConf().set("spark.executor.instances", "2").set("localcluster.sharedMemory", shared_memory)
+    return SparkContext(conf=conf)
+
+
 @pytest.fixture(scope="module")
 def sc() -> Iterator[SparkContext]:
-    conf = SparkConf().set("spark.executor.instances", "2").set("localcluster.sharedMemory", "256m")
-    with SparkContext(conf=conf) as context:
+    with two_executors("256m") as context:
         wait_for_executors(context, 2)
+        # Once mapped, a segment stays mapped: have every process map the others' before the first test looks.
+        context.parallelize([b"x" * 100_000] * 8, 8).map(lambda data: data * 2).collect()
         yield context
 
 

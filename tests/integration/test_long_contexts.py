@@ -1,0 +1,58 @@
+"""A context that runs thousands of jobs holds on to nothing."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+from operator import add
+from typing import Any
+
+import psutil
+
+from localcluster import SparkContext, StorageLevel
+
+JOBS = 2000
+DEADLINE = 30.0  # seconds
+
+
+def test_two_thousand_jobs_leave_everything_where_it_was(sc: SparkContext) -> None:
+    for _ in range(20):
+        run_all_kinds(sc)
+    before = settled(sc)
+    for number in range(JOBS):
+        if number % 20 == 0:
+            run_all_kinds(sc)
+        else:
+            assert sc.parallelize(range(4), 2).map(lambda x: x + 1).sum() == 10
+    deadline = time.monotonic() + DEADLINE
+    while (after := settled(sc)) != before:
+        assert time.monotonic() < deadline, (before, after)
+        time.sleep(0.05)  # a poll of what other processes do
+    sc._cluster.master.endpoint.check()
+
+
+def run_all_kinds(sc: SparkContext) -> None:
+    cached = sc.parallelize([(i % 3, i) for i in range(30)], 3).persist(StorageLevel.OFF_HEAP)
+    variable = sc.broadcast(b"z" * 100_000)
+    assert len(cached.reduceByKey(add).collect()) == 3
+    assert sum(map(len, sc.parallelize(range(2), 2).map(lambda _: variable.value).collect())) == 200_000
+
+
+def settled(sc: SparkContext) -> dict[str, Any]:
+    """What there is after everything that can be cleaned was."""
+    gc.collect()
+    cluster = sc._cluster
+    sc.parallelize([0], 1).count()  # a round of the event loop: the cleaner has run
+    with cluster.lock:
+        master = cluster.master.endpoint.statistics()
+        tables = {"jobs": len(cluster.dag.jobs), "shuffles": len(cluster.outputs.shuffles()), "blocks": master.blocks}
+        tables |= {"leases": master.leases, "limbo": master.extents_in_limbo, "segments": master.segments}
+    pids = [executor.pid for executor in cluster.pool]
+    return tables | {
+        "threads": threading.active_count(),
+        "descriptors": len(os.listdir("/proc/self/fd")),
+        "executor threads": [psutil.Process(pid).num_threads() for pid in pids],
+        "executor descriptors": [psutil.Process(pid).num_fds() for pid in pids],
+    }
