@@ -75,6 +75,10 @@ class MapOutputTracker:
         """The statuses by map index; empty when the shuffle is unknown."""
         return self._outputs.get(shuffle_id, ())
 
+    def shuffles(self) -> list[int]:
+        """Ids of the shuffles that have a row."""
+        return list(self._outputs)
+
     def check(self) -> None:
         """Audit the invariants. Raises AssertionError."""
         assert self._outputs.keys() == self._missing.keys()

@@ -170,9 +170,8 @@ class TaskScheduler:
         loads = sum(map(_load, roomy))
         for remaining, (load, executor_id, slots) in zip(range(len(roomy), 0, -1), roomy, strict=True):
             level = -(-(task_set.pending + loads) // remaining)
-            room = slots.cores + (0 if slots.stuck else ahead)
             loads -= load
-            batch = self._take(task_set, executor_id, slots, min(room, level) - load, now)
+            batch = self._take(task_set, executor_id, slots, min(slots.cores + ahead, level) - load, now)
             if batch:
                 launches.append(Launch(executor_id, task_set, tuple(batch), task_set.key not in slots.stages))
                 slots.stages.add(task_set.key)

@@ -113,6 +113,20 @@ def test_other_jobs_do_not_hide_a_killer_behind_their_queues(lineage: Lineage) -
     assert_succeeded(fast)
 
 
+def test_nothing_is_queued_behind_a_suspect(lineage: Lineage) -> None:
+    driver = FakeDriver(2)
+    suspect, fast = lineage.job(lineage.source(1)), lineage.job(lineage.source(1000))
+    driver.submit(suspect)
+    driver.lose("a")
+    assert driver.loads() == [1]
+    driver.add("c")
+    driver.submit(fast)
+    driver.finish(driver.running(fast)[0], run_time=SHORT)
+    assert driver.loads() == [1, 1]
+    driver.finish(driver.running(suspect)[0])
+    assert min(driver.loads()) > 1
+
+
 def test_queues_are_filled_again_when_all_suspects_have_succeeded(lineage: Lineage) -> None:
     driver = FakeDriver(1)
     job = lineage.job(lineage.source(200))

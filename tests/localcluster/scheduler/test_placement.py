@@ -250,14 +250,15 @@ def test_nothing_is_recalled_while_all_are_busy(lineage: Lineage) -> None:
     assert driver.recall() == []
 
 
-def test_an_executor_that_gets_on_again_gets_a_queue_again(lineage: Lineage) -> None:
+def test_an_executor_that_gets_on_again_gets_queues_and_may_get_stuck_again(lineage: Lineage) -> None:
     driver = stuck(lineage)
     driver.give_back(*driver.recall())
-    driver.finish(next(iter(driver.queues["a"])), run_time=SHORT)
-    driver.submit(lineage.job(lineage.source(100)))
-    for task_id in list(driver.queues["a"]) + list(driver.queues["b"]):
-        driver.finish(task_id, run_time=SHORT)
-    assert min(driver.loads()) > 1
+    driver.finish_all(run_time=SHORT)
+    measured(driver, lineage, 20, SHORT)
+    assert driver.loads() == [10, 10]
+    driver.now += 1.0
+    driver.finish(*driver.queues["b"], run_time=SHORT)
+    assert len(driver.recall()) == 9
 
 
 def test_a_recalled_task_carries_no_blame(lineage: Lineage) -> None:
