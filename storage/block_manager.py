@@ -19,20 +19,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from protocol.errors import BlockNotFoundError, BlockPutError, StaleLocationError
-from protocol.locations import BlockManagerId, FileLocation, SharedLocation, ShmLocation
+from protocol.locations import BlockManagerId, SharedLocation, ShmLocation
 from storage import os_layer
 from storage.block_id import BlockId, BroadcastBlockId, RDDBlockId
 from storage.block_manager_master import BlockManagerMaster
 from storage.block_result import BlockResult, ReadMethod
+from storage.block_sharing import BlockSharing
 from storage.block_status import BlockStatus
 from storage.block_store import BytesLike
 from storage.conf import StorageConf
-from storage.local_blocks import LocalBlocks, Put
+from storage.local_blocks import BlockManagerStatistics, LocalBlocks, Put
 from storage.location_reader import LocationReader
 from storage.managed_buffer import ManagedBuffer
 from storage.metadata_cleaner import MetadataCleaner
 from storage.remote_blocks import RemoteBlocks
-from storage.replication import replicate
 from storage.scratch import Scratch
 from storage.serializer import deserialize
 from storage.storage_level import StorageLevel
@@ -49,6 +49,7 @@ class BlockManager:
         self.master = master
         self._local = LocalBlocks(self.id, master, conf, scratch)
         self._reader = LocationReader(self._local.arena, self._local.shared.enclosing)
+        self._sharing = BlockSharing(self.id, master, self._local)
         self._remote = RemoteBlocks(self.id, master, self._reader)
         self.disk_block_manager = self._local.disk_block_manager
         self.memory_store = self._local.memory_store
@@ -96,6 +97,9 @@ class BlockManager:
     def check(self) -> None:
         """Audit locks and stores; nobody may be using a block. Raises AssertionError."""
         self._local.check()
+
+    def statistics(self) -> BlockManagerStatistics:
+        return self._local.statistics(leases_held=self._reader.leases_held)
 
     # --- getting ------------------------------------------------------------------------------------------------------
 
@@ -224,7 +228,7 @@ class BlockManager:
             return False
         if put is Put.STORED and level.replication > 1:
             try:
-                self._replicate(block_id, level)
+                self._sharing.replicate(block_id, level)
             except BaseException:
                 self.release_lock(block_id)
                 self.remove_block(block_id, tell_master)
@@ -235,37 +239,9 @@ class BlockManager:
 
     # --- replication and sharing --------------------------------------------------------------------------------------
 
-    def _replicate(self, block_id: BlockId, level: StorageLevel) -> None:
-        """Have peers copy the block. Fewer copies than the level asks for are a warning in the log."""
-        single = StorageLevel(level.use_disk, level.use_memory, level.use_off_heap, level.deserialized)
-
-        def upload(peers: Sequence[BlockManagerId]) -> Sequence[BlockManagerId]:
-            location = self._own_location(block_id) or self._copy_to_share(block_id)
-            return () if location is None else self.master.replicate_to(block_id, single, location, peers)
-
-        replicate(block_id.name, level.replication - 1, self.master.get_peers(self.id), upload)
-
-    def _own_location(self, block_id: BlockId) -> SharedLocation | None:
-        """Where the block's own bytes are, if others can read them and the master knows whose they are."""
-        location = self._local.status(block_id).location
-        known = isinstance(location, FileLocation) or self._local.is_told(block_id)
-        return location if known and isinstance(location, ShmLocation | FileLocation) else None
-
     def share_block(self, block_id: BlockId) -> SharedLocation | None:
-        """Make a block of the heap readable for one reader of another process; None when it is not here.
-
-        The extent is given up already: the master says when it was read. Raises OutOfSharedMemoryError.
-        """
-        location = self._local.status(block_id).location
-        return location if isinstance(location, FileLocation) else self._copy_to_share(block_id)
-
-    def _copy_to_share(self, block_id: BlockId) -> ShmLocation | None:
-        data = self.get_local_bytes(block_id)
-        if data is None:
-            return None
-        location = self._local.arena.write([data.memoryview()])
-        self._local.arena.retire(location)
-        return location
+        """Make a block readable for one reader of another process; see `BlockSharing.share`."""
+        return self._sharing.share(block_id)
 
     def store_replica(self, block_id: BlockId, level: StorageLevel, location: SharedLocation) -> bool:
         """Copy another process's bytes into the stores here; False when they are gone or there is no room."""

@@ -63,6 +63,9 @@ class BlockManagerMasterEndpoint:
         # Executors that fell silent but may live: their views and arenas may be in use until `RemoveExecutor` says
         # dead.
         self._expired: set[str] = set()
+        # Extents whose block was dropped here while its holder, which may live, still has it: readers' leases go on,
+        # and the holder's next report of the block must hear of them.
+        self._dropped: dict[tuple[BlockId, BlockManagerId], ShmLocation] = {}
         self._stopped = False
         self._handlers: dict[type[Message], Callable[[str, Any, float], Outcome]] = {
             m.RegisterBlockManager: self._register,
@@ -165,6 +168,7 @@ class BlockManagerMasterEndpoint:
         self._expired.discard(executor_id)
         self._table.remove_manager(executor_id)
         self._leases.owner_lost(executor_id)
+        self._dropped = {key: place for key, place in self._dropped.items() if key[1].executor_id != executor_id}
         tells = _extents_released(self._leases.reader_lost(executor_id))
         for segment in self._budget.owned_by(executor_id):
             if not self._table.is_adopted(segment):
@@ -182,24 +186,30 @@ class BlockManagerMasterEndpoint:
         self._stopped = True
         self._table.clear()
         self._leases.clear()
+        self._dropped.clear()
         return Outcome()
 
     # --- blocks are reported and looked up ---------------------------------------------------------------------------
 
     def _update_block_info(self, sender: str, message: m.UpdateBlockInfo, now: float) -> Outcome:
         block_id, holder = cast(BlockId, message.block_id), message.block_manager_id
-        previous = self._table.status(block_id, holder)
+        previous = self._location_at(block_id, holder)
         known = self._table.seen(holder, now)
         tells: list[tuple[str, Order]] = []
         if known and message.storage_level.is_valid:
             self._table.put(block_id, holder, _status(message))
         else:
             tells = self._drop(block_id, holder)
+        self._dropped.pop((block_id, holder), None)
         released = True
-        if previous is not None and isinstance(previous.location, ShmLocation):
-            moved = previous.location != message.location
-            released = not moved or self._leases.retire(previous.location, holder.executor_id)
+        if isinstance(previous, ShmLocation) and previous != message.location:
+            released = self._leases.retire(previous, holder.executor_id)
         return Outcome(m.UpdateReply(known, released), tells)
+
+    def _location_at(self, block_id: BlockId, holder: BlockManagerId) -> Location | None:
+        """Where the holder has the block, as far as it has told."""
+        status = self._table.status(block_id, holder)
+        return self._dropped.get((block_id, holder)) if status is None else status.location
 
     def _get_locations(self, sender: str, message: m.GetLocations, now: float) -> Outcome:
         return Outcome(self._leased_locations(sender, cast(BlockId, message.block_id)))
@@ -223,6 +233,10 @@ class BlockManagerMasterEndpoint:
         return Outcome(tells=self._drop(block_id, message.holder))
 
     def _drop(self, block_id: BlockId, holder: BlockManagerId) -> list[tuple[str, Order]]:
+        status = self._table.status(block_id, holder)
+        may_live = holder.executor_id in self._expired or self._table.manager(holder) is not None
+        if may_live and status is not None and isinstance(status.location, ShmLocation):
+            self._dropped[block_id, holder] = status.location
         path = self._table.drop(block_id, holder)
         if path is None or holder.executor_id in self._expired:
             return []  # an expired process may live and write to the segment; `_remove_executor` comes back to it

@@ -13,6 +13,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import Enum
 
 from protocol.errors import ChannelError, StaleLocationError, StorageError
@@ -49,6 +50,19 @@ class Put(Enum):
     STORED = "stored"
     HERE = "here already"
     NO_ROOM = "no room"
+
+
+@dataclass(frozen=True, slots=True)
+class BlockManagerStatistics:
+    """Counts of one moment; memory is in bytes."""
+
+    blocks: int  # with a storage level
+    shared_blocks: int  # the runtime's: shuffle outputs, results, broadcasts
+    storage_memory: int
+    unroll_memory: int
+    extents: int  # in the arena: in use, or given up and still read
+    limbo: int  # bytes of extents that were given up and that other processes still read
+    leases_held: int  # on other processes' extents
 
 
 class LocalBlocks:
@@ -259,6 +273,18 @@ class LocalBlocks:
     def is_told(self, block_id: BlockId) -> bool:
         info = self.infos.get(block_id)
         return info is not None and info.tell_master
+
+    def statistics(self, leases_held: int) -> BlockManagerStatistics:
+        memory, arena = self.memory_store.statistics(), self.arena.statistics()
+        return BlockManagerStatistics(
+            blocks=len(self.infos),
+            shared_blocks=len(self.shared.block_ids()),
+            storage_memory=memory.storage_memory,
+            unroll_memory=memory.unroll_memory,
+            extents=arena.extents,
+            limbo=arena.limbo,
+            leases_held=leases_held,
+        )
 
     def clear(self, *, unlink: bool) -> None:
         """Let go of everything. `unlink` False leaves segments and files to whoever adopts them."""

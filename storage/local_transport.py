@@ -75,6 +75,11 @@ class LocalCluster:
         manager.register()
         return manager
 
+    @property
+    def managers(self) -> dict[str, BlockManager]:
+        """{executor id: its living block manager}, the driver's too."""
+        return dict(self._managers)
+
     def take_out(self, executor_id: str) -> BlockManager:
         """No message reaches the block manager any more; the master is not told."""
         del self._slaves[executor_id]

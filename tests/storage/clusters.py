@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 from storage.block_id import StreamBlockId
+from storage.block_manager import BlockManager
 from storage.conf import StorageConf
 from storage.local_transport import LocalCluster
 from storage.scratch import Scratch
 
 MEMORY = 12_000  # bytes of the heap: room for two blocks of BIG, not for three
 BIG = bytes(4000)
+LEVELS = ["MEMORY_ONLY", "MEMORY_ONLY_SER", "MEMORY_AND_DISK", "MEMORY_AND_DISK_SER", "DISK_ONLY", "OFF_HEAP"]
 SEGMENT = 4 << 20  # bytes: the least that an arena takes
 
 
@@ -49,3 +52,43 @@ class ClusterMaker:
 def block(number: int) -> StreamBlockId:
     """A block of no RDD."""
     return StreamBlockId(0, number)
+
+
+def run_together(*actions: Any) -> None:
+    """Run each in a thread of its own, started together; raise what any of them raised."""
+    errors: list[BaseException] = []
+    barrier = threading.Barrier(len(actions))
+
+    def run(action: Any) -> None:
+        try:
+            barrier.wait(30)
+            action()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(action,), daemon=True) for action in actions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive(), "deadlock"
+    if errors:
+        raise errors[0]
+
+
+def locations(cluster: LocalCluster, block_id: Any) -> tuple[Any, ...]:
+    return cluster.endpoint.locations_of([block_id])[0]
+
+
+def has(manager: BlockManager, block_id: Any) -> bool:
+    """Whether the block is here; a look that leaves no lock."""
+    result = manager.get_local_values(block_id)
+    if result is None:
+        return False
+    result.close()
+    return True
+
+
+def values(manager: BlockManager, block_id: Any) -> list[Any] | None:
+    result = manager.get(block_id)
+    return None if result is None else list(result.values)

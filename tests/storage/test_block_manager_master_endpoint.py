@@ -8,70 +8,11 @@ import pytest
 
 from protocol import block_messages as m
 from protocol.errors import AskTimeoutError, StorageError
-from protocol.locations import DRIVER, BlockManagerId, FileLocation, HeapLocation, Location, ShmLocation
-from protocol.message import Message
+from protocol.locations import DRIVER, BlockManagerId, HeapLocation, ShmLocation
 from storage.block_id import BroadcastBlockId, RDDBlockId, ShuffleDataBlockId, StreamBlockId
-from storage.block_manager_master_endpoint import BlockManagerMasterEndpoint
 from storage.block_status import BlockStatus
 from storage.storage_level import StorageLevel
-
-A, B, C = (BlockManagerId(name, number) for number, name in enumerate("ABC", 1))
-THE_DRIVER = BlockManagerId(DRIVER, 9)
-BLOCK = RDDBlockId(1, 2)
-SEGMENT = "/dev/shm/seg-a"
-SHM = ShmLocation(SEGMENT, 64, 100)
-FILE = FileLocation("/tmp/block-file", 0, 100)
-
-
-class Master:
-    """The endpoint with short names for what the tests do often; audited after each message."""
-
-    def __init__(self, *managers: BlockManagerId, shared_memory: int = 1000) -> None:
-        self.endpoint = BlockManagerMasterEndpoint(shared_memory, slave_timeout=10.0)
-        self.now = 100.0
-        for manager in (THE_DRIVER, *managers):
-            self.tell(manager, m.RegisterBlockManager(manager, 500))
-
-    def send(self, sender: BlockManagerId | str, message: Message) -> Any:
-        name = sender if isinstance(sender, str) else sender.executor_id
-        outcome = self.endpoint.receive(name, message, self.now)
-        self.endpoint.check()
-        return outcome
-
-    def ask(self, sender: BlockManagerId | str, message: Message) -> Any:
-        return self.send(sender, message).reply
-
-    def tell(self, sender: BlockManagerId | str, message: Message) -> list[Any]:
-        tells: list[Any] = self.send(sender, message).tells
-        return tells
-
-    def answer(self, sender: BlockManagerId | str, message: Message, *answers: Any) -> Any:
-        """The outcome once the slaves have answered."""
-        outcome = self.send(sender, message)
-        assert len(outcome.asks) == len(answers), outcome.asks
-        following = outcome.combine(list(answers))
-        self.endpoint.check()
-        return following
-
-    def holds(self, holder: BlockManagerId, location: Location, block: Any = BLOCK, memory: int = 0) -> m.UpdateReply:
-        level = {
-            ShmLocation: StorageLevel.OFF_HEAP,
-            FileLocation: StorageLevel.DISK_ONLY,
-            HeapLocation: StorageLevel.MEMORY_ONLY,
-        }
-        update = m.UpdateBlockInfo(holder, block, level[type(location)], memory, 0, 0, location)
-        reply: m.UpdateReply = self.ask(holder, update)
-        return reply
-
-    def gone(self, holder: BlockManagerId, block: Any = BLOCK) -> m.UpdateReply:
-        reply: m.UpdateReply = self.ask(holder, m.UpdateBlockInfo(holder, block, StorageLevel.NONE, 0, 0, 0, None))
-        return reply
-
-    def locations(self, reader: BlockManagerId, block: Any = BLOCK) -> Any:
-        return self.ask(reader, m.GetLocations(block))
-
-    def release(self, reader: BlockManagerId, count: int = 1, location: ShmLocation = SHM) -> list[Any]:
-        return self.tell(reader, m.ReleaseLeases(((location, count),)))
+from tests.storage.masters import BLOCK, FILE, SEGMENT, SHM, THE_DRIVER, A, B, C, Master
 
 
 @pytest.fixture
@@ -249,6 +190,22 @@ def test_a_stale_report_drops_exactly_that_location(master: Master) -> None:
     assert len(master.locations(C)) == 2
     master.tell(C, m.ReportStaleLocation(BLOCK, A, SHM))
     assert master.locations(C) == ((B, FILE),)
+
+
+@pytest.mark.parametrize("how", ["stale", "removed while forgotten"])
+def test_a_block_that_was_dropped_here_still_has_its_readers(master: Master, how: str) -> None:
+    master.holds(A, SHM)
+    master.locations(B)
+    if how == "stale":
+        master.tell(C, m.ReportStaleLocation(BLOCK, A, SHM))
+    else:
+        master.now += 11
+        master.send(DRIVER, m.ExpireDeadHosts())
+        master.send(DRIVER, m.RemoveRdd(1))
+    assert master.locations(C) == ()
+    assert not master.gone(A).released
+    assert master.release(B) == [("A", m.ExtentReleased((SHM,)))]
+    assert master.gone(A).released
 
 
 # --- death and adoption -----------------------------------------------------------------------------------------------

@@ -1,0 +1,214 @@
+"""Reading blocks, here and from other processes. Mirrors Spark's BlockManagerSuite."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from protocol import block_messages as m
+from protocol.errors import BlockNotFoundError
+from protocol.locations import HeapLocation, ShmLocation
+from storage import os_layer
+from storage.block_result import ReadMethod
+from storage.managed_buffer import HeapBuffer
+from storage.serializer import serialize
+from storage.storage_level import StorageLevel
+from tests.storage.clusters import BIG, LEVELS, ClusterMaker, block, locations, run_together, values
+
+
+def test_a_result_says_size_and_where_it_was_read(make_cluster: ClusterMaker) -> None:
+    cluster = make_cluster("B")
+    a = cluster.add("A")
+    methods = {"MEMORY_ONLY": ReadMethod.MEMORY, "DISK_ONLY": ReadMethod.DISK, "OFF_HEAP": ReadMethod.OFF_HEAP}
+    for number, (level, method) in enumerate(methods.items()):
+        a.put_iterator(block(number), [bytes(500), bytes(1000)], StorageLevel.from_string(level))
+        result = a.get(block(number))
+        assert result is not None
+        assert result.read_method is method
+        assert 1500 <= result.size < 4000
+        assert len(list(result.values)) == 2
+    remote = cluster.driver.get(block(0))
+    assert remote is not None
+    assert remote.read_method is ReadMethod.NETWORK
+    assert cluster.driver.get(block(99)) is None
+
+
+def test_values_kept_as_objects_are_read_without_copying(make_cluster: ClusterMaker) -> None:
+    a = make_cluster().add("A")
+    record = ["the", "record", "itself"]
+    a.put_iterator(block(1), [record], StorageLevel.MEMORY_ONLY)
+    assert a.get_single(block(1)) is record
+
+
+def test_arrays_off_heap_are_views_of_the_same_pages_everywhere(make_cluster: ClusterMaker) -> None:
+    cluster = make_cluster()
+    a, b = cluster.add("A"), cluster.add("B")
+    a.put_single(block(1), np.arange(1000), StorageLevel.OFF_HEAP)
+    here, there = a.get_single(block(1)), b.get_single(block(1))
+    assert not here.flags.owndata
+    assert not there.flags.owndata
+    assert not there.flags.writeable
+    assert (here == there).all()
+    ((_, location),) = locations(cluster, block(1))
+    assert isinstance(location, ShmLocation)
+    with open(location.segment, "rb") as segment:
+        pages = np.frombuffer(segment.read(), np.uint8)
+    assert there.tobytes() in pages.tobytes()
+
+
+def test_get_single_of_a_block_that_nobody_has_is_an_error(make_cluster: ClusterMaker) -> None:
+    a = make_cluster().add("A")
+    with pytest.raises(BlockNotFoundError):
+        a.get_single(block(1))
+    with pytest.raises(BlockNotFoundError):
+        a.get_block_data(block(1))
+
+
+def test_the_next_location_is_tried_when_a_holder_died(make_cluster: ClusterMaker) -> None:
+    cluster = make_cluster()
+    reader, first, second = (cluster.add(name) for name in ("A", "B", "C"))
+    for manager in (first, second):
+        manager.put_iterator(block(1), [BIG], StorageLevel.MEMORY_ONLY)
+    assert reader.get_remote_bytes(block(1)) is not None
+    cluster.is_lost = lambda party, message: party == "B" and isinstance(message, m.ShareBlock)
+    assert reader.get_remote_bytes(block(1)) is not None
+    cluster.kill("B")
+    assert reader.get_remote_bytes(block(1)) is not None
+    cluster.kill("C")
+    assert reader.get_remote_bytes(block(1)) is None
+
+
+def test_a_location_without_a_block_behind_it_is_dropped_at_the_master(make_cluster: ClusterMaker) -> None:
+    cluster = make_cluster()
+    a, b = cluster.add("A"), cluster.add("B")
+    a.put_single(block(1), 1, StorageLevel.MEMORY_ONLY)
+    a.remove_block(block(1), tell_master=False)
+    assert len(locations(cluster, block(1))) == 1
+    assert b.get_remote_bytes(block(1)) is None
+    assert locations(cluster, block(1)) == ()
+
+
+@pytest.mark.parametrize("level", ["DISK_ONLY", "OFF_HEAP"])
+def test_a_location_whose_file_is_gone_is_dropped_and_the_next_is_tried(make_cluster: ClusterMaker, level: str) -> None:
+    cluster = make_cluster()
+    a, b, c = (cluster.add(name) for name in "ABC")
+    a.put_single(block(1), "value", StorageLevel.from_string(level))
+    b.put_single(block(1), "value", StorageLevel.MEMORY_ONLY)
+    location = locations(cluster, block(1))[0][1]
+    os_layer.unlink(location.segment if isinstance(location, ShmLocation) else location.path)
+    assert values(c, block(1)) == ["value"]
+    assert locations(cluster, block(1)) == ((b.id, HeapLocation("B")),)
+    c.flush_lease_releases()
+    assert cluster.endpoint.statistics().leases == 0
+    if level == "DISK_ONLY":
+        assert values(a, block(1)) == ["value"]  # from B: its own is lost, and forgotten
+        assert a.get_status(block(1)) is None
+
+
+@pytest.mark.parametrize("read", ["get_local_bytes", "get_local_values"])
+def test_a_block_whose_file_was_lost_is_removed_by_the_read_that_notices(make_cluster: ClusterMaker, read: str) -> None:
+    cluster = make_cluster()
+    a = cluster.add("A")
+    a.put_single(block(1), BIG, StorageLevel.DISK_ONLY)
+    for path in list(a.disk_block_manager.get_all_files()):
+        os_layer.unlink(path)
+    assert a.get_status(block(1)) is not None
+    assert getattr(a, read)(block(1)) is None
+    assert a.get_status(block(1)) is None
+    assert locations(cluster, block(1)) == ()
+    assert a.put_single(block(1), 2, StorageLevel.DISK_ONLY)
+
+
+def test_several_locations_give_back_the_leases_that_are_not_used(make_cluster: ClusterMaker) -> None:
+    cluster = make_cluster()
+    a, b, c = (cluster.add(name) for name in "ABC")
+    for manager in (a, b):
+        manager.put_single(block(1), BIG, StorageLevel.OFF_HEAP)
+    data = c.get_remote_bytes(block(1))
+    c.flush_lease_releases()
+    assert cluster.endpoint.statistics().leases == 1
+    del data
+    c.flush_lease_releases()
+    assert cluster.endpoint.statistics().leases == 0
+
+
+def test_block_data_that_was_put_as_bytes_comes_back_as_the_same_bytes(make_cluster: ClusterMaker) -> None:
+    a = make_cluster(max_memory=100_000).add("A")
+    data = b"".join(serialize(["message"] * 10))
+    for number, name in enumerate(LEVELS):
+        level = StorageLevel.from_string(name)
+        assert a.put_block_data(block(number), HeapBuffer(data), level)
+        status = a.get_status(block(number))
+        assert status is not None
+        assert (status.disk_size > 0) == (not level.use_memory)
+        assert (status.memory_size > 0) == (level.use_memory and not level.use_off_heap)
+        assert (status.off_heap_size > 0) == level.use_off_heap
+        assert a.get_block_data(block(number)).memoryview() == data
+        assert values(a, block(number)) == ["message"] * 10
+
+
+def test_get_or_else_update_reads_from_other_processes_before_it_computes(make_cluster: ClusterMaker) -> None:
+    cluster = make_cluster()
+    a, b = cluster.add("A"), cluster.add("B")
+    b.put_single(block(1), "theirs", StorageLevel.MEMORY_ONLY)
+    result, leftover = a.get_or_else_update(block(1), StorageLevel.MEMORY_ONLY, lambda: pytest.fail("computed"))
+    assert leftover is None
+    assert result is not None
+    assert list(result.values) == ["theirs"]
+
+
+def test_get_or_else_update_gives_the_values_when_there_is_no_room(make_cluster: ClusterMaker) -> None:
+    a = make_cluster().add("A")
+    result, leftover = a.get_or_else_update(
+        block(1), StorageLevel.MEMORY_ONLY, lambda: (bytes(1000) for _ in range(30))
+    )
+    assert result is None
+    assert leftover is not None
+    assert list(leftover) == [bytes(1000)] * 30
+    assert a.memory_store.statistics().unroll_memory == 0
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_threads_that_want_the_same_block_compute_it_once(make_cluster: ClusterMaker, level: str) -> None:
+    a = make_cluster().add("A")
+    computed: list[int] = []
+    seen: list[list[int]] = []
+
+    def compute() -> Iterator[int]:
+        computed.append(1)
+        yield from range(50)
+
+    def want() -> None:
+        result, _ = a.get_or_else_update(block(1), StorageLevel.from_string(level), compute)
+        assert result is not None
+        seen.append(list(result.values))
+
+    run_together(*[want] * 4)
+    assert len(computed) == 1
+    assert seen == [list(range(50))] * 4
+
+
+def test_when_the_first_writer_fails_one_of_those_who_wait_computes(make_cluster: ClusterMaker) -> None:
+    a = make_cluster().add("A")
+    entered, outcomes = threading.Event(), []
+
+    def fails() -> Iterator[int]:
+        entered.set()
+        raise ZeroDivisionError
+        yield 1
+
+    def first() -> None:
+        with pytest.raises(ZeroDivisionError):
+            a.get_or_else_update(block(1), StorageLevel.MEMORY_ONLY, fails)
+
+    def second() -> None:
+        assert entered.wait(30)
+        result, _ = a.get_or_else_update(block(1), StorageLevel.MEMORY_ONLY, lambda: [7])
+        assert result is not None
+        outcomes.append(list(result.values))
+
+    run_together(first, second)
+    assert outcomes == [[7]]

@@ -1,0 +1,171 @@
+"""Shared blocks of the runtime, a store of the user's own, the time to live, and the end of a block manager."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+from protocol import block_messages as m
+from protocol.errors import BlockNotFoundError, BlockPutError, StaleLocationError
+from protocol.locations import DRIVER, ShmLocation
+from storage import os_layer
+from storage.block_id import BroadcastBlockId, ShuffleDataBlockId
+from storage.block_store import BlockStore
+from storage.managed_buffer import HeapBuffer
+from storage.serializer import deserialize, serialize
+from storage.storage_level import StorageLevel
+from tests.storage.clusters import BIG, ClusterMaker, block, has, locations, values
+
+
+def test_shared_blocks_are_read_by_location_whole_or_in_part(make_cluster: ClusterMaker) -> None:
+    cluster = make_cluster()
+    a, b = cluster.add("A"), cluster.add("B")
+    location = a.put_shared(ShuffleDataBlockId(0, 0, 0), [b"head", bytearray(b"-"), memoryview(b"tail")], False)
+    assert isinstance(location, ShmLocation)
+    for manager in (a, b):
+        assert manager.read_location(location).memoryview() == b"head-tail"
+        part = ShmLocation(location.segment, location.offset + 5, 4)
+        assert manager.read_location(part).memoryview() == b"tail"
+    a.free_shared(location)
+    assert a.get_local_bytes(ShuffleDataBlockId(0, 0, 0)) is None
+    with pytest.raises(StaleLocationError):
+        a.read_location(location)
+
+
+def test_a_shared_block_is_written_once(make_cluster: ClusterMaker) -> None:
+    a = make_cluster().add("A")
+    a.put_shared(BroadcastBlockId(1), [b"first"])
+    with pytest.raises(BlockPutError):
+        a.put_shared(BroadcastBlockId(1), [b"second"])
+    data = a.get_bytes(BroadcastBlockId(1))
+    assert data is not None
+    assert data.memoryview() == b"first"
+    assert a.statistics().extents == 1
+
+
+def test_a_broadcast_is_read_everywhere_and_gone_when_removed(make_cluster: ClusterMaker) -> None:
+    cluster = make_cluster()
+    a = cluster.add("A")
+    cluster.driver.put_shared(BroadcastBlockId(1), serialize([np.arange(10)]))
+    data = a.get_bytes(BroadcastBlockId(1))
+    assert data is not None
+    (array,) = deserialize(data.memoryview())
+    a.master.remove_broadcast(1)
+    assert a.get_bytes(BroadcastBlockId(1)) is None
+    assert array.tolist() == list(range(10))
+    assert cluster.driver.statistics().limbo > 0
+    del array, data
+    a.flush_lease_releases()
+    assert cluster.driver.statistics().extents == 0
+
+
+class ListStore(BlockStore):
+    """The simplest store that a user could plug in."""
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+        self.blocks: dict[Any, bytes] = {}
+
+    def put_bytes(self, block_id: Any, data: Any, level: Any) -> Any:
+        from storage.block_store import PutResult
+
+        self.blocks[block_id] = bytes(data.memoryview())
+        return PutResult(True, data.size)
+
+    def put_iterator(self, block_id: Any, values: Any, level: Any) -> Any:
+        return self.put_bytes(block_id, HeapBuffer(b"".join(serialize(values))), level)
+
+    def get_size(self, block_id: Any) -> int:
+        if block_id not in self.blocks:
+            raise BlockNotFoundError(f"no {block_id}")
+        return len(self.blocks[block_id])
+
+    def get_bytes(self, block_id: Any) -> Any:
+        return HeapBuffer(self.blocks[block_id]) if block_id in self.blocks else None
+
+    def get_values(self, block_id: Any) -> Any:
+        return deserialize(self.blocks[block_id]) if block_id in self.blocks else None
+
+    def remove(self, block_id: Any) -> bool:
+        return self.blocks.pop(block_id, None) is not None
+
+    def contains(self, block_id: Any) -> bool:
+        return block_id in self.blocks
+
+    def clear(self) -> None:
+        self.blocks.clear()
+
+
+def test_a_store_of_the_user_s_own_takes_off_heap_blocks(make_cluster: ClusterMaker) -> None:
+    cluster = make_cluster(external_store=f"{__name__}.ListStore", external_store_options={"key": "value"})
+    a, b = cluster.add("A"), cluster.add("B")
+    assert isinstance(a.off_heap_store, BlockStore)
+    assert a.off_heap_store.options == {"key": "value", "executor_id": "A"}  # type: ignore[attr-defined]
+    a.put_single(block(1), "kept outside", StorageLevel.OFF_HEAP)
+    a.put_single(block(2), "kept inside", StorageLevel.MEMORY_ONLY)
+    assert a.off_heap_store.contains(block(1))
+    assert not a.off_heap_store.contains(block(2))
+    assert values(a, block(1)) == values(b, block(1)) == ["kept outside"]
+    a.master.remove_block(block(1))
+    assert not a.off_heap_store.contains(block(1))
+    assert locations(cluster, block(1)) == ()
+
+
+def test_old_blocks_are_dropped_broadcasts_apart_from_the_others(
+    make_cluster: ClusterMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = make_cluster()
+    a = cluster.add("A")
+    now = 100.0
+    monkeypatch.setattr("storage.local_blocks.time.monotonic", lambda: now)
+    a.put_single(block(1), 1, StorageLevel.MEMORY_ONLY)
+    a.put_single(block(2), 1, StorageLevel.DISK_ONLY)
+    a.put_shared(BroadcastBlockId(1), [b"x"])
+    now = 200.0
+    assert has(a, block(2))
+    assert a.drop_old_non_broadcast_blocks(150.0) == 1
+    assert [has(a, b) for b in (block(1), block(2), BroadcastBlockId(1))] == [False, True, True]
+    now = 300.0
+    assert a.drop_old_broadcast_blocks(250.0) == 1
+    assert a.get_bytes(BroadcastBlockId(1)) is None
+    assert has(a, block(2))
+    assert locations(cluster, block(1)) == locations(cluster, BroadcastBlockId(1)) == ()
+
+
+def test_a_time_to_live_starts_cleaners_that_end_with_the_manager(make_cluster: ClusterMaker) -> None:
+    cluster = make_cluster(cleaner_ttl=3600.0)
+    names = [thread.name for thread in threading.enumerate()]
+    assert names.count("metadata-cleaner-blocks") == names.count("metadata-cleaner-broadcasts") == 1
+    cluster.take_out(DRIVER).stop()
+    assert not any(thread.name.startswith("metadata-cleaner") for thread in threading.enumerate())
+
+
+def test_stop_leaves_views_good_and_no_files(make_cluster: ClusterMaker) -> None:
+    cluster = make_cluster()
+    a = cluster.add("A")
+    a.put_single(block(1), np.arange(1000), StorageLevel.OFF_HEAP)
+    a.put_single(block(2), BIG, StorageLevel.DISK_ONLY)
+    ((_, location),) = locations(cluster, block(1))
+    assert isinstance(location, ShmLocation)
+    array = a.get_single(block(1))
+    cluster.take_out("A").stop()
+    assert not os_layer.unlink(location.segment)
+    assert list(a.disk_block_manager.get_all_files()) == []
+    assert array.sum() == 499_500
+    assert cluster.endpoint.statistics().shared_memory_used == 0
+
+
+def test_a_manager_whose_master_is_gone_stops_all_the_same(
+    make_cluster: ClusterMaker, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster = make_cluster()
+    a = cluster.add("A")
+    a.put_single(block(1), 1, StorageLevel.OFF_HEAP)
+    cluster.deliver(DRIVER, m.StopBlockManagerMaster())
+    with caplog.at_level(logging.WARNING):
+        cluster.take_out("A").stop()
+    assert "the master was not told that segment" in caplog.text
