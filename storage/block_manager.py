@@ -308,12 +308,12 @@ class BlockManager:
     def release_all_locks_for_task(self) -> list[BlockId]:
         """At the end of a task, in its thread: give back its locks and unroll memory; the blocks that were locked."""
         self.memory_store.release_unroll_memory()
-        return self._local.infos.release_all_locks_for_task()
+        return self._local.release_all_locks()
 
     # --- removing -----------------------------------------------------------------------------------------------------
 
     def remove_block(self, block_id: BlockId, tell_master: bool = True) -> bool:
-        """Drop a block here; whether it was here. Waits for its readers in this process."""
+        """Drop a block here, now or as soon as nobody in this process uses it; whether it was here."""
         return self._local.remove(block_id, tell_master)
 
     def remove_rdd(self, rdd_id: int) -> int:

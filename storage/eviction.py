@@ -23,15 +23,23 @@ from storage.tiers import Tiers
 
 
 class Eviction:
-    """``report(block_id)`` as for `StatusReporter.report`. Thread-safe."""
+    """Thread-safe. ``report(block_id)`` as for `StatusReporter.report`, ``unlock(block_id)`` gives the write lock
+    back.
+    """
 
     def __init__(
-        self, infos: BlockInfoManager, tiers: Tiers, master: BlockManagerMaster, report: Callable[[BlockId], bool]
+        self,
+        infos: BlockInfoManager,
+        tiers: Tiers,
+        master: BlockManagerMaster,
+        report: Callable[[BlockId], bool],
+        unlock: Callable[[BlockId], None],
     ) -> None:
         self._infos = infos
         self._tiers = tiers
         self._master = master
         self._report = report
+        self._unlock = unlock
         self._leaving: set[BlockId] = set()  # evicted from shared memory, their write locks held until they have left
 
     # --- the heap -----------------------------------------------------------------------------------------------------
@@ -50,7 +58,7 @@ class Eviction:
             if info.level.use_disk:
                 self._tiers.spill(block_id, data)
         except BaseException:
-            self._infos.unlock(block_id)
+            self._unlock(block_id)
             raise
         self._tiers.memory.remove(block_id)
         try:
@@ -62,7 +70,7 @@ class Eviction:
 
     def _finish(self, block_id: BlockId) -> None:
         if self._tiers.contains(block_id):
-            self._infos.unlock(block_id)
+            self._unlock(block_id)
         else:
             self._infos.remove_block(block_id)
 
@@ -95,7 +103,7 @@ class Eviction:
             if info.level.use_disk:
                 self._tiers.spill(block_id, data)
         except BaseException:
-            self._infos.unlock(block_id)
+            self._unlock(block_id)
             raise
         self._leaving.add(block_id)
 

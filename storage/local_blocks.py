@@ -2,9 +2,9 @@
 
 Covers putting, reading and removing here; what involves other processes is `storage.block_manager`'s.
 
-Every block with a level is put under its write lock, read and reported under a read lock, and removed under its write
-lock. A removal therefore waits for readers (an iteration over the block) to end; give the order to remove to a thread
-that may wait.
+Every block with a level is put under its write lock, read under a read lock, and removed under its write lock. A
+removal never waits for a lock, since orders to remove come in a thread that must not wait for tasks: a block in use is
+marked, and whoever gives back the last lock on it removes it.
 """
 
 from __future__ import annotations
@@ -88,7 +88,8 @@ class LocalBlocks:
         self.disk_store = DiskStore(self.disk_block_manager)
         self.off_heap_store = self._make_off_heap_store(me.executor_id, conf)
         self._tiers = Tiers(me.executor_id, self.memory_store, self.off_heap_store, self.disk_store)
-        self._eviction = Eviction(self.infos, self._tiers, master, self.reporter.report)
+        self._eviction = Eviction(self.infos, self._tiers, master, self.reporter.report, self.release_lock)
+        self._doomed: dict[BlockId, bool] = {}  # {block to be removed when its locks are given back: tell the master}
         self._last_used: dict[BlockId, float] = {}  # {block: seconds of time.monotonic}
 
     def _make_off_heap_store(self, executor_id: str, conf: StorageConf) -> BlockStore:
@@ -124,6 +125,7 @@ class LocalBlocks:
         """
         if not self.infos.lock_new_block_for_writing(block_id, BlockInfo(level, tell_master)):
             return Put.HERE
+        self._doomed.pop(block_id, None)  # that was an earlier block of this id
         try:
             stored = store(self._tiers)
             if stored:
@@ -173,9 +175,9 @@ class LocalBlocks:
         except StaleLocationError as error:
             logger.warning("block %s is lost: %s", block_id, error)
         except BaseException:
-            self.infos.unlock(block_id)
+            self.release_lock(block_id)
             raise
-        self.infos.unlock(block_id)
+        self.release_lock(block_id)
         self._forget_lost(block_id)
         return None
 
@@ -192,7 +194,7 @@ class LocalBlocks:
             logger.warning("block %s is lost: %s", block_id, error)
             found = None
         finally:
-            self.infos.unlock(block_id)
+            self.release_lock(block_id)
         if found is None:
             self._forget_lost(block_id)
             return None
@@ -216,28 +218,49 @@ class LocalBlocks:
             self._remove_locked(block_id, info.tell_master)
 
     def release_lock(self, block_id: BlockId) -> None:
-        """Give back a read lock of the calling thread, if it has one."""
+        """Give back a lock of the calling thread, if it has one."""
         self.infos.unlock(block_id)
+        self._remove_if_doomed(block_id)
+
+    def release_all_locks(self) -> list[BlockId]:
+        """Give back all locks of the calling thread; the blocks that were locked."""
+        block_ids = self.infos.release_all_locks_for_task()
+        for block_id in block_ids:
+            self._remove_if_doomed(block_id)
+        return block_ids
 
     # --- removing -----------------------------------------------------------------------------------------------------
 
     def remove(self, block_id: BlockId, tell_master: bool = True) -> bool:
-        """Drop the block from all stores, once nobody uses it; whether it was here. Raises StorageError, and it
-        stays.
+        """Drop the block from all stores, now or as soon as nobody uses it; whether it was here.
+
+        Raises StorageError when its file cannot be removed; the block stays then.
         """
+        self._last_used.pop(block_id, None)
         if self.shared.remove(block_id, tell_master):
             return True
-        info = self.infos.lock_for_writing(block_id)
-        if info is None:
+        if self.infos.get(block_id) is None:
             return False
-        self._remove_locked(block_id, tell_master and info.tell_master)
+        self._doomed[block_id] = tell_master  # before the look at the lock: who has it looks here after giving it back
+        self._remove_if_doomed(block_id)
         return True
+
+    def _remove_if_doomed(self, block_id: BlockId) -> None:
+        tell_master = self._doomed.get(block_id)
+        if tell_master is None:
+            return
+        info = self.infos.lock_for_writing(block_id, blocking=False)
+        if info is not None:
+            self._doomed.pop(block_id, None)
+            self._remove_locked(block_id, tell_master and info.tell_master)
+        elif self.infos.get(block_id) is None:
+            self._doomed.pop(block_id, None)
 
     def _remove_locked(self, block_id: BlockId, tell_master: bool) -> None:
         try:
             self._remove_everywhere(block_id, tell_master)
         except BaseException:
-            self.infos.unlock(block_id)
+            self.infos.unlock(block_id)  # without another attempt, which would raise the same
             raise
         self.infos.remove_block(block_id)
 
@@ -301,4 +324,5 @@ class LocalBlocks:
         self._tiers.check()
         self.shared.check()
         for block_id in self.infos.block_ids():
+            assert block_id not in self._doomed, f"nobody uses block {block_id}, and it was not removed"
             assert self._tiers.contains(block_id), f"block {block_id} is in the books and in no store"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from protocol.locations import FileLocation, ShmLocation
 from storage import os_layer
 from storage.block_id import RDDBlockId
 from storage.storage_level import StorageLevel
-from tests.storage.clusters import BIG, LEVELS, SEGMENT, ClusterMaker, block, locations, run_together
+from tests.storage.clusters import BIG, LEVELS, SEGMENT, ClusterMaker, block, locations, run_together, values
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -29,23 +29,44 @@ def test_a_removal_during_a_read_leaves_the_reader_its_values(make_cluster: Clus
     assert first.tolist() == [0] * 50
 
 
-def test_a_removal_waits_for_local_readers_and_then_happens(make_cluster: ClusterMaker) -> None:
-    a = make_cluster().add("A")
-    a.put_iterator(block(1), range(3), StorageLevel.MEMORY_ONLY)
-    result = a.get(block(1))
-    assert result is not None
-    removed = threading.Event()
+@pytest.mark.parametrize("how", ["values used up", "closed", "end of the task"])
+def test_a_block_in_use_is_removed_when_its_last_user_is_done(make_cluster: ClusterMaker, how: str) -> None:
+    cluster = make_cluster()
+    a = cluster.add("A")
+    a.put_iterator(block(1), range(3), StorageLevel.MEMORY_AND_DISK)
+    first, second = a.get(block(1)), a.get(block(1))
+    assert first is not None
+    assert second is not None
+    a.master.remove_block(block(1))
+    assert list(second.values) == [0, 1, 2]
+    assert a.get_status(block(1)) is not None
+    if how == "values used up":
+        assert list(first.values) == [0, 1, 2]
+    elif how == "closed":
+        first.close()
+    else:
+        assert a.release_all_locks_for_task() == [block(1)]
+    assert a.get_status(block(1)) is None
+    assert locations(cluster, block(1)) == ()
+    assert a.put_single(block(1), "new", StorageLevel.MEMORY_ONLY)
+    assert values(a, block(1)) == ["new"]
 
-    def remove() -> None:
+
+def test_a_block_removed_while_it_is_computed_goes_when_it_was_used(make_cluster: ClusterMaker) -> None:
+    cluster = make_cluster()
+    a = cluster.add("A")
+
+    def compute() -> Iterator[int]:
+        yield 1
+        assert cluster.driver.master.get_block_status(block(1)) == {}
         assert a.remove_block(block(1))
-        removed.set()
+        yield 2
 
-    thread = threading.Thread(target=remove, daemon=True)
-    thread.start()
-    assert not removed.is_set()
-    assert list(result.values) == [0, 1, 2]
-    assert removed.wait(30)
-    thread.join(30)
+    result, _ = a.get_or_else_update(block(1), StorageLevel.OFF_HEAP, compute)
+    assert result is not None
+    assert list(result.values) == [1, 2]
+    assert a.get_status(block(1)) is None
+    assert locations(cluster, block(1)) == ()
 
 
 def test_an_extent_is_reused_only_after_every_reader_is_done(make_cluster: ClusterMaker) -> None:
