@@ -73,8 +73,11 @@ class LocalBlocks:
         # A name of its own: what an executor of the same name left behind may still be in use.
         name = f"{me.executor_id}-{secrets.token_hex(4)}"
         self.arena = Arena(
-            *(SHARED_MEMORY, f"{scratch.name}-{name}", scratch.directories),
-            *(master.reserve_segment, self._return_segment),
+            SHARED_MEMORY,
+            f"{scratch.name}-{name}",
+            scratch.directories,
+            master.reserve_segment,
+            self._return_segment,
         )
         self.disk_block_manager = DiskBlockManager(scratch.directories, name)
         self.infos = BlockInfoManager()

@@ -56,7 +56,11 @@ def replicate(
     if len(placed) < copies:
         logger.warning(
             "block %s has %d of %d extra copies (%d peers, %d failed)",
-            *(block_name, len(placed), copies, len(peers), failures),
+            block_name,
+            len(placed),
+            copies,
+            len(peers),
+            failures,
         )
     return placed
 
