@@ -94,6 +94,8 @@ class Cluster:
             preferences=lambda stage, positions: stage_preferences(stage, positions, self.master.endpoint.locations_of),
             describe_failure=task_failure,
             max_task_failures=max_failures,
+            # Also where the master allows one attempt, as local[N] does: Spark's local executors cannot die, ours can.
+            max_task_losses=settings.value(conf, "spark.task.maxFailures"),
             max_stage_attempts=settings.value(conf, "spark.stage.maxConsecutiveAttempts"),
         )
         self._network_timeout = settings.value(conf, "spark.network.timeout")
@@ -124,7 +126,7 @@ class Cluster:
         return Scratch.attach(answer.result(START_DEADLINE))
 
     def _make_env(self, scratch: Scratch) -> Env:
-        driver_conf = {**self.conf, "spark.executor.memory": str(settings.value(self.conf, "spark.driver.memory"))}
+        driver_conf = {**self.conf, "spark.executor.memory": f"{settings.value(self.conf, 'spark.driver.memory')}b"}
         env = make_env(DRIVER, driver_conf, self.master, scratch, self._no_tasks_here)
         self.master.slave = BlockManagerSlaveEndpoint(env.block_manager)
         env.block_manager.register()

@@ -6,6 +6,7 @@ decide where or when tasks run.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
@@ -64,6 +65,7 @@ class JobRunner:
             self._collect(job, on_result)
         except BaseException:
             self._cluster.cancel(job.id, "because the thread that started it was interrupted")
+            self._discard_rest(job)
             raise
         finally:
             self._drop_binary(stage.binary)
@@ -84,6 +86,14 @@ class JobRunner:
                     merge_updates(self._accumulators, outcome.updates)
                 if outcome.position is not None:
                     on_result(outcome.position, self._load(outcome))
+
+    def _discard_rest(self, job: Job) -> None:
+        """Results that nobody will take leave no blocks."""
+        with contextlib.suppress(Empty):
+            while not isinstance(event := job.events.get_nowait(), JobEnd):
+                for outcome in event:
+                    if not isinstance(outcome.result, (bytes, type(None))):
+                        self._cluster.master.tell(RemoveBlock(TaskResultBlockId(outcome.task_id)))
 
     def _load(self, outcome: TaskOutcome) -> Any:
         """A task's result. Arrays in it own their memory, so that the block can go."""

@@ -48,7 +48,8 @@ class MapOutputServer:
 
     def _pickle(self, shuffle_id: int) -> Future[Any]:
         rows = [None if row is None else tuple(row) for row in self._outputs.table(shuffle_id)]
-        table = pickle.dumps(rows, protocol=5) if rows else None
+        known = rows or self._outputs.is_complete(shuffle_id)  # a shuffle of no map tasks has no rows
+        table = pickle.dumps(rows, protocol=5) if known else None
         done: Future[Any] = Future()
         if table is None or len(table) <= INLINE:
             done.set_result(table)

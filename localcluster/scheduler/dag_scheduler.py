@@ -60,6 +60,7 @@ class DAGScheduler:
         preferences: Preferences,
         describe_failure: TaskFailure,
         max_task_failures: int = 4,
+        max_task_losses: int = 4,
         max_stage_attempts: int = 4,
     ) -> None:
         self._tasks = tasks
@@ -68,6 +69,7 @@ class DAGScheduler:
         self._preferences = preferences
         self._describe_failure = describe_failure
         self._max_task_failures = max_task_failures
+        self._max_task_losses = max_task_losses
         self._max_stage_attempts = max_stage_attempts
         self._stage_keys = count()
         self._jobs: dict[int, Job] = {}
@@ -209,6 +211,7 @@ class DAGScheduler:
             priority=(job.id, stage.id),
             pool=job.properties.get("spark.scheduler.pool", "default"),
             max_failures=self._max_task_failures,
+            max_losses=self._max_task_losses,
             created=now,
         )
         self._attempts.start(task_set)

@@ -42,6 +42,7 @@ class TaskSet:
         priority: tuple[int, int],
         pool: str,
         max_failures: int,
+        max_losses: int,
         created: float,
     ) -> None:
         self.key = key
@@ -51,8 +52,10 @@ class TaskSet:
         self.pool = pool
         self.running: dict[int, RunningTask] = {}  # {task id: task}
         self.failures: dict[int, int] = {}  # {position: attempts that count against it}
+        self._losses: dict[int, int] = {}  # {position: those of them that ended with their executor}
         self.mean_time: float | None = None  # seconds, moving average
         self._max_failures = max_failures
+        self._max_losses = max_losses
         self._attempts: dict[int, int] = {}  # {position: attempts launched so far}
         self._preferred = preferred
         self._alive = alive
@@ -91,7 +94,9 @@ class TaskSet:
         return bool(self._suspects)
 
     def exhausted(self, position: int) -> bool:
-        return self.failures.get(position, 0) >= self._max_failures
+        """Whether the position has failed too often, by itself or with its executors."""
+        losses = self._losses.get(position, 0)
+        return losses >= self._max_losses or self.failures.get(position, 0) - losses >= self._max_failures
 
     # --- launching ---
 
@@ -155,6 +160,7 @@ class TaskSet:
         task = self.failed(task_id, counts)
         if task is not None:
             self._suspects.add(task.position)
+            self._losses[task.position] = self._losses.get(task.position, 0) + counts
         return task
 
     def home_lost(self, executor_id: str) -> None:

@@ -52,6 +52,7 @@ class FakeDriver:
             preferences=lambda stage, positions: self.preferences.get(stage.rdd.id(), {}),
             describe_failure=_describe,
             max_task_failures=max_failures,
+            max_task_losses=max_failures,
             max_stage_attempts=max_stage_attempts,
         )
         for executor_id, cores in _named(executors).items():
