@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from localcluster.accumulators import Accumulator
@@ -37,7 +37,7 @@ class TaskContext:
         self, env: Env, stage_id: int, partition: int, attempt: int, task_id: int, properties: Mapping[str, str]
     ) -> None:
         self.env = env
-        self.accumulators: dict[int, Accumulator] = {}  # this task's own copies, by accumulator id
+        self.accumulators: dict[int, Accumulator[Any]] = {}  # this task's own copies, by accumulator id
         self._stage_id = stage_id
         self._partition = partition
         self._attempt = attempt

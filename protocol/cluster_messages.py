@@ -30,8 +30,8 @@ class TaskDescription(NamedTuple):
 class StageDescription(Order):
     """What the tasks of one stage attempt have in common; sent once to each executor, with its first tasks.
 
-    ``binary`` is the pickled lineage and action, or the block that holds it. ``epoch`` is the map output tracker's: tables of map
-    outputs that the executor fetched at an older one are out of date.
+    ``binary`` is the pickled lineage and action, or the block that holds it. ``epoch`` is the map output tracker's:
+    tables of map outputs that the executor fetched at an older one are out of date.
     """
 
     stage_id: int
@@ -108,7 +108,7 @@ class TaskResult(NamedTuple):
     """One task that succeeded. Light: see `TasksFinished`."""
 
     task_id: int
-    result: bytes | SharedLocation | tuple[SharedLocation | None, ...]  # serialised, or where that is; a map task's outputs
+    result: bytes | SharedLocation | tuple[SharedLocation | None, ...]  # serialised, or where it is; of a map task: all
     updates: bytes | None  # accumulator updates, pickled; None: none
     run_time: float  # seconds
 
@@ -172,7 +172,8 @@ class ExecutorHeartbeat(Report):
 class GetMapOutputs(Report):
     """Where are the outputs of this shuffle? Triggered by an executor's first reducer of it. Asked.
 
-    Answer: the pickled table (`MapStatus` by map index), or the id of the block that holds it; None when the shuffle is unknown.
+    Answer: the pickled table (`MapStatus` by map index), or the id of the block that holds it; None when the shuffle is
+    unknown.
     """
 
     shuffle_id: int
@@ -212,7 +213,9 @@ class KillExecutor(Order):
 
 @dataclass(frozen=True, slots=True)
 class StopCluster(Order):
-    """End every executor and remove what the context left. Triggered by the context's stop. Answered when all is gone."""
+    """End every executor and remove what the context left. Triggered by the context's stop. Answer: None, when all is
+    gone.
+    """
 
 
 # --- launcher -> driver ----------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """The one interface of every store: memory, disk, shared memory, and a user's own.
 
-Covers the contract only; `tests/storage/store_conformance.py` is the suite that every implementation passes. Follows Spark's
-``BlockStore`` (1.x). A store knows blocks, bytes and its own limits; levels, replication and the master are the block
-manager's business.
+Covers the contract only; `tests/storage/store_conformance.py` is the suite that every implementation passes. Follows
+Spark's ``BlockStore`` (1.x). A store knows blocks, bytes and its own limits; levels, replication and the master are
+the block manager's business.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ BytesLike: TypeAlias = bytes | bytearray | memoryview
 class PutResult:
     """What became of a put.
 
-    ``stored`` False means the block did not fit and the store holds nothing of it. ``leftover`` then yields every value of the
-    put's iterator, the ones already consumed first, so that the caller can use or store them elsewhere. ``dropped`` names the
-    blocks that the put evicted. ``size`` is in bytes (estimated for deserialised values).
+    ``stored`` False means the block did not fit and the store holds nothing of it. ``leftover`` then yields every
+    value of the put's iterator, the ones already consumed first, so that the caller can use or store them elsewhere.
+    ``dropped`` names the blocks that the put evicted. ``size`` is in bytes (estimated for deserialised values).
     """
 
     stored: bool
@@ -69,5 +69,5 @@ class BlockStore(ABC):
     def clear(self) -> None:
         """Drop every block."""
 
-    def check(self) -> None:
+    def check(self) -> None:  # noqa: B027 - a store without books of its own has nothing to audit
         """Audit the store's own books against what it holds. Raises AssertionError."""

@@ -164,10 +164,10 @@ class TaskSet:
         return task
 
     def home_lost(self, executor_id: str) -> None:
-        """An executor died: tasks that preferred it and no other have nothing to wait for."""
+        """An executor died: tasks that preferred it stand in line for their other homes, else for any executor."""
         for position in self._homes.pop(executor_id, ()):
-            if position in self._waiting and not self._living_homes(position):
-                self._free.append(position)
+            if position in self._waiting:
+                self._enqueue(position)
 
     # --- queues ---
 

@@ -180,6 +180,7 @@ def test_clean_leaves_a_living_run_alone(tmp_path: Path) -> None:
 def clean(tmp_path: Path) -> int:
     """Run ``localcluster clean`` on the run's own temporary directory."""
     environment = os.environ | {"TMPDIR": str(tmp_path / "tmp"), "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-m", "localcluster", "clean"], env=environment, capture_output=True, timeout=20)
+    command = [sys.executable, "-m", "localcluster", "clean"]
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=20)
     assert done.stderr == b""
     return done.returncode

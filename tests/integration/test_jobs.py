@@ -202,12 +202,14 @@ def test_a_persisted_rdd_is_computed_once(sc: SparkContext, tmp_path: Path, leve
 def test_a_dropped_rdd_broadcast_and_shuffle_are_cleaned_everywhere(sc: SparkContext) -> None:
     sc.parallelize([0]).count()
     before = sc._cluster.master.endpoint.statistics().blocks
-    cached = sc.parallelize(range(1000), 4).map(lambda x: (x % 5, x)).persist(StorageLevel.OFF_HEAP)
-    shuffled = cached.groupByKey()
-    variable = sc.broadcast(b"y" * 100_000)
-    assert shuffled.map(lambda pair: len(variable.value)).count() == 5
-    assert sc._cluster.master.endpoint.statistics().blocks > before
-    del cached, shuffled, variable
+
+    def make_garbage() -> None:
+        cached = sc.parallelize(range(1000), 4).map(lambda x: (x % 5, x)).persist(StorageLevel.OFF_HEAP)
+        variable = sc.broadcast(b"y" * 100_000)
+        assert cached.groupByKey().map(lambda pair: len(variable.value)).count() == 5
+        assert sc._cluster.master.endpoint.statistics().blocks > before
+
+    make_garbage()
     eventually(lambda: sc._cluster.master.endpoint.statistics().blocks <= before)
 
 

@@ -47,7 +47,11 @@ def settled(sc: SparkContext) -> dict[str, Any]:
     sc.parallelize([0], 1).count()  # a round of the event loop: the cleaner has run
     with cluster.lock:
         master = cluster.master.endpoint.statistics()
-        tables = {"jobs": len(cluster.dag.jobs), "map stages": cluster.dag.statistics().map_stages, "blocks": master.blocks}
+        tables: dict[str, Any] = {
+            "jobs": len(cluster.dag.jobs),
+            "map stages": cluster.dag.statistics().map_stages,
+            "blocks": master.blocks,
+        }
         tables |= {"leases": master.leases, "limbo": master.extents_in_limbo, "segments": master.segments}
     pids = [executor.pid for executor in cluster.pool]
     return tables | {

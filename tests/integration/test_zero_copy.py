@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
@@ -46,7 +47,7 @@ def look_at(array: Any, before: int) -> Seen:
 
 def mapping_of(array: Any) -> str:
     start = array.__array_interface__["data"][0]
-    for line in open("/proc/self/maps"):
+    for line in Path("/proc/self/maps").read_text().splitlines():
         fields = line.split()
         low, high = (int(bound, 16) for bound in fields[0].split("-"))
         if low <= start and start + array.nbytes <= high:
