@@ -33,11 +33,13 @@ class Env:
 def make_env(
     executor_id: str, conf: Mapping[str, str], transport: Transport, scratch: Scratch, ask: Callable[[Any], Any]
 ) -> Env:
-    """Build what a process needs and register its block manager; ``ask`` puts a cluster message to the driver."""
+    """Build what a process needs, not started; ``ask`` puts a cluster message to the driver."""
     blocks = BlockManager(executor_id, BlockManagerMaster(transport), settings.storage_conf(conf), scratch)
     memory_limit = settings.value(conf, "spark.python.worker.memory")
     manager = SHUFFLE_MANAGERS[settings.value(conf, "spark.shuffle.manager")]
-    return Env(executor_id, conf, blocks, manager(blocks, MapOutputs(ask, blocks), memory_limit))
+    return Env(
+        executor_id, conf, blocks, manager(blocks, MapOutputs(ask, blocks), memory_limit), _cleaners(conf, blocks)
+    )
 
 
 _env: Env | None = None

@@ -227,11 +227,17 @@ class Cluster:
         self._instructions.expire_kills(now)
         for callback in self._callbacks:
             callback()
+        self._side.submit(self._flush_leases)
         if not self.dag.jobs:
             return IDLE_ROUND
         self.dag.recall(now, RECALL_PATIENCE)
         self._perform()
         return BUSY_ROUND
+
+    def _flush_leases(self) -> None:
+        """The driver has no reports on which its releases could ride along."""
+        if self._env is not None and not self.closed:
+            self._env.block_manager.flush_lease_releases()
 
     # --- launcher ---
 
@@ -319,12 +325,14 @@ class Cluster:
             except (ChannelError, TimeoutError) as error:
                 log.warning("the launcher did not confirm the end of the cluster: %s", error)
         self._side.stop(SIDE_DEADLINE)
+        if self._env is not None:
+            # Removes what it made meanwhile, which the launcher's cleaning may have missed. Without the lock: its
+            # threads may be waiting for it.
+            self._env.block_manager.stop()
+            set_env(None)
         self._loop.stop(SIDE_DEADLINE)
         with self.lock:
             self.pool.close()
-            if self._env is not None:
-                self._env.block_manager.abandon()
-                set_env(None)
             self._launcher.close()
 
     def _begin_stop(self) -> Future[Any] | None:

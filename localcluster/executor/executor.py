@@ -90,8 +90,8 @@ class Executor:
     def run(self) -> int:
         """Serve until told to stop; 1 when the driver disappeared."""
         set_env(self._env)
-        signal.signal(signal.SIGUSR1, self._on_kill_signal)
         self._env.block_manager.register()
+        signal.signal(signal.SIGUSR1, self._on_kill_signal)
         self._reports.tell(RegisterExecutor(self._id, os.getpid(), self._cores))
         self._reporter.start()
         threading.Thread(target=self._take_orders, name="orders", daemon=True).start()
