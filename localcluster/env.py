@@ -37,9 +37,7 @@ def make_env(
     blocks = BlockManager(executor_id, BlockManagerMaster(transport), settings.storage_conf(conf), scratch)
     memory_limit = settings.value(conf, "spark.python.worker.memory")
     manager = SHUFFLE_MANAGERS[settings.value(conf, "spark.shuffle.manager")]
-    return Env(
-        executor_id, conf, blocks, manager(blocks, MapOutputs(ask, blocks), memory_limit), _cleaners(conf, blocks)
-    )
+    return Env(executor_id, conf, blocks, manager(blocks, MapOutputs(ask, blocks), memory_limit))
 
 
 _env: Env | None = None
