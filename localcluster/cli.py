@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from localcluster import settings
+from localcluster.hash_seed import fix_hash_seed
 from localcluster.py_files import make_importable, search_paths
 from localcluster.version import __version__
 from protocol.errors import ConfigurationError
@@ -87,7 +88,7 @@ def _run(arguments: argparse.Namespace) -> int:
         print(f"localcluster: error: {problem}", file=sys.stderr)
         return USAGE_ERROR
     search_paths(settings.value(conf, "spark.submit.pyFiles") or ())  # a file that is missing is an error of usage
-    _fix_hash_seed()
+    fix_hash_seed()
     from localcluster.launcher.client import DriverEnds, inherit
     from localcluster.launcher.launcher import fork_driver
 
@@ -130,16 +131,6 @@ def _problem_with(job: str) -> str | None:
                     f"it, or move the job to another directory"
                 )
     return None
-
-
-def _fix_hash_seed() -> None:
-    """Start over with a fixed seed, unless there is one: the hash of a str must be the same in every run, as in
-    Spark.
-    """
-    if os.environ.get("PYTHONHASHSEED", "random") == "random":
-        os.environ["PYTHONHASHSEED"] = "0"
-        sys.stdout.flush()
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def _drive(job: str, argv: list[str], conf: dict[str, str]) -> int:

@@ -19,10 +19,7 @@ from localcluster import settings
 from localcluster.accumulators import Accumulator, AccumulatorParam, param_for
 from localcluster.broadcast import Broadcast
 from localcluster.conf import SparkConf
-from localcluster.driver.cluster import Cluster
-from localcluster.driver.context_cleaner import ContextCleaner
-from localcluster.driver.job_runner import JobRunner
-from localcluster.driver.progress import ProgressBars
+from localcluster.launcher.client import connect
 from localcluster.master_url import layout, memory_from_master
 from localcluster.partition_data import INLINE, PartitionData
 from localcluster.py_files import make_importable
@@ -94,7 +91,13 @@ class SparkContext(Sources):
         self._accumulators: weakref.WeakValueDictionary[int, Accumulator[Any]] = weakref.WeakValueDictionary()
         self._persisted: weakref.WeakValueDictionary[int, RDD[Any]] = weakref.WeakValueDictionary()
         self._properties = threading.local()
-        self._cluster = Cluster(values, self._layout.executors, self._layout.cores, self._layout.max_failures)
+        launcher = connect()  # a fresh interpreter, which starts while this one loads the driver's modules
+        from localcluster.driver.cluster import Cluster
+        from localcluster.driver.context_cleaner import ContextCleaner
+        from localcluster.driver.job_runner import JobRunner
+        from localcluster.driver.progress import ProgressBars
+
+        self._cluster = Cluster(launcher, values, self._layout)
         self._cleaner = ContextCleaner(self._cluster.wake)
         if settings.value(values, "spark.cleaner.referenceTracking"):
             self._cluster.each_round(self._cleaner.run)

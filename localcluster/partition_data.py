@@ -7,14 +7,16 @@ task, larger ones as a block in shared memory.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from localcluster.task_context import TaskContext
 from protocol.errors import BlockNotFoundError
 from protocol.message import BlockIdLike
 from storage import serializer
 from storage.block_id import BlockId
-from storage.block_manager import BlockManager
+
+if TYPE_CHECKING:
+    from storage.block_manager import BlockManager
 
 INLINE = 16 * 1024  # bytes of a partition that travel with its task
 

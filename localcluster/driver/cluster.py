@@ -28,8 +28,10 @@ from localcluster.driver.map_output_server import MapOutputServer
 from localcluster.driver.preferences import stage_preferences
 from localcluster.driver.side_thread import SideThread
 from localcluster.driver.task_failure import task_failure
-from localcluster.env import SHUFFLE_MANAGERS, Env, make_env, set_env
-from localcluster.launcher.client import connect
+from localcluster.env import Env, set_env
+from localcluster.launcher.client import LauncherClient
+from localcluster.make_env import SHUFFLE_MANAGERS, make_env
+from localcluster.master_url import Layout
 from localcluster.scheduler.dag_scheduler import DAGScheduler
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.stage import Job, Stage
@@ -70,7 +72,7 @@ class StageProgress(NamedTuple):
 class Cluster:
     """Started by the constructor; `stop` ends it. Raises ClusterError when the launcher cannot be started."""
 
-    def __init__(self, conf: Mapping[str, str], executors: int, cores: int, max_failures: int) -> None:
+    def __init__(self, launcher: LauncherClient, conf: Mapping[str, str], layout: Layout) -> None:
         self.conf = conf
         self.lock = threading.RLock()
         self.error: ClusterError | None = None
@@ -78,8 +80,8 @@ class Cluster:
         self._env: Env | None = None
         self._side = SideThread()
         self._loop = EventLoop(self.lock, self._round, self._crashed)
-        self._launcher = connect()
-        template = c.LaunchExecutor("", cores, conf, tuple(sys.path))
+        self._launcher = launcher
+        template = c.LaunchExecutor("", layout.cores, conf, tuple(sys.path))
         self.pool = ExecutorPool(
             self._launcher, self._loop, template, self._executor_message, self._executor_lost, self._hopeless
         )
@@ -93,7 +95,7 @@ class Cluster:
             encode=_encode_partition,
             preferences=lambda stage, positions: stage_preferences(stage, positions, self.master.endpoint.locations_of),
             describe_failure=task_failure,
-            max_task_failures=max_failures,
+            max_task_failures=layout.max_failures,
             # Also where the master allows one attempt, as local[N] does: Spark's local executors cannot die, ours can.
             max_task_losses=settings.value(conf, "spark.task.maxFailures"),
             max_stage_attempts=settings.value(conf, "spark.stage.maxConsecutiveAttempts"),
@@ -112,7 +114,7 @@ class Cluster:
         try:
             scratch = self._start_cluster()
             with self.lock:  # held until the driver is ready for what executors say
-                for _ in range(executors):
+                for _ in range(layout.executors):
                     self.pool.order()
                 self._env = self._make_env(scratch)
         except BaseException:

@@ -21,11 +21,12 @@ from typing import Any
 from multiprocess.connection import Connection
 
 from localcluster import broadcast, settings
-from localcluster.env import Env, make_env, set_env
+from localcluster.env import Env, set_env
 from localcluster.executor.reporter import Reporter
 from localcluster.executor.stage_code import StageCode
 from localcluster.executor.task_runner import describe, run_task
 from localcluster.logs import set_up_logging
+from localcluster.make_env import make_env
 from localcluster.partition_data import read_shared
 from protocol.block_messages import RemoveBroadcast, RemoveShuffle
 from protocol.channel import Channel
