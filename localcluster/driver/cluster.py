@@ -225,7 +225,7 @@ class Cluster:
         self.pool.expire(now)
         self._launcher.endpoint.expire(now)
         for executor_id in self.master.endpoint.silent_executors(now, self._network_timeout):
-            self.pool.judge_silent(executor_id)
+            self.pool.judge_silent(executor_id, now)
         self._instructions.expire_kills(now)
         for callback in self._callbacks:
             callback()

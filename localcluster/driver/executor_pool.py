@@ -29,6 +29,7 @@ from storage.block_manager_master import ASK_TIMEOUT
 log = logging.getLogger(__name__)
 
 EXIT_STATUS_WAIT = 2.0  # seconds between the end of an executor's pipes and giving up on its exit status
+JUDGE_INTERVAL = 5.0  # seconds between two looks at a silent executor, in which a busy one uses the processor
 MAX_EARLY_DEATHS = 5  # executors in a row that died before they registered: forking more is pointless
 
 
@@ -47,6 +48,7 @@ class Executor:
     orders: Endpoint | None = None  # we ask and tell
     reports: Endpoint | None = None  # it asks and tells
     was_ready: bool = False
+    judged_at: float = 0.0  # seconds, monotonic
     broken_at: float = 0.0  # seconds, monotonic
     doomed: str | None = None  # why we had it killed
 
@@ -95,7 +97,7 @@ class ExecutorPool:
         executor_id = str(next(self._ids))
         self._executors[executor_id] = Executor(executor_id)
         template = self._template
-        self._launcher.tell(LaunchExecutor(executor_id, template.cores, template.conf, template.sys_path))
+        self._tell_launcher(LaunchExecutor(executor_id, template.cores, template.conf, template.sys_path))
 
     def launched(self, message: ExecutorLaunched) -> None:
         executor_id = message.executor_id
@@ -145,18 +147,19 @@ class ExecutorPool:
         if executor is not None and executor.doomed is None:
             executor.doomed = reason
             log.warning("ending executor %s: %s", executor_id, reason)
-            self._launcher.tell(KillExecutor(executor_id, reason))
+            self._tell_launcher(KillExecutor(executor_id, reason))
 
     def exited(self, message: ExecutorExited) -> None:
         executor = self._executors.get(message.executor_id)
         if executor is not None:
             self._lost(executor, _how(executor, message.exit_code, message.signal))
 
-    def judge_silent(self, executor_id: str) -> None:
-        """No heartbeat for too long: kill it unless it is merely busy."""
+    def judge_silent(self, executor_id: str, now: float) -> None:
+        """No heartbeat for too long: kill it unless it is merely busy. Looks again after JUDGE_INTERVAL."""
         executor = self._executors.get(executor_id)
-        if executor is None or executor.state is not State.REGISTERED:
+        if executor is None or executor.state is not State.REGISTERED or now < executor.judged_at + JUDGE_INTERVAL:
             return
+        executor.judged_at = now
         liveness = self._cpu.judge(executor.pid)
         if liveness is Liveness.BUSY:
             log.warning("executor %s sends no heartbeat, but %s; it is kept", executor_id, liveness.value)
@@ -169,7 +172,7 @@ class ExecutorPool:
             if executor.orders is not None:
                 executor.orders.expire(now)
             if executor.state is State.BROKEN and now - executor.broken_at > EXIT_STATUS_WAIT:
-                self._launcher.tell(KillExecutor(executor.executor_id, "its pipes ended"))
+                self._tell_launcher(KillExecutor(executor.executor_id, "its pipes ended"))
                 self._lost(executor, _how(executor, None, None))
 
     def stop(self) -> None:
@@ -211,6 +214,12 @@ class ExecutorPool:
             )
         else:
             self.order()
+
+    def _tell_launcher(self, order: Order) -> None:
+        try:
+            self._launcher.tell(order)
+        except ChannelError as error:
+            log.debug("%s did not reach the launcher, whose end breaks the cluster: %s", type(order).__name__, error)
 
     def _read_the_rest(self, executor: Executor) -> None:
         """What it reported before it died counts: its exit may be heard of before its pipe was read."""

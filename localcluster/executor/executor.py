@@ -22,7 +22,7 @@ from multiprocess.connection import Connection
 
 from localcluster import broadcast, settings
 from localcluster.env import Env, set_env
-from localcluster.executor.reporter import Reporter
+from localcluster.executor.reporter import DRIVER_GONE, Reporter
 from localcluster.executor.stage_code import StageCode
 from localcluster.executor.task_runner import describe, run_task
 from localcluster.logs import set_up_logging
@@ -176,8 +176,15 @@ class Executor:
     def _run_tasks(self) -> None:
         while (task_id := self._queue.get()) is not None:
             queued = self._queued.pop(task_id, None)
-            if queued is not None:  # else it was recalled or killed
+            if queued is None:
+                continue  # it was recalled or killed
+            try:
                 self._run_task(*queued)
+            except TaskKilledError:
+                log.debug("executor %s: a kill came when its task had ended", self._id)
+            except DRIVER_GONE as error:
+                log.debug("executor %s: the driver is gone: %s", self._id, error)
+                os._exit(1)
 
     def _run_task(self, stage_key: int, task: TaskDescription) -> None:
         running = self._running[task.task_id] = _Running(task.task_id, threading.get_ident())
@@ -190,13 +197,13 @@ class Executor:
             sys.stdout.flush()
             sys.stderr.flush()
             self._reporter.finished(result, more_queued=bool(self._queued))
-        except ChannelError as error:
-            log.debug("executor %s: the driver is gone: %s", self._id, error)
-            os._exit(1)
+        except DRIVER_GONE:
+            raise
         except BaseException as error:
             self._report_failure(task, running, error)
 
     def _report_failure(self, task: TaskDescription, running: _Running, error: BaseException) -> None:
+        self._running.pop(task.task_id, None)  # still there if the kill arrived while it was being taken out
         sys.stdout.flush()
         sys.stderr.flush()
         if running.kill_reason is not None and isinstance(error, TaskKilledError):

@@ -14,14 +14,24 @@ from collections.abc import Callable
 
 import psutil
 
-from protocol.block_messages import BlockManagerHeartbeat, ReleaseLeases
+from protocol.block_messages import ReleaseLeases
 from protocol.cluster_messages import ExecutorHeartbeat, TaskResult, TasksFinished
 from protocol.endpoint import Endpoint
-from protocol.errors import ChannelError
+from protocol.errors import (
+    AskTimeoutError,
+    BrokenChannelError,
+    ClosedChannelError,
+    EndOfChannel,
+    FrameError,
+    RemoteAskError,
+)
 from protocol.message import Report
 from storage.block_manager import BlockManager
 
 log = logging.getLogger(__name__)
+
+DRIVER_GONE = (BrokenChannelError, ClosedChannelError, EndOfChannel, FrameError)
+"""Errors after which an executor has nobody to work for."""
 
 FLUSH_DELAY = 0.005  # seconds
 BATCH_BYTES = 256 * 1024  # of results in one report
@@ -97,7 +107,7 @@ class Reporter:
                 if time.monotonic() >= beat:
                     beat = time.monotonic() + self._interval
                     self._heartbeat(process)
-        except ChannelError as error:
+        except DRIVER_GONE as error:
             log.debug("the driver is gone: %s", error)
             os._exit(1)
 
@@ -106,4 +116,8 @@ class Reporter:
         block_manager_id = self._blocks.id
         shared = getattr(memory, "shared", 0)
         heartbeat = ExecutorHeartbeat(block_manager_id.executor_id, self._running(), memory.rss, shared)
-        self.tell(BlockManagerHeartbeat(block_manager_id), heartbeat)
+        self.tell(heartbeat)
+        try:
+            self._blocks.heartbeat()
+        except (AskTimeoutError, RemoteAskError) as error:
+            log.warning("executor %s: no answer to a heartbeat: %s", block_manager_id.executor_id, error)
