@@ -10,6 +10,7 @@ Does not plan or collect jobs (``job_runner``), does not decide anything about t
 from __future__ import annotations
 
 import logging
+import os
 import pickle
 import sys
 import threading
@@ -46,6 +47,7 @@ from storage.block_id import BroadcastBlockId, TaskResultBlockId
 from storage.block_manager_master_endpoint import BlockManagerMasterEndpoint
 from storage.block_manager_slave_endpoint import BlockManagerSlaveEndpoint
 from storage.block_store import BytesLike
+from storage.block_table import path_of
 from storage.scratch import Scratch
 
 log = logging.getLogger(__name__)
@@ -265,6 +267,8 @@ class Cluster:
             self.dag.tasks_finished(executor_id, message.results, now)
         elif isinstance(message, c.TaskFailed):
             self._instructions.task_ended(message.task_id)
+            if message.fetch is not None:
+                self._lose_vanished_outputs(message.fetch[0])
             self.dag.task_failed(executor_id, message, now)
         elif isinstance(message, c.TaskKilled):
             self._instructions.task_ended(message.task_id)
@@ -289,6 +293,12 @@ class Cluster:
             if not isinstance(result.result, (bytes, tuple)):
                 holder = self.pool.block_manager_id(executor_id)
                 self.master.endpoint.register_shared(TaskResultBlockId(result.task_id), holder, result.result)
+
+    def _lose_vanished_outputs(self, shuffle_id: int) -> None:
+        """One output could not be read: look for others whose segment or file is gone too, to compute all at once."""
+        for map_index, status in enumerate(self.outputs.table(shuffle_id)):
+            if status is not None and not all(os.path.exists(path_of(b)) for b in status.blocks if b is not None):
+                self.dag.output_lost(shuffle_id, map_index)
 
     def _executor_lost(self, executor_id: str, reason: str) -> None:
         now = time.monotonic()

@@ -111,6 +111,8 @@ class ExecutorPool:
             self._loop.add(
                 endpoint, lambda batch: self._received(executor, batch), lambda end: self._broken(executor, end)
             )
+        if self._stopping:  # it was ordered before the stop, when there was no pipe to tell it by
+            self._tell_to_stop(executor)
 
     def registered(self, executor_id: str) -> None:
         self._executors[executor_id].state = State.REGISTERED
@@ -179,17 +181,20 @@ class ExecutorPool:
         """Tell all to end in good order; none is replaced from here on."""
         self._stopping = True
         for executor in self:
-            if executor.orders is not None and executor.state is not State.BROKEN:
-                try:
-                    executor.orders.tell(StopExecutor())
-                except ChannelError as error:
-                    log.debug("executor %s was gone: %s", executor.executor_id, error)
+            self._tell_to_stop(executor)
 
     def close(self) -> None:
         """Close all pipes; when no executor lives any more."""
         for executor in self:
             self._close(executor)
         self._executors.clear()
+
+    def _tell_to_stop(self, executor: Executor) -> None:
+        if executor.orders is not None and executor.state is not State.BROKEN:
+            try:
+                executor.orders.tell(StopExecutor())
+            except ChannelError as error:
+                log.debug("executor %s was gone: %s", executor.executor_id, error)
 
     def _broken(self, executor: Executor, end: ChannelError) -> None:
         if executor.state is not State.BROKEN:

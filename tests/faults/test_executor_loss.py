@@ -1,0 +1,138 @@
+"""Executors that die, hang or fall silent in the middle of jobs: answers stay right, or the error says what happened."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from operator import add
+from pathlib import Path
+
+import pytest
+
+from localcluster import SparkConf, SparkContext, StorageLevel, TaskContext
+from localcluster.errors import TaskError
+
+EXPECTED = [(key, sum(x for x in range(1000) if x % 5 == key)) for key in range(5)]
+
+
+@pytest.fixture
+def sc() -> Iterator[SparkContext]:
+    with SparkContext("local[2]") as context:
+        yield context
+
+
+def once(marker: Path) -> bool:
+    """True for the first caller in any process."""
+    try:
+        marker.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+def die_at(number: int, marker: Path, how: str) -> object:
+    """A function for `map` that ends its executor when it first meets a number."""
+
+    def function(x: int) -> int:
+        if x == number and once(marker):
+            if how == "exit":
+                os._exit(3)
+            if how == "segfault":
+                os.kill(os.getpid(), signal.SIGSEGV)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return x
+
+    return function
+
+
+@pytest.mark.parametrize("how", ["exit", "segfault", "kill"])
+def test_a_shuffle_survives_an_executor_that_dies_while_it_maps(sc: SparkContext, tmp_path: Path, how: str) -> None:
+    pairs = sc.parallelize(range(1000), 8).map(die_at(700, tmp_path / "died", how)).map(lambda x: (x % 5, x))
+    assert sorted(pairs.reduceByKey(add, 3).collect()) == EXPECTED
+
+
+def test_a_shuffle_survives_an_executor_that_dies_while_it_reduces(sc: SparkContext, tmp_path: Path) -> None:
+    sums = sc.parallelize(range(1000), 8).map(lambda x: (x % 5, x)).reduceByKey(add, 3)
+    die = die_at(EXPECTED[2][1], tmp_path / "died", "kill")
+    assert sorted(sums.mapValues(die).collect()) == EXPECTED
+
+
+def test_map_outputs_and_shared_blocks_outlive_their_writer(sc: SparkContext, tmp_path: Path) -> None:
+    """Nothing is computed again: every record was computed exactly once."""
+    log = tmp_path / "computed"
+
+    def note(x: int) -> tuple[int, int]:
+        with open(log, "a") as file:
+            file.write("x")
+        return x % 5, x
+
+    cached = sc.parallelize(range(1000), 4).map(note).persist(StorageLevel.OFF_HEAP)
+    sums = cached.reduceByKey(add, 3)
+    assert sorted(sums.collect()) == EXPECTED
+    for pid in set(sc.parallelize(range(8), 8).map(lambda _: (time.sleep(0.05), os.getpid())[1]).collect()):
+        os.kill(pid, signal.SIGKILL)
+    assert sorted(sums.collect()) == EXPECTED
+    assert cached.count() == 1000
+    assert len(log.read_text()) == 1000
+
+
+@pytest.mark.parametrize("level", [StorageLevel.MEMORY_ONLY, StorageLevel.MEMORY_ONLY_SER], ids=str)
+def test_blocks_on_a_lost_heap_are_computed_again(sc: SparkContext, level: StorageLevel) -> None:
+    cached = sc.parallelize(range(1000), 4).map(lambda x: x + 1).persist(level)
+    assert cached.sum() == 500500
+    os.kill(cached.map(lambda _: os.getpid()).first(), signal.SIGKILL)
+    assert cached.sum() == 500500
+
+
+def test_a_task_that_always_kills_its_executor_ends_the_job_and_blames_no_other(sc: SparkContext) -> None:
+    def kill(x: int) -> int:
+        if x == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return x
+
+    with pytest.raises(TaskError, match="killed by signal 9") as caught:
+        sc.parallelize(range(50), 50).map(kill).collect()
+    assert "partition 5" in str(caught.value)
+    assert sc.parallelize(range(50), 50).sum() == sum(range(50))
+
+
+def test_attempts_are_numbered(sc: SparkContext) -> None:
+    def second_time_lucky(x: int) -> int:
+        attempt = TaskContext.get().attemptNumber()
+        if attempt == 0:
+            os._exit(1)
+        return attempt
+
+    assert sc.parallelize([0], 1).map(second_time_lucky).collect() == [1]
+
+
+def test_a_silent_executor_is_kept_while_it_is_busy_and_replaced_when_it_is_stopped() -> None:
+    conf = SparkConf().setMaster("local[2]").set("spark.executor.heartbeatInterval", "100ms")
+    conf.set("spark.network.timeout", "500ms")
+    with SparkContext(conf=conf) as context:
+        pids = set(context.parallelize(range(8), 8).map(lambda _: (time.sleep(0.05), os.getpid())[1]).collect())
+
+        def hold_the_gil(x: int) -> int:
+            re.match(r"(a+)+$", "a" * 24 + "b")  # about a second in C code that never lets go
+            return os.getpid()
+
+        assert set(context.parallelize(range(2), 2).map(hold_the_gil).collect()) <= pids
+        os.kill(min(pids), signal.SIGSTOP)
+        assert context.parallelize(range(8), 8).sum() == 28
+
+
+def test_a_lost_map_output_is_computed_again(sc: SparkContext) -> None:
+    """Its segment is gone, as when somebody cleans /dev/shm: the reducers say so, and the map tasks run again."""
+    sums = sc.parallelize(range(1000), 4).map(lambda x: (x % 5, x)).reduceByKey(add, 3)
+    assert sorted(sums.collect()) == EXPECTED
+    for pid in set(sc.parallelize(range(8), 8).map(lambda _: (time.sleep(0.05), os.getpid())[1]).collect()):
+        os.kill(pid, signal.SIGKILL)  # new executors have not mapped the segments yet
+    with sc._cluster.lock:
+        table = sc._cluster.outputs.table(sums.dependencies[0].shuffle_id)
+        segments = {block.segment for status in table for block in status.blocks}
+    for segment in segments:
+        os.unlink(segment)
+    assert sorted(sums.collect()) == EXPECTED
