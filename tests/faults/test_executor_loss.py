@@ -1,4 +1,4 @@
-"""Executors that die, hang or fall silent in the middle of jobs: answers stay right, or the error says what happened."""
+"""Executors that die, hang or fall silent in mid-job: answers stay right, or the error says what happened."""
 
 from __future__ import annotations
 
