@@ -10,14 +10,18 @@ from __future__ import annotations
 import operator
 import sys
 from collections.abc import Iterable
+from dis import opmap
 from functools import partial
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from localcluster.accumulators import Accumulator
 
-_ATOMS: set[type] = {type(None), type(...), bool, int, float, complex, str, bytes, range, CodeType, ModuleType}
+_ATOMS: set[type] = {type(None), type(...), bool, int, float, complex, str, bytes, range, CodeType}
 _ATOMS |= {operator.itemgetter, operator.attrgetter}
+_NAMES_THAT_WRITE = {"exec", "eval", "globals", "vars", "setattr", "delattr", "__dict__", "__globals__", "__defaults__"}
+_WRITES_NAMES = {opmap[name] for name in ("STORE_GLOBAL", "DELETE_GLOBAL", "STORE_ATTR", "DELETE_ATTR")}
+_WRITES_CELLS = {opmap[name] for name in ("STORE_DEREF", "DELETE_DEREF")}
 _OURS = ("localcluster.", "storage.")  # objects of ours do not change in executors, but for accumulators
 
 
@@ -40,6 +44,8 @@ def is_stateless(*values: Any) -> bool:
 def _parts(value: Any) -> Iterable[Any] | None:
     """What the value consists of, if it is stateless when all of that is; None when it is not."""
     kind = type(value)
+    if kind is ModuleType:  # one that cannot be imported was pickled by value, variables and all
+        return () if sys.modules.get(value.__name__) is value else None
     if kind in (tuple, frozenset):
         return value  # type: ignore[no-any-return]
     if isinstance(value, type):
@@ -60,6 +66,8 @@ def _parts(value: Any) -> Iterable[Any] | None:
 
 def _function_parts(function: FunctionType) -> Iterable[Any] | None:
     """Of a function that was pickled by value: what it closes over, its defaults and the globals it names."""
+    if _may_write(function.__code__):
+        return None
     try:
         cells = [cell.cell_contents for cell in function.__closure__ or ()]
     except ValueError:  # a cell that is not filled yet
@@ -68,6 +76,19 @@ def _function_parts(function: FunctionType) -> Iterable[Any] | None:
     names = _global_names(function.__code__)
     used = [function.__globals__[name] for name in names if name in function.__globals__]
     return *cells, *defaults, *function.__dict__.values(), *used
+
+
+def _may_write(code: CodeType) -> bool:
+    """Whether the code, or code nested in it, may change a global, a variable that it closes over or an attribute (of
+    the function itself, say), though all of these hold immutable values.
+    """
+    opcodes = set(code.co_code[::2])
+    return (
+        not opcodes.isdisjoint(_WRITES_NAMES)
+        or (bool(code.co_freevars) and not opcodes.isdisjoint(_WRITES_CELLS))
+        or not _NAMES_THAT_WRITE.isdisjoint(code.co_names)
+        or any(_may_write(const) for const in code.co_consts if isinstance(const, CodeType))
+    )
 
 
 def _global_names(code: CodeType) -> set[str]:

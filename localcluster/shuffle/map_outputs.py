@@ -13,8 +13,10 @@ from typing import Any
 from localcluster.partition_data import read_shared
 from localcluster.scheduler.map_output_tracker import MapStatus
 from protocol.cluster_messages import GetMapOutputs
-from protocol.errors import FetchFailedError
+from protocol.errors import BlockNotFoundError, FetchFailedError
 from storage.block_manager import BlockManager
+
+ATTEMPTS = 3  # questions for one table: a large one's block may go, for a newer one, before it was read
 
 
 class MapOutputs:
@@ -43,12 +45,20 @@ class MapOutputs:
         with self._lock:  # held while asking: the other task threads want the same table
             table = self._tables.get(shuffle_id)
             if table is None:
-                table = self._tables[shuffle_id] = self._fetch(shuffle_id)
+                table = self._fetch(shuffle_id)
+                if None not in table:  # gaps are filled without a new epoch that would tell
+                    self._tables[shuffle_id] = table
             return table
 
     def _fetch(self, shuffle_id: int) -> Sequence[MapStatus | None]:
-        answer = self._ask(GetMapOutputs(shuffle_id))
-        if answer is None:
-            raise FetchFailedError(shuffle_id, 0, "the driver does not know this shuffle any more")
-        rows = pickle.loads(read_shared(self._blocks, answer))
-        return [None if row is None else MapStatus._make(row) for row in rows]
+        for _ in range(ATTEMPTS):
+            answer = self._ask(GetMapOutputs(shuffle_id))
+            if answer is None:
+                raise FetchFailedError(shuffle_id, 0, "the driver does not know this shuffle any more")
+            try:
+                rows = pickle.loads(read_shared(self._blocks, answer))
+            except BlockNotFoundError as error:
+                gone = error
+            else:
+                return [None if row is None else MapStatus._make(row) for row in rows]
+        raise gone

@@ -1,0 +1,63 @@
+"""What the tasks of one stage get to run: one lineage for all, or a fresh one each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from localcluster.executor.stage_code import StageCode
+from localcluster.rdd.lineage import dump_lineage
+from protocol.cluster_messages import StageDescription
+from protocol.errors import SerializationError
+from tests.localcluster.rdd.local_context import LocalContext
+
+
+def stage_code(function: Any, action: Any = None) -> StageCode:
+    rdd = LocalContext().range(10).map(function)
+    binary = dump_lineage(rdd, action)
+    return StageCode(StageDescription(0, 0, binary, {}, 0), binary)
+
+
+def test_a_lineage_without_state_is_unpickled_once() -> None:
+    code = stage_code(lambda x: x + 1)
+    assert code.load() is code.load()
+
+
+def test_a_lineage_with_state_is_unpickled_for_every_task() -> None:
+    seen: list[int] = []
+    code = stage_code(lambda x: seen.append(x))
+    (first, _), (second, _) = code.load(), code.load()
+    assert first is not second
+
+
+def test_an_action_with_state_is_not_shared_either() -> None:
+    counts = {"calls": 0}
+    code = stage_code(lambda x: x, lambda task_context, values: counts)
+    assert code.load()[1] is not code.load()[1]
+
+
+def test_changes_that_a_task_makes_to_its_closure_are_not_seen_by_the_next() -> None:
+    calls = 0
+
+    def count_calls(task_context: Any, values: Any) -> int:
+        nonlocal calls
+        calls += 1
+        return calls
+
+    code = stage_code(lambda x: x, count_calls)
+    assert [code.load()[1](None, ()) for _ in range(3)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("binary", [b"", b"garbage", b"cno_such_module\nname\n."])
+def test_a_binary_that_cannot_be_loaded_says_so_each_time(binary: bytes) -> None:
+    code = StageCode(StageDescription(0, 0, binary, {}, 0), binary)
+    for _ in range(2):
+        with pytest.raises(SerializationError, match="cannot be unpickled in the executor"):
+            code.load()
+
+
+def test_a_binary_in_shared_memory_loads_as_well() -> None:
+    rdd = LocalContext().range(3)
+    binary = memoryview(dump_lineage(rdd, "action"))
+    assert StageCode(StageDescription(0, 0, b"", {}, 0), binary).load()[1] == "action"
