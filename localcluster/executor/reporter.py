@@ -34,7 +34,7 @@ DRIVER_GONE = (BrokenChannelError, ClosedChannelError, EndOfChannel, FrameError)
 """Errors after which an executor has nobody to work for."""
 
 FLUSH_DELAY = 0.005  # seconds
-BATCH_BYTES = 256 * 1024  # of results in one report
+BATCH_BYTES = 256 * 1024  # of results and accumulator updates in one report
 
 
 class Reporter:
@@ -63,6 +63,8 @@ class Reporter:
             self._results.append(result)
             if isinstance(result.result, bytes):
                 self._bytes += len(result.result)
+            if result.updates is not None:
+                self._bytes += len(result.updates)
             if more_queued and self._bytes < BATCH_BYTES:
                 self._wake.set()
                 return

@@ -83,7 +83,7 @@ STATEFUL = {
     "a defaultdict": "from collections import defaultdict\nd = defaultdict(int)\nit = lambda x: d[x]",
     "a class of the script": "class C:\n  seen = []\nit = lambda x: C.seen",
     "an instance of one": "class C:\n  pass\nc = C()\nit = lambda x: c",
-    "a bound method of one": "class C:\n  def f(self, x):\n    return x\nit = C().f",
+    "a bound method of an instance of one": "class C:\n  def f(self, x):\n    return x\nit = C().f",
     "a class made in a function": "def make():\n  class C:\n    n = 0\n  return C\nit = make()",
     "an instance of a library's class": "from decimal import Context\nc = Context()\nit = lambda x: c",
     "a function attribute that is a list": "def it(x):\n  return it.seen\nit.seen = []",
