@@ -29,12 +29,11 @@ class ContextCleaner:
 
     def run(self) -> None:
         """Clean up for what was collected since the last time. Called by the event loop."""
-        while self._dead:
+        while self._dead and not self._stopped:
             self._dead.popleft()()
 
     def stop(self) -> None:
-        self._stopped = True
-        self._dead.clear()
+        self._stopped = True  # no clear: only `run` takes from the deque, maybe at this moment
 
     def _collected(self, clean: Callable[[], None]) -> None:
         if not self._stopped:

@@ -85,7 +85,8 @@ class EventLoop:
         self._thread.join(timeout)
         self._selector.close()
         os.close(self._wakeup_read)
-        os.close(self._wakeup_write)
+        closed, self._wakeup_write = self._wakeup_write, -1  # a late wake must not write where the number leads next
+        os.close(closed)
 
     def _run(self) -> None:
         due = 0.0

@@ -1,6 +1,7 @@
 """Answers executors that ask where a shuffle's outputs are. A large table becomes a block in shared memory.
 
-Each table is pickled once per epoch. Under the driver's lock, but for putting a large table, which may wait.
+Each table is pickled once per epoch, and once more when it has become complete. Under the driver's lock, but for
+putting a large table, which may wait.
 """
 
 from __future__ import annotations
@@ -30,19 +31,21 @@ class MapOutputServer:
         self._master = master
         self._side = side
         self._put = put
-        self._tables: dict[int, tuple[int, Future[Any]]] = {}  # {shuffle id: (epoch, bytes or block id)}
+        # {shuffle id: ((epoch, is complete), bytes or block id)}
+        self._tables: dict[int, tuple[tuple[int, bool], Future[Any]]] = {}
 
     def answer(self, shuffle_id: int, reply: Reply) -> None:
-        epoch, table = self._tables.get(shuffle_id, (-1, None))
-        if table is None or epoch != self._outputs.epoch:
+        version = self._outputs.epoch, self._outputs.is_complete(shuffle_id)
+        kept, table = self._tables.get(shuffle_id, (None, None))
+        if table is None or kept != version:
             self.forget(shuffle_id)
             table = self._pickle(shuffle_id)
-            self._tables[shuffle_id] = (self._outputs.epoch, table)
+            self._tables[shuffle_id] = (version, table)
         table.add_done_callback(lambda done: respond(reply, done))
 
     def forget(self, shuffle_id: int) -> None:
         """Drop the table kept for a shuffle, and its block."""
-        _, table = self._tables.pop(shuffle_id, (0, None))
+        _, table = self._tables.pop(shuffle_id, (None, None))
         if table is not None:
             table.add_done_callback(self._remove_block)
 
