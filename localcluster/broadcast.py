@@ -32,6 +32,7 @@ class Broadcast(Generic[T]):
         self._remove = remove
         self._destroyed = False
         block_id = BroadcastBlockId(broadcast_id)
+        forget(broadcast_id)  # ids start anew with each context, and the driver may have loaded an earlier one's
         get_env().block_manager.put_shared(block_id, serializer.dumps(value))
 
     @property
@@ -52,6 +53,7 @@ class Broadcast(Generic[T]):
         if not self._destroyed:
             self._destroyed = True
             del self._value
+            forget(self.id)
             self._remove(self.id, True, blocking)
 
     def __reduce__(self) -> Any:

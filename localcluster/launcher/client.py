@@ -94,6 +94,8 @@ class LauncherClient:
         except OSError as error:
             raise ClusterError(f"the launcher sent no pipes for executor {executor_id}: {error}") from error
         if name.decode() != executor_id or len(fds) != 2:
+            for fd in fds:
+                os.close(fd)
             raise ClusterError(
                 f"the launcher sent the pipes of {name!r} where those of executor {executor_id} were due"
             )
