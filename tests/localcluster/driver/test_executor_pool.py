@@ -1,0 +1,231 @@
+"""Executors as the driver sees them, with a launcher that only listens and Pipes whose far ends the test holds."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from multiprocess.connection import Pipe
+
+from localcluster.driver.event_loop import EventLoop
+from localcluster.driver.executor_pool import EXIT_STATUS_WAIT, MAX_EARLY_DEATHS, ExecutorPool, State
+from protocol.channel import Channel
+from protocol.cluster_messages import ExecutorExited, ExecutorLaunched, KillExecutor, LaunchExecutor, StopExecutor
+from protocol.endpoint import Endpoint
+from protocol.errors import BrokenChannelError, ChannelError
+from tests.protocol.support import LONG
+
+
+class Launcher:
+    """Takes orders down and hands out pipes."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+        self.far: dict[str, tuple[Endpoint, Endpoint]] = {}
+        self.is_gone = False
+
+    def tell(self, order: Any) -> None:
+        if self.is_gone:
+            raise BrokenChannelError("the launcher is gone")
+        self.told.append(order)
+
+    def receive_pipes(self, executor_id: str) -> tuple[Any, Any]:
+        (orders, far_orders), (reports, far_reports) = Pipe(), Pipe()
+        self.far[executor_id] = Endpoint(Channel(far_orders)), Endpoint(Channel(far_reports))
+        return orders, reports
+
+    @property
+    def ordered(self) -> list[str]:
+        return [order.executor_id for order in self.told if isinstance(order, LaunchExecutor)]
+
+
+class Bed:
+    """A pool over a loop that is not started: the test reads the pipes itself, in the order it wants."""
+
+    def __init__(self) -> None:
+        self.launcher = Launcher()
+        self.loop = EventLoop(threading.RLock(), lambda now: 1.0, lambda error: None)
+        self.heard: list[tuple[str, Any]] = []
+        self.lost: list[tuple[str, str]] = []
+        self.hopeless: list[str] = []
+        self.pool = ExecutorPool(
+            self.launcher,  # type: ignore[arg-type]
+            self.loop,
+            LaunchExecutor("", 2, {"a": "b"}, ("path",)),
+            lambda executor_id, incoming: self.heard.append((executor_id, incoming.message)),
+            lambda executor_id, reason: self.lost.append((executor_id, reason)),
+            self.hopeless.append,
+        )
+
+    def launch(self, *, register: bool = True) -> str:
+        self.pool.order()
+        executor_id = self.launcher.ordered[-1]
+        self.pool.launched(ExecutorLaunched(executor_id, 4000 + int(executor_id)))
+        if register:
+            self.pool.registered(executor_id)
+        return executor_id
+
+    def read(self) -> None:
+        """One turn of the loop, without its thread."""
+        for key, mask in self.loop._selector.select(0):
+            self.loop._serve(key, mask)
+
+    def exit(self, executor_id: str, code: int | None = None, signal: int | None = None) -> None:
+        self.pool.exited(ExecutorExited(executor_id, code, signal))
+
+    def close(self) -> None:
+        self.pool.close()
+        for ends in self.launcher.far.values():
+            for end in ends:
+                end.abort()
+        self.loop._thread.start()
+        self.loop.stop(LONG)
+
+
+@pytest.fixture
+def bed() -> Iterator[Bed]:
+    bed = Bed()
+    yield bed
+    bed.close()
+
+
+def test_an_order_carries_the_template_under_a_new_id(bed: Bed) -> None:
+    bed.pool.order()
+    bed.pool.order()
+    assert bed.launcher.told == [LaunchExecutor(str(n), 2, {"a": "b"}, ("path",)) for n in range(2)]
+    assert [executor.state for executor in bed.pool] == [State.ORDERED] * 2
+
+
+def test_orders_reach_the_executor_and_its_reports_the_driver(bed: Bed) -> None:
+    executor_id = bed.launch()
+    orders, reports = bed.launcher.far[executor_id]
+    bed.pool.send(executor_id, StopExecutor())
+    assert orders.receive(LONG).message == StopExecutor()
+    reports.tell("report")
+    bed.read()
+    assert bed.heard == [(executor_id, "report")]
+
+
+@pytest.mark.parametrize("what", ["nobody", "ordered", "broken"])
+def test_who_cannot_be_reached_is_a_channel_error(bed: Bed, what: str) -> None:
+    executor_id = "77"
+    if what == "ordered":
+        bed.pool.order()
+        executor_id = "0"
+    elif what == "broken":
+        executor_id = bed.launch()
+        bed.launcher.far[executor_id][0].abort()
+        bed.read()
+    with pytest.raises(ChannelError, match="is gone"):
+        bed.pool.send(executor_id, StopExecutor())
+    with pytest.raises(ChannelError, match="is gone"):
+        bed.pool.ask(executor_id, StopExecutor())
+
+
+def test_a_broken_pipe_waits_for_the_exit_status_which_is_in_the_message(bed: Bed) -> None:
+    executor_id = bed.launch()
+    for end in bed.launcher.far[executor_id]:
+        end.abort()
+    bed.read()
+    assert bed.lost == []
+    bed.exit(executor_id, signal=9)
+    ((lost, reason),) = bed.lost
+    assert lost == executor_id
+    assert "pid 4000" in reason
+    assert "killed by signal 9" in reason
+    assert "out-of-memory" in reason
+
+
+def test_an_exit_without_an_end_of_pipes_is_a_loss_too(bed: Bed) -> None:
+    executor_id = bed.launch()
+    bed.exit(executor_id, code=3)
+    assert [reason for _, reason in bed.lost] == ["executor 0 (pid 4000) exited with code 3"]
+
+
+def test_an_exit_status_that_never_comes_is_not_waited_for_without_end(bed: Bed) -> None:
+    executor_id = bed.launch()
+    bed.launcher.far[executor_id][1].abort()
+    bed.read()
+    now = time.monotonic()
+    bed.pool.expire(now)
+    assert bed.lost == []
+    bed.pool.expire(now + EXIT_STATUS_WAIT + 1)
+    assert bed.lost == [(executor_id, "executor 0 (pid 4000) closed its pipes")]
+    assert KillExecutor(executor_id, "its pipes ended") in bed.launcher.told
+
+
+def test_an_executor_is_lost_once_and_replaced_once(bed: Bed) -> None:
+    executor_id = bed.launch()
+    bed.exit(executor_id, code=1)
+    bed.exit(executor_id, code=1)
+    bed.pool.expire(time.monotonic() + 100)
+    assert len(bed.lost) == 1
+    assert bed.launcher.ordered == ["0", "1"]
+    assert list(bed.pool.executors) == ["1"]
+
+
+def test_what_it_reported_before_it_died_counts(bed: Bed) -> None:
+    executor_id = bed.launch()
+    _, reports = bed.launcher.far[executor_id]
+    for number in range(3):
+        reports.tell(number)
+    reports.abort()
+    bed.exit(executor_id, signal=11)
+    assert bed.heard == [(executor_id, number) for number in range(3)]
+    assert len(bed.lost) == 1
+
+
+def test_one_that_was_doomed_is_told_with_the_reason_and_killed_once(bed: Bed) -> None:
+    executor_id = bed.launch()
+    bed.pool.kill(executor_id, "it hangs")
+    bed.pool.kill(executor_id, "another reason")
+    bed.pool.kill("77", "no such executor")
+    bed.exit(executor_id, signal=9)
+    assert bed.lost == [(executor_id, "executor 0 (pid 4000) was ended: it hangs")]
+    assert [order for order in bed.launcher.told if isinstance(order, KillExecutor)] == [
+        KillExecutor(executor_id, "it hangs")
+    ]
+
+
+def test_early_deaths_in_a_row_are_hopeless(bed: Bed) -> None:
+    for _ in range(MAX_EARLY_DEATHS):
+        assert bed.hopeless == []
+        bed.exit(bed.launch(register=False), code=1)
+
+    assert len(bed.hopeless) == 1
+    assert "exited with code 1" in bed.hopeless[0]
+    assert len(bed.launcher.ordered) == 2 * MAX_EARLY_DEATHS - 1, "the last one is not replaced"
+
+
+def test_one_that_gets_ready_breaks_the_row(bed: Bed) -> None:
+    for _ in range(3):
+        for _ in range(MAX_EARLY_DEATHS - 1):
+            bed.exit(bed.launch(register=False), code=1)
+        bed.launch()
+    assert bed.hopeless == []
+
+
+def test_deaths_of_those_that_were_ready_are_never_hopeless(bed: Bed) -> None:
+    for _ in range(2 * MAX_EARLY_DEATHS):
+        bed.exit(bed.launch(), code=1)
+    assert bed.hopeless == []
+
+
+def test_while_stopping_all_are_told_and_none_is_lost_or_replaced(bed: Bed) -> None:
+    first, second = bed.launch(), bed.launch()
+    bed.launcher.far[second][0].abort()
+    bed.pool.stop()
+    assert bed.launcher.far[first][0].receive(LONG).message == StopExecutor()
+    bed.exit(first, code=0)
+    bed.exit(second, code=0)
+    assert (bed.lost, bed.launcher.ordered) == ([], ["0", "1"])
+
+
+def test_without_a_launcher_losses_are_told_all_the_same(bed: Bed) -> None:
+    executor_id = bed.launch()
+    bed.launcher.is_gone = True
+    bed.exit(executor_id, code=1)
+    assert len(bed.lost) == 1
