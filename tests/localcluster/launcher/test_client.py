@@ -1,0 +1,81 @@
+"""The driver's side of the launcher: pipes that do not come, or are not the ones that were due."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+
+import pytest
+from multiprocess.connection import Pipe
+
+from localcluster.launcher import client as client_module
+from localcluster.launcher.client import DriverEnds, LauncherClient
+from protocol.errors import ClusterError
+
+
+class Line:
+    """A client, and the launcher's ends of what connects them."""
+
+    def __init__(self) -> None:
+        control, self.control = Pipe()
+        fd_socket, self.fd_socket = socket.socketpair(type=socket.SOCK_DGRAM)
+        self.client = LauncherClient(DriverEnds(control, fd_socket), None)
+        self.ours = fd_socket
+
+    def send(self, name: str, pipes: int = 2) -> None:
+        ends = [end for _ in range(pipes) for end in Pipe()]
+        socket.send_fds(self.fd_socket, [name.encode()], [end.fileno() for end in ends[:pipes]])
+        for end in ends:
+            end.close()
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    line = Line()
+    yield line
+    line.client.endpoint.abort()
+    line.ours.close()
+    line.control.close()
+    line.fd_socket.close()
+
+
+def test_pipes_come_by_the_name_of_their_executor(line: Line) -> None:
+    line.send("3")
+    orders, reports = line.client.receive_pipes("3")
+    assert orders.fileno() != reports.fileno()
+    orders.close()
+    reports.close()
+
+
+def test_pipes_of_another_executor_are_an_error_and_leave_no_descriptor_open(line: Line) -> None:
+    line.send("4")
+    with pytest.raises(ClusterError, match="where those of executor 3 were due"):
+        line.client.receive_pipes("3")
+
+
+def test_too_few_pipes_are_an_error(line: Line) -> None:
+    line.send("3", pipes=1)
+    with pytest.raises(ClusterError):
+        line.client.receive_pipes("3")
+
+
+def test_pipes_that_do_not_come_in_time_are_an_error(line: Line) -> None:
+    line.ours.settimeout(0.01)
+    with pytest.raises(ClusterError, match="sent no pipes for executor 3"):
+        line.client.receive_pipes("3")
+
+
+def test_a_client_of_a_launcher_that_forked_us_stays_open_when_closed(line: Line) -> None:
+    line.client.close()
+    line.client.close()
+    line.send("3")
+    for end in line.client.receive_pipes("3"):
+        end.close()
+
+
+def test_an_interpreter_that_cannot_be_started_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", os.devnull)
+    with pytest.raises(ClusterError, match=f"cannot start the launcher with {os.devnull}"):
+        client_module._spawn()

@@ -1,0 +1,88 @@
+"""Accumulators: a task's copy starts from zero, is shared within the task, and is merged once by the driver."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from localcluster.accumulators import Accumulator, AccumulatorParam, collect_updates, merge_updates, param_for
+from localcluster.task_context import TaskContext
+from protocol.errors import ContextError
+from tests.localcluster.shuffle.bench import task_context
+
+
+class Lists(AccumulatorParam[list[int]]):
+    def zero(self, value: list[int]) -> list[int]:
+        return []
+
+    def addInPlace(self, value1: list[int], value2: list[int]) -> list[int]:
+        return value1 + value2
+
+
+@pytest.fixture
+def task() -> Iterator[TaskContext]:
+    context = task_context()
+    yield context
+    context.leave()
+
+
+def of(value: Any, aid: int = 0) -> Accumulator[Any]:
+    return Accumulator(aid, value, param_for(value))
+
+
+@pytest.mark.parametrize(("value", "term", "total"), [(1, 2, 3), (0.5, 1.5, 2.0), (1j, 1, 1 + 1j), (True, 1, 2)])
+def test_numbers_have_a_parameter_of_their_own(value: Any, term: Any, total: Any) -> None:
+    accumulator = of(value)
+    accumulator += term
+    assert accumulator.value == total
+    assert str(accumulator) == str(total)
+
+
+@pytest.mark.parametrize("value", ["text", [], None])
+def test_other_types_need_one(value: Any) -> None:
+    with pytest.raises(TypeError, match="No default accumulator param"):
+        param_for(value)
+
+
+def test_a_tasks_copy_starts_from_zero_and_cannot_be_read(task: TaskContext) -> None:
+    travelling = pickle.dumps(of(100))
+    task.enter()
+    copy = pickle.loads(travelling)
+    copy += 5
+    with pytest.raises(ContextError):
+        copy.value  # noqa: B018
+    with pytest.raises(ContextError):
+        copy.value = 3
+    driver = of(100)
+    updates = collect_updates(task)
+    assert updates is not None
+    merge_updates({0: driver}, updates)
+    assert driver.value == 105
+
+
+def test_all_references_in_a_task_add_to_one_copy(task: TaskContext) -> None:
+    travelling = pickle.dumps(Accumulator(3, [9], Lists()))
+    task.enter()
+    first, second = pickle.loads(travelling), pickle.loads(travelling)
+    assert first is second
+    first.add([1])
+    second.add([2])
+    driver = Accumulator(3, [9], Lists())
+    merge_updates({3: driver}, collect_updates(task) or b"")
+    assert driver.value == [9, 1, 2]
+
+
+def test_a_task_without_accumulators_has_no_updates(task: TaskContext) -> None:
+    assert collect_updates(task) is None
+
+
+def test_updates_of_an_accumulator_that_is_gone_are_skipped(task: TaskContext) -> None:
+    travelling = pickle.dumps(of(1, aid=5))
+    task.enter()
+    pickle.loads(travelling).add(1)
+    other = of(1, aid=6)
+    merge_updates({6: other}, collect_updates(task) or b"")
+    assert other.value == 1

@@ -1,0 +1,120 @@
+"""Usage of the command line: what ends with which exit code before any cluster starts."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from localcluster import cli
+from localcluster.version import __version__
+
+
+@pytest.fixture(autouse=True)
+def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_far() -> None:
+        raise AssertionError("the usage was accepted")
+
+    monkeypatch.setattr(cli, "fix_hash_seed", too_far)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Path:
+    path = tmp_path / "job.py"
+    path.write_text("raise AssertionError('the job ran')")
+    return path
+
+
+def error_of(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    assert cli.main(argv) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1, "one line, no traceback"
+    return err
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"localcluster {__version__}\n"
+
+
+@pytest.mark.parametrize("argv", [[], ["walk"], ["run"], ["run", "--no-such-option", "job.py"], ["run", "--executors"]])
+def test_what_cannot_be_parsed_ends_with_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(argv)
+    assert end.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_a_job_that_is_missing_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing.py")
+    assert missing in error_of(capsys, "run", missing)
+    assert str(tmp_path) in error_of(capsys, "run", str(tmp_path))
+
+
+@pytest.mark.parametrize("pair", ["key", "=value", ""])
+def test_a_setting_is_key_equals_value(pair: str, job: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"KEY=VALUE, not {pair!r}" in error_of(capsys, "run", "--conf", pair, str(job))
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "key"),
+    [
+        ("--executors", "0", "spark.executor.instances"),
+        ("--cores", "many", "spark.executor.cores"),
+        ("--executor-memory", "1x", "spark.executor.memory"),
+        ("--shared-memory", "-1", "localcluster.sharedMemory"),
+        ("--log-level", "LOUD", "localcluster.log.level"),
+        ("--conf", "spark.shuffle.manager=bubble", "spark.shuffle.manager"),
+    ],
+)
+def test_a_bad_value_names_its_key(
+    option: str, value: str, key: str, job: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = error_of(capsys, "run", f"{option}={value}", str(job))
+    assert key in message
+    assert repr(value.partition("=")[2] or value) in message
+
+
+@pytest.mark.parametrize("name", ["storage.py", "protocol.py", "localcluster.py", "storage/__init__.py"])
+def test_a_file_beside_the_job_that_hides_a_package_is_named_with_the_way_out(
+    name: str, job: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hiding = job.parent / name
+    hiding.parent.mkdir(exist_ok=True)
+    hiding.touch()
+    message = error_of(capsys, "run", str(job))
+    assert str(hiding) in message
+    assert "rename it" in message
+
+
+def test_a_directory_of_that_name_without_code_hides_nothing(job: Path) -> None:
+    (job.parent / "storage").mkdir()
+    with pytest.raises(AssertionError, match="was accepted"):
+        cli.main(["run", str(job)])
+
+
+def test_a_py_file_that_is_missing_is_named(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "missing.zip does not exist" in error_of(capsys, "run", "--py-files", "missing.zip", str(job))
+
+
+def test_options_win_over_conf_and_what_follows_the_job_is_the_jobs_own() -> None:
+    options = "--conf spark.executor.instances=2 --conf a=b=c --executors 3 --no-progress"
+    arguments = cli.parser().parse_args(f"run {options} job.py --executors 9 x".split())
+    assert cli._settings(arguments) == {
+        "spark.executor.instances": "3",
+        "a": "b=c",
+        "spark.ui.showConsoleProgress": "false",
+    }
+    assert arguments.args == ["--executors", "9", "x"]
+
+
+def test_cleaning_says_when_there_is_nothing_to_remove(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert cli.main(["clean", "--local-dirs", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "nothing to remove\n"

@@ -1,0 +1,39 @@
+"""Which directories and archives a job's own files put on the import path."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from localcluster.py_files import make_importable, search_paths
+from protocol.errors import ConfigurationError
+
+
+def test_archives_and_directories_are_searched_themselves_and_files_by_their_directory(tmp_path: Path) -> None:
+    for name in ("a.zip", "b.egg", "c.py"):
+        (tmp_path / name).touch()
+    given = [str(tmp_path / name) for name in ("a.zip", "b.egg", "c.py", "")]
+    assert search_paths(given) == [given[0], given[1], str(tmp_path), str(tmp_path)]
+
+
+def test_relative_names_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.py").touch()
+    monkeypatch.chdir(tmp_path)
+    assert search_paths(["a.py"]) == [str(tmp_path)]
+
+
+@pytest.mark.parametrize(("name", "message"), [("none.py", "does not exist"), ("text.txt", "must be a .py file")])
+def test_what_is_not_there_or_of_another_kind_is_named(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "text.txt").touch()
+    with pytest.raises(ConfigurationError, match=f"{name} {message}"):
+        search_paths([str(tmp_path / name)])
+
+
+def test_each_path_is_added_once_behind_the_jobs_own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.py").touch()
+    monkeypatch.setattr(sys, "path", ["job", "library"])
+    for _ in range(2):
+        make_importable([str(tmp_path / "a.py"), str(tmp_path)])
+    assert sys.path == ["job", str(tmp_path), "library"]
