@@ -10,12 +10,13 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import AbstractContextManager
 from typing import Any
 
 from localcluster.driver.side_thread import SideThread
 from protocol.endpoint import Reply
-from protocol.errors import BrokenChannelError, ChannelError
+from protocol.errors import AskTimeoutError, BrokenChannelError, ChannelError
 from protocol.locations import DRIVER
 from protocol.message import Message, Order, Report
 from storage.block_manager_master import ASK_TIMEOUT
@@ -67,10 +68,18 @@ class BlockMaster:
     # --- the transport of the driver's block manager -----------------------------------------------------------------
 
     def ask(self, message: Report, timeout: float = ASK_TIMEOUT) -> Any:
-        """From any thread but the event loop's, without holding the lock while the answer is awaited."""
+        """From any thread but the event loop's, without holding the lock while the answer is awaited.
+
+        Raises AskTimeoutError, and what handling the message raises.
+        """
         with self._lock:
             answer = self.receive(DRIVER, message)
-        return answer.result(timeout)
+        try:
+            return answer.result(timeout)
+        except FutureTimeoutError as error:
+            if answer.done():  # the answer is an error of this kind
+                raise
+            raise AskTimeoutError(f"{type(message).__name__}: no answer within {timeout} s") from error
 
     def tell(self, *messages: Report) -> None:
         with self._lock:

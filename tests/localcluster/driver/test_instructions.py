@@ -1,0 +1,111 @@
+"""What the driver sends for the scheduler's instructions, and the deadline of kills."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from localcluster.driver.instructions import Instructions
+from localcluster.scheduler.instruction import Discard, DropStage, Kill, OutputReady, Recall
+from localcluster.scheduler.map_output_tracker import MapOutputTracker, MapStatus
+from localcluster.shuffle.sort_shuffle import SortShuffleManager
+from protocol import cluster_messages as c
+from protocol.block_messages import RemoveBlock
+from protocol.errors import BrokenChannelError
+from protocol.locations import DRIVER, BlockManagerId, ShmLocation
+from storage.block_id import ShuffleDataBlockId, ShuffleIndexBlockId, TaskResultBlockId
+
+TIMEOUT = 10.0  # seconds
+
+
+class Desk:
+    """Stands for the executor pool, the block master and its endpoint, and keeps what they are told."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, Any]] = []
+        self.killed: list[tuple[str, str]] = []
+        self.received: list[tuple[str, Any]] = []
+        self.registered: list[Any] = []
+        self.dead: set[str] = set()
+        self.endpoint = self
+        self.instructions = Instructions(self, self, MapOutputTracker(), SortShuffleManager, TIMEOUT)  # type: ignore[arg-type]
+
+    def send(self, executor_id: str, order: Any) -> None:
+        if executor_id in self.dead:
+            raise BrokenChannelError("gone")
+        self.sent.append((executor_id, order))
+
+    def kill(self, executor_id: str, reason: str) -> None:
+        self.killed.append((executor_id, reason))
+
+    def receive(self, sender: str, message: Any) -> None:
+        self.received.append((sender, message))
+
+    def block_manager_id(self, executor_id: str) -> BlockManagerId:
+        return BlockManagerId(executor_id, 1)
+
+    def register_shared(self, *entry: Any) -> None:
+        self.registered.append(entry)
+
+    def expire_after(self, seconds: float) -> None:
+        self.instructions.expire_kills(time.monotonic() + seconds)
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def test_orders_about_stages_and_queues_are_passed_on(desk: Desk) -> None:
+    desk.instructions.carry_out([DropStage("1", 7), Recall("2", (3, 4))])
+    assert desk.sent == [("1", c.DropStage(7)), ("2", c.ReturnTasks((3, 4)))]
+
+
+def test_a_task_that_does_not_end_when_killed_takes_its_executor_with_it_once(desk: Desk) -> None:
+    desk.instructions.carry_out([Kill("1", 5, "cancelled")])
+    assert desk.sent == [("1", c.KillTask(5, "cancelled"))]
+    desk.expire_after(0)
+    assert desk.killed == []
+    desk.expire_after(TIMEOUT + 1)
+    desk.expire_after(TIMEOUT + 1)
+    assert desk.killed == [("1", "task 5 did not end within 10.0 s of being killed")]
+
+
+def test_a_task_that_ended_in_time_does_its_executor_no_harm(desk: Desk) -> None:
+    desk.instructions.carry_out([Kill("1", 5, "cancelled"), Kill("2", 6, "cancelled")])
+    desk.instructions.task_ended(5)
+    desk.instructions.task_ended(99)
+    desk.expire_after(TIMEOUT + 1)
+    assert [executor_id for executor_id, _ in desk.killed] == ["2"]
+
+
+def test_kills_at_an_executor_that_was_lost_are_over(desk: Desk) -> None:
+    desk.instructions.carry_out([Kill("1", 5, "cancelled"), Kill("2", 6, "cancelled")])
+    desk.instructions.executor_lost("1")
+    desk.expire_after(TIMEOUT + 1)
+    assert [executor_id for executor_id, _ in desk.killed] == ["2"]
+
+
+def test_an_executor_that_is_gone_does_not_keep_the_others_from_their_orders(desk: Desk) -> None:
+    desk.dead.add("1")
+    desk.instructions.carry_out([Recall("1", (1,)), Recall("2", (2,))])
+    assert desk.sent == [("2", c.ReturnTasks((2,)))]
+
+
+def test_map_outputs_are_made_known_to_the_master(desk: Desk) -> None:
+    data, index = ShmLocation("s", 0, 64), ShmLocation("s", 64, 16)
+    desk.instructions.carry_out([OutputReady(3, 0, MapStatus("1", 8, (data, index)))])
+    holder = BlockManagerId("1", 1)
+    assert desk.registered == [
+        (ShuffleDataBlockId(3, 8, 0), holder, data),
+        (ShuffleIndexBlockId(3, 8, 0), holder, index),
+    ]
+
+
+def test_what_nobody_waits_for_is_removed_where_it_is_known(desk: Desk) -> None:
+    location = ShmLocation("s", 0, 64)
+    desk.instructions.carry_out([Discard("1", 8, None, (location,)), Discard("1", 9, 3, (location, location))])
+    assert desk.received == [(DRIVER, RemoveBlock(TaskResultBlockId(8)))]
+    assert [order.block_id.name for _, order in desk.sent] == ["shuffle_3_9_0.data", "shuffle_3_9_0.index"]
