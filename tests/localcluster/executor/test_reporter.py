@@ -37,6 +37,15 @@ class Blocks:
         return releases
 
 
+class Kills:
+    """What the reporter asks of the executor's kills: which tasks run, and whether any is to be repeated."""
+
+    running = (1, 2)
+
+    def deliver(self) -> bool:
+        return False
+
+
 class Line:
     """A reporter, and the driver's end of its pipe."""
 
@@ -48,7 +57,7 @@ class Line:
         self.reporter = self.make(NEVER)
 
     def make(self, interval: float) -> Reporter:
-        return Reporter(self.sender, self.blocks, lambda: (1, 2), interval)  # type: ignore[arg-type]
+        return Reporter(self.sender, self.blocks, Kills(), interval)  # type: ignore[arg-type]
 
     def next(self) -> Any:
         return self.driver.receive(LONG).message
