@@ -8,7 +8,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from localcluster.neighbours import require_own_packages
 from localcluster.version import __version__
+
+require_own_packages()
 
 if TYPE_CHECKING:
     from localcluster.accumulators import Accumulator, AccumulatorParam

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from types import ModuleType
 
-from localcluster import settings
+from localcluster import interrupts, settings
 from localcluster.hash_seed import fix_hash_seed
+from localcluster.master_url import layout
 from localcluster.py_files import make_importable, search_paths
 from localcluster.version import __version__
 from protocol.errors import ConfigurationError
@@ -47,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--progress", action=argparse.BooleanOptionalAction, help="progress bars (default: on a terminal)")
     run.add_argument("job", metavar="JOB", help="path of the job script")
     run.add_argument("args", nargs=argparse.REMAINDER, metavar="ARGS", help="arguments of the job")
+    run.usage = "localcluster run [OPTIONS] JOB [ARGS ...]"
     clean = commands.add_parser("clean", help="remove what dead runs left (after a power cut, say)")
     clean.add_argument("--local-dirs", metavar="A,B", help="directories to look in, besides the temporary directory")
     return top
@@ -65,10 +68,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _clean(arguments: argparse.Namespace) -> int:
-    from storage.scratch import remove_stale
+    from storage.scratch import remove_stale, remove_stale_segments
 
     extra = arguments.local_dirs.split(",") if arguments.local_dirs else []
-    removed = [path for parent in [None, *extra] for path in remove_stale(parent)]
+    removed = [path for parent in [None, *extra] for path in remove_stale(parent)] + remove_stale_segments()
     for path in removed:
         print(f"removed {path}")
     if not removed:
@@ -82,6 +85,7 @@ def _clean(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     conf = _settings(arguments)
     settings.check(conf)
+    layout(conf)
     job = os.path.abspath(arguments.job)
     problem = _problem_with(job)
     if problem is not None:
@@ -138,8 +142,9 @@ def _drive(job: str, argv: list[str], conf: dict[str, str]) -> int:
     from localcluster.conf import submit
     from localcluster.logs import set_up_logging
 
+    set_up_logging(conf, "driver")
     submit(conf)
-    set_up_logging(conf)
+    interrupts.install()
     sys.argv = argv
     sys.path[0] = os.path.dirname(job)
     make_importable(settings.value(conf, "spark.submit.pyFiles") or ())
@@ -154,8 +159,12 @@ def _drive(job: str, argv: list[str], conf: dict[str, str]) -> int:
             code = compile(file.read(), job, "exec")
         exec(code, main_module.__dict__)
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the context stops now, which takes no long time
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
+    except ConfigurationError as error:
+        print(f"localcluster: error: {error}", file=sys.stderr)
+        return USAGE_ERROR
     except Exception as error:
         own_frames_left_out = error.__traceback__.tb_next if error.__traceback__ is not None else None
         traceback.print_exception(type(error), error, own_frames_left_out)

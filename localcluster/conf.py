@@ -18,7 +18,7 @@ _warned: set[str] = set()
 
 def submit(settings: dict[str, str]) -> None:
     """`run` mode: settings of the command line, which every `SparkConf` with defaults starts from."""
-    _submitted.update(settings)
+    _submitted.update(SparkConf(loadDefaults=False).setAll(settings.items()).getAll())  # which warns of unknown keys
 
 
 class SparkConf:

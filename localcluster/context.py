@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import threading
 import time
 import weakref
@@ -78,6 +79,7 @@ class SparkContext(Sources):
 
     def _start(self, conf: SparkConf) -> None:
         self._conf = conf
+        self._pid = os.getpid()
         self._batchSize = 0  # of PySpark's serialiser: 0 lets it choose
         values = dict(conf.getAll())
         settings.check(values)
@@ -113,6 +115,8 @@ class SparkContext(Sources):
 
     def stop(self) -> None:
         """End executors and remove everything that the context left. May be called again; running jobs fail."""
+        if os.getpid() != self._pid:
+            return  # a forked child that ends: the cluster is its parent's
         with SparkContext._lock:
             if SparkContext._active is self:
                 SparkContext._active = None
@@ -152,7 +156,9 @@ class SparkContext(Sources):
 
     @property
     def master(self) -> str:
-        return self._conf.get("spark.master", f"local[{self._layout.executors}]")
+        layout = self._layout
+        default = f"local[{layout.executors}]" if layout.cores == 1 else f"local[{layout.executors}x{layout.cores}]"
+        return self._conf.get("spark.master", default)
 
     @property
     def appName(self) -> str:
@@ -322,3 +328,12 @@ def _settings(
     if memory is not None:
         merged.setIfMissing("spark.executor.memory", memory)
     return merged
+
+
+def _forget_context() -> None:
+    """In a forked child: the active context is the parent's; one of the child's own may be made."""
+    SparkContext._active = None
+    SparkContext._lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_forget_context)

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 
 from localcluster import settings
 
-FORMAT = "%(asctime)s %(levelname)s %(processName)s %(name)s: %(message)s"
+FORMAT = "%(asctime)s %(levelname)s {process} %(name)s: %(message)s"
 
 
-def set_up_logging(conf: Mapping[str, str]) -> None:
-    """Set the root logger's level and, unless the job set one up, its handler."""
-    logging.basicConfig(format=FORMAT)
+def set_up_logging(conf: Mapping[str, str], process: str) -> None:
+    """Set the root logger's level and, unless the job set one up, its handler; ``process`` names this one in it."""
+    logging.basicConfig(format=FORMAT.format(process=process))
     logging.getLogger().setLevel(settings.value(conf, "localcluster.log.level"))

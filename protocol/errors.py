@@ -80,6 +80,10 @@ class SerializationError(LocalClusterError):
     """A closure, a record or a result could not be pickled or unpickled. The message names the object."""
 
 
+class DeserializationError(SerializationError):
+    """What was pickled well cannot be unpickled in the process that has to; in another one it may."""
+
+
 # --- configuration and command line ----------------------------------------------------------------------------------
 
 

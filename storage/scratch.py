@@ -18,6 +18,7 @@ Nothing here waits for another process but `wait_until_unowned`. What lies in th
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import os
 import re
@@ -175,6 +176,33 @@ def remove_stale(parent: str | None = None) -> list[str]:
             except OSError as error:
                 logger.warning("cannot examine %s: %s", os.path.join(parent, name), error)
     return removed
+
+
+def remove_stale_segments() -> list[str]:
+    """Remove this user's ``/dev/shm`` files of runs whose directories are gone (an emptied temporary directory, or
+    another one than ours) and which no process owns; what was removed.
+
+    The lock file cannot be found by name then, but a process that owns the run has it open.
+    """
+    pattern = re.compile(rf"localcluster-{os.getuid()}-[0-9a-f]{{12}}")
+    found = {name: match[0] for name in os_layer.names_in(SHARED_MEMORY) if (match := pattern.match(name))}
+    alive = _open_runs() if found else set()
+    paths = [os.path.join(SHARED_MEMORY, name) for name, run in sorted(found.items()) if run not in alive]
+    return [path for path in paths if os_layer.own_status(path) and _done(os_layer.unlink, path)]
+
+
+def _open_runs() -> set[str]:
+    """Names of the runs whose lock file some process has open."""
+    runs = set()
+    for process in filter(str.isdigit, os_layer.names_in("/proc")):
+        directory = f"/proc/{process}/fd"
+        with contextlib.suppress(OSError):  # it ended, or is another user's, who cannot own a run of ours
+            for fd in os.listdir(directory):
+                with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                    link = os.readlink(os.path.join(directory, fd))
+                    if match := re.search(rf"/(localcluster-[^/]+)/{_LOCK}", link):
+                        runs.add(match[1])
+    return runs
 
 
 def remove_unowned(primary: str) -> list[str]:

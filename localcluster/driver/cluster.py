@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin only from Python 3.11 on
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -40,7 +41,14 @@ from localcluster.scheduler.task_scheduler import TaskScheduler
 from protocol import cluster_messages as c
 from protocol.block_messages import RemoveBroadcast, RemoveExecutor, RemoveRdd, RemoveShuffle
 from protocol.endpoint import Incoming
-from protocol.errors import BrokenChannelError, ChannelError, ClusterError, ContextError, JobCancelledError
+from protocol.errors import (
+    BrokenChannelError,
+    ChannelError,
+    ClusterError,
+    ContextError,
+    JobCancelledError,
+    RemoteAskError,
+)
 from protocol.locations import DRIVER
 from protocol.message import Message, Report
 from storage.block_id import BroadcastBlockId, TaskResultBlockId
@@ -79,6 +87,7 @@ class Cluster:
         self.lock = threading.RLock()
         self.error: ClusterError | None = None
         self.closed = False
+        self._pid = os.getpid()
         self._env: Env | None = None
         self._side = SideThread()
         self._loop = EventLoop(self.lock, self._round, self._crashed)
@@ -127,7 +136,12 @@ class Cluster:
         local_dirs = settings.value(self.conf, "spark.local.dir") or ()
         with self.lock:
             answer = self._launcher.ask(c.StartCluster(local_dirs), START_DEADLINE)
-        return Scratch.attach(answer.result(START_DEADLINE))
+        try:
+            return Scratch.attach(answer.result(START_DEADLINE))
+        except RemoteAskError as error:
+            raise (error.__cause__ or error) from None  # a local directory that cannot be written, say
+        except FutureTimeoutError:
+            raise ClusterError(f"the launcher made no scratch space within {START_DEADLINE} s") from None
 
     def _make_env(self, scratch: Scratch) -> Env:
         driver_conf = {**self.conf, "spark.executor.memory": f"{settings.value(self.conf, 'spark.driver.memory')}b"}
@@ -145,8 +159,8 @@ class Cluster:
     # --- jobs ---
 
     def submit(self, job: Job) -> None:
+        self.check_usable()
         with self.lock:
-            self.check_usable()
             self.dag.submit(job, time.monotonic())
             self._perform()
 
@@ -178,6 +192,8 @@ class Cluster:
 
     def check_usable(self) -> None:
         """Raises ContextError when stopped, ClusterError when broken."""
+        if os.getpid() != self._pid:
+            raise ContextError("this process was forked from the one whose SparkContext this is; make one of its own")
         if self.error is not None:
             raise ClusterError(str(self.error)) from self.error
         if self.closed:
@@ -334,8 +350,8 @@ class Cluster:
         if answer is not None:
             try:
                 answer.result(STOP_DEADLINE)
-            except (ChannelError, TimeoutError) as error:
-                log.warning("the launcher did not confirm the end of the cluster: %s", error)
+            except (ChannelError, FutureTimeoutError) as error:
+                log.warning("the launcher did not confirm the end of the cluster: %r", error)
         self._side.stop(SIDE_DEADLINE)
         if self._env is not None:
             # Removes what it made meanwhile, which the launcher's cleaning may have missed. Without the lock: its

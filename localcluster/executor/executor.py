@@ -7,26 +7,24 @@ sends the heartbeat. A task that asks the master sends and receives on the repor
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
-import signal
 import sys
 import threading
-from dataclasses import dataclass
 from queue import SimpleQueue
-from types import FrameType
 from typing import Any
 
 from multiprocess.connection import Connection
 
 from localcluster import broadcast, settings
 from localcluster.env import Env, set_env
+from localcluster.executor.kills import Kills
 from localcluster.executor.reporter import DRIVER_GONE, Reporter
 from localcluster.executor.stage_code import StageCode
 from localcluster.executor.task_runner import describe, run_task
 from localcluster.logs import set_up_logging
 from localcluster.make_env import make_env
+from localcluster.output import flush_standard_streams
 from localcluster.partition_data import read_shared
 from protocol.block_messages import RemoveBroadcast, RemoveShuffle
 from protocol.channel import Channel
@@ -58,18 +56,11 @@ def executor_main(order: LaunchExecutor, orders: Connection, reports: Connection
     sys.path[:] = order.sys_path
     prefix = settings.EXECUTOR_ENVIRONMENT
     os.environ.update({key.removeprefix(prefix): text for key, text in order.conf.items() if key.startswith(prefix)})
-    set_up_logging(order.conf)
+    set_up_logging(order.conf, f"executor {order.executor_id}")
     executor = Executor(
         order, Endpoint(Channel(orders, name="orders")), Endpoint(Channel(reports, name="reports")), scratch
     )
     return executor.run()
-
-
-@dataclass
-class _Running:
-    task_id: int
-    thread: int  # identifier of the task's thread
-    kill_reason: str | None = None
 
 
 class Executor:
@@ -81,18 +72,17 @@ class Executor:
         self._stages: dict[int, StageCode] = {}  # {stage key: what its tasks run}
         self._queued: dict[int, tuple[int, TaskDescription]] = {}  # {task id: (stage key, task)}, not started yet
         self._queue: SimpleQueue[int | None] = SimpleQueue()  # task ids, some of them recalled meanwhile; None: stop
-        self._running: dict[int, _Running] = {}
-        self._kill_lock = threading.Lock()
+        self._kills = Kills()
         self._env: Env = make_env(self._id, order.conf, _ReportTransport(reports), scratch, self._ask)
         self._slave = BlockManagerSlaveEndpoint(self._env.block_manager)
         interval = settings.value(order.conf, "spark.executor.heartbeatInterval")
-        self._reporter = Reporter(reports, self._env.block_manager, lambda: tuple(self._running), interval)
+        self._reporter = Reporter(reports, self._env.block_manager, self._kills, interval)
 
     def run(self) -> int:
         """Serve until told to stop; 1 when the driver disappeared."""
         set_env(self._env)
         self._env.block_manager.register()
-        signal.signal(signal.SIGUSR1, self._on_kill_signal)
+        self._kills.install()
         self._reports.tell(RegisterExecutor(self._id, os.getpid(), self._cores))
         self._reporter.start()
         threading.Thread(target=self._take_orders, name="orders", daemon=True).start()
@@ -180,68 +170,36 @@ class Executor:
                 continue  # it was recalled or killed
             try:
                 self._run_task(*queued)
-            except TaskKilledError:
-                log.debug("executor %s: a kill came when its task had ended", self._id)
             except DRIVER_GONE as error:
                 log.debug("executor %s: the driver is gone: %s", self._id, error)
                 os._exit(1)
 
     def _run_task(self, stage_key: int, task: TaskDescription) -> None:
-        running = self._running[task.task_id] = _Running(task.task_id, threading.get_ident())
+        self._kills.begin(task.task_id)
         try:
-            try:
-                result = run_task(self._env, self._stages[stage_key], task)
-            finally:
-                with self._kill_lock:  # from here on no kill is delivered into this thread
-                    del self._running[task.task_id]
-            sys.stdout.flush()
-            sys.stderr.flush()
-            self._reporter.finished(result, more_queued=bool(self._queued))
-        except DRIVER_GONE:
-            raise
+            result = run_task(self._env, self._stages[stage_key], task, self._kills)
         except BaseException as error:
-            self._report_failure(task, running, error)
-
-    def _report_failure(self, task: TaskDescription, running: _Running, error: BaseException) -> None:
-        self._running.pop(task.task_id, None)  # still there if the kill arrived while it was being taken out
-        sys.stdout.flush()
-        sys.stderr.flush()
-        if running.kill_reason is not None and isinstance(error, TaskKilledError):
-            self._reporter.tell(TaskKilled(task.task_id, running.kill_reason))
+            reason = self._kills.end(task.task_id)
+            flush_standard_streams()
+            if isinstance(error, DRIVER_GONE):
+                raise
+            killed = reason is not None and isinstance(error, TaskKilledError)
+            self._reporter.tell(TaskKilled(task.task_id, str(error)) if killed else describe(task, error))
         else:
-            self._reporter.tell(describe(task, error))
+            self._kills.end(task.task_id)
+            flush_standard_streams()
+            self._reporter.finished(result, more_queued=bool(self._queued))
 
     def _ask(self, message: object) -> object:
         return self._reports.ask(message, ASK_TIMEOUT)
 
-    # --- kills ---
-
     def _kill(self, order: KillTask) -> None:
-        """A task that did not start is given up; one that runs gets an exception into its thread.
-
-        The main thread is reached by a signal, which also ends a sleep or a blocking read; the others by an
-        asynchronous exception, which arrives at their next line of Python.
-        """
+        """A task that did not start is given up; one that runs gets an exception as soon as its user's code runs."""
         if self._queued.pop(order.task_id, None) is not None:
             self._reporter.tell(TaskKilled(order.task_id, order.reason))
-            return
-        with self._kill_lock:
-            running = self._running.get(order.task_id)
-            if running is None:
-                return
-            running.kill_reason = order.reason
-            if running.thread == threading.main_thread().ident:
-                signal.pthread_kill(running.thread, signal.SIGUSR1)
-            else:
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                    ctypes.c_ulong(running.thread), ctypes.py_object(TaskKilledError)
-                )
-
-    def _on_kill_signal(self, signum: int, frame: FrameType | None) -> None:
-        main = threading.main_thread().ident
-        for running in list(self._running.values()):
-            if running.thread == main and running.kill_reason is not None:
-                raise TaskKilledError(running.kill_reason)
+        else:
+            self._kills.kill(order.task_id, order.reason)
+            self._reporter.wake()
 
 
 class _ReportTransport:

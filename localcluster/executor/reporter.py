@@ -10,10 +10,10 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
 
 import psutil
 
+from localcluster.executor.kills import REPEAT, Kills
 from protocol.block_messages import ReleaseLeases
 from protocol.cluster_messages import ExecutorHeartbeat, TaskResult, TasksFinished
 from protocol.endpoint import Endpoint
@@ -38,14 +38,12 @@ BATCH_BYTES = 256 * 1024  # of results and accumulator updates in one report
 
 
 class Reporter:
-    """``running`` tells the ids of the tasks under way, for the heartbeat."""
+    """Also repeats kills that could not be delivered yet: it is the thread that keeps time."""
 
-    def __init__(
-        self, endpoint: Endpoint, block_manager: BlockManager, running: Callable[[], tuple[int, ...]], interval: float
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, block_manager: BlockManager, kills: Kills, interval: float) -> None:
         self._endpoint = endpoint
         self._blocks = block_manager
-        self._running = running
+        self._kills = kills
         self._interval = interval  # seconds between heartbeats
         self._lock = threading.Lock()
         self._results: list[TaskResult] = []
@@ -76,6 +74,10 @@ class Reporter:
             self._flush()
             self._endpoint.tell(*reports)
 
+    def wake(self) -> None:
+        """Look at the kills now."""
+        self._wake.set()
+
     def stop(self) -> None:
         """Send what is left and stop the heartbeat."""
         self._stopped = True
@@ -101,7 +103,8 @@ class Reporter:
         beat = time.monotonic() + self._interval
         try:
             while not self._stopped:
-                if self._wake.wait(max(0.0, beat - time.monotonic())):
+                pause = max(0.0, beat - time.monotonic())
+                if self._wake.wait(min(pause, REPEAT) if self._kills.deliver() else pause):
                     self._wake.clear()
                     time.sleep(FLUSH_DELAY)  # lets a few more results gather
                     with self._lock:
@@ -117,7 +120,7 @@ class Reporter:
         memory = process.memory_info()
         block_manager_id = self._blocks.id
         shared = getattr(memory, "shared", 0)
-        heartbeat = ExecutorHeartbeat(block_manager_id.executor_id, self._running(), memory.rss, shared)
+        heartbeat = ExecutorHeartbeat(block_manager_id.executor_id, self._kills.running, memory.rss, shared)
         self.tell(heartbeat)
         try:
             self._blocks.heartbeat()

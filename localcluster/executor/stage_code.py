@@ -7,7 +7,7 @@ from typing import Any
 from localcluster.executor.stateless import is_stateless
 from localcluster.rdd.lineage import load_lineage
 from protocol.cluster_messages import StageDescription
-from protocol.errors import SerializationError
+from protocol.errors import DeserializationError
 
 
 class StageCode:
@@ -23,14 +23,14 @@ class StageCode:
         """RDD and action: the same for all tasks if they hold no state, else new ones. In a task's thread, since
         accumulators register with the task.
 
-        Raises SerializationError.
+        Raises DeserializationError.
         """
         if self._shared is not None:
             return self._shared
         try:
             loaded = load_lineage(self._binary)
         except Exception as error:
-            raise SerializationError(f"the task's function cannot be unpickled in the executor: {error!r}") from error
+            raise DeserializationError(f"the task's function cannot be unpickled in the executor: {error!r}") from error
         if self._may_share:
             self._may_share = is_stateless(*loaded)
             self._shared = loaded if self._may_share else None

@@ -6,7 +6,6 @@ business.
 
 from __future__ import annotations
 
-import os
 import pickle
 import time
 import traceback
@@ -17,21 +16,19 @@ import cloudpickle
 
 from localcluster.accumulators import collect_updates
 from localcluster.env import Env
+from localcluster.executor.kills import Kills
+from localcluster.executor.own_frames import OWN_PACKAGES
 from localcluster.executor.stage_code import StageCode
 from localcluster.rdd.dependency import ShuffleDependency
 from localcluster.task_context import TaskContext
 from protocol.cluster_messages import TaskDescription, TaskFailed, TaskResult
-from protocol.errors import FetchFailedError, SerializationError
+from protocol.errors import DeserializationError, FetchFailedError, SerializationError
 from protocol.locations import SharedLocation
 from storage import serializer
 from storage.block_id import TaskResultBlockId
 
+MAX_REPORTED = 4 << 20  # bytes of an error's text, its pickled exception or accumulator updates in one report
 MAX_DIRECT_RESULT = 48 * 1024  # bytes; larger results become blocks
-
-_OWN_PACKAGES = tuple(
-    os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), package) + os.sep
-    for package in ("localcluster", "storage", "protocol")
-)
 
 
 class ResultAction:
@@ -46,7 +43,7 @@ class ResultAction:
         return repr(self.func)
 
 
-def run_task(env: Env, code: StageCode, task: TaskDescription) -> TaskResult:
+def run_task(env: Env, code: StageCode, task: TaskDescription, kills: Kills) -> TaskResult:
     """Compute one partition. Raises whatever the user's code raises; `describe` turns that into a report."""
     started = time.perf_counter()
     stage = code.description
@@ -55,8 +52,13 @@ def run_task(env: Env, code: StageCode, task: TaskDescription) -> TaskResult:
     try:
         rdd, action = code.load()
         partition = pickle.loads(task.partition)
-        result = _perform(env, rdd, action, partition, context)
+        values = kills.check(task.task_id, rdd.iterator(partition, context))
+        result = _perform(env, action, values, context)
         updates = collect_updates(context)
+        if updates is not None and len(updates) > MAX_REPORTED:
+            raise SerializationError(
+                f"what the task added to accumulators takes {len(updates)} bytes; return it instead"
+            )
     finally:
         try:
             context.leave()
@@ -66,9 +68,8 @@ def run_task(env: Env, code: StageCode, task: TaskDescription) -> TaskResult:
 
 
 def _perform(
-    env: Env, rdd: Any, action: ResultAction | ShuffleDependency, partition: Any, context: TaskContext
+    env: Env, action: ResultAction | ShuffleDependency, values: Any, context: TaskContext
 ) -> bytes | SharedLocation | tuple[SharedLocation | None, ...]:
-    values = rdd.iterator(partition, context)
     if isinstance(action, ShuffleDependency):
         return env.shuffle_manager.write(action, context.taskAttemptId(), values)
     chunks = serializer.dumps(action.func(context, values))
@@ -85,18 +86,44 @@ def describe(task: TaskDescription, error: BaseException) -> TaskFailed:
     text = _own_frames_left_out(error)
     if isinstance(error, FetchFailedError):
         return TaskFailed(task.task_id, None, "fetch", str(error), (error.shuffle_id, error.map_index))
-    kind = "fatal" if isinstance(error, SerializationError) else "exception"
+    # What one process cannot unpickle another one may; what cannot be pickled cannot be pickled anywhere.
+    fatal = isinstance(error, SerializationError) and not isinstance(error, DeserializationError)
+    kind = "fatal" if fatal else "exception"
     return TaskFailed(task.task_id, _pickled(error), kind, text)
 
 
 def _pickled(error: BaseException) -> bytes | None:
-    """The exception for the driver to raise from; None when it would not survive the journey."""
-    try:
-        data: bytes = cloudpickle.dumps(error)
-        pickle.loads(data)  # many exceptions pickle well and then cannot be built again
-    except Exception:
-        return None
-    return data
+    """The exception for the driver to raise from; None when it cannot travel.
+
+    Many exceptions pickle well and cannot be built again, because their ``__init__`` takes something else than
+    ``args``; those are built without it.
+    """
+    for candidate in (error, _Rebuilt(error)):
+        try:
+            data: bytes = cloudpickle.dumps(candidate)
+            pickle.loads(data)
+        except Exception:
+            continue
+        return data if len(data) <= MAX_REPORTED else None
+    return None
+
+
+class _Rebuilt:
+    """Pickles as an exception that is built from its class, arguments and attributes."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._parts = type(error), error.args, error.__dict__
+
+    def __reduce__(self) -> Any:
+        return rebuild_exception, self._parts
+
+
+def rebuild_exception(kind: type[BaseException], args: tuple[Any, ...], attributes: dict[str, Any]) -> BaseException:
+    """An exception as it was, without running its ``__init__``."""
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
 
 
 def _own_frames_left_out(error: BaseException) -> str:
@@ -104,8 +131,8 @@ def _own_frames_left_out(error: BaseException) -> str:
     described = traceback.TracebackException.from_exception(error)
     link: traceback.TracebackException | None = described
     while link is not None:
-        users = [frame for frame in link.stack if not frame.filename.startswith(_OWN_PACKAGES)]
+        users = [frame for frame in link.stack if not frame.filename.startswith(OWN_PACKAGES)]
         if users:
             link.stack = traceback.StackSummary.from_list(users)
         link = link.__cause__ or link.__context__
-    return "".join(described.format())
+    return "".join(described.format())[-MAX_REPORTED // 4 :]  # a character may take four bytes

@@ -13,6 +13,8 @@ import sys
 import traceback
 from collections.abc import Callable
 
+from localcluster.output import flush_standard_streams
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 
@@ -22,8 +24,7 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 def fork() -> int:
     """Fork with the standard streams flushed. In the child (0): signals as a new Python process has them."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush_standard_streams()
     pid = os.fork()
     if pid == 0:
         signal.set_wakeup_fd(-1)
@@ -58,8 +59,5 @@ def run_child(main: Callable[[], int]) -> None:
     except BaseException:
         traceback.print_exc()
     finally:
-        try:
-            sys.stdout.flush()
-            sys.stderr.flush()
-        finally:
-            os._exit(code)
+        flush_standard_streams()
+        os._exit(code)

@@ -53,6 +53,7 @@ def fork_driver() -> Launcher | DriverEnds:
     control, driver_control = Pipe()
     fd_socket, driver_fd_socket = socket.socketpair(type=socket.SOCK_DGRAM)
     parent = os.getpid()
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # until the driver takes it (``interrupts``)
     pid = fork()
     if pid == 0:
         control.close()
@@ -121,11 +122,12 @@ class Launcher:
     # --- signals ---
 
     def _take_signals(self) -> None:
-        """Ctrl-C on a terminal reaches the whole process group, the driver included; only a `kill` is passed on."""
+        """Pass signals on to the driver. A Ctrl-C may have reached it already, as it reaches the whole process group:
+        it is passed on as SIGUSR2, and the driver counts it only if it has seen none (``interrupts``).
+        """
         while (info := signal.sigtimedwait({signal.SIGINT, signal.SIGTERM}, 0)) is not None:
-            from_terminal = info.si_code > 0
-            if self._driver is not None and not from_terminal:
-                _kill(self._driver, info.si_signo)
+            if self._driver is not None:
+                _kill(self._driver, signal.SIGUSR2 if info.si_signo == signal.SIGINT else info.si_signo)
             if info.si_signo == signal.SIGTERM:
                 self._terminate_by = time.monotonic() + TERM_GRACE
                 self._stopping |= self._driver is None
@@ -196,7 +198,8 @@ class Launcher:
             driver_reports.close()
 
     def _be_executor(self, order: LaunchExecutor, orders: Connection, reports: Connection, parent: int) -> int:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's; it stops us
+        os.setpgid(0, 0)  # Ctrl-C is the driver's, which stops us; and what tasks fork can be ended with us
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         die_with_parent(parent)
         name_process(f"lc-executor-{order.executor_id}")
         assert self._scratch is not None
@@ -222,6 +225,7 @@ class Launcher:
         elif pid == self._janitor:
             self._janitor = None
         elif (executor_id := self._executors.pop(pid, None)) is not None:
+            _kill_group(pid)
             code = os.waitstatus_to_exitcode(status)
             exited = ExecutorExited(executor_id, code if code >= 0 else None, -code if code < 0 else None)
             try:
@@ -252,6 +256,7 @@ class Launcher:
             _kill(pid, signal.SIGKILL)
         for pid in list(self._executors):
             os.waitpid(pid, 0)  # a killed child always ends
+            _kill_group(pid)
             del self._executors[pid]
         if self._scratch is not None:
             self._scratch.remove()
@@ -280,6 +285,14 @@ def _kill(pid: int, signum: int) -> None:
         os.kill(pid, signum)
     except ProcessLookupError:
         log.debug("process %d was gone", pid)
+
+
+def _kill_group(pid: int) -> None:
+    """End what the tasks of a dead executor started and left behind."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):  # there is none; macOS says the latter of zombies
+        log.debug("executor process %d left nobody", pid)
 
 
 def _drain(fd: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -57,6 +58,7 @@ class Run:
             text=True,
             env=environment,
             start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # pytest may run under nohup
             cwd=tmp_path,
         )
         self.family: dict[int, psutil.Process] = {}

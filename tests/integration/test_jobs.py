@@ -120,7 +120,7 @@ def test_a_failing_task_shows_the_users_traceback_the_executor_and_the_partition
     assert sc.parallelize([1]).count() == 1
 
 
-def test_an_exception_that_cannot_travel_is_told_by_its_text(sc: SparkContext) -> None:
+def test_an_exception_travels_whatever_its_init_takes_and_else_its_text_does(sc: SparkContext) -> None:
     class Picky(Exception):
         def __init__(self, a: int, b: int) -> None:
             super().__init__(f"{a} and {b}")
@@ -130,6 +130,14 @@ def test_an_exception_that_cannot_travel_is_told_by_its_text(sc: SparkContext) -
 
     with pytest.raises(TaskError, match="Picky: 1 and 2") as caught:
         sc.parallelize([1], 1).foreach(fail)
+    assert str(caught.value.cause) == "1 and 2"
+    assert type(caught.value.cause).__name__ == "Picky"
+
+    def fail_with_a_lock(x: int) -> None:
+        raise ValueError(threading.Lock())
+
+    with pytest.raises(TaskError, match="ValueError: <unlocked") as caught:
+        sc.parallelize([1], 1).foreach(fail_with_a_lock)
     assert caught.value.cause is None
 
 

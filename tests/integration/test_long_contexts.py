@@ -5,31 +5,29 @@ from __future__ import annotations
 import gc
 import os
 import threading
-import time
 from operator import add
 from typing import Any
 
 import psutil
 
 from localcluster import SparkContext, StorageLevel
+from tests.integration.test_jobs import eventually
 
 JOBS = 2000
-DEADLINE = 30.0  # seconds
 
 
 def test_two_thousand_jobs_leave_everything_where_it_was(sc: SparkContext) -> None:
     for _ in range(20):
         run_all_kinds(sc)
+    eventually(lambda: settled(sc)["blocks"] == 0)
     before = settled(sc)
     for number in range(JOBS):
         if number % 20 == 0:
             run_all_kinds(sc)
         else:
             assert sc.parallelize(range(4), 2).map(lambda x: x + 1).sum() == 10
-    deadline = time.monotonic() + DEADLINE
-    while (after := settled(sc)) != before:
-        assert time.monotonic() < deadline, (before, after)
-        time.sleep(0.05)  # a poll of what other processes do
+    eventually(lambda: settled(sc)["blocks"] == 0)
+    assert settled(sc) == before
     sc._cluster.master.endpoint.check()
 
 
