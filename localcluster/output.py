@@ -1,11 +1,21 @@
-"""Flushing the standard streams wherever a process may end or fork."""
+"""The standard streams of processes that fork, end, or are daemons."""
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 log = logging.getLogger(__name__)
+
+
+def fill_standard_descriptors() -> None:
+    """Let no pipe of ours take the number of a standard stream that is closed: children would print into it."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
 
 
 def flush_standard_streams() -> None:

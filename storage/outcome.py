@@ -85,5 +85,5 @@ def _answer(future: Future[Any]) -> Any:
     error = future.exception()
     if error is None:
         return future.result()
-    logger.warning("a slave did not answer: %s", error)
+    logger.info("a slave did not answer: %s", error)
     return error

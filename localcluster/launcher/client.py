@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from multiprocess.connection import Connection, Pipe
 
+from localcluster.output import fill_standard_descriptors
 from protocol.channel import Channel
 from protocol.endpoint import Endpoint
 from protocol.errors import ClusterError
@@ -52,6 +53,7 @@ def connect() -> LauncherClient:
 
 
 def _spawn() -> LauncherClient:
+    fill_standard_descriptors()
     control, theirs = Pipe()
     fd_socket, their_socket = socket.socketpair(type=socket.SOCK_DGRAM)
     fds = (theirs.fileno(), their_socket.fileno())

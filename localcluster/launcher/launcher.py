@@ -25,6 +25,7 @@ from localcluster.executor.executor import executor_main
 from localcluster.launcher.client import DriverEnds
 from localcluster.launcher.forking import die_with_parent, fork, name_process, run_child
 from localcluster.launcher.janitor import start_janitor
+from localcluster.output import fill_standard_descriptors
 from protocol.channel import Channel
 from protocol.cluster_messages import (
     ExecutorExited,
@@ -50,6 +51,7 @@ def fork_driver() -> Launcher | DriverEnds:
 
     The child goes on as if it were the only process and ends as any Python program does.
     """
+    fill_standard_descriptors()
     control, driver_control = Pipe()
     fd_socket, driver_fd_socket = socket.socketpair(type=socket.SOCK_DGRAM)
     parent = os.getpid()

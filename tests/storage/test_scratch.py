@@ -383,3 +383,21 @@ def test_too_many_lost_names_end_in_an_error_not_in_a_loop(parent: str, monkeypa
     monkeypatch.setattr(scratch, "_claim", lambda directory: None)
     with pytest.raises(StorageError, match="removed"):
         Scratch.create(parent=parent)
+
+
+def test_segments_of_a_dead_run_whose_directory_is_gone_are_found_by_name(tmp_path: Path) -> None:
+    """As after an emptied temporary directory. A run that lives is known by its lock file, which its owner has open."""
+    alive = Scratch.create(parent=str(tmp_path))
+    dead = Path(scratch.SHARED_MEMORY, f"localcluster-{os.getuid()}-0123456789ab-segment")
+    living = Path(scratch.SHARED_MEMORY, f"{alive.name}-segment")
+    try:
+        dead.write_bytes(b"x")
+        living.write_bytes(b"y")
+        removed = scratch.remove_stale_segments()
+        assert str(dead) in removed
+        assert str(living) not in removed
+        assert living.exists()
+    finally:
+        dead.unlink(missing_ok=True)
+        alive.remove()
+    assert not living.exists()
