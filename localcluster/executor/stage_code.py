@@ -17,7 +17,8 @@ class StageCode:
         self.description = description
         self._binary = binary
         self._shared: tuple[Any, Any] | None = None
-        self._may_share = True
+        self._may_share: bool | None = None  # None: not looked at yet
+        self._loaded_before = False
 
     def load(self) -> tuple[Any, Any]:
         """RDD and action: the same for all tasks if they hold no state, else new ones. In a task's thread, since
@@ -31,7 +32,9 @@ class StageCode:
             loaded = load_lineage(self._binary)
         except Exception as error:
             raise DeserializationError(f"the task's function cannot be unpickled in the executor: {error!r}") from error
-        if self._may_share:
+        # Looked at for the second task: a stage that has only one here need not pay for it.
+        if self._loaded_before and self._may_share is None:
             self._may_share = is_stateless(*loaded)
             self._shared = loaded if self._may_share else None
+        self._loaded_before = True
         return loaded
