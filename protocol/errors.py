@@ -102,10 +102,6 @@ class ClusterError(LocalClusterError):
     """The launcher or the driver's own machinery failed; no job can run in this context any more."""
 
 
-class ExecutorLostError(LocalClusterError):
-    """An executor died or fell silent while it held something that was needed."""
-
-
 class FetchFailedError(LocalClusterError):
     """A reducer could not read a map output. The scheduler computes it again; users see this only when that fails."""
 
