@@ -59,6 +59,8 @@ class Kills:
         """Have a running task end; does nothing when it has."""
         if task_id in self._threads:
             self._reasons[task_id] = reason
+            if task_id not in self._threads:  # it ended meanwhile and took no reason with it
+                self._reasons.pop(task_id, None)
             self.deliver()
 
     def deliver(self) -> bool:

@@ -205,6 +205,8 @@ class Launcher:
         die_with_parent(parent)
         name_process(f"lc-executor-{order.executor_id}")
         assert self._scratch is not None
+        # What a task forks may live on if we are killed all at once; it must not hold the lock that the janitor awaits.
+        os.register_at_fork(after_in_child=self._scratch.disown)
         return executor_main(order, orders, reports, self._scratch)
 
     # --- children ---

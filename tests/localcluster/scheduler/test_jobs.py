@@ -2,26 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from protocol.errors import ClusterError, JobCancelledError
 from tests.localcluster.scheduler.harness import FakeDriver, Outcome, assert_succeeded
 from tests.localcluster.scheduler.lineage import Lineage
-
-
-@pytest.fixture
-def lineage() -> Lineage:
-    return Lineage()
-
-
-@pytest.fixture
-def driver() -> Iterator[FakeDriver]:
-    driver = FakeDriver(2)
-    yield driver
-    driver.finish_all()
-    driver.assert_idle()
 
 
 def test_a_job_ends_when_every_position_was_delivered(driver: FakeDriver, lineage: Lineage) -> None:

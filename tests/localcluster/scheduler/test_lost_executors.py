@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from localcluster.scheduler.task_scheduler import QUEUE_SECONDS
 from tests.localcluster.scheduler.harness import FakeDriver, Outcome, assert_succeeded
 from tests.localcluster.scheduler.lineage import Lineage
 
 SHORT = QUEUE_SECONDS / 20
-
-
-@pytest.fixture
-def lineage() -> Lineage:
-    return Lineage()
-
-
-@pytest.fixture
-def driver() -> Iterator[FakeDriver]:
-    driver = FakeDriver(2)
-    yield driver
-    driver.finish_all()
-    driver.assert_idle()
 
 
 def test_tasks_of_a_lost_executor_run_elsewhere(driver: FakeDriver, lineage: Lineage) -> None:

@@ -2,25 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from tests.localcluster.scheduler.harness import FakeDriver, Outcome, assert_succeeded
 from tests.localcluster.scheduler.lineage import FakeRDD, Lineage
-
-
-@pytest.fixture
-def lineage() -> Lineage:
-    return Lineage()
-
-
-@pytest.fixture
-def driver() -> Iterator[FakeDriver]:
-    driver = FakeDriver(2)
-    yield driver
-    driver.finish_all()
-    driver.assert_idle()
 
 
 def shuffle_job(lineage: Lineage, maps: int, reducers: int) -> tuple[FakeRDD, int]:
