@@ -80,13 +80,13 @@ class Accumulator(Generic[T]):
     def value(self) -> T:
         """The sum so far. Raises ContextError in a task."""
         if self._deserialized:
-            raise ContextError("Accumulator.value cannot be accessed inside tasks")
+            raise ContextError(errorClass="VALUE_NOT_ACCESSIBLE", messageParameters={"value": "Accumulator.value"})
         return self._value
 
     @value.setter
     def value(self, value: T) -> None:
         if self._deserialized:
-            raise ContextError("Accumulator.value cannot be accessed inside tasks")
+            raise ContextError(errorClass="VALUE_NOT_ACCESSIBLE", messageParameters={"value": "Accumulator.value"})
         self._value = value
 
     def add(self, term: T) -> None:

@@ -77,10 +77,10 @@ class _RemoteBroadcast(Broadcast[T]):
         return value
 
     def unpersist(self, blocking: bool = False) -> None:
-        raise ContextError("Broadcast can only be unpersisted in driver")
+        raise ContextError(errorClass="INVALID_BROADCAST_OPERATION", messageParameters={"operation": "unpersisted"})
 
     def destroy(self, blocking: bool = False) -> None:
-        raise ContextError("Broadcast can only be destroyed in driver")
+        raise ContextError(errorClass="INVALID_BROADCAST_OPERATION", messageParameters={"operation": "destroyed"})
 
     def __reduce__(self) -> Any:
         return _RemoteBroadcast, (self.id,)

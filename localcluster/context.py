@@ -12,7 +12,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +20,7 @@ from localcluster import settings
 from localcluster.accumulators import Accumulator, AccumulatorParam, param_for
 from localcluster.broadcast import Broadcast
 from localcluster.conf import SparkConf
+from localcluster.job_control import JobControl
 from localcluster.launcher.client import connect
 from localcluster.master_url import layout, memory_from_master
 from localcluster.partition_data import INLINE, PartitionData
@@ -28,7 +29,7 @@ from localcluster.rdd.call_site import call_site
 from localcluster.rdd.sources import Sources
 from localcluster.task_context import TaskContext
 from localcluster.version import __version__
-from protocol.errors import ContextError
+from protocol.errors import ActiveContextError, ContextError
 from storage import serializer
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ U = TypeVar("U")
 log = logging.getLogger(__name__)
 
 
-class SparkContext(Sources):
+class SparkContext(Sources, JobControl):
     """One per process at a time. Usable as a context manager, which stops it at the end.
 
     ``master``, ``appName``, ``pyFiles``, ``environment`` and ``conf`` mean what they mean in PySpark; explicit
@@ -65,12 +66,12 @@ class SparkContext(Sources):
         conf: SparkConf | None = None,
     ) -> None:
         if TaskContext.get() is not None:
-            raise ContextError("SparkContext should only be created and accessed on the driver.")
+            raise ContextError(errorClass="CONTEXT_ONLY_VALID_ON_DRIVER")
         self.call_site = call_site()
         with SparkContext._lock:
             other = SparkContext._active
             if other is not None:
-                raise ContextError(
+                raise ActiveContextError(
                     f"Cannot run multiple SparkContexts at once; existing SparkContext(app={other.appName}, "
                     f"master={other.master}) created by {other.call_site}"
                 )
@@ -134,11 +135,7 @@ class SparkContext(Sources):
         self.stop()
 
     def __reduce__(self) -> Any:
-        raise ContextError(
-            "[CONTEXT_ONLY_VALID_ON_DRIVER] It appears that you are attempting to reference SparkContext from a "
-            "broadcast variable, action, or transformation. SparkContext can only be used on the driver, not in code "
-            "that it run on workers. For more information, see SPARK-5063."
-        )
+        raise ContextError(errorClass="CONTEXT_ONLY_VALID_ON_DRIVER")
 
     def __repr__(self) -> str:
         return f"<SparkContext master={self.master} appName={self.appName}>"
@@ -206,67 +203,6 @@ class SparkContext(Sources):
         variable = Accumulator(next(self._accumulator_ids), value, param)
         self._accumulators[variable.aid] = variable
         return variable
-
-    # --- jobs ---
-
-    def runJob(
-        self,
-        rdd: RDD[T],
-        partitionFunc: Callable[[Iterable[T]], Iterable[U]],
-        partitions: Sequence[int] | None = None,
-        allowLocal: bool = False,
-    ) -> list[U]:
-        """Run ``partitionFunc`` on the iterator of each partition; all their results in one list.
-
-        ``allowLocal`` has no meaning any more, as in PySpark.
-        """
-        parts = self.run_tasks(rdd, lambda _, records: list(partitionFunc(records)), partitions)
-        return [record for part in parts for record in part]
-
-    def run_tasks(
-        self, rdd: RDD[T], func: Callable[[TaskContext, Iterable[T]], U], partitions: Sequence[int] | None = None
-    ) -> list[U]:
-        """``func(task_context, iterator)`` of each partition, in the order of ``partitions``."""
-        chosen = range(rdd.getNumPartitions()) if partitions is None else list(partitions)
-        known = rdd.getNumPartitions()
-        if any(not 0 <= index < known for index in chosen):
-            raise IndexError(f"partitions must be from 0 to {known - 1}, not {list(chosen)}")
-        results: list[Any] = [None] * len(chosen)
-        self._jobs.run(rdd, func, chosen, self._job_properties(), call_site(), results.__setitem__)
-        return results
-
-    def setLocalProperty(self, key: str, value: str | None) -> None:
-        """Set a property of the jobs that this thread starts; None removes it."""
-        properties = self._job_properties()
-        if value is None:
-            properties.pop(key, None)
-        else:
-            properties[key] = str(value)
-        self._properties.values = properties
-
-    def getLocalProperty(self, key: str) -> str | None:
-        return self._job_properties().get(key)
-
-    def setJobGroup(self, groupId: str, description: str, interruptOnCancel: bool = False) -> None:
-        """Put the jobs that this thread starts into a group, for `cancelJobGroup`. Tasks are always interrupted."""
-        self.setLocalProperty("spark.jobGroup.id", groupId)
-        self.setLocalProperty("spark.job.description", description)
-        self.setLocalProperty("spark.job.interruptOnCancel", str(interruptOnCancel).lower())
-
-    def setJobDescription(self, value: str | None) -> None:
-        self.setLocalProperty("spark.job.description", value)
-
-    def cancelJobGroup(self, groupId: str) -> None:
-        """Cancel the group's jobs; they end with JobCancelledError."""
-        self._cluster.cancel_where(
-            lambda job: job.properties.get("spark.jobGroup.id") == groupId, f"part of cancelled job group {groupId}"
-        )
-
-    def cancelAllJobs(self) -> None:
-        self._cluster.cancel_where(lambda job: True, "as part of cancellation of all jobs")
-
-    def _job_properties(self) -> dict[str, str]:
-        return dict(getattr(self._properties, "values", {}))
 
     # --- what RDDs need of their context ---
 

@@ -1,14 +1,128 @@
 """The error family of the whole project: one root, a branch for each layer.
 
-Covers every exception that this project raises on purpose. `localcluster.errors` re-exports them all. Does not cover
-what a user's own code raises: that travels as the ``cause`` of a `TaskError`.
+Covers every exception that this project raises on purpose. `localcluster.errors` re-exports them all. What a PySpark
+program may catch is below `PySparkException` and has PySpark's class names, conditions and wording where it has any.
+Does not cover what a user's own code raises: that travels as the ``cause`` of a `TaskError`.
 """
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
+from pickle import PicklingError
+from typing import Any
+
+from protocol.error_conditions import CONDITIONS
+
 
 class LocalClusterError(Exception):
     """Root of the family: ``except LocalClusterError`` catches whatever this project raises."""
+
+
+# --- PySpark's family ------------------------------------------------------------------------------------------------
+
+
+class PySparkException(LocalClusterError):
+    """Root of what PySpark's API raises, with PySpark's constructor and getters.
+
+    Either a ``message``, or an ``errorClass`` (a condition such as ``CONTEXT_ONLY_VALID_ON_DRIVER``) and the parameters
+    of its text in ``protocol.error_conditions``.
+    """
+
+    def __init__(
+        self,
+        message: str | None = None,
+        errorClass: str | None = None,
+        messageParameters: Mapping[str, str] | None = None,
+        contexts: list[Any] | None = None,
+    ) -> None:
+        if message is None:
+            message = CONDITIONS.get(errorClass or "", "").format_map(dict(messageParameters or {}))
+        super().__init__(message)
+        self._message = message
+        self._condition = errorClass
+        self._parameters = None if messageParameters is None else dict(messageParameters)
+        self._contexts = contexts or []
+
+    def getCondition(self) -> str | None:
+        """PySpark's name for what went wrong, if it has one."""
+        return self._condition
+
+    def getErrorClass(self) -> str | None:
+        """The condition, by its name of before Spark 4."""
+        warnings.warn("Deprecated in 4.0.0, use getCondition instead.", FutureWarning, stacklevel=2)
+        return self._condition
+
+    def getMessageParameters(self) -> dict[str, str] | None:
+        return self._parameters
+
+    def getSqlState(self) -> str | None:
+        """Always None: SQL is not part of this."""
+        return None
+
+    def getMessage(self) -> str:
+        return f"[{self._condition}] {self._message}"
+
+    def getQueryContext(self) -> list[Any]:
+        return self._contexts
+
+    def __str__(self) -> str:
+        return self._message if self._condition is None else self.getMessage()
+
+
+class PySparkValueError(PySparkException, ValueError):
+    """A ValueError with a condition."""
+
+
+class PySparkTypeError(PySparkException, TypeError):
+    """A TypeError with a condition."""
+
+
+class PySparkIndexError(PySparkException, IndexError):
+    """An IndexError with a condition."""
+
+
+class PySparkKeyError(PySparkException, KeyError):
+    """A KeyError with a condition."""
+
+
+class PySparkAttributeError(PySparkException, AttributeError):
+    """An AttributeError with a condition."""
+
+
+class PySparkRuntimeError(PySparkException, RuntimeError):
+    """A RuntimeError with a condition."""
+
+
+class PySparkAssertionError(PySparkException, AssertionError):
+    """An AssertionError with a condition."""
+
+
+class PySparkNotImplementedError(PySparkException, NotImplementedError):
+    """What PySpark has and this project does not: the message says what to use instead."""
+
+
+class PySparkImportError(PySparkException, ImportError):
+    """An ImportError with a condition."""
+
+
+class PySparkPicklingError(PySparkException, PicklingError):
+    """A PicklingError with a condition."""
+
+
+class SparkException(PySparkException):
+    """What fails in the cluster rather than in the calls of a program: jobs, input paths, output directories.
+
+    In PySpark these come out of the JVM as ``Py4JJavaError``; `localcluster.pyspark` has that name for this class.
+    """
+
+
+class InputPathError(SparkException, FileNotFoundError):
+    """An input path does not exist, or a glob matches nothing. The message names each."""
+
+
+class OutputExistsError(SparkException, FileExistsError):
+    """There is something at an output path already."""
 
 
 # --- channels --------------------------------------------------------------------------------------------------------
@@ -76,7 +190,7 @@ class OutOfSharedMemoryError(StorageError, MemoryError):
     """Neither shared memory nor the file-backed fall-back has room for the bytes asked for."""
 
 
-class SerializationError(LocalClusterError):
+class SerializationError(PySparkPicklingError):
     """A closure, a record or a result could not be pickled or unpickled. The message names the object."""
 
 
@@ -87,18 +201,22 @@ class DeserializationError(SerializationError):
 # --- configuration and command line ----------------------------------------------------------------------------------
 
 
-class ConfigurationError(LocalClusterError, ValueError):
+class ConfigurationError(SparkException, ValueError):
     """A configuration value is not accepted. The message names key, value and what is accepted."""
 
 
 # --- jobs ------------------------------------------------------------------------------------------------------------
 
 
-class ContextError(LocalClusterError, RuntimeError):
+class ContextError(PySparkRuntimeError):
     """The context is stopped, or is used where there is none (inside a task)."""
 
 
-class ClusterError(LocalClusterError):
+class ActiveContextError(ContextError, ValueError):
+    """There is an active context already; a process has one at a time."""
+
+
+class ClusterError(SparkException):
     """The launcher or the driver's own machinery failed; no job can run in this context any more."""
 
 
@@ -119,14 +237,11 @@ class TaskKilledError(LocalClusterError):
     """A task was told to stop (its job was cancelled, or another attempt won)."""
 
 
-class RDDError(LocalClusterError, RuntimeError):
-    """The RDD API was used as it does not allow: an RDD inside a task, StopIteration out of a user's function.
-
-    The message begins with the name of PySpark's error condition in brackets where PySpark has one.
-    """
+class RDDError(PySparkRuntimeError):
+    """The RDD API was used as it does not allow: an RDD inside a task, StopIteration out of a user's function."""
 
 
-class JobError(LocalClusterError, RuntimeError):
+class JobError(SparkException, RuntimeError):
     """A job did not end well."""
 
 

@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote
 
+from protocol.errors import InputPathError
+
 GLOB_CHARACTERS = re.compile(r"[*?\[{\\]")
 
 
@@ -19,7 +21,7 @@ def input_files(paths: str) -> list[str]:
     """Absolute paths of the files.
 
     Raises:
-        FileNotFoundError: a path does not exist, or a glob matches nothing. The message names each.
+        InputPathError: a path does not exist, or a glob matches nothing. The message names each.
         IsADirectoryError: a directory lies in a directory that is read.
         ValueError: the path is a URI of another file system.
     """
@@ -36,7 +38,7 @@ def input_files(paths: str) -> list[str]:
         for match in found:
             files += _files_of(match) if os.path.isdir(match) else [match]
     if missing:
-        raise FileNotFoundError("\n".join(missing))
+        raise InputPathError("\n".join(missing))
     return files
 
 

@@ -39,12 +39,7 @@ def lineage_pickling() -> Iterator[None]:
 def require_lineage_pickling() -> None:
     """Raises RDDError unless a lineage is being pickled in this thread."""
     if not getattr(_gate, "open", False):
-        raise RDDError(
-            "[RDD_TRANSFORM_ONLY_VALID_ON_DRIVER] It appears that you are attempting to broadcast an RDD or reference "
-            "an RDD from an action or transformation. RDDs exist in the driver only: a function that uses one, as in "
-            "rdd1.map(lambda x: rdd2.count() * x), cannot run in an executor. Join, or collect and broadcast the "
-            "records instead. See SPARK-5063."
-        )
+        raise RDDError(errorClass="RDD_TRANSFORM_ONLY_VALID_ON_DRIVER")
 
 
 def dump_lineage(rdd: RDDCore[Any], action: Any) -> bytes:

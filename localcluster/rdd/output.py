@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from localcluster.rdd.compression import codec_extension, create
 from localcluster.rdd.core import RDDCore
 from localcluster.rdd.input_paths import local_path
+from protocol.errors import OutputExistsError
 
 if TYPE_CHECKING:
     from localcluster.rdd.rdd import RDD
@@ -35,7 +36,7 @@ class Output(RDDCore[T]):
         Codecs: ``org.apache.hadoop.io.compress.`` GzipCodec, BZip2Codec, DefaultCodec.
 
         Raises:
-            FileExistsError: there is something at ``path`` already.
+            OutputExistsError: there is something at ``path`` already.
             ValueError: there is no such codec.
 
         After a failed task ``path`` holds no ``_SUCCESS`` and no part file.
@@ -43,7 +44,7 @@ class Output(RDDCore[T]):
         extension = codec_extension(compressionCodecClass)
         directory = local_path(path)
         if os.path.lexists(directory):
-            raise FileExistsError(f"Output directory {directory} already exists")
+            raise OutputExistsError(f"Output directory {directory} already exists")
         aside = os.path.join(directory, TEMPORARY)
         os.makedirs(aside)
         try:

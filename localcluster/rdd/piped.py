@@ -34,7 +34,10 @@ def pipe_through(command: str, env: dict[str, str], check_code: bool, records: I
         if failures:
             raise failures[0]
         if check_code and code:
-            raise RDDError(f"[PIPE_FUNCTION_EXITED] Pipe function `{command}` exited with error code {code}.")
+            raise RDDError(
+                errorClass="PIPE_FUNCTION_EXITED",
+                messageParameters={"func_name": command, "error_code": str(code)},
+            )
     finally:
         # Also reached when the reader of these lines stops early: then nobody reads, and the command may never end by
         # itself.

@@ -62,6 +62,4 @@ class Aggregator:
 
 def stop_iteration_error(error: StopIteration) -> RDDError:
     """What a StopIteration out of a user's function becomes."""
-    return RDDError(
-        f"[STOP_ITERATION_OCCURRED] Caught StopIteration thrown from user's code; failing the task: {error}"
-    )
+    return RDDError(errorClass="STOP_ITERATION_OCCURRED", messageParameters={"exc": str(error)})
