@@ -1,6 +1,6 @@
 """`SparkContext`: a program's connection to its cluster, as in PySpark.
 
-Covers starting and stopping, making RDDs, broadcasts and accumulators, and running jobs. What the methods make is
+Covers starting and stopping, broadcasts and accumulators. Its other methods are in its base classes; what they make is
 where its concept is: ``rdd``, ``broadcast``, ``accumulators``; the cluster itself is in ``driver``.
 """
 
@@ -9,26 +9,30 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import sys
 import threading
 import time
 import weakref
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from localcluster import settings
 from localcluster.accumulators import Accumulator, AccumulatorParam, param_for
+from localcluster.application import Application
 from localcluster.broadcast import Broadcast
 from localcluster.conf import SparkConf
 from localcluster.job_control import JobControl
 from localcluster.launcher.client import connect
 from localcluster.master_url import layout, memory_from_master
+from localcluster.no_jvm import NoJVM
 from localcluster.partition_data import INLINE, PartitionData
 from localcluster.py_files import make_importable
-from localcluster.rdd.call_site import call_site
+from localcluster.rdd.call_site import CallSite, first_spark_call
 from localcluster.rdd.sources import Sources
 from localcluster.task_context import TaskContext
-from localcluster.version import __version__
+from localcluster.version import SPARK_VERSION
 from protocol.errors import ActiveContextError, ContextError
 from storage import serializer
 
@@ -44,87 +48,133 @@ U = TypeVar("U")
 log = logging.getLogger(__name__)
 
 
-class SparkContext(Sources, JobControl):
+class SparkContext(Application, Sources, JobControl):
     """One per process at a time. Usable as a context manager, which stops it at the end.
 
-    ``master``, ``appName``, ``pyFiles``, ``environment`` and ``conf`` mean what they mean in PySpark; explicit
-    arguments win over ``conf``, which wins over the command line.
+    The arguments mean what they mean in PySpark; explicit ones win over ``conf``, which wins over the command line.
+    ``sparkHome`` is kept and has no effect, ``gateway`` and ``jsc`` must be None.
 
-    Raises ContextError when another context is active or inside a task, ConfigurationError for a bad setting,
-    ClusterError when the cluster cannot be started.
+    Raises ActiveContextError (a ValueError) when another context is active, ContextError inside a task (unless ``conf``
+    sets ``spark.executor.allowSparkContext``), ConfigurationError for a bad setting, ClusterError when the cluster
+    cannot be started. After a failure no context is active and nothing is left behind.
     """
 
-    _active: SparkContext | None = None
+    PACKAGE_EXTENSIONS = (".zip", ".egg", ".jar")
+    """Endings of files that go onto the import path themselves."""
+
+    _active_spark_context: SparkContext | None = None
     _lock = threading.RLock()
+    _next_accum_id = 0
+    _gateway = NoJVM()
+    _jvm = NoJVM()
+    _jsc = NoJVM()
 
     def __init__(
         self,
         master: str | None = None,
         appName: str | None = None,
+        sparkHome: str | None = None,
         pyFiles: Sequence[str] | None = None,
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, Any] | None = None,
+        batchSize: int = 0,
         conf: SparkConf | None = None,
+        gateway: Any = None,
+        jsc: Any = None,
     ) -> None:
-        if TaskContext.get() is not None:
-            raise ContextError(errorClass="CONTEXT_ONLY_VALID_ON_DRIVER")
-        self.call_site = call_site()
-        with SparkContext._lock:
-            other = SparkContext._active
-            if other is not None:
-                raise ActiveContextError(
-                    f"Cannot run multiple SparkContexts at once; existing SparkContext(app={other.appName}, "
-                    f"master={other.master}) created by {other.call_site}"
-                )
-            self._start(_settings(master, appName, pyFiles, environment, conf))
-            SparkContext._active = self
-
-    def _start(self, conf: SparkConf) -> None:
-        self._conf = conf
+        if conf is None or conf.get("spark.executor.allowSparkContext", "false").lower() != "true":
+            SparkContext._assert_on_driver()
+        if gateway is not None or jsc is not None:
+            raise PySparkValueError("SparkContext takes no gateway and no jsc: there is no JVM behind localcluster.")
+        self._callsite = first_spark_call()
+        self._batchSize = batchSize
         self._pid = os.getpid()
-        self._batchSize = 0  # of PySpark's serialiser: 0 lets it choose
+        with SparkContext._lock:
+            SparkContext._ensure_initialized(self)
+            with ExitStack() as started:
+                self._start(_settings(master, appName, sparkHome, pyFiles, environment, conf), started)
+                self._parts = started.pop_all()  # what `stop` ends; all of it has ended already if `_start` raises
+            SparkContext._active_spark_context = self
+        atexit.register(self.stop)
+
+    def _start(self, conf: SparkConf, started: ExitStack) -> None:
+        """Start every part, and tell ``started`` how it is ended."""
         values = dict(conf.getAll())
         settings.check(values)
-        make_importable(settings.value(values, "spark.submit.pyFiles") or ())
+        self._conf = conf
         self._layout = layout(values)
         self.startTime = int(time.time() * 1000)
         self.applicationId = f"local-{self.startTime}"
+        self._describe()
+        make_importable(settings.value(values, "spark.submit.pyFiles") or ())
         self._rdd_ids = count()
         self._shuffle_ids = count()
-        self._accumulator_ids = count()
         self._accumulators: weakref.WeakValueDictionary[int, Accumulator[Any]] = weakref.WeakValueDictionary()
         self._persisted: weakref.WeakValueDictionary[int, RDD[Any]] = weakref.WeakValueDictionary()
         self._properties = threading.local()
         launcher = connect()  # a fresh interpreter, which starts while this one loads the driver's modules
+        started.callback(launcher.close)
         from localcluster.driver.cluster import Cluster
         from localcluster.driver.context_cleaner import ContextCleaner
         from localcluster.driver.job_runner import JobRunner
         from localcluster.driver.progress import ProgressBars
 
         self._cluster = Cluster(launcher, values, self._layout)
+        started.callback(self._cluster.stop)
+        self._temp_dir = self._cluster.make_directory("pyspark")
         self._cleaner = ContextCleaner(self._cluster.wake)
+        started.callback(self._cleaner.stop)
         if settings.value(values, "spark.cleaner.referenceTracking"):
             self._cluster.each_round(self._cleaner.run)
         self._jobs = JobRunner(self._cluster, self._accumulators, self._cleaner)
         self._progress = ProgressBars(self._cluster, enabled=settings.value(values, "spark.ui.showConsoleProgress"))
-        atexit.register(self.stop)
+        started.callback(self._progress.stop)
+
+    def _describe(self) -> None:
+        """What programs read from a context, and what Spark adds to its settings."""
+        conf = self._conf
+        conf.setIfMissing("spark.master", self._layout.master).setIfMissing("spark.app.name", "localcluster")
+        conf.set("spark.app.id", self.applicationId).set("spark.app.startTime", str(self.startTime))
+        conf.set("spark.executor.id", "driver").setIfMissing("spark.submit.deployMode", "client")
+        self.master = conf.get("spark.master", "")
+        self.appName = conf.get("spark.app.name", "")
+        self.sparkHome = conf.get("spark.home")
+        self.pythonExec = sys.executable
+        self.pythonVer = f"{sys.version_info.major}.{sys.version_info.minor}"
+        prefix = settings.EXECUTOR_ENVIRONMENT
+        self.environment = {key.removeprefix(prefix): text for key, text in conf.getAll() if key.startswith(prefix)}
+        self.environment["PYTHONHASHSEED"] = os.environ.get("PYTHONHASHSEED", "0")
+
+    @classmethod
+    def _ensure_initialized(cls, instance: SparkContext | None = None, gateway: Any = None, conf: Any = None) -> None:
+        """Raise ActiveContextError when a context other than ``instance`` is active. There is no JVM to start first."""
+        active = SparkContext._active_spark_context
+        if instance is not None and active is not None and active is not instance:
+            site = active._callsite
+            raise ActiveContextError(
+                f"Cannot run multiple SparkContexts at once; existing SparkContext(app={active.appName}, "
+                f"master={active.master}) created by {site.function} at {site.file}:{site.linenum} "
+            )
+
+    @staticmethod
+    def _assert_on_driver() -> None:
+        if TaskContext.get() is not None:
+            raise ContextError(errorClass="CONTEXT_ONLY_VALID_ON_DRIVER")
 
     @classmethod
     def getOrCreate(cls, conf: SparkConf | None = None) -> SparkContext:
-        """The active context, else a new one."""
+        """The active context, as it is, else a new one with these settings."""
         with SparkContext._lock:
-            return SparkContext._active or cls(conf=conf)
+            return SparkContext._active_spark_context or cls(conf=conf)
 
     def stop(self) -> None:
         """End executors and remove everything that the context left. May be called again; running jobs fail."""
         if os.getpid() != self._pid:
             return  # a forked child that ends: the cluster is its parent's
         with SparkContext._lock:
-            if SparkContext._active is self:
-                SparkContext._active = None
+            if SparkContext._active_spark_context is self:
+                SparkContext._active_spark_context = None
         atexit.unregister(self.stop)
-        self._cleaner.stop()
-        self._progress.stop()
-        self._cluster.stop()
+        self._parts.close()
 
     def __enter__(self) -> SparkContext:
         return self
@@ -134,56 +184,11 @@ class SparkContext(Sources, JobControl):
     ) -> None:
         self.stop()
 
-    def __reduce__(self) -> Any:
+    def __getnewargs__(self) -> NoReturn:
         raise ContextError(errorClass="CONTEXT_ONLY_VALID_ON_DRIVER")
 
-    def __repr__(self) -> str:
-        return f"<SparkContext master={self.master} appName={self.appName}>"
-
-    # --- what it is ---
-
-    @property
-    def conf(self) -> SparkConf:
-        """The settings. Changing them has no effect on a context that runs."""
-        return self._conf
-
-    def getConf(self) -> SparkConf:
-        """A copy of the settings."""
-        return SparkConf(loadDefaults=False).setAll(self._conf.getAll())
-
-    @property
-    def master(self) -> str:
-        layout = self._layout
-        default = f"local[{layout.executors}]" if layout.cores == 1 else f"local[{layout.executors}x{layout.cores}]"
-        return self._conf.get("spark.master", default)
-
-    @property
-    def appName(self) -> str:
-        return self._conf.get("spark.app.name", "localcluster")
-
-    @property
-    def version(self) -> str:
-        """Version of localcluster."""
-        return __version__
-
-    @property
-    def defaultParallelism(self) -> int:
-        """Partitions of a collection when the program does not say: the cores of all executors, unless configured."""
-        configured: int | None = settings.value(dict(self._conf.getAll()), "spark.default.parallelism")
-        return configured or self._layout.executors * self._layout.cores
-
-    @property
-    def defaultMinPartitions(self) -> int:
-        """Least partitions of a file when the program does not say."""
-        return min(self.defaultParallelism, 2)
-
-    def setLogLevel(self, logLevel: str) -> None:
-        """Level of the driver's own log records: ALL, DEBUG, ERROR, FATAL, INFO, OFF, TRACE or WARN, as in Spark."""
-        levels = {"ALL": 1, "TRACE": 5, "DEBUG": 10, "INFO": 20, "WARN": 30, "ERROR": 40, "FATAL": 50, "OFF": 100}
-        if logLevel.upper() not in levels:
-            raise ValueError(f"logLevel must be one of {', '.join(sorted(levels))}, not {logLevel!r}")
-        for package in ("localcluster", "storage", "protocol"):
-            logging.getLogger(package).setLevel(levels[logLevel.upper()])
+    def __reduce__(self) -> NoReturn:
+        self.__getnewargs__()
 
     # --- shared variables ---
 
@@ -200,7 +205,10 @@ class SparkContext(Sources, JobControl):
         ``accum_param``.
         """
         param = accum_param or param_for(value)
-        variable = Accumulator(next(self._accumulator_ids), value, param)
+        with SparkContext._lock:
+            accumulator_id = SparkContext._next_accum_id
+            SparkContext._next_accum_id += 1
+        variable = Accumulator(accumulator_id, value, param)
         self._accumulators[variable.aid] = variable
         return variable
 
@@ -244,22 +252,24 @@ class SparkContext(Sources, JobControl):
 def _settings(
     master: str | None,
     app_name: str | None,
+    spark_home: str | None,
     py_files: Sequence[str] | None,
-    environment: Mapping[str, str] | None,
+    environment: Mapping[str, Any] | None,
     conf: SparkConf | None,
 ) -> SparkConf:
     """The context's own copy of the settings."""
     merged = SparkConf()
     if conf is not None:
         merged.setAll(conf.getAll())
-    if master is not None:
+    if master:
         merged.setMaster(master)
-    if app_name is not None:
+    if app_name:
         merged.setAppName(app_name)
+    if spark_home:
+        merged.setSparkHome(spark_home)
     if py_files:
         merged.set("spark.submit.pyFiles", ",".join(py_files))
-    for name, text in (environment or {}).items():
-        merged.set(f"spark.executorEnv.{name}", text)
+    merged.setExecutorEnv(pairs=(environment or {}).items())
     memory = memory_from_master(merged.get("spark.master"))
     if memory is not None:
         merged.setIfMissing("spark.executor.memory", memory)
@@ -268,7 +278,7 @@ def _settings(
 
 def _forget_context() -> None:
     """In a forked child: the active context is the parent's; one of the child's own may be made."""
-    SparkContext._active = None
+    SparkContext._active_spark_context = None
     SparkContext._lock = threading.RLock()
 
 

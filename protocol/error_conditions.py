@@ -5,8 +5,15 @@ The names are PySpark's. ``{parameters}`` are filled in from ``messageParameters
 
 CONDITIONS: dict[str, str] = {
     "APPLICATION_NAME_NOT_SET": "An application name must be set in your configuration.",
+    "ATTRIBUTE_NOT_SUPPORTED": "Attribute `{attr_name}` is not supported.",
     "BROADCAST_VARIABLE_NOT_LOADED": "Broadcast variable `{variable}` not loaded.",
     "CALL_BEFORE_INITIALIZE": "Not supported to call `{func_name}` before initializing {object}.",
+    "CANNOT_CONVERT_TYPE": "Cannot convert {from_type} into {to_type}.",
+    "CANNOT_MODIFY_CONFIG": (
+        "Cannot modify the value of the Spark config: {key}: it is read when the context starts, so it has to be set "
+        "before. SQLSTATE: 46110"
+    ),
+    "CANNOT_SET_TOGETHER": "{arg_list} should not be set together.",
     "CONTEXT_ONLY_VALID_ON_DRIVER": (
         "It appears that you are attempting to reference SparkContext from a broadcast variable, action, or "
         "transformation. It exists in the driver only, not in code that runs in executors. See SPARK-5063."
@@ -24,8 +31,12 @@ CONDITIONS: dict[str, str] = {
     "MISSING_LIBRARY_FOR_PROFILER": (
         "Install the 'memory_profiler' library in the cluster to enable memory profiling."
     ),
+    "NO_ACTIVE_OR_DEFAULT_SESSION": (
+        "There is no active Spark session. Make one first, with SparkSession.builder.getOrCreate()."
+    ),
     "NOT_IN_BARRIER_STAGE": "It is not in a barrier stage.",
     "NOT_IMPLEMENTED": "{feature} is not implemented.",
+    "PATH_NOT_FOUND": "Path does not exist: {path}. SQLSTATE: 42K03",
     "PIPE_FUNCTION_EXITED": "Pipe function `{func_name}` exited with error code {error_code}.",
     "PYTHON_HASH_SEED_NOT_SET": "Randomness of hash of string should be disabled via PYTHONHASHSEED.",
     "RDD_TRANSFORM_ONLY_VALID_ON_DRIVER": (
@@ -33,6 +44,9 @@ CONDITIONS: dict[str, str] = {
         "RDDs exist in the driver only: a function that uses one, as in rdd1.map(lambda x: rdd2.count() * x), cannot "
         "run in an executor. Join, or collect and broadcast the records instead. See SPARK-5063."
     ),
+    "READ_ONLY": "{object} is read-only.",
+    "SQL_CONF_NOT_FOUND": 'The SQL config "{sqlConf}" cannot be found. SQLSTATE: 42K0I',
     "STOP_ITERATION_OCCURRED": ("Caught StopIteration thrown from user's code; failing the task: {exc}"),
+    "TOO_MANY_VALUES": "Expected {expected} values for `{item}`, got {actual}.",
     "VALUE_NOT_ACCESSIBLE": "Value `{value}` cannot be accessed inside tasks.",
 }

@@ -60,6 +60,10 @@ class PySparkException(LocalClusterError):
         """Always None: SQL is not part of this."""
         return None
 
+    def getBreakingChangeInfo(self) -> dict[str, Any] | None:
+        """Always None: what it would describe are changes of SQL."""
+        return None
+
     def getMessage(self) -> str:
         return f"[{self._condition}] {self._message}"
 
@@ -102,6 +106,10 @@ class PySparkNotImplementedError(PySparkException, NotImplementedError):
     """What PySpark has and this project does not: the message says what to use instead."""
 
 
+class NoDataFramesError(PySparkNotImplementedError, PySparkAttributeError):
+    """SQL and DataFrames are not part of this project. An AttributeError, so that `hasattr` says no."""
+
+
 class PySparkImportError(PySparkException, ImportError):
     """An ImportError with a condition."""
 
@@ -115,6 +123,27 @@ class SparkException(PySparkException):
 
     In PySpark these come out of the JVM as ``Py4JJavaError``; `localcluster.pyspark` has that name for this class.
     """
+
+    @property
+    def java_exception(self) -> JavaException:
+        """What a ``Py4JJavaError`` has under this name."""
+        return JavaException(self)
+
+
+class JavaException:
+    """The methods of a Java exception that programs call on ``Py4JJavaError.java_exception``."""
+
+    def __init__(self, error: SparkException) -> None:
+        self._error = error
+
+    def getMessage(self) -> str:
+        return str(self._error)
+
+    def toString(self) -> str:
+        return f"org.apache.spark.SparkException: {self._error}"
+
+    def __str__(self) -> str:
+        return self.toString()
 
 
 class InputPathError(SparkException, FileNotFoundError):
