@@ -139,11 +139,12 @@ def _problem_with(job: str) -> str | None:
 
 def _drive(job: str, argv: list[str], conf: dict[str, str]) -> int:
     """In the driver: run the script as ``__main__``."""
-    from localcluster.conf import submit
+    from localcluster import system_properties
     from localcluster.logs import set_up_logging
 
     set_up_logging(conf, "driver")
-    submit(conf)
+    for key, text in conf.items():
+        system_properties.set_property(key, text)
     interrupts.install()
     sys.argv = argv
     sys.path[0] = os.path.dirname(job)

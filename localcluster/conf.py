@@ -2,46 +2,39 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
-from typing import overload
+from typing import Any, overload
 
-from localcluster.settings import ENTRIES, EXECUTOR_ENVIRONMENT, EXTERNAL_STORE_OPTIONS
+from localcluster import system_properties
+from localcluster.no_jvm import NoJVM
+from localcluster.settings import ENTRIES, EXECUTOR_ENVIRONMENT
+from protocol.errors import PySparkNotImplementedError, PySparkRuntimeError
 
 __all__ = ["ENTRIES", "SparkConf"]
 
-log = logging.getLogger(__name__)
-
-_submitted: dict[str, str] = {}
-_warned: set[str] = set()
-
-
-def submit(settings: dict[str, str]) -> None:
-    """`run` mode: settings of the command line, which every `SparkConf` with defaults starts from."""
-    _submitted.update(SparkConf(loadDefaults=False).setAll(settings.items()).getAll())  # which warns of unknown keys
-
 
 class SparkConf:
-    """Key-value settings. Setters return the conf itself, so that they chain.
+    """Key-value settings, all of them text. Setters return the conf itself, so that they chain.
+
+    With ``loadDefaults`` it starts from what ``localcluster run`` was told and from `SparkContext.setSystemProperty`.
+    ``_jvm`` and ``_jconf`` are there for the sake of PySpark's signature and must be None.
 
     >>> SparkConf().setMaster("local[2]").setAppName("demo").get("spark.master")
     'local[2]'
     """
 
-    def __init__(self, loadDefaults: bool = True) -> None:
-        self._conf: dict[str, str] = dict(_submitted) if loadDefaults else {}
+    _jconf = NoJVM()
+
+    def __init__(self, loadDefaults: bool = True, _jvm: Any = None, _jconf: Any = None) -> None:
+        if _jvm is not None or _jconf is not None:
+            raise PySparkNotImplementedError(
+                "SparkConf takes neither _jvm nor _jconf: there is no JVM behind localcluster. Use set and setAll."
+            )
+        self._conf: dict[str, str] = system_properties.settings() if loadDefaults else {}
 
     def set(self, key: str, value: str) -> SparkConf:
-        """Set a key. An unknown ``spark.*`` key is kept and warned of once."""
+        """Set a key. Any value becomes its ``str``; any key is kept, also one that has no effect here."""
         self._conf[key] = str(value)
-        known = (
-            key in ENTRIES
-            or not key.startswith(("spark.", "localcluster."))
-            or key.startswith((EXTERNAL_STORE_OPTIONS, EXECUTOR_ENVIRONMENT))
-        )
-        if not known and key not in _warned:
-            _warned.add(key)
-            log.warning("%s has no effect here; see docs/configuration.md for the keys that have", key)
         return self
 
     def setIfMissing(self, key: str, value: str) -> SparkConf:
@@ -57,6 +50,23 @@ class SparkConf:
     def setSparkHome(self, value: str) -> SparkConf:
         """Kept, with no effect: there is nothing to find there."""
         return self.set("spark.home", value)
+
+    @overload
+    def setExecutorEnv(self, key: str, value: str) -> SparkConf: ...
+    @overload
+    def setExecutorEnv(self, *, pairs: Iterable[tuple[str, str]]) -> SparkConf: ...
+    def setExecutorEnv(
+        self, key: str | None = None, value: str | None = None, pairs: Iterable[tuple[str, str]] | None = None
+    ) -> SparkConf:
+        """Set environment variables of executors: one, or all ``pairs``. Raises PySparkRuntimeError for none or both.
+
+        >>> SparkConf(False).setExecutorEnv("LANG", "C").setExecutorEnv(pairs=[("TZ", "UTC")]).getAll()
+        [('spark.executorEnv.LANG', 'C'), ('spark.executorEnv.TZ', 'UTC')]
+        """
+        if (key is None) == (pairs is None):
+            raise PySparkRuntimeError(errorClass="KEY_VALUE_PAIR_REQUIRED", messageParameters={})
+        chosen = [(key, value)] if pairs is None else pairs
+        return self.setAll((f"{EXECUTOR_ENVIRONMENT}{name}", text) for name, text in chosen)  # type: ignore[misc]
 
     def setAll(self, pairs: Iterable[tuple[str, str]]) -> SparkConf:
         for key, value in pairs:
@@ -80,5 +90,12 @@ class SparkConf:
         return key in self._conf
 
     def toDebugString(self) -> str:
-        """One ``key=value`` per line, sorted."""
-        return "\n".join(f"{key}={value}" for key, value in sorted(self._conf.items()))
+        """One ``key=value`` per line, sorted, without the values of keys that look like secrets."""
+        return "\n".join(f"{key}={_redacted(key, value)}" for key, value in sorted(self._conf.items()))
+
+
+_SECRETS = ("secret", "password", "token", "access.key")  # parts of keys, in any case: what spark.redaction.regex names
+
+
+def _redacted(key: str, value: str) -> str:
+    return "*********(redacted)" if any(part in key.lower().replace("accesskey", "access.key") for part in _SECRETS) else value

@@ -7,9 +7,9 @@ where its concept is: ``rdd``, ``broadcast``, ``accumulators``; the cluster itse
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import sys
+import tempfile
 import threading
 import time
 import weakref
@@ -29,7 +29,7 @@ from localcluster.master_url import layout, memory_from_master
 from localcluster.no_jvm import NoJVM
 from localcluster.partition_data import INLINE, PartitionData
 from localcluster.py_files import make_importable
-from localcluster.rdd.call_site import CallSite, first_spark_call
+from localcluster.rdd.call_site import first_spark_call
 from localcluster.rdd.sources import Sources
 from localcluster.task_context import TaskContext
 from localcluster.version import SPARK_VERSION
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 U = TypeVar("U")
-
-log = logging.getLogger(__name__)
 
 
 class SparkContext(Application, Sources, JobControl):
@@ -120,7 +118,7 @@ class SparkContext(Application, Sources, JobControl):
 
         self._cluster = Cluster(launcher, values, self._layout)
         started.callback(self._cluster.stop)
-        self._temp_dir = self._cluster.make_directory("pyspark")
+        self._temp_dir = tempfile.mkdtemp(prefix="pyspark-", dir=self._cluster.scratch.primary)
         self._cleaner = ContextCleaner(self._cluster.wake)
         started.callback(self._cleaner.stop)
         if settings.value(values, "spark.cleaner.referenceTracking"):

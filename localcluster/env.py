@@ -28,9 +28,11 @@ class Env:
 _env: Env | None = None
 
 
-def set_env(env: Env | None) -> None:
+def set_env(env: Env | None) -> Env | None:
+    """Returns the one before."""
     global _env
-    _env = env
+    before, _env = _env, env
+    return before
 
 
 def get_env() -> Env:

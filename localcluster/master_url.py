@@ -24,6 +24,12 @@ class Layout:
     cores: int
     max_failures: int
 
+    @property
+    def master(self) -> str:
+        """The master string of a cluster like this one, for programs that gave none."""
+        cores = str(self.executors) if self.cores == 1 else f"{self.executors}x{self.cores}"
+        return f"local[{cores}]"
+
 
 def available_cores() -> int:
     """Cores that this process may use."""

@@ -117,7 +117,7 @@ def is_alive(run: Run) -> bool:
 
 def active_context() -> object:
     module = sys.modules.get("localcluster.context")
-    return module.SparkContext._active if module else None
+    return module.SparkContext._active_spark_context if module else None
 
 
 def describe(key: object, name: str) -> str:

@@ -123,11 +123,11 @@ class Cluster:
         self._loop.add(self._launcher.endpoint, self._launcher_messages, self._launcher_gone)
         self._loop.start()
         try:
-            scratch = self._start_cluster()
+            self.scratch = self._start_cluster()
             with self.lock:  # held until the driver is ready for what executors say
                 for _ in range(layout.executors):
                     self.pool.order()
-                self._env = self._make_env(scratch)
+                self._env = self._make_env()
         except BaseException:
             self.stop()
             raise
@@ -143,12 +143,12 @@ class Cluster:
         except FutureTimeoutError:
             raise ClusterError(f"the launcher made no scratch space within {START_DEADLINE} s") from None
 
-    def _make_env(self, scratch: Scratch) -> Env:
+    def _make_env(self) -> Env:
         driver_conf = {**self.conf, "spark.executor.memory": f"{settings.value(self.conf, 'spark.driver.memory')}b"}
-        env = make_env(DRIVER, driver_conf, self.master, scratch, self._no_tasks_here)
+        env = make_env(DRIVER, driver_conf, self.master, self.scratch, self._no_tasks_here)
         self.master.slave = BlockManagerSlaveEndpoint(env.block_manager)
         env.block_manager.register()
-        set_env(env)
+        self._env_before = set_env(env)
         return env
 
     @property
@@ -233,6 +233,10 @@ class Cluster:
 
     def wake(self) -> None:
         self._loop.wake()
+
+    def later(self, work: Callable[[], None]) -> None:
+        """Run ``work`` soon, in the side thread. Takes no lock, so that finalizers may call it."""
+        self._side.submit(work)
 
     def _perform(self) -> None:
         self._instructions.carry_out(self.dag.take(time.monotonic()))
@@ -357,7 +361,7 @@ class Cluster:
             # Removes what it made meanwhile, which the launcher's cleaning may have missed. Without the lock: its
             # threads may be waiting for it.
             self._env.block_manager.stop()
-            set_env(None)
+            set_env(self._env_before)  # an executor's own, when a task made the context
         self._loop.stop(SIDE_DEADLINE)
         with self.lock:
             self.pool.close()

@@ -1,14 +1,23 @@
-"""Where in the user's program an RDD or a job came from: ``"reduceByKey at job.py:12"``."""
+"""Where in the user's program an RDD, a job or a context came from: ``"reduceByKey at job.py:12"``."""
 
 from __future__ import annotations
 
 import os
 import sys
+from typing import NamedTuple
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
-def call_site() -> str:
+class CallSite(NamedTuple):
+    """A method of ours, and from where the user's program called it."""
+
+    function: str
+    file: str
+    linenum: int
+
+
+def first_spark_call() -> CallSite:
     """The method of ours that the user called, and the user's file and line."""
     frame = sys._getframe(1)
     method = frame.f_code.co_name
@@ -17,4 +26,10 @@ def call_site() -> str:
         frame = frame.f_back
         if not frame.f_code.co_filename.startswith(_PACKAGE):
             break
-    return f"{method} at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+    return CallSite(method, frame.f_code.co_filename, frame.f_lineno)
+
+
+def call_site() -> str:
+    """The same in short."""
+    site = first_spark_call()
+    return f"{site.function} at {os.path.basename(site.file)}:{site.linenum}"

@@ -1,0 +1,103 @@
+"""`Application`: the part of a context that says what it is: settings, names, numbers of cores, system properties.
+
+Does not cover starting and stopping, which is `SparkContext`'s own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+from localcluster import settings, system_properties
+from localcluster.conf import SparkConf
+from localcluster.master_url import Layout
+from localcluster.version import SPARK_VERSION
+from protocol.errors import ConfigurationError
+
+_LEVELS = {"ALL": 1, "DEBUG": 10, "ERROR": 40, "WARN": 30, "INFO": 20, "OFF": 100, "FATAL": 50, "TRACE": 5}
+
+
+class Application:
+    """A part of `SparkContext`."""
+
+    master: str
+    appName: str
+    uiWebUrl: str | None = None
+    """Always None: a running application has no web page yet."""
+
+    _conf: SparkConf
+    _layout: Layout
+
+    def __repr__(self) -> str:
+        return f"<SparkContext master={self.master} appName={self.appName}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return (
+            f"<div><p><b>SparkContext</b></p><dl><dt>Version</dt><dd><code>v{self.version}</code></dd>"
+            f"<dt>Master</dt><dd><code>{self.master}</code></dd>"
+            f"<dt>AppName</dt><dd><code>{self.appName}</code></dd></dl></div>"
+        )
+
+    @property
+    def conf(self) -> SparkConf:
+        """The settings. Changing them has no effect on a context that runs."""
+        return self._conf
+
+    def getConf(self) -> SparkConf:
+        """A copy of the settings, with ``spark.app.id`` and the like added."""
+        return SparkConf(loadDefaults=False).setAll(self._conf.getAll())
+
+    @property
+    def version(self) -> str:
+        """Version of the Spark whose API this follows; ``localcluster.__version__`` is localcluster's own."""
+        return SPARK_VERSION
+
+    @property
+    def resources(self) -> dict[str, Any]:
+        """Always empty: one machine has no resource discovery."""
+        return {}
+
+    @property
+    def defaultParallelism(self) -> int:
+        """Partitions of a collection when the program does not say: the cores of all executors, unless configured."""
+        configured: int | None = settings.value(dict(self._conf.getAll()), "spark.default.parallelism")
+        return configured or self._layout.executors * self._layout.cores
+
+    @property
+    def defaultMinPartitions(self) -> int:
+        """Least partitions of a file when the program does not say."""
+        return min(self.defaultParallelism, 2)
+
+    def sparkUser(self) -> str:
+        """Who runs the application: the environment's SPARK_USER, else the user of this process."""
+        return os.environ.get("SPARK_USER") or system_properties.user_name()
+
+    def setLogLevel(self, logLevel: str) -> None:
+        """Level of the driver's own log records: ALL, DEBUG, ERROR, FATAL, INFO, OFF, TRACE or WARN, as in Spark.
+
+        Raises ConfigurationError for another one.
+        """
+        level = _LEVELS.get(logLevel.upper())
+        if level is None:
+            raise ConfigurationError(f"Supplied level {logLevel} did not match one of: {','.join(_LEVELS)}")
+        for package in ("localcluster", "storage", "protocol"):
+            logging.getLogger(package).setLevel(level)
+
+    @classmethod
+    def setSystemProperty(cls, key: str, value: str) -> None:
+        """Set a property of this process; ``spark.…`` ones become defaults of every `SparkConf` made from now on.
+
+        >>> SparkContext.setSystemProperty("spark.app.name", "demo")
+        >>> SparkConf().get("spark.app.name")
+        'demo'
+        """
+        system_properties.set_property(key, value)
+
+    @classmethod
+    def getSystemProperty(cls, key: str) -> str | None:
+        """A property set before, or one of the system's (``user.name``, ``user.dir``, ``java.io.tmpdir``, …), else
+        None.
+        """
+        return system_properties.get_property(key)
