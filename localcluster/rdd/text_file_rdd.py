@@ -58,8 +58,7 @@ class TextFileRDD(RDD[Any]):
 
     def compute(self, partition: Partition, task_context: TaskContext) -> Iterator[Any]:
         assert isinstance(partition, TextPartition)
-        blocks = _compressed_blocks(partition) if is_compressed(partition.path) else _plain_blocks(partition)
-        return chain.from_iterable(map(partial(_lines, self.use_unicode), blocks))
+        return text_lines(partition, self.use_unicode)
 
 
 def text_file(ctx: SparkContext, name: str, minPartitions: int | None = None, use_unicode: bool = True) -> RDD[Any]:
@@ -68,6 +67,12 @@ def text_file(ctx: SparkContext, name: str, minPartitions: int | None = None, us
     Raises then FileNotFoundError for a path that does not exist or a glob that matches nothing.
     """
     return TextFileRDD(ctx, name, minPartitions or min(ctx.defaultParallelism, 2), use_unicode)
+
+
+def text_lines(partition: TextPartition, use_unicode: bool = True) -> Iterator[Any]:
+    """The lines that a range of bytes owns."""
+    blocks = _compressed_blocks(partition) if is_compressed(partition.path) else _plain_blocks(partition)
+    return chain.from_iterable(map(partial(_lines, use_unicode), blocks))
 
 
 def split_files(files: list[str], wanted: int) -> Iterator[tuple[str, int, int]]:
