@@ -1,7 +1,7 @@
 """The command line: ``localcluster run``, ``localcluster clean``, ``--version``.
 
-Covers arguments, exit codes and running the job script as ``__main__``. Exit codes: the job's own; 2 for usage; 130 for
-Ctrl-C; 128 + n when signal n ended the job.
+Covers exit codes and running the job script as ``__main__``. Exit codes: the job's own; 2 for usage; 130 for
+Ctrl-C; 128 + n when signal n ended the job. The options of ``run`` are in ``submit_options``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Sequence
 from types import ModuleType
 
-from localcluster import interrupts, settings
+from localcluster import interrupts, settings, submit_options
 from localcluster.hash_seed import fix_hash_seed
 from localcluster.master_url import layout
 from localcluster.py_files import make_importable, search_paths
@@ -25,15 +25,6 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # where the
 USAGE_ERROR = 2
 INTERRUPTED = 130
 
-_OPTIONS = {  # option: (configuration key, metavar, help)
-    "--executors": ("spark.executor.instances", "N", "number of executor processes (default: one per core)"),
-    "--cores": ("spark.executor.cores", "N", "tasks that an executor runs at once (default: 1)"),
-    "--executor-memory": ("spark.executor.memory", "SIZE", "memory of an executor, such as 1g (default: 1g)"),
-    "--shared-memory": ("localcluster.sharedMemory", "SIZE", "shared memory for all (default: half of what is free)"),
-    "--local-dirs": ("spark.local.dir", "A,B", "directories for blocks on disk (default: the temporary directory)"),
-    "--py-files": ("spark.submit.pyFiles", "A,B", ".py, .zip or .egg files for the import path"),
-}
-
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
@@ -41,12 +32,9 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"localcluster {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run = commands.add_parser("run", help="run a job script", description="Run a job script on a cluster of processes.")
-    for option, (_, metavar, text) in _OPTIONS.items():
-        run.add_argument(option, metavar=metavar, help=text)
-    run.add_argument("--conf", action="append", default=[], metavar="KEY=VALUE", help="a setting; may be repeated")
-    run.add_argument("--log-level", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR (default: WARNING)")
-    run.add_argument("--progress", action=argparse.BooleanOptionalAction, help="progress bars (default: on a terminal)")
+    description = "Run a job script on a cluster of processes. The options are spark-submit's, and some of our own."
+    run = commands.add_parser("run", help="run a job script", description=description, allow_abbrev=False)
+    submit_options.add_options(run)
     run.add_argument("job", metavar="JOB", help="path of the job script")
     run.add_argument("args", nargs=argparse.REMAINDER, metavar="ARGS", help="arguments of the job")
     run.usage = "localcluster run [OPTIONS] JOB [ARGS ...]"
@@ -83,7 +71,7 @@ def _clean(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    conf = _settings(arguments)
+    conf = submit_options.settings_of(arguments)
     settings.check(conf)
     layout(conf)
     job = os.path.abspath(arguments.job)
@@ -93,6 +81,8 @@ def _run(arguments: argparse.Namespace) -> int:
         return USAGE_ERROR
     search_paths(settings.value(conf, "spark.submit.pyFiles") or ())  # a file that is missing is an error of usage
     fix_hash_seed()
+    for warning in submit_options.warnings_for(arguments, conf):
+        print(f"localcluster: warning: {warning}", file=sys.stderr)
     from localcluster.launcher.client import DriverEnds, inherit
     from localcluster.launcher.launcher import fork_driver
 
@@ -101,24 +91,6 @@ def _run(arguments: argparse.Namespace) -> int:
         return launched.serve()
     inherit(launched)
     return _drive(job, [arguments.job, *arguments.args], conf)
-
-
-def _settings(arguments: argparse.Namespace) -> dict[str, str]:
-    conf = {}
-    for pair in arguments.conf:
-        key, separator, value = pair.partition("=")
-        if not separator or not key:
-            raise ConfigurationError(f"--conf takes KEY=VALUE, not {pair!r}")
-        conf[key] = value
-    for option, (key, _, _) in _OPTIONS.items():
-        value = getattr(arguments, option.lstrip("-").replace("-", "_"))
-        if value is not None:
-            conf[key] = value
-    if arguments.log_level is not None:
-        conf["localcluster.log.level"] = arguments.log_level
-    if arguments.progress is not None:
-        conf["spark.ui.showConsoleProgress"] = str(arguments.progress).lower()
-    return conf
 
 
 def _problem_with(job: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any, overload
 
@@ -94,8 +95,8 @@ class SparkConf:
         return "\n".join(f"{key}={_redacted(key, value)}" for key, value in sorted(self._conf.items()))
 
 
-_SECRETS = ("secret", "password", "token", "access.key")  # parts of keys, in any case: what spark.redaction.regex names
+_SECRETS = re.compile("secret|password|token|access[.]?key", re.IGNORECASE)  # as Spark's spark.redaction.regex
 
 
 def _redacted(key: str, value: str) -> str:
-    return "*********(redacted)" if any(part in key.lower().replace("accesskey", "access.key") for part in _SECRETS) else value
+    return "*********(redacted)" if _SECRETS.search(key) else value

@@ -32,8 +32,7 @@ from localcluster.py_files import make_importable
 from localcluster.rdd.call_site import first_spark_call
 from localcluster.rdd.sources import Sources
 from localcluster.task_context import TaskContext
-from localcluster.version import SPARK_VERSION
-from protocol.errors import ActiveContextError, ContextError
+from protocol.errors import ActiveContextError, ContextError, PySparkValueError
 from storage import serializer
 
 if TYPE_CHECKING:
@@ -173,6 +172,7 @@ class SparkContext(Application, Sources, JobControl):
                 SparkContext._active_spark_context = None
         atexit.unregister(self.stop)
         self._parts.close()
+        self._jobs.stop()
 
     def __enter__(self) -> SparkContext:
         return self
