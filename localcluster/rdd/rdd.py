@@ -18,6 +18,7 @@ from localcluster.rdd.set_operations import SetOperations
 from localcluster.rdd.sorting import Sorting
 from localcluster.rdd.statistics import Statistics
 from localcluster.rdd.tree import Tree
+from localcluster.sql.no_data_frames import ToDataFrame
 
 if TYPE_CHECKING:
     from localcluster.task_context import TaskContext
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class RDD(SetOperations[T], Sorting[T], Joins[T], Tree[T], Statistics[T], Output[T]):
+class RDD(SetOperations[T], Sorting[T], Joins[T], Tree[T], Statistics[T], Output[T], ToDataFrame):
     """A resilient distributed dataset: PySpark's ``RDD``."""
 
 

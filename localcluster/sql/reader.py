@@ -1,0 +1,107 @@
+"""`DataFrameReader`: ``spark.read``, which reads text files."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from localcluster.rdd.input_paths import input_files
+from localcluster.sql.data_frame import DataFrame
+from localcluster.sql.no_data_frames import no_data_frames
+from localcluster.sql.text_rows_rdd import TextRowsRDD
+from protocol.errors import InputPathError, PySparkNotImplementedError
+from protocol.sql_errors import AnalysisException
+
+if TYPE_CHECKING:
+    from localcluster.sql.session import SparkSession
+
+_OPTIONS = {"wholetext", "linesep"}
+
+
+class DataFrameReader:
+    """Options gather until `text` or `load` reads. Any format but text raises NoDataFramesError."""
+
+    def __init__(self, spark: SparkSession) -> None:
+        self._spark = spark
+        self._options: dict[str, Any] = {}  # {name in lower case: value}
+
+    def format(self, source: str) -> DataFrameReader:
+        if source != "text":
+            raise no_data_frames("DataFrameReader", f"format({source!r})", "read text files")
+        return self
+
+    def option(self, key: str, value: Any) -> DataFrameReader:
+        """``wholetext`` or ``lineSep``. Raises PySparkNotImplementedError for others."""
+        if key.lower() not in _OPTIONS:
+            raise PySparkNotImplementedError(
+                f"the option {key} of reading is not part of localcluster, which knows wholetext and lineSep; choose "
+                f"files by a glob in the path"
+            )
+        self._options[key.lower()] = value
+        return self
+
+    def options(self, **options: Any) -> DataFrameReader:
+        for key, value in options.items():
+            self.option(key, value)
+        return self
+
+    def load(
+        self, path: str | list[str] | None = None, format: str | None = None, schema: Any = None, **options: Any
+    ) -> DataFrame:
+        """As `text`; ``format`` has to be "text"."""
+        self.format(format or "text")
+        if schema is not None:
+            raise no_data_frames("DataFrameReader", "load(schema=...)", "rows of text have one field, value")
+        self.options(**options)
+        return self._read([] if path is None else path)
+
+    def text(
+        self,
+        paths: str | list[str],
+        wholetext: bool = False,
+        lineSep: str | None = None,
+        pathGlobFilter: Any = None,
+        recursiveFileLookup: Any = None,
+        modifiedBefore: Any = None,
+        modifiedAfter: Any = None,
+    ) -> DataFrame:
+        """One row with the field ``value`` for each line of UTF-8 text: files, directories, globs, compressed or not.
+
+        ``wholetext`` makes one row of each file, ``lineSep`` ends lines in place of LF, CR and CRLF.
+
+        Raises AnalysisException at once for a path that does not exist, PySparkNotImplementedError for the options
+        that choose among files.
+
+        >>> spark.read.text("README.md").rdd.map(lambda row: row.value).first()  # doctest: +SKIP
+        '# localcluster'
+        """
+        choices = {
+            "pathGlobFilter": pathGlobFilter,
+            "recursiveFileLookup": recursiveFileLookup,
+            "modifiedBefore": modifiedBefore,
+            "modifiedAfter": modifiedAfter,
+        }
+        self.options(**{key: value for key, value in choices.items() if value is not None})
+        if wholetext:
+            self.option("wholetext", wholetext)
+        if lineSep is not None:
+            self.option("lineSep", lineSep)
+        return self._read(paths)
+
+    def _read(self, paths: str | list[str]) -> DataFrame:
+        files = [file for path in ([paths] if isinstance(paths, str) else paths) for file in _files(path)]
+        whole_text = str(self._options.get("wholetext", False)).lower() == "true"
+        rdd = TextRowsRDD(self._spark.sparkContext, files, whole_text, self._options.get("linesep"))
+        return DataFrame(rdd, ["value"])
+
+    def __getattr__(self, name: str) -> Any:
+        raise no_data_frames("DataFrameReader", name, "read text files, or sc.pickleFile and the like")
+
+
+def _files(path: str) -> list[str]:
+    """The files of one path, which is no list: commas belong to its name."""
+    try:
+        return input_files(path.replace(",", "\\,") if os.path.exists(path) else path)
+    except InputPathError as error:
+        shown = path if "://" in path or path.startswith("file:") else f"file:{os.path.abspath(path)}"
+        raise AnalysisException(errorClass="PATH_NOT_FOUND", messageParameters={"path": shown}) from error
