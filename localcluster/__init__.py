@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from localcluster.conf import SparkConf
     from localcluster.context import SparkContext
     from localcluster.rdd.rdd import RDD
+    from localcluster.status import SparkExecutorInfo, SparkJobInfo, SparkStageInfo, StatusTracker
     from localcluster.task_context import TaskContext
+    from localcluster.threads import InheritableThread, inheritable_thread_target
     from storage.storage_level import StorageLevel
 
 __all__ = [
@@ -27,11 +29,17 @@ __all__ = [
     "Accumulator",
     "AccumulatorParam",
     "Broadcast",
+    "InheritableThread",
     "SparkConf",
     "SparkContext",
+    "SparkExecutorInfo",
+    "SparkJobInfo",
+    "SparkStageInfo",
+    "StatusTracker",
     "StorageLevel",
     "TaskContext",
     "__version__",
+    "inheritable_thread_target",
 ]
 
 _HOMES = {
@@ -39,10 +47,16 @@ _HOMES = {
     "AccumulatorParam": "localcluster.accumulators",
     "Broadcast": "localcluster.broadcast",
     "RDD": "localcluster.rdd.rdd",
+    "InheritableThread": "localcluster.threads",
     "SparkConf": "localcluster.conf",
     "SparkContext": "localcluster.context",
+    "SparkExecutorInfo": "localcluster.status",
+    "SparkJobInfo": "localcluster.status",
+    "SparkStageInfo": "localcluster.status",
+    "StatusTracker": "localcluster.status",
     "StorageLevel": "storage.storage_level",
     "TaskContext": "localcluster.task_context",
+    "inheritable_thread_target": "localcluster.threads",
 }
 
 

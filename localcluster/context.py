@@ -28,9 +28,13 @@ from localcluster.launcher.client import connect
 from localcluster.master_url import layout, memory_from_master
 from localcluster.no_jvm import NoJVM
 from localcluster.partition_data import INLINE, PartitionData
+from localcluster.profiler import BasicProfiler, MemoryProfiler, Profiler, UDFBasicProfiler
+from localcluster.profiling import Profiling
 from localcluster.py_files import make_importable
 from localcluster.rdd.call_site import first_spark_call
 from localcluster.rdd.sources import Sources
+from localcluster.record_encoding import encoded_and_decoded
+from localcluster.serializers import AutoBatchedSerializer, BatchedSerializer, CPickleSerializer, Serializer
 from localcluster.task_context import TaskContext
 from protocol.errors import ActiveContextError, ContextError, PySparkValueError
 from storage import serializer
@@ -45,7 +49,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
-class SparkContext(Application, Sources, JobControl):
+class SparkContext(Application, Sources, JobControl, Profiling):
     """One per process at a time. Usable as a context manager, which stops it at the end.
 
     The arguments mean what they mean in PySpark; explicit ones win over ``conf``, which wins over the command line.
@@ -74,9 +78,13 @@ class SparkContext(Application, Sources, JobControl):
         pyFiles: Sequence[str] | None = None,
         environment: Mapping[str, Any] | None = None,
         batchSize: int = 0,
+        serializer: Serializer = CPickleSerializer(),  # noqa: B008  # has no state
         conf: SparkConf | None = None,
         gateway: Any = None,
         jsc: Any = None,
+        profiler_cls: type[Profiler] = BasicProfiler,
+        udf_profiler_cls: type[Profiler] = UDFBasicProfiler,
+        memory_profiler_cls: type[Profiler] = MemoryProfiler,
     ) -> None:
         if conf is None or conf.get("spark.executor.allowSparkContext", "false").lower() != "true":
             SparkContext._assert_on_driver()
@@ -84,12 +92,16 @@ class SparkContext(Application, Sources, JobControl):
             raise PySparkValueError("SparkContext takes no gateway and no jsc: there is no JVM behind localcluster.")
         self._callsite = first_spark_call()
         self._batchSize = batchSize
+        self._unbatched_serializer = serializer
+        self.serializer = BatchedSerializer(serializer, batchSize) if batchSize else AutoBatchedSerializer(serializer)
+        self._own_serializer = None if serializer == CPickleSerializer() else self.serializer  # of the program's choice
         self._pid = os.getpid()
         with SparkContext._lock:
             SparkContext._ensure_initialized(self)
             with ExitStack() as started:
                 self._start(_settings(master, appName, sparkHome, pyFiles, environment, conf), started)
                 self._parts = started.pop_all()  # what `stop` ends; all of it has ended already if `_start` raises
+            self._set_up_profiling(profiler_cls, udf_profiler_cls, memory_profiler_cls)
             SparkContext._active_spark_context = self
         atexit.register(self.stop)
 
@@ -236,8 +248,10 @@ class SparkContext(Application, Sources, JobControl):
             self._cluster.remove_rdd(rdd_id, blocking)
 
     def put_partition(self, values: list[Any]) -> PartitionData:
-        """Serialise the records of one partition of a collection."""
+        """Serialise the records of one partition of a collection. Raises what a serializer of the program's raises."""
         self._cluster.check_usable()
+        if self._own_serializer is not None:
+            values = encoded_and_decoded(self._own_serializer, values)
         chunks = serializer.serialize(values)
         if sum(map(len, chunks)) <= INLINE:
             return PartitionData(b"".join(chunks))

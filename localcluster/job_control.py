@@ -1,20 +1,24 @@
-"""`JobControl`: the part of a context that runs jobs, labels them and cancels them.
+"""`JobControl`: the part of a context that runs jobs, watches them and cancels them.
 
-Covers `runJob`, local properties, job groups. How a job is run is in ``driver.job_runner``; what a thread's properties
-lead to in ``scheduler``.
+How a job is run is in ``driver.job_runner``, what a thread says of its jobs in ``job_properties``.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from localcluster.job_properties import JOB_GROUP, JobProperties, check_tag, tags_of
 from localcluster.rdd.call_site import call_site
+from localcluster.record_encoding import EncodedResult
+from localcluster.status import StatusTracker
+from protocol.sql_errors import IllegalArgumentException
 
 if TYPE_CHECKING:
     from localcluster.driver.cluster import Cluster
     from localcluster.driver.job_runner import JobRunner
+    from localcluster.driver.running_job import RunningJob
+    from localcluster.framing import Serializer
     from localcluster.rdd.rdd import RDD
     from localcluster.task_context import TaskContext
 
@@ -22,12 +26,12 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
-class JobControl:
+class JobControl(JobProperties):
     """A part of `SparkContext`."""
 
     _cluster: Cluster
     _jobs: JobRunner
-    _properties: threading.local
+    _own_serializer: Serializer | None
 
     def runJob(
         self,
@@ -48,42 +52,49 @@ class JobControl:
     ) -> list[U]:
         """``func(task_context, iterator)`` of each partition, in the order of ``partitions``."""
         chosen = range(rdd.getNumPartitions()) if partitions is None else list(partitions)
-        known = rdd.getNumPartitions()
-        if any(not 0 <= index < known for index in chosen):
-            raise IndexError(f"partitions must be from 0 to {known - 1}, not {list(chosen)}")
         results: list[Any] = [None] * len(chosen)
-        self._jobs.run(rdd, func, chosen, self._job_properties(), call_site(), results.__setitem__)
+        self.plan_tasks(rdd, func, chosen, results.__setitem__).run()
         return results
 
-    def setLocalProperty(self, key: str, value: str | None) -> None:
-        """Set a property of the jobs that this thread starts; None removes it."""
-        properties = self._job_properties()
-        if value is None:
-            properties.pop(key, None)
-        else:
-            properties[key] = str(value)
-        self._properties.values = properties
+    def plan_tasks(
+        self,
+        rdd: RDD[T],
+        func: Callable[[TaskContext, Iterable[T]], U],
+        partitions: Sequence[int],
+        on_result: Callable[[int, U], None],
+    ) -> RunningJob:
+        """As `run_tasks`, but the job is the caller's to start; ``on_result(position, value)`` gets what ``func`` gives
+        on ``partitions[position]``.
+        """
+        known = rdd.getNumPartitions()
+        for index in partitions:
+            if not 0 <= index < known:
+                raise IllegalArgumentException(
+                    f"Attempting to access a non-existent partition: {index}. Total number of partitions: {known}"
+                )
+        if self._own_serializer is not None:
+            func = EncodedResult(func, self._own_serializer)
+        return self._jobs.plan(rdd, func, partitions, self._job_properties(), call_site(), on_result)
 
-    def getLocalProperty(self, key: str) -> str | None:
-        return self._job_properties().get(key)
-
-    def setJobGroup(self, groupId: str, description: str, interruptOnCancel: bool = False) -> None:
-        """Put the jobs that this thread starts into a group, for `cancelJobGroup`. Tasks are always interrupted."""
-        self.setLocalProperty("spark.jobGroup.id", groupId)
-        self.setLocalProperty("spark.job.description", description)
-        self.setLocalProperty("spark.job.interruptOnCancel", str(interruptOnCancel).lower())
-
-    def setJobDescription(self, value: str | None) -> None:
-        self.setLocalProperty("spark.job.description", value)
+    def finish_in_background(self, job: RunningJob) -> None:
+        """Let a started job go on though nobody waits for its results."""
+        self._jobs.finish_in_background(job)
 
     def cancelJobGroup(self, groupId: str) -> None:
         """Cancel the group's jobs; they end with JobCancelledError."""
         self._cluster.cancel_where(
-            lambda job: job.properties.get("spark.jobGroup.id") == groupId, f"part of cancelled job group {groupId}"
+            lambda job: job.properties.get(JOB_GROUP) == groupId, f"part of cancelled job group {groupId}"
         )
 
+    def cancelJobsWithTag(self, tag: str) -> None:
+        """Cancel the jobs that have the tag; they end with JobCancelledError. Raises as `addJobTag`."""
+        check_tag(tag)
+        self._cluster.cancel_where(lambda job: tag in tags_of(job.properties), f"part of cancelled job tags {tag}")
+
     def cancelAllJobs(self) -> None:
+        """Cancel every job, queued or running."""
         self._cluster.cancel_where(lambda job: True, "as part of cancellation of all jobs")
 
-    def _job_properties(self) -> dict[str, str]:
-        return dict(getattr(self._properties, "values", {}))
+    def statusTracker(self) -> StatusTracker:
+        """What jobs and stages are doing, also from other threads than theirs."""
+        return StatusTracker(self._cluster)

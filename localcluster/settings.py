@@ -18,13 +18,13 @@ from typing import Any
 from protocol.errors import ConfigurationError
 from storage.conf import StorageConf
 
-_BYTES = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_BYTES = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def parse_bytes(text: str, unit: str = "b") -> int:
     """``512m`` → 536870912. A bare number is in ``unit``. Raises ValueError."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(?:([kmgt])b?|(b?))", text.strip().lower())
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(?:([kmgtp])b?|(b?))", text.strip().lower())
     if match is None:
         raise ValueError
     return int(float(match[1]) * _BYTES[match[2] or match[3] or unit])
@@ -49,6 +49,21 @@ def _positive_int(text: str) -> int:
     return value
 
 
+def _at_least(
+    least: str, parser: tuple[Callable[[str], float], str]
+) -> tuple[Callable[[str], float], str]:
+    """The parser, and what it accepts, for values from ``least`` on."""
+    parse, accepts = parser
+
+    def parse_checked(text: str) -> float:
+        value = parse(text)
+        if value < parse(least):
+            raise ValueError
+        return value
+
+    return parse_checked, f"{accepts}; at least {least}"
+
+
 def _fraction(text: str) -> float:
     value = float(text)
     if not 0 <= value <= 1:
@@ -62,6 +77,11 @@ def _one_of(*names: str) -> Callable[[str], str]:
         return matches[0] if matches else _reject()
 
     return parse
+
+
+def _shuffle_manager(text: str) -> str:
+    name = text.strip().lower()
+    return _one_of("sort", "hash")("sort" if name == "tungsten-sort" else name)
 
 
 def _reject() -> str:
@@ -94,6 +114,8 @@ _BOOLEAN = (_boolean, "true or false")
 _TEXT = (str, "any text")
 _LIST = (_names, "names separated by commas")
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+SPARK_LEVELS = {"ALL": 1, "DEBUG": 10, "ERROR": 40, "WARN": 30, "INFO": 20, "OFF": 100, "FATAL": 50, "TRACE": 5}
+"""Spark's names of log levels, and `logging`'s numbers for them."""
 
 ENTRIES: dict[str, ConfigEntry] = {
     entry.key: entry
@@ -102,29 +124,39 @@ ENTRIES: dict[str, ConfigEntry] = {
         ConfigEntry("spark.app.name", "localcluster", *_TEXT, "Name of the application."),
         ConfigEntry("spark.executor.instances", None, *_COUNT, "Number of executors. Unset: from the master, else one per core of the machine."),
         ConfigEntry("spark.executor.cores", "1", *_COUNT, "Tasks that an executor runs at once, as threads of one process."),
-        ConfigEntry("spark.executor.memory", "1g", *_MIB_SIZE, "Memory of an executor, of which blocks may take memoryFraction × safetyFraction."),
-        ConfigEntry("spark.driver.memory", "1g", *_MIB_SIZE, "The same for the driver."),
+        ConfigEntry("spark.executor.memory", "1g", *_at_least("16m", _MIB_SIZE), "Memory of an executor, of which blocks may take memoryFraction × safetyFraction."),
+        ConfigEntry("spark.driver.memory", "1g", *_at_least("16m", _MIB_SIZE), "The same for the driver."),
+        ConfigEntry("spark.driver.maxResultSize", "1g", *_BYTES_SIZE, "Size that the results of one stage's tasks may have together, serialised; a job that exceeds it fails. 0: no limit."),
         ConfigEntry("spark.storage.memoryFraction", "0.6", *_FRACTION, "Share of the memory that cached blocks may take."),
         ConfigEntry("spark.storage.safetyFraction", "0.9", *_FRACTION, "Share of that share that is used, since sizes of Python objects are estimates."),
         ConfigEntry("spark.storage.unrollFraction", "0.2", *_FRACTION, "Share of storage memory that unrolling a new block may take by evicting others."),
         ConfigEntry("spark.storage.unrollMemoryThreshold", "1m", *_BYTES_SIZE, "Memory asked for before the first record of a block is unrolled."),
-        ConfigEntry("localcluster.sharedMemory", None, *_BYTES_SIZE, "Shared memory that all processes together may take. Unset: half of what is free in /dev/shm."),
+        ConfigEntry("localcluster.sharedMemory", None, *_at_least("4m", _BYTES_SIZE), "Shared memory that all processes together may take. Unset: half of what is free in /dev/shm."),
         ConfigEntry("spark.local.dir", None, *_LIST, "Directories for blocks on disk, separated by commas; the environment's LOCALCLUSTER_LOCAL_DIRS wins. Unset: the system's temporary directory."),
         ConfigEntry("spark.default.parallelism", None, *_COUNT, "Partitions where the program does not say. Unset: the number of cores of all executors."),
-        ConfigEntry("spark.shuffle.manager", "sort", _one_of("sort", "hash"), "sort or hash", "Layout of map outputs: one indexed block per map task, or one block per map and reduce task."),
-        ConfigEntry("spark.python.worker.memory", "512m", *_MIB_SIZE, "Memory that one task may gather while it shuffles before it spills to disk."),
+        ConfigEntry("spark.shuffle.manager", "sort", _shuffle_manager, "sort or hash", "Layout of map outputs: one indexed block per map task, or one block per map and reduce task. `tungsten-sort` is `sort`."),
+        ConfigEntry("spark.python.profile", "false", *_BOOLEAN, "Whether tasks are profiled, for `SparkContext.show_profiles`."),
+        ConfigEntry("spark.python.profile.dump", None, *_TEXT, "Directory that profiles are written to at exit. Unset: they are printed."),
+        ConfigEntry("spark.python.profile.memory", "false", *_BOOLEAN, "As in Spark, measures UDFs of DataFrames only: `show_profiles` then has nothing to show."),
+        ConfigEntry("spark.python.worker.memory", "512m", *_at_least("4k", _MIB_SIZE), "Memory that one task may gather while it shuffles before it spills to disk."),
+        ConfigEntry("spark.cores.max", None, *_COUNT, "Cores of all executors together: limits their number where `spark.executor.instances` does not say it."),
+        ConfigEntry("spark.task.cpus", "1", *_COUNT, "Cores that a task takes: an executor runs cores / cpus of them at once. A `local[N]` master then has N / cpus executors of so many cores."),
         ConfigEntry("spark.task.maxFailures", "4", *_COUNT, "Attempts of a task before its job fails."),
         ConfigEntry("spark.stage.maxConsecutiveAttempts", "4", *_COUNT, "Attempts of a stage whose inputs keep getting lost before its job fails."),
         ConfigEntry("spark.task.reaper.killTimeout", "10s", *_MS_TIME, "How long a killed task may take to end before its executor is replaced."),
         ConfigEntry("spark.locality.wait", "3s", *_MS_TIME, "How long a task waits for the executor that holds its cached block."),
         ConfigEntry("spark.scheduler.mode", "FIFO", _one_of("FIFO", "FAIR"), "FIFO or FAIR", "Order of the jobs of several threads."),
-        ConfigEntry("spark.executor.heartbeatInterval", "10s", *_MS_TIME, "Time between an executor's heartbeats."),
-        ConfigEntry("spark.network.timeout", "120s", *_SECONDS_TIME, "Silence after which an executor that is neither busy nor gone is declared lost."),
+        ConfigEntry("spark.executor.heartbeatInterval", "10s", *_at_least("10ms", _MS_TIME), "Time between an executor's heartbeats."),
+        ConfigEntry("spark.network.timeout", "120s", *_SECONDS_TIME, "Silence after which an executor that is neither busy nor gone is declared lost. Longer than the heartbeats' interval."),
         ConfigEntry("spark.cleaner.ttl", None, *_SECONDS_TIME, "Age after which blocks and broadcasts are dropped even while they are referred to. Unset: never."),
         ConfigEntry("spark.cleaner.referenceTracking", "true", *_BOOLEAN, "Whether the blocks of RDDs, broadcasts and shuffles that the driver's program dropped are removed."),
+        ConfigEntry("spark.ui.retainedJobs", "1000", *_COUNT, "Ended jobs that the status tracker remembers."),
+        ConfigEntry("spark.ui.retainedStages", "1000", *_COUNT, "Stages of ended jobs that the status tracker remembers."),
         ConfigEntry("spark.ui.showConsoleProgress", "true", *_BOOLEAN, "Progress bars on a terminal."),
         ConfigEntry("spark.submit.pyFiles", None, *_LIST, "`.py` files, `.zip` and `.egg` archives put on the import path of driver and executors."),
         ConfigEntry("localcluster.externalBlockStore.class", None, *_TEXT, "`package.module.Class` of a block store of your own, used in place of the off-heap store."),
+        ConfigEntry("spark.executor.allowSparkContext", "false", *_BOOLEAN, "Whether a task may make a SparkContext of its own. Read from the conf that is given to its constructor."),
+        ConfigEntry("spark.log.level", None, _one_of(*SPARK_LEVELS), " or ".join(SPARK_LEVELS), "Level of the driver's own log records, as `setLogLevel` sets it. Unset: what the program's logging says."),
         ConfigEntry("localcluster.log.level", "WARNING", _one_of(*_LEVELS), " or ".join(_LEVELS), "Level of the log records that executors and the CLI's driver write to standard error."),
     )
 }  # fmt: skip

@@ -46,6 +46,7 @@ CONDITIONS: dict[str, str] = {
     ),
     "READ_ONLY": "{object} is read-only.",
     "SQL_CONF_NOT_FOUND": 'The SQL config "{sqlConf}" cannot be found. SQLSTATE: 42K0I',
+    "SPARK_JOB_CANCELLED": "Job {jobId} cancelled {reason}",
     "STOP_ITERATION_OCCURRED": ("Caught StopIteration thrown from user's code; failing the task: {exc}"),
     "TOO_MANY_VALUES": "Expected {expected} values for `{item}`, got {actual}.",
     "VALUE_NOT_ACCESSIBLE": "Value `{value}` cannot be accessed inside tasks.",

@@ -35,6 +35,7 @@ from localcluster.launcher.client import LauncherClient
 from localcluster.make_env import SHUFFLE_MANAGERS, make_env
 from localcluster.master_url import Layout
 from localcluster.scheduler.dag_scheduler import DAGScheduler
+from localcluster.scheduler.job_history import JobHistory
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.stage import Job, Stage
 from localcluster.scheduler.task_scheduler import TaskScheduler
@@ -46,7 +47,6 @@ from protocol.errors import (
     ChannelError,
     ClusterError,
     ContextError,
-    JobCancelledError,
     RemoteAskError,
 )
 from protocol.locations import DRIVER
@@ -110,6 +110,9 @@ class Cluster:
             # Also where the master allows one attempt, as local[N] does: Spark's local executors cannot die, ours can.
             max_task_losses=settings.value(conf, "spark.task.maxFailures"),
             max_stage_attempts=settings.value(conf, "spark.stage.maxConsecutiveAttempts"),
+            history=JobHistory(
+                settings.value(conf, "spark.ui.retainedJobs"), settings.value(conf, "spark.ui.retainedStages")
+            ),
         )
         self._network_timeout = settings.value(conf, "spark.network.timeout")
         endpoint = BlockManagerMasterEndpoint(settings.shared_memory(conf))
@@ -367,9 +370,15 @@ class Cluster:
             self.pool.close()
             self._launcher.close()
 
+    def _end_jobs(self) -> None:
+        if self.error is not None:
+            self.dag.fail_all(self.error)
+        for job_id in list(self.dag.jobs):
+            self.dag.cancel(job_id, "because SparkContext was shut down")
+
     def _begin_stop(self) -> Future[Any] | None:
         if self._env is not None:
-            self.dag.fail_all(self.error or JobCancelledError("the context was stopped while the job ran"))
+            self._end_jobs()
             self._perform()
         self.pool.stop()
         if not self._loop.is_alive:

@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TypeAlias
 
+from localcluster.job_properties import JOB_GROUP
 from localcluster.scheduler.instruction import Discard, DropStage, Instruction, Kill, OutputReady, Recall
+from localcluster.scheduler.job_history import JobHistory
 from localcluster.scheduler.map_output_tracker import MapOutputTracker, MapStatus
 from localcluster.scheduler.stage import Job, JobEnd, Stage, TaskOutcome
 from localcluster.scheduler.stage_attempts import StageAttempts
@@ -62,6 +64,7 @@ class DAGScheduler:
         max_task_failures: int = 4,
         max_task_losses: int = 4,
         max_stage_attempts: int = 4,
+        history: JobHistory | None = None,
     ) -> None:
         self._tasks = tasks
         self._outputs = outputs
@@ -74,7 +77,8 @@ class DAGScheduler:
         self._stage_keys = count()
         self._jobs: dict[int, Job] = {}
         self._map_stages: dict[int, Stage] = {}  # {shuffle id: stage that some active job may need}
-        self._attempts = StageAttempts(tasks)
+        self.history = history or JobHistory()
+        self._attempts = StageAttempts(tasks, self.history)
         self._waiting = WaitingStages()
         self._outbox: list[Instruction] = []
 
@@ -96,6 +100,11 @@ class DAGScheduler:
     def running_stages(self) -> Mapping[Stage, TaskSet]:
         return self._attempts.current
 
+    def running_at(self, executor_id: str) -> int:
+        """How many tasks an executor runs; those queued there do not count."""
+        slots = self._tasks.executors.get(executor_id)
+        return 0 if slots is None else min(len(slots.tasks), slots.cores)
+
     # --- jobs ---
 
     def submit(self, job: Job, now: float) -> None:
@@ -103,6 +112,8 @@ class DAGScheduler:
         for shuffle_id, planned in job.map_stages.items():
             self._map_stages.setdefault(shuffle_id, planned).jobs.add(job)
         job.final_stage.jobs.add(job)
+        stages = [*(self._map_stages[shuffle] for shuffle in job.map_stages), job.final_stage]
+        self.history.job_started(job, job.properties.get(JOB_GROUP), stages if job.final_stage.partitions else ())
         if job.final_stage.partitions:
             self._submit_stage(job.final_stage, now)
         else:
@@ -111,7 +122,9 @@ class DAGScheduler:
     def cancel(self, job_id: int, reason: str) -> None:
         job = self._jobs.get(job_id)
         if job is not None:
-            self._end_job(job, JobCancelledError(f"Job {job_id} cancelled {reason}".rstrip()))
+            parameters = {"jobId": str(job_id), "reason": reason}
+            error = JobCancelledError(errorClass="SPARK_JOB_CANCELLED", messageParameters=parameters)
+            self._end_job(job, error)
 
     def fail_all(self, error: BaseException) -> None:
         """The cluster is gone or stopping: end every job."""
@@ -334,6 +347,7 @@ class DAGScheduler:
         self._leave(job.final_stage, job, reason)
         for shuffle_id in job.map_stages:
             self._leave(self._map_stages[shuffle_id], job, reason)
+        self.history.job_ended(job, succeeded=error is None)
         job.events.put(JobEnd(error))
 
     def _leave(self, stage: Stage, job: Job, reason: str) -> None:
@@ -345,6 +359,7 @@ class DAGScheduler:
         self._outbox.extend(self._attempts.kill(stage, reason))
         if stage.shuffle is not None:
             del self._map_stages[stage.shuffle.shuffle_id]
+        self.history.stage_left(stage)
 
     def _discard(self, executor_id: str, result: TaskResult, stage: Stage | None) -> None:
         """Free what a task left in shared memory or files. The map output of an unknown task went with its executor."""
@@ -369,7 +384,7 @@ class DAGScheduler:
 
     def check(self) -> None:
         """Audit the invariants, after `take`. Raises AssertionError."""
-        for part in (self._tasks, self._outputs, self._attempts, self._waiting):
+        for part in (self._tasks, self._outputs, self._attempts, self._waiting, self.history):
             part.check()
         assert not self._outbox, "an instruction was not taken"
         live = {*self._map_stages.values(), *(job.final_stage for job in self._jobs.values())}

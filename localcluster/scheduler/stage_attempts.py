@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from localcluster.scheduler.instruction import DropStage, Instruction, Kill, Recall
+from localcluster.scheduler.job_history import JobHistory
 from localcluster.scheduler.stage import Stage
 from localcluster.scheduler.task_scheduler import TaskScheduler
 from localcluster.scheduler.task_set import TaskSet
 
 
 class StageAttempts:
-    def __init__(self, tasks: TaskScheduler) -> None:
+    def __init__(self, tasks: TaskScheduler, history: JobHistory) -> None:
         self._tasks = tasks
+        self._history = history
         self._current: dict[Stage, TaskSet] = {}
         self._retired: dict[Stage, list[TaskSet]] = {}  # earlier attempts that may still have tasks
 
@@ -29,6 +31,7 @@ class StageAttempts:
 
     def start(self, task_set: TaskSet) -> None:
         self._current[task_set.stage] = task_set
+        self._history.attempt_started(task_set)
         self._tasks.submit(task_set)
 
     def retire(self, stage: Stage) -> list[Instruction]:
@@ -36,6 +39,7 @@ class StageAttempts:
         they would find the stage's binary dropped.
         """
         task_set = self._current.pop(stage)
+        self._history.attempt_ended(task_set)
         by_executor: dict[str, list[int]] = {}
         for task in task_set.running.values():
             by_executor.setdefault(task.executor_id, []).append(task.task_id)
@@ -49,6 +53,7 @@ class StageAttempts:
         task_sets = self._retired.pop(stage, [])
         current = self._current.pop(stage, None)
         if current is not None:
+            self._history.attempt_ended(current)
             task_sets.append(current)
         tasks = [task for task_set in task_sets for task in task_set.running.values()]
         kills = [Kill(task.executor_id, task.task_id, reason) for task in tasks]

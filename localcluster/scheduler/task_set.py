@@ -47,6 +47,8 @@ class TaskSet:
     ) -> None:
         self.key = key
         self.stage = stage
+        self.attempt = stage.attempt
+        self.tasks = len(positions)
         self.encode = encode
         self.priority = priority
         self.pool = pool

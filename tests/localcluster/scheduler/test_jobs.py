@@ -141,7 +141,7 @@ def test_a_cancelled_job_kills_its_tasks_and_frees_its_stages(driver: FakeDriver
     running = driver.running()
     driver.cancel(job)
     assert sorted(driver.killed) == running
-    assert str(Outcome(job).error) == "Job 0 cancelled for a test"
+    assert str(Outcome(job).error) == "[SPARK_JOB_CANCELLED] Job 0 cancelled for a test"
     driver.assert_idle()
     for task_id in running:
         driver.give_back(task_id)

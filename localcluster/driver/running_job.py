@@ -1,0 +1,132 @@
+"""`RunningJob`: a job as seen by the thread that starts it and takes its results.
+
+Covers submission, waiting, results, accumulator updates and the abandonment of a job. Does not plan (``job_runner``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Mapping
+from queue import Empty
+from typing import Any
+
+from localcluster.accumulators import Accumulator, merge_updates
+from localcluster.driver.cluster import Cluster
+from localcluster.scheduler.stage import Job, JobEnd, TaskOutcome
+from protocol.block_messages import RemoveBlock
+from storage import serializer
+from storage.block_id import BroadcastBlockId, TaskResultBlockId
+
+log = logging.getLogger(__name__)
+
+LIVENESS_CHECK = 1.0  # seconds between looks at whether the event loop still lives
+
+
+class RunningJob:
+    """``on_result(position, value)`` is called by `collect`, in its thread, as results come. ``accumulators`` are the
+    driver's, by id.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        cluster: Cluster,
+        accumulators: Mapping[int, Accumulator[Any]],
+        on_result: Callable[[int, Any], None],
+    ) -> None:
+        self._job = job
+        self._cluster = cluster
+        self._accumulators = accumulators
+        self._on_result = on_result
+
+    def run(self) -> None:
+        """Start the job and take its results until it has ended.
+
+        Raises TaskError, JobCancelledError, ClusterError, ContextError, SerializationError. An exception in this thread
+        (KeyboardInterrupt, or one raised by ``on_result``) cancels the job.
+        """
+        try:
+            self._cluster.submit(self._job)
+            self._take(None)
+        except BaseException:
+            self.abandon()
+            raise
+        self._drop_binary()
+
+    def start(self) -> None:
+        """Submit the job; `collect` or `abandon` must follow. Raises ClusterError, ContextError."""
+        try:
+            self._cluster.submit(self._job)
+        except BaseException:
+            self.abandon()
+            raise
+
+    def collect(self, seconds: float | None = None) -> bool:
+        """Take the results of a started job until it has ended (True) or ``seconds`` are over (False). For one thread
+        at a time. Raises what `run` does.
+        """
+        try:
+            ended = self._take(None if seconds is None else time.monotonic() + seconds)
+        except BaseException:
+            self.abandon()
+            raise
+        if ended:
+            self._drop_binary()
+        return ended
+
+    def abandon(self) -> None:
+        """Cancel the job unless it has ended; nothing of it is left. Not while another thread collects."""
+        self._cluster.cancel(self._job.id, "because the thread that started it was interrupted")
+        self._discard_rest()
+        self._drop_binary()
+
+    def abandon_later(self) -> None:
+        """`abandon`, in a thread of the cluster: for finalizers, which may run under any lock."""
+        self._cluster.later(self.abandon)
+
+    def _take(self, deadline: float | None) -> bool:
+        while True:
+            patience = LIVENESS_CHECK if deadline is None else min(LIVENESS_CHECK, deadline - time.monotonic())
+            try:
+                event = self._job.events.get(timeout=max(patience, 0.0))
+            except Empty:
+                self._cluster.check_usable()
+                if deadline is not None and time.monotonic() >= deadline:
+                    return False
+                continue
+            if isinstance(event, JobEnd):
+                if event.error is not None:
+                    raise event.error
+                return True
+            for outcome in event:
+                if outcome.updates is not None:
+                    merge_updates(self._accumulators, outcome.updates)
+                if outcome.position is not None:
+                    self._on_result(outcome.position, self._load(outcome))
+
+    def _load(self, outcome: TaskOutcome) -> Any:
+        """A task's result. Arrays in it own their memory, so that the block can go."""
+        if isinstance(outcome.result, bytes):
+            return serializer.loads(memoryview(outcome.result), copy=True)
+        assert outcome.result is not None
+        buffer = self._cluster.env.block_manager.read_location(outcome.result)
+        try:
+            return serializer.loads(buffer.memoryview(), copy=True)
+        finally:
+            buffer.release()
+            self._cluster.master.tell(RemoveBlock(TaskResultBlockId(outcome.task_id)))
+
+    def _discard_rest(self) -> None:
+        """Results that nobody will take leave no blocks."""
+        with contextlib.suppress(Empty):
+            while not isinstance(event := self._job.events.get_nowait(), JobEnd):
+                for outcome in event:
+                    if not isinstance(outcome.result, (bytes, type(None))):
+                        self._cluster.master.tell(RemoveBlock(TaskResultBlockId(outcome.task_id)))
+
+    def _drop_binary(self) -> None:
+        binary = self._job.final_stage.binary
+        if isinstance(binary, BroadcastBlockId) and not self._cluster.closed:
+            self._cluster.remove_broadcast(binary.broadcast_id)
