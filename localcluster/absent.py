@@ -14,7 +14,7 @@ def absent(name: str, instead: str = "use RDDs, or run this program on Apache Sp
 
 
 def absent_names(module: str, names: Collection[str]) -> Callable[[str], NoReturn]:
-    """A module's ``__getattr__``: the names that PySpark's module has raise a PySparkImportError, others are unknown."""
+    """A module's ``__getattr__``: these names of PySpark's module raise a PySparkImportError, others are unknown."""
 
     def get_attribute(name: str) -> Any:
         if name in names:

@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Sequence
 from types import ModuleType
 
-from localcluster import interrupts, settings, submit_options
+from localcluster import interrupts, pyspark_alias, settings, submit_options
 from localcluster.hash_seed import fix_hash_seed
 from localcluster.master_url import layout
 from localcluster.py_files import make_importable, search_paths
@@ -35,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     description = "Run a job script on a cluster of processes. The options are spark-submit's, and some of our own."
     run = commands.add_parser("run", help="run a job script", description=description, allow_abbrev=False)
     submit_options.add_options(run)
+    run.add_argument("--pyspark", action="store_true", help="import pyspark is localcluster.pyspark in the job")
     run.add_argument("job", metavar="JOB", help="path of the job script")
     run.add_argument("args", nargs=argparse.REMAINDER, metavar="ARGS", help="arguments of the job")
     run.usage = "localcluster run [OPTIONS] JOB [ARGS ...]"
@@ -83,6 +84,9 @@ def _run(arguments: argparse.Namespace) -> int:
     fix_hash_seed()
     for warning in submit_options.warnings_for(arguments, conf):
         print(f"localcluster: warning: {warning}", file=sys.stderr)
+    if arguments.pyspark:  # before the forks, which all have it then
+        pyspark_alias.install()
+        pyspark_alias.install_for_children()
     from localcluster.launcher.client import DriverEnds, inherit
     from localcluster.launcher.launcher import fork_driver
 

@@ -80,3 +80,13 @@ def is_remote_only() -> bool:
 def is_remote() -> bool:
     """Always False: Spark Connect is not part of this."""
     return False
+
+
+class NoValueType:
+    """The type of `NO_VALUE`, which stands for an argument that was not given."""
+
+    def __repr__(self) -> str:
+        return "<no value>"
+
+
+NO_VALUE = NoValueType()

@@ -1,0 +1,12 @@
+"""PySpark's module of this name."""
+
+from localcluster.accumulators import (
+    COMPLEX_ACCUMULATOR_PARAM,
+    FLOAT_ACCUMULATOR_PARAM,
+    INT_ACCUMULATOR_PARAM,
+    Accumulator,
+    AccumulatorParam,
+    AddingAccumulatorParam,
+)
+
+__all__ = ["Accumulator", "AccumulatorParam"]

@@ -1,0 +1,1 @@
+"""PySpark's package of this name."""

@@ -1,0 +1,38 @@
+"""PySpark's module of this name."""
+
+from protocol.errors import (
+    PySparkAssertionError,
+    PySparkAttributeError,
+    PySparkException,
+    PySparkImportError,
+    PySparkIndexError,
+    PySparkKeyError,
+    PySparkNotImplementedError,
+    PySparkPicklingError,
+    PySparkRuntimeError,
+    PySparkTypeError,
+    PySparkValueError,
+)
+from protocol.sql_errors import (
+    AnalysisException,
+    ArithmeticException,
+    ArrayIndexOutOfBoundsException,
+    DateTimeException,
+    IllegalArgumentException,
+    NumberFormatException,
+    ParseException,
+    PickleException,
+    PythonException,
+    QueryContext,
+    QueryContextType,
+    QueryExecutionException,
+    SessionNotSameException,
+    SparkNoSuchElementException,
+    SparkRuntimeException,
+    SparkUpgradeException,
+    StreamingPythonRunnerInitializationException,
+    StreamingQueryException,
+    TempTableAlreadyExistsException,
+    UnknownException,
+    UnsupportedOperationException,
+)

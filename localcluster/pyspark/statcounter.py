@@ -1,0 +1,3 @@
+"""PySpark's module of this name."""
+
+from localcluster.rdd.stat_counter import StatCounter

@@ -1,0 +1,3 @@
+"""PySpark's module of this name."""
+
+from localcluster.task_context import TaskContext

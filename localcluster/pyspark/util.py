@@ -1,0 +1,17 @@
+"""PySpark's module of this name."""
+
+from localcluster.util import (
+    JVM_BYTE_MAX,
+    JVM_BYTE_MIN,
+    JVM_INT_MAX,
+    JVM_INT_MIN,
+    JVM_LONG_MAX,
+    JVM_LONG_MIN,
+    JVM_SHORT_MAX,
+    JVM_SHORT_MIN,
+    VersionUtils,
+    fail_on_stopiteration,
+    is_remote_only,
+    print_exec,
+)
+from localcluster.util import parse_memory as _parse_memory
