@@ -15,8 +15,6 @@ from localcluster.master_url import Layout
 from localcluster.version import SPARK_VERSION
 from protocol.errors import ConfigurationError
 
-_LEVELS = {"ALL": 1, "DEBUG": 10, "ERROR": 40, "WARN": 30, "INFO": 20, "OFF": 100, "FATAL": 50, "TRACE": 5}
-
 
 class Application:
     """A part of `SparkContext`."""
@@ -79,9 +77,10 @@ class Application:
 
         Raises ConfigurationError for another one.
         """
-        level = _LEVELS.get(logLevel.upper())
+        level = settings.SPARK_LEVELS.get(logLevel.upper())
         if level is None:
-            raise ConfigurationError(f"Supplied level {logLevel} did not match one of: {','.join(_LEVELS)}")
+            names = ",".join(settings.SPARK_LEVELS)
+            raise ConfigurationError(f"Supplied level {logLevel} did not match one of: {names}")
         for package in ("localcluster", "storage", "protocol"):
             logging.getLogger(package).setLevel(level)
 

@@ -29,6 +29,7 @@ from localcluster.master_url import layout, memory_from_master
 from localcluster.no_jvm import NoJVM
 from localcluster.partition_data import INLINE, PartitionData
 from localcluster.profiler import BasicProfiler, MemoryProfiler, Profiler, UDFBasicProfiler
+from localcluster.persistence import Persistence
 from localcluster.profiling import Profiling
 from localcluster.py_files import make_importable
 from localcluster.rdd.call_site import first_spark_call
@@ -36,20 +37,20 @@ from localcluster.rdd.sources import Sources
 from localcluster.record_encoding import encoded_and_decoded
 from localcluster.serializers import AutoBatchedSerializer, BatchedSerializer, CPickleSerializer, Serializer
 from localcluster.task_context import TaskContext
+from localcluster.unknown_settings import warn_of_unknown
 from protocol.errors import ActiveContextError, ContextError, PySparkValueError
 from storage import serializer
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from localcluster.rdd.dependency import ShuffleDependency
     from localcluster.rdd.rdd import RDD
 
 T = TypeVar("T")
 U = TypeVar("U")
 
 
-class SparkContext(Application, Sources, JobControl, Profiling):
+class SparkContext(Application, Sources, JobControl, Persistence, Profiling):
     """One per process at a time. Usable as a context manager, which stops it at the end.
 
     The arguments mean what they mean in PySpark; explicit ones win over ``conf``, which wins over the command line.
@@ -109,6 +110,10 @@ class SparkContext(Application, Sources, JobControl, Profiling):
         """Start every part, and tell ``started`` how it is ended."""
         values = dict(conf.getAll())
         settings.check(values)
+        warn_of_unknown(values)
+        level = settings.value(values, "spark.log.level")
+        if level is not None:
+            self.setLogLevel(level)
         self._conf = conf
         self._layout = layout(values)
         self.startTime = int(time.time() * 1000)
@@ -119,6 +124,7 @@ class SparkContext(Application, Sources, JobControl, Profiling):
         self._shuffle_ids = count()
         self._accumulators: weakref.WeakValueDictionary[int, Accumulator[Any]] = weakref.WeakValueDictionary()
         self._persisted: weakref.WeakValueDictionary[int, RDD[Any]] = weakref.WeakValueDictionary()
+        self._marked: weakref.WeakValueDictionary[int, RDD[Any]] = weakref.WeakValueDictionary()
         self._properties = threading.local()
         launcher = connect()  # a fresh interpreter, which starts while this one loads the driver's modules
         started.callback(launcher.close)
@@ -229,23 +235,6 @@ class SparkContext(Application, Sources, JobControl, Profiling):
 
     def _next_shuffle_id(self) -> int:
         return next(self._shuffle_ids)
-
-    def register_shuffle(self, dependency: ShuffleDependency) -> None:
-        """Remove the shuffle's outputs when the dependency is collected."""
-        shuffle_id, cluster = dependency.shuffle_id, self._cluster
-        self._cleaner.register(dependency, lambda: cluster.remove_shuffle(shuffle_id))
-
-    def persist_rdd(self, rdd: RDD[Any]) -> None:
-        """Remove the RDD's blocks when it is collected."""
-        rdd_id, cluster = rdd.id(), self._cluster
-        if rdd_id not in self._persisted:
-            self._persisted[rdd_id] = rdd
-            self._cleaner.register(rdd, lambda: cluster.remove_rdd(rdd_id))
-
-    def unpersist_rdd(self, rdd_id: int, blocking: bool) -> None:
-        self._persisted.pop(rdd_id, None)
-        if not self._cluster.closed:
-            self._cluster.remove_rdd(rdd_id, blocking)
 
     def put_partition(self, values: list[Any]) -> PartitionData:
         """Serialise the records of one partition of a collection. Raises what a serializer of the program's raises."""

@@ -18,11 +18,17 @@ _LOCAL_CLUSTER = re.compile(r"local-cluster\[\s*([0-9]+)\s*,\s*([0-9]+)\s*,\s*([
 
 @dataclass(frozen=True)
 class Layout:
-    """How many executors of how many cores, and how many attempts a task has."""
+    """How many executors of how many cores, how many attempts a task has, and how many cores it takes."""
 
     executors: int
     cores: int
     max_failures: int
+    task_cpus: int = 1
+
+    @property
+    def slots(self) -> int:
+        """Tasks that an executor runs at once."""
+        return self.cores // self.task_cpus
 
     @property
     def master(self) -> str:
@@ -39,16 +45,25 @@ def available_cores() -> int:
 def layout(conf: Mapping[str, str]) -> Layout:
     """What the settings ask for. Explicit numbers of executors, cores and failures win over the master's.
 
-    Raises ConfigurationError for a master that is not understood.
+    Raises ConfigurationError for a master that is not understood, and for a task that needs more cores than there are.
     """
     executors, cores, failures = _from_master(conf.get("spark.master"))
-    if "spark.executor.instances" in conf:
-        executors = settings.value(conf, "spark.executor.instances")
+    cpus = settings.value(conf, "spark.task.cpus")
     if "spark.executor.cores" in conf:
         cores = settings.value(conf, "spark.executor.cores")
+    elif cores == 1 < cpus <= executors:
+        executors, cores = executors // cpus, cpus  # Spark has the master's cores in one process, we in as many
+    if cores < cpus:
+        raise ConfigurationError(
+            f"The number of cores per executor (={cores}) has to be >= the number of cpus per task = {cpus}."
+        )
+    if "spark.executor.instances" in conf:
+        executors = settings.value(conf, "spark.executor.instances")
+    elif "spark.cores.max" in conf:
+        executors = max(1, min(executors, settings.value(conf, "spark.cores.max") // cores))
     if failures is None or "spark.task.maxFailures" in conf:
         failures = settings.value(conf, "spark.task.maxFailures")
-    return Layout(executors, cores, failures)
+    return Layout(executors, cores, failures, cpus)
 
 
 def _from_master(master: str | None) -> tuple[int, int, int | None]:
@@ -65,8 +80,9 @@ def _from_master(master: str | None) -> tuple[int, int, int | None]:
         counts = 0, 0, None
     if any(number is not None and number < 1 for number in counts):
         raise ConfigurationError(
-            "spark.master must be local, local[N], local[N, F], local[*] or local-cluster[N,C,M] with numbers above "
-            f"0, not {master!r}"
+            f"Could not parse Master URL: {master!r}: spark.master must be local, local[N], local[N, F], local[*] or "
+            f"local-cluster[N,C,M] with numbers above 0, not {master!r}. All executors are processes of this machine; "
+            "without a master there is one per core."
         )
     return counts
 

@@ -30,6 +30,12 @@ def parse_bytes(text: str, unit: str = "b") -> int:
     return int(float(match[1]) * _BYTES[match[2] or match[3] or unit])
 
 
+def bytes_text(size: int) -> str:
+    """A size as Spark's messages have it: 1536 KiB, from 2 MiB on in MiB, and so on."""
+    units = [unit for unit in ("TiB", "GiB", "MiB", "KiB") if size >= 2 * _BYTES[unit[0].lower()]]
+    return f"{size / _BYTES[units[0][0].lower()]:.1f} {units[0]}" if units else f"{size:.1f} B"
+
+
 def parse_seconds(text: str, unit: str = "s") -> float:
     """``500ms`` → 0.5. A bare number is in ``unit``. Raises ValueError."""
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(us|ms|s|m|min|h|d|)", text.strip().lower())
@@ -49,9 +55,7 @@ def _positive_int(text: str) -> int:
     return value
 
 
-def _at_least(
-    least: str, parser: tuple[Callable[[str], float], str]
-) -> tuple[Callable[[str], float], str]:
+def _at_least(least: str, parser: tuple[Callable[[str], float], str]) -> tuple[Callable[[str], float], str]:
     """The parser, and what it accepts, for values from ``least`` on."""
     parse, accepts = parser
 
@@ -146,6 +150,7 @@ ENTRIES: dict[str, ConfigEntry] = {
         ConfigEntry("spark.task.reaper.killTimeout", "10s", *_MS_TIME, "How long a killed task may take to end before its executor is replaced."),
         ConfigEntry("spark.locality.wait", "3s", *_MS_TIME, "How long a task waits for the executor that holds its cached block."),
         ConfigEntry("spark.scheduler.mode", "FIFO", _one_of("FIFO", "FAIR"), "FIFO or FAIR", "Order of the jobs of several threads."),
+        ConfigEntry("spark.scheduler.allocation.file", None, *_TEXT, "XML file of the pools of FAIR scheduling, as Spark's `fairscheduler.xml`; a thread chooses its pool by the local property `spark.scheduler.pool`."),
         ConfigEntry("spark.executor.heartbeatInterval", "10s", *_at_least("10ms", _MS_TIME), "Time between an executor's heartbeats."),
         ConfigEntry("spark.network.timeout", "120s", *_SECONDS_TIME, "Silence after which an executor that is neither busy nor gone is declared lost. Longer than the heartbeats' interval."),
         ConfigEntry("spark.cleaner.ttl", None, *_SECONDS_TIME, "Age after which blocks and broadcasts are dropped even while they are referred to. Unset: never."),
@@ -181,9 +186,15 @@ def value(conf: Mapping[str, str], key: str) -> Any:
 
 
 def check(conf: Mapping[str, str]) -> None:
-    """Raises ConfigurationError for the first bad value."""
+    """Raises ConfigurationError for the first bad value, or for two that do not go together."""
     for key in ENTRIES:
         value(conf, key)
+    timeout, interval = value(conf, "spark.network.timeout"), value(conf, "spark.executor.heartbeatInterval")
+    if timeout <= interval:
+        raise ConfigurationError(
+            f"The value of spark.network.timeout={timeout:g}s must be greater than the value of "
+            f"spark.executor.heartbeatInterval={interval:g}s."
+        )
 
 
 def storage_conf(conf: Mapping[str, str], *, memory_key: str = "spark.executor.memory") -> StorageConf:
