@@ -208,9 +208,12 @@ def _for_each(f: Callable[[Any], Any], iterator: Iterator[Any]) -> None:
 
 def _for_partition(f: Callable[[Iterator[Any]], Any], iterator: Iterator[Any]) -> None:
     result = f(iterator)
-    if isinstance(result, Iterable):
-        for _ in result:
-            pass
+    try:
+        results = iter(result)
+    except TypeError:  # nothing to run through
+        return
+    for _ in results:
+        pass
 
 
 def _one_ahead(fetch: Callable[[int], list[Any]], partitions: Iterable[int]) -> Iterator[list[Any]]:

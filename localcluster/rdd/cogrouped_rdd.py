@@ -65,10 +65,11 @@ class CoGroupedRDD(RDD[tuple[K, tuple[list[Any], ...]]]):
             else:
                 assert parent is not None
                 records = dependency.rdd.iterator(parent, task_context)
-            for key, value in records:
+            for record in records:  # PySpark takes first and second item, and drops any further
+                key = record[0]
                 if key not in groups:
                     groups[key] = tuple([] for _ in range(sides))
-                groups[key][side].append(value)
+                groups[key][side].append(record[1])
         return iter(groups.items())
 
     def _functions(self) -> tuple[Callable[..., Any], ...]:

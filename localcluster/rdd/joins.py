@@ -92,8 +92,11 @@ class Joins(ByKey[T]):
             return self.ctx.defaultParallelism
         placed_by, count = self.partitioner, self.getNumPartitions()
         for other in others:
-            if placed_by is None or placed_by != other.partitioner:
-                placed_by, count = None, count + other.getNumPartitions()
+            added = other.getNumPartitions()
+            if count == 0:
+                placed_by, count = other.partitioner, added
+            elif added and (placed_by is None or placed_by != other.partitioner):
+                placed_by, count = None, count + added
         return count
 
 

@@ -34,9 +34,7 @@ class Sampling(Actions[T]):
         """
         if not fraction >= 0:
             raise ValueError("Fraction must be nonnegative.")
-        return self.mapPartitionsWithIndex(
-            partial(_sample, withReplacement, partial(_constant, fraction), _seed(seed)), True
-        )
+        return self.mapPartitionsWithIndex(partial(_sample, withReplacement, fraction, _seed(seed)), True)
 
     def sampleByKey(
         self: Sampling[tuple[K, V]],
@@ -48,8 +46,7 @@ class Sampling(Actions[T]):
         for fraction in fractions.values():
             if fraction < 0:
                 raise AssertionError(f"Negative fraction value: {fraction}")
-        fraction_of = partial(_of_key, fractions)
-        return self.mapPartitionsWithIndex(partial(_sample, withReplacement, fraction_of, _seed(seed)), True)
+        return self.mapPartitionsWithIndex(partial(_sample_by_key, withReplacement, fractions, _seed(seed)), True)
 
     def randomSplit(self, weights: Sequence[float], seed: int | None = None) -> list[RDD[T]]:
         """Split into RDDs of sizes roughly in the proportions of ``weights``. Raises ValueError for weights that are
@@ -117,28 +114,28 @@ def _generator(seed: int, index: int) -> random.Random:
     return generator
 
 
-def _constant(fraction: float, record: Any) -> float:
-    return fraction
-
-
-def _of_key(fractions: Mapping[Any, float], record: Any) -> float:
-    return fractions[record[0]]
-
-
-def _sample(
-    with_replacement: bool,
-    fraction_of: Callable[[Any], float],
-    seed: int,
-    index: int,
-    iterator: Iterator[Any],
-) -> Iterator[Any]:
+def _draws(with_replacement: bool, seed: int, index: int) -> Callable[[float], int]:
+    """How often a record is taken, drawn anew at each call with the record's fraction."""
     generator = _generator(seed, index)
+    if with_replacement:
+        return partial(_poisson, generator)
+    return lambda fraction: generator.random() < fraction
+
+
+def _sample(with_replacement: bool, fraction: float, seed: int, index: int, iterator: Iterator[Any]) -> Iterator[Any]:
+    draw = _draws(with_replacement, seed, index)
     for record in iterator:
-        if with_replacement:
-            for _ in range(_poisson(generator, fraction_of(record))):
-                yield record
-        elif generator.random() < fraction_of(record):
+        for _ in range(draw(fraction)):
             yield record
+
+
+def _sample_by_key(
+    with_replacement: bool, fractions: Mapping[Any, float], seed: int, index: int, iterator: Iterator[Any]
+) -> Iterator[tuple[Any, Any]]:
+    draw = _draws(with_replacement, seed, index)
+    for key, value in iterator:
+        for _ in range(draw(fractions[key])):
+            yield key, value
 
 
 def _between(low: float, high: float, seed: int, index: int, iterator: Iterator[Any]) -> Iterator[Any]:

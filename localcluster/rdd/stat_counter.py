@@ -14,13 +14,13 @@ from typing import Any
 class StatCounter:
     """Follows Welford's (one value) and Chan's (two counters) updates of mean and sum of squares."""
 
-    def __init__(self, values: Iterable[Any] = ()) -> None:
+    def __init__(self, values: Iterable[Any] | None = None) -> None:
         self.n = 0
         self.mu: Any = 0.0  # mean
         self.m2: Any = 0.0  # sum of squared distances from the mean
         self.maxValue: Any = -math.inf
         self.minValue: Any = math.inf
-        for value in values:
+        for value in () if values is None else values:
             self.merge(value)
 
     def merge(self, value: Any) -> StatCounter:
@@ -39,6 +39,9 @@ class StatCounter:
             raise TypeError(f"Can only merge StatCounter but got {type(other)}")
         if other.n == 0:
             return self
+        if self.n == 0:  # by the formulas below the square of a huge mean, infinity, times 0 would be NaN
+            self.__dict__.update(other.__dict__)
+            return self
         total = self.n + other.n
         delta = other.mu - self.mu
         self.m2 = self.m2 + other.m2 + delta * delta * self.n * other.n / total
@@ -52,8 +55,6 @@ class StatCounter:
         """The mean of both, computed from the far larger of the two where there is one: that loses the fewest
         digits.
         """
-        if self.n == 0:
-            return other.mu
         if other.n * 10 < self.n:
             return self.mu + delta * other.n / total
         if self.n * 10 < other.n:

@@ -25,7 +25,9 @@ class PartitionedBuffer:
         self._spills: list[SpillFile] = []
 
     def add_all(self, records: Iterable[tuple[Any, Any]], partitioner: Partitioner) -> None:
-        """Raises what ``records`` or the partition function raises, and OSError when spilling finds the disk full."""
+        """Raises what ``records`` or the partition function raises, TypeError for a record that is no sequence or a
+        partition that is no integer, and OSError when spilling finds the disk full.
+        """
         if self.num_partitions == 1:
             appenders = [self._parts[0].append]
             self._add(records, lambda key: 0, 1, appenders)
@@ -36,6 +38,8 @@ class PartitionedBuffer:
         gathered = 0
         next_sample = 1
         for record in records:
+            if type(record) is not tuple:
+                record = tuple(record)  # pairs of any kind arrive as tuples, as in PySpark
             appenders[func(record[0]) % modulus](record)
             gathered += 1
             if gathered >= next_sample:

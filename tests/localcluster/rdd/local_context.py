@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import itertools
 import pickle
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import cloudpickle
 
+from localcluster.checkpoints import Checkpoints
 from localcluster.rdd.dependency import ShuffleDependency
 from localcluster.rdd.lineage import dump_lineage, load_lineage
 from localcluster.rdd.sources import Sources
@@ -54,10 +56,10 @@ class DictShuffles:
         if shuffle.map_side_combine:
             assert shuffle.aggregator is not None
             records = iter(shuffle.aggregator.combine_values(records).items())
-        buckets: dict[int, list[Any]] = {}
-        for key, value in records:
-            buckets.setdefault(shuffle.partitioner(key), []).append((key, value))
-        self.outputs[shuffle.shuffle_id].append({i: pickle.dumps(bucket) for i, bucket in buckets.items()})
+        buckets: list[list[Any]] = [[] for _ in range(shuffle.partitioner.numPartitions)]
+        for record in map(tuple, records):
+            buckets[shuffle.partitioner(record[0])].append(record)
+        self.outputs[shuffle.shuffle_id].append({i: pickle.dumps(bucket) for i, bucket in enumerate(buckets) if bucket})
 
     def read(self, shuffle: ShuffleDependency, index: int, task_context: Any) -> Iterator[Any]:
         parts = (pickle.loads(maps[index]) for maps in self.outputs[shuffle.shuffle_id] if index in maps)
@@ -68,7 +70,7 @@ class DictShuffles:
         return iter(combine(records).items())
 
 
-class LocalContext(Sources):
+class LocalContext(Sources, Checkpoints):
     """What the RDD API needs of a context. ``jobs`` records the partitions of every job."""
 
     def __init__(self, parallelism: int = 2, conf: dict[str, str] | None = None) -> None:
@@ -80,6 +82,7 @@ class LocalContext(Sources):
         self.shuffles = DictShuffles()
         self.jobs: list[list[int]] = []
         self.persisted: dict[int, Any] = {}
+        self._marked = weakref.WeakValueDictionary()
         self._rdd_ids = itertools.count()
         self._shuffle_ids = itertools.count()
 
@@ -100,16 +103,22 @@ class LocalContext(Sources):
         prefix = f"rdd_{rdd_id}_"
         self.blocks.blocks = {k: v for k, v in self.blocks.blocks.items() if not k.startswith(prefix)}
 
+    def stored_partitions(self, rdd_id: int) -> dict[int, tuple[int, int]]:
+        prefix = f"rdd_{rdd_id}_"
+        blocks = {name: data for name, data in self.blocks.blocks.items() if name.startswith(prefix)}
+        return {int(name.removeprefix(prefix)): (len(data), 0) for name, data in blocks.items()}
+
     def put_partition(self, values: list[Any]) -> PickledData:
         assert type(values) is list
         return PickledData(values)
 
     def run_tasks(self, rdd: Any, func: Callable[[Any, Iterator[Any]], Any], partitions: Sequence[int]) -> list[Any]:
         self.jobs.append(list(partitions))
-        if not partitions:
-            return []
-        self._run_shuffles(rdd)
-        return [self._run_task(rdd, func, index) for index in partitions]
+        if partitions:
+            self._run_shuffles(rdd)
+        results = [self._run_task(rdd, func, index) for index in partitions]
+        self.write_checkpoints(rdd)
+        return results
 
     def runJob(self, rdd: Any, partitionFunc: Callable[[Iterator[Any]], Any], partitions: Any = None) -> list[Any]:
         chosen = range(rdd.getNumPartitions()) if partitions is None else partitions
