@@ -51,7 +51,7 @@ def layout(conf: Mapping[str, str]) -> Layout:
     cpus = settings.value(conf, "spark.task.cpus")
     if "spark.executor.cores" in conf:
         cores = settings.value(conf, "spark.executor.cores")
-    elif cores == 1 < cpus <= executors:
+    elif memory_from_master(conf.get("spark.master")) is None and 1 < cpus <= executors:
         executors, cores = executors // cpus, cpus  # Spark has the master's cores in one process, we in as many
     if cores < cpus:
         raise ConfigurationError(

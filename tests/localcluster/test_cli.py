@@ -66,7 +66,11 @@ def test_a_setting_is_key_equals_value(pair: str, job: Path, capsys: pytest.Capt
         ("--executors", "0", "spark.executor.instances"),
         ("--cores", "many", "spark.executor.cores"),
         ("--executor-memory", "1x", "spark.executor.memory"),
+        ("--executor-memory", "1", "spark.executor.memory"),
+        ("--driver-memory", "100k", "spark.driver.memory"),
         ("--shared-memory", "-1", "localcluster.sharedMemory"),
+        ("--shared-memory", "1", "localcluster.sharedMemory"),
+        ("--master", "yarn", "spark.master"),
         ("--log-level", "LOUD", "localcluster.log.level"),
         ("--conf", "spark.shuffle.manager=bubble", "spark.shuffle.manager"),
     ],
@@ -99,17 +103,6 @@ def test_a_directory_of_that_name_without_code_hides_nothing(job: Path) -> None:
 
 def test_a_py_file_that_is_missing_is_named(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "missing.zip does not exist" in error_of(capsys, "run", "--py-files", "missing.zip", str(job))
-
-
-def test_options_win_over_conf_and_what_follows_the_job_is_the_jobs_own() -> None:
-    options = "--conf spark.executor.instances=2 --conf a=b=c --executors 3 --no-progress"
-    arguments = cli.parser().parse_args(f"run {options} job.py --executors 9 x".split())
-    assert cli._settings(arguments) == {
-        "spark.executor.instances": "3",
-        "a": "b=c",
-        "spark.ui.showConsoleProgress": "false",
-    }
-    assert arguments.args == ["--executors", "9", "x"]
 
 
 def test_cleaning_says_when_there_is_nothing_to_remove(

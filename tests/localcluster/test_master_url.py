@@ -55,3 +55,35 @@ def test_memory_comes_from_a_local_cluster_only() -> None:
     assert memory_from_master("local-cluster[2,1,512]") == "512m"
     assert memory_from_master("local[2]") is None
     assert memory_from_master(None) is None
+
+
+def test_a_task_may_take_several_cores() -> None:
+    cpus = {"spark.task.cpus": "2"}
+    assert layout({"spark.master": "local[4]", **cpus}) == Layout(2, 2, 1, 2)
+    assert layout({"spark.master": "local[5]", **cpus}) == Layout(2, 2, 1, 2)
+    local_cluster = layout({"spark.master": "local-cluster[3,5,512]", **cpus})
+    assert local_cluster == Layout(3, 5, 4, 2)
+    assert local_cluster.slots == 2
+    assert layout({"spark.master": "local[4]", "spark.executor.cores": "4", **cpus}).slots == 2
+
+
+@pytest.mark.parametrize(
+    "conf", [{"spark.master": "local"}, {"spark.master": "local-cluster[2,1,512]"}, {"spark.executor.cores": "1"}]
+)
+def test_a_task_that_takes_more_cores_than_an_executor_has_is_refused(conf: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match=r"cores per executor \(=1\) has to be >= .* cpus per task = 2"):
+        layout({**conf, "spark.task.cpus": "2"})
+
+
+def test_the_number_of_all_cores_limits_the_executors() -> None:
+    most = {"spark.cores.max": "5"}
+    assert layout({"spark.master": "local[8]", **most}).executors == 5
+    assert layout({"spark.master": "local[3]", **most}).executors == 3
+    assert layout({"spark.master": "local-cluster[8,2,512]", **most}).executors == 2
+    assert layout({"spark.master": "local-cluster[8,9,512]", **most}).executors == 1
+    assert layout({"spark.executor.instances": "7", **most}).executors == 7
+
+
+def test_a_cluster_has_a_master_string_where_the_program_gave_none() -> None:
+    assert Layout(3, 1, 4).master == "local[3]"
+    assert Layout(3, 2, 4).master == "local[3x2]"

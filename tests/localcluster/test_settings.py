@@ -23,7 +23,7 @@ MIB = 1 << 20
         ("spark.driver.memory", "512", 512 * MIB),
         ("spark.python.worker.memory", "512", 512 * MIB),
         ("spark.storage.unrollMemoryThreshold", "4096", 4096),
-        ("localcluster.sharedMemory", "4096", 4096),
+        ("localcluster.sharedMemory", "67108864", 64 * MIB),
         ("spark.locality.wait", "500", 0.5),
         ("spark.executor.heartbeatInterval", "10000", 10.0),
         ("spark.task.reaper.killTimeout", "250", 0.25),
@@ -32,9 +32,11 @@ MIB = 1 << 20
         # A unit says what it says.
         ("spark.executor.memory", "2g", 2048 * MIB),
         ("spark.executor.memory", " 64MB ", 64 * MIB),
-        ("spark.executor.memory", "100b", 100),
-        ("spark.executor.memory", "1.5k", 1536),
+        ("spark.driver.maxResultSize", "100b", 100),
+        ("spark.driver.maxResultSize", "1.5k", 1536),
+        ("spark.driver.maxResultSize", "0", 0),
         ("spark.executor.memory", "1t", MIB * MIB),
+        ("spark.executor.memory", "2P", 2048 * MIB * MIB),
         ("spark.locality.wait", "3s", 3.0),
         ("spark.locality.wait", "0", 0.0),
         ("spark.locality.wait", "2min", 120.0),
@@ -46,6 +48,8 @@ MIB = 1 << 20
         # Other kinds.
         ("spark.scheduler.mode", "fair", "FAIR"),
         ("spark.shuffle.manager", "HASH", "hash"),
+        ("spark.shuffle.manager", "tungsten-sort", "sort"),
+        ("spark.log.level", "warn", "WARN"),
         ("spark.ui.showConsoleProgress", "False", False),
         ("spark.storage.memoryFraction", "1", 1.0),
         ("spark.local.dir", "/a, /b,", ("/a", "/b")),
@@ -60,6 +64,12 @@ def test_values_are_read_as_spark_reads_them(key: str, text: str, expected: Any)
     ("key", "text"),
     [
         ("spark.executor.memory", "lots"),
+        ("spark.executor.memory", "1"),  # too small for any block
+        ("spark.driver.memory", "15m"),
+        ("localcluster.sharedMemory", "1"),
+        ("spark.python.worker.memory", "1b"),
+        ("spark.executor.heartbeatInterval", "0"),
+        ("spark.task.cpus", "0"),
         ("spark.executor.memory", ""),
         ("spark.executor.memory", "-1g"),
         ("spark.executor.memory", "1gg"),
@@ -106,11 +116,33 @@ def test_sizes_grow_by_1024(number: int, unit: str) -> None:
     assert settings.parse_bytes(f"{number}", unit=unit) == number * 1024 ** "bkmgt".index(unit)
 
 
+def test_executors_may_not_be_declared_silent_between_two_heartbeats() -> None:
+    settings.check({"spark.network.timeout": "11s"})
+    with pytest.raises(ConfigurationError, match=r"spark\.network\.timeout=5s must be greater .*=10s"):
+        settings.check({"spark.network.timeout": "5s"})
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0.0 B"),
+        (2047, "2047.0 B"),
+        (2048, "2.0 KiB"),
+        (MIB, "1024.0 KiB"),
+        (2 * MIB, "2.0 MiB"),
+        (5 << 40, "5.0 TiB"),
+    ],
+)
+def test_sizes_are_written_as_spark_writes_them(size: int, text: str) -> None:
+    assert settings.bytes_text(size) == text
+
+
 def test_storage_gets_its_share_of_the_memory() -> None:
-    conf = settings.storage_conf({"spark.executor.memory": "1000b", "localcluster.sharedMemory": "77b"})
-    assert conf.max_memory == 540
-    assert conf.shared_memory == 77
-    assert settings.storage_conf({"spark.driver.memory": "100b"}, memory_key="spark.driver.memory").max_memory == 54
+    conf = settings.storage_conf({"spark.executor.memory": "100m", "localcluster.sharedMemory": "77m"})
+    assert conf.max_memory == int(100 * MIB * 0.6 * 0.9)
+    assert conf.shared_memory == 77 * MIB
+    driver = settings.storage_conf({"spark.driver.memory": "50m"}, memory_key="spark.driver.memory")
+    assert driver.max_memory == int(50 * MIB * 0.6 * 0.9)
 
 
 def test_options_of_an_external_store_lose_their_prefix() -> None:
