@@ -23,6 +23,7 @@ from localcluster.accumulators import Accumulator, AccumulatorParam, param_for
 from localcluster.application import Application
 from localcluster.broadcast import Broadcast
 from localcluster.conf import SparkConf
+from localcluster.files import Files
 from localcluster.job_control import JobControl
 from localcluster.launcher.client import connect
 from localcluster.master_url import layout, memory_from_master
@@ -31,7 +32,7 @@ from localcluster.partition_data import INLINE, PartitionData
 from localcluster.profiler import BasicProfiler, MemoryProfiler, Profiler, UDFBasicProfiler
 from localcluster.persistence import Persistence
 from localcluster.profiling import Profiling
-from localcluster.py_files import make_importable
+from localcluster.py_files import PACKAGE_EXTENSIONS
 from localcluster.rdd.call_site import first_spark_call
 from localcluster.rdd.sources import Sources
 from localcluster.record_encoding import encoded_and_decoded
@@ -50,7 +51,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
-class SparkContext(Application, Sources, JobControl, Persistence, Profiling):
+class SparkContext(Application, Sources, Files, JobControl, Persistence, Profiling):
     """One per process at a time. Usable as a context manager, which stops it at the end.
 
     The arguments mean what they mean in PySpark; explicit ones win over ``conf``, which wins over the command line.
@@ -61,7 +62,7 @@ class SparkContext(Application, Sources, JobControl, Persistence, Profiling):
     cannot be started. After a failure no context is active and nothing is left behind.
     """
 
-    PACKAGE_EXTENSIONS = (".zip", ".egg", ".jar")
+    PACKAGE_EXTENSIONS = PACKAGE_EXTENSIONS
     """Endings of files that go onto the import path themselves."""
 
     _active_spark_context: SparkContext | None = None
@@ -100,13 +101,13 @@ class SparkContext(Application, Sources, JobControl, Persistence, Profiling):
         with SparkContext._lock:
             SparkContext._ensure_initialized(self)
             with ExitStack() as started:
-                self._start(_settings(master, appName, sparkHome, pyFiles, environment, conf), started)
+                self._start(_settings(master, appName, sparkHome, environment, conf), pyFiles or (), started)
                 self._parts = started.pop_all()  # what `stop` ends; all of it has ended already if `_start` raises
             self._set_up_profiling(profiler_cls, udf_profiler_cls, memory_profiler_cls)
             SparkContext._active_spark_context = self
         atexit.register(self.stop)
 
-    def _start(self, conf: SparkConf, started: ExitStack) -> None:
+    def _start(self, conf: SparkConf, py_files: Sequence[str], started: ExitStack) -> None:
         """Start every part, and tell ``started`` how it is ended."""
         values = dict(conf.getAll())
         settings.check(values)
@@ -119,7 +120,6 @@ class SparkContext(Application, Sources, JobControl, Persistence, Profiling):
         self.startTime = int(time.time() * 1000)
         self.applicationId = f"local-{self.startTime}"
         self._describe()
-        make_importable(settings.value(values, "spark.submit.pyFiles") or ())
         self._rdd_ids = count()
         self._shuffle_ids = count()
         self._accumulators: weakref.WeakValueDictionary[int, Accumulator[Any]] = weakref.WeakValueDictionary()
@@ -135,6 +135,9 @@ class SparkContext(Application, Sources, JobControl, Persistence, Profiling):
 
         self._cluster = Cluster(launcher, values, self._layout)
         started.callback(self._cluster.stop)
+        self._start_files(settings.value(values, "spark.files") or (), settings.value(values, "spark.archives") or ())
+        started.callback(self._stop_files)
+        self._add_py_files(py_files, settings.value(values, "spark.submit.pyFiles") or ())
         self._temp_dir = tempfile.mkdtemp(prefix="pyspark-", dir=self._cluster.scratch.primary)
         self._cleaner = ContextCleaner(self._cluster.wake)
         started.callback(self._cleaner.stop)
@@ -254,7 +257,6 @@ def _settings(
     master: str | None,
     app_name: str | None,
     spark_home: str | None,
-    py_files: Sequence[str] | None,
     environment: Mapping[str, Any] | None,
     conf: SparkConf | None,
 ) -> SparkConf:
@@ -268,8 +270,6 @@ def _settings(
         merged.setAppName(app_name)
     if spark_home:
         merged.setSparkHome(spark_home)
-    if py_files:
-        merged.set("spark.submit.pyFiles", ",".join(py_files))
     merged.setExecutorEnv(pairs=(environment or {}).items())
     memory = memory_from_master(merged.get("spark.master"))
     if memory is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from localcluster.checkpoints import Checkpoints
 from localcluster.job_properties import JOB_GROUP, JobProperties, check_tag, tags_of
 from localcluster.rdd.call_site import call_site
 from localcluster.record_encoding import EncodedResult
@@ -26,7 +27,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
-class JobControl(JobProperties):
+class JobControl(JobProperties, Checkpoints):
     """A part of `SparkContext`."""
 
     _cluster: Cluster
@@ -50,10 +51,13 @@ class JobControl(JobProperties):
     def run_tasks(
         self, rdd: RDD[T], func: Callable[[TaskContext, Iterable[T]], U], partitions: Sequence[int] | None = None
     ) -> list[U]:
-        """``func(task_context, iterator)`` of each partition, in the order of ``partitions``."""
+        """``func(task_context, iterator)`` of each partition, in the order of ``partitions``. Then write checkpoints of
+        what was computed, where RDDs are marked for it.
+        """
         chosen = range(rdd.getNumPartitions()) if partitions is None else list(partitions)
         results: list[Any] = [None] * len(chosen)
         self.plan_tasks(rdd, func, chosen, results.__setitem__).run()
+        self.write_checkpoints(rdd)
         return results
 
     def plan_tasks(

@@ -14,6 +14,11 @@ CONDITIONS: dict[str, str] = {
         "before. SQLSTATE: 46110"
     ),
     "CANNOT_SET_TOGETHER": "{arg_list} should not be set together.",
+    "CHECKPOINT_RDD_BLOCK_ID_NOT_FOUND": (
+        "Checkpoint block {rddBlockId} not found! A local checkpoint is only as safe as its blocks: the executor that "
+        "held this one is gone, or the RDD was unpersisted. `rdd.checkpoint()` writes files, and "
+        "`persist(StorageLevel.DISK_ONLY)` before `localCheckpoint()` keeps blocks that outlive executors."
+    ),
     "CONTEXT_ONLY_VALID_ON_DRIVER": (
         "It appears that you are attempting to reference SparkContext from a broadcast variable, action, or "
         "transformation. It exists in the driver only, not in code that runs in executors. See SPARK-5063."
@@ -49,5 +54,8 @@ CONDITIONS: dict[str, str] = {
     "SPARK_JOB_CANCELLED": "Job {jobId} cancelled {reason}",
     "STOP_ITERATION_OCCURRED": ("Caught StopIteration thrown from user's code; failing the task: {exc}"),
     "TOO_MANY_VALUES": "Expected {expected} values for `{item}`, got {actual}.",
+    "UNSUPPORTED_ADD_FILE.DIRECTORY": (
+        "Don't support add file. The file {path} is a directory: call addFile with recursive=True to add all of it."
+    ),
     "VALUE_NOT_ACCESSIBLE": "Value `{value}` cannot be accessed inside tasks.",
 }

@@ -34,9 +34,11 @@ from localcluster.env import Env, set_env
 from localcluster.launcher.client import LauncherClient
 from localcluster.make_env import SHUFFLE_MANAGERS, make_env
 from localcluster.master_url import Layout
+from localcluster.scheduler.allocation_file import read_pools
 from localcluster.scheduler.dag_scheduler import DAGScheduler
 from localcluster.scheduler.job_history import JobHistory
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
+from localcluster.scheduler.pools import FairOrder, SchedulingOrder, fifo
 from localcluster.scheduler.stage import Job, Stage
 from localcluster.scheduler.task_scheduler import TaskScheduler
 from protocol import cluster_messages as c
@@ -83,8 +85,11 @@ class Cluster:
     """Started by the constructor; `stop` ends it. Raises ClusterError when the launcher cannot be started."""
 
     def __init__(self, launcher: LauncherClient, conf: Mapping[str, str], layout: Layout) -> None:
+        order = _scheduling_order(conf)  # first, since it may raise
         self.conf = conf
         self.lock = threading.RLock()
+        self.slots = layout.executors * layout.slots
+        """Tasks that run at once."""
         self.error: ClusterError | None = None
         self.closed = False
         self._pid = os.getpid()
@@ -92,14 +97,14 @@ class Cluster:
         self._side = SideThread()
         self._loop = EventLoop(self.lock, self._round, self._crashed)
         self._launcher = launcher
-        template = c.LaunchExecutor("", layout.cores, conf, tuple(sys.path))
+        template = c.LaunchExecutor("", layout.slots, conf, tuple(sys.path))
         self.pool = ExecutorPool(
             self._launcher, self._loop, template, self._executor_message, self._executor_lost, self._hopeless
         )
         self.outputs = MapOutputTracker()
         self.dag = DAGScheduler(
             TaskScheduler(
-                fair=settings.value(conf, "spark.scheduler.mode") == "FAIR",
+                order=order,
                 locality_wait=settings.value(conf, "spark.locality.wait"),
             ),
             self.outputs,
@@ -110,6 +115,8 @@ class Cluster:
             # Also where the master allows one attempt, as local[N] does: Spark's local executors cannot die, ours can.
             max_task_losses=settings.value(conf, "spark.task.maxFailures"),
             max_stage_attempts=settings.value(conf, "spark.stage.maxConsecutiveAttempts"),
+            barrier_timeout=settings.value(conf, "spark.barrier.sync.timeout"),
+            max_result_size=settings.value(conf, "spark.driver.maxResultSize"),
             history=JobHistory(
                 settings.value(conf, "spark.ui.retainedJobs"), settings.value(conf, "spark.ui.retainedStages")
             ),
@@ -204,6 +211,11 @@ class Cluster:
         if not self._loop.is_alive:
             raise ClusterError("the driver's event loop is not running")
 
+    def set_import_paths(self, paths: tuple[str, ...]) -> None:
+        """For the tasks of stages that start from now on: see `StageDescription`."""
+        with self.lock:
+            self._instructions.import_paths = paths
+
     # --- blocks of the driver's own ---
 
     def next_broadcast_id(self) -> int:
@@ -258,6 +270,7 @@ class Cluster:
         if not self.dag.jobs:
             return IDLE_ROUND
         self.dag.recall(now, RECALL_PATIENCE)
+        self.dag.expire_barriers(now)
         self._perform()
         return BUSY_ROUND
 
@@ -298,6 +311,8 @@ class Cluster:
             self.dag.task_given_back(executor_id, (message.task_id,), now)
         elif isinstance(message, c.TasksReturned):
             self.dag.task_given_back(executor_id, message.task_ids, now)
+        elif isinstance(message, c.BarrierCall):
+            self.dag.barrier_called(executor_id, message, now)
         elif isinstance(message, c.GetMapOutputs):
             assert incoming.reply is not None
             self._map_outputs.answer(message.shuffle_id, incoming.reply)
@@ -390,6 +405,13 @@ class Cluster:
             return None
 
 
+def _scheduling_order(conf: Mapping[str, str]) -> SchedulingOrder:
+    """Raises ConfigurationError when the pools cannot be read."""
+    if settings.value(conf, "spark.scheduler.mode") == "FIFO":
+        return fifo
+    return FairOrder(read_pools(settings.value(conf, "spark.scheduler.allocation.file")))
+
+
 def _encode_partition(stage: Stage, position: int) -> bytes:
     """The partition as it travels with its task."""
-    return pickle.dumps(stage.rdd._partitions()[stage.partitions[position]], protocol=5)
+    return pickle.dumps(stage.inputs[stage.partitions[position]], protocol=5)

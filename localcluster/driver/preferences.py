@@ -11,7 +11,8 @@ from typing import Any
 
 from localcluster.rdd.core import RDDCore
 from localcluster.rdd.dependency import NarrowDependency
-from localcluster.scheduler.stage import Stage, narrow_lineage
+from localcluster.rdd.lineage import narrow_lineage
+from localcluster.scheduler.stage import Stage
 from protocol.locations import DRIVER, BlockManagerId, HeapLocation, Location
 from storage.block_id import BlockId, RDDBlockId
 
@@ -22,7 +23,7 @@ LocationsOf = Callable[[Sequence[BlockId]], Sequence[Holders]]
 def stage_preferences(stage: Stage, positions: Sequence[int], locations_of: LocationsOf) -> Mapping[int, Sequence[str]]:
     """{position: executor ids}, for those positions that have a wish."""
     members = list(narrow_lineage(stage.rdd))
-    cached = {rdd.id(): _holders(rdd, locations_of) for rdd in members if rdd.is_cached}
+    cached = {rdd.id(): _holders(rdd, locations_of) for rdd in members if rdd.getStorageLevel().is_valid}
     has_wishes = any(type(rdd).preferred_locations is not RDDCore.preferred_locations for rdd in members)
     if not has_wishes and not any(any(holders) for holders in cached.values()):
         return {}

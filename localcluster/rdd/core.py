@@ -7,27 +7,33 @@ in. Does not cover any transformation or action.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
+from localcluster.no_jvm import NoJVM
 from localcluster.rdd.call_site import call_site
-from localcluster.rdd.debug_string import debug_string
-from localcluster.rdd.dependency import Dependency
+from localcluster.rdd.dependency import Dependency, OneToOneDependency
 from localcluster.rdd.lineage import require_lineage_pickling
 from localcluster.rdd.partition import Partition
 from localcluster.rdd.partitioner import Partitioner
-from protocol.errors import RDDError
+from localcluster.storage_level import StorageLevel
+from protocol.errors import SparkException
 from storage.block_id import RDDBlockId
-from storage.storage_level import StorageLevel
 
 if TYPE_CHECKING:
     from localcluster.context import SparkContext
+    from localcluster.driver.running_job import RunningJob
+    from localcluster.rdd.checkpoint import Checkpoint
     from localcluster.rdd.rdd import RDD
     from localcluster.task_context import TaskContext
 
 T = TypeVar("T")
 Self = TypeVar("Self", bound="RDDCore[Any]")
 
-_DRIVER_ONLY = ("ctx", "partitioner", "call_site", "is_cached", "_name", "_partition_list", "__orig_class__")
+_DRIVER_ONLY = {
+    *("ctx", "partitioner", "call_site", "is_cached", "is_checkpointed", "starts_barrier", "__orig_class__"),
+    *("_name", "_partition_list", "_resource_profile", "_checkpoint", "_keeps_disk"),
+}
+_OF_CHECKPOINTED = ("_id", "_storage_level", "_checkpoint_rdd")  # all that an executor needs of a checkpointed RDD
 
 
 class RDDCore(Generic[T]):
@@ -35,7 +41,13 @@ class RDDCore(Generic[T]):
     that can do no more than `iterator`.
 
     ``dependencies`` may only be read after construction. ``partitioner`` says how keys are placed, where that is known.
+    ``is_cached`` and ``is_checkpointed`` are PySpark's: whether the program has asked for it.
     """
+
+    kind: ClassVar[str | None] = None
+    """What Spark calls RDDs of this class in texts; None: the same as the class."""
+
+    _jrdd = NoJVM()
 
     def __init__(
         self, ctx: SparkContext, dependencies: tuple[Dependency, ...] = (), partitioner: Partitioner | None = None
@@ -44,11 +56,18 @@ class RDDCore(Generic[T]):
         self.dependencies = dependencies
         self.partitioner = partitioner
         self.is_cached = False
+        self.is_checkpointed = False
         self.call_site = call_site()
         self._id: int = ctx._next_rdd_id()
         self._name: str | None = None
         self._storage_level = StorageLevel.NONE
         self._partition_list: list[Partition] | None = None
+        self._checkpoint: Checkpoint | None = None  # the mark that asks for a checkpoint
+        self._checkpoint_rdd: RDDCore[T] | None = None  # what the records are read from, once it is written
+        self._keeps_disk = False  # once the lineage is cut, blocks are all there is: `localCheckpoint`
+
+    starts_barrier = False
+    """Whether the stage that computes this RDD must be a barrier stage."""
 
     # --- to be filled in by each kind of RDD ---------------------------------------------------------------------
 
@@ -80,19 +99,40 @@ class RDDCore(Generic[T]):
     def iterator(self, partition: Partition, task_context: TaskContext) -> Iterator[T]:
         """The records of one partition: from the cache when this RDD is persisted (and into it when missing there)."""
         if not self._storage_level.is_valid:
-            return self.compute(partition, task_context)
+            return self._compute_or_read(partition, task_context)
         block, values = task_context.env.block_manager.get_or_else_update(
-            RDDBlockId(self._id, partition.index), self._storage_level, lambda: self.compute(partition, task_context)
+            RDDBlockId(self._id, partition.index),
+            self._storage_level,
+            lambda: self._compute_or_read(partition, task_context),
         )
         return cast("Iterator[T]", values if block is None else block.values)
 
+    def _compute_or_read(self, partition: Partition, task_context: TaskContext) -> Iterator[T]:
+        source = self if self._checkpoint_rdd is None else self._checkpoint_rdd
+        return source.compute(partition, task_context)
+
+    def _cut_lineage(self, checkpoint: RDDCore[T]) -> None:
+        """From now on the records are read from ``checkpoint``, and what they were computed from is forgotten.
+
+        Other threads may be planning jobs on this RDD. They see it before or after: `__getstate__` takes a snapshot in
+        which ``_checkpoint_rdd`` decides, and a plan takes partitions before it pickles, for older partitions fit a
+        newer lineage (only their index is used then) and not the other way round.
+        """
+        self._checkpoint_rdd = checkpoint
+        self.dependencies = (OneToOneDependency(checkpoint),)
+        self._partition_list = checkpoint._partitions()
+        self.starts_barrier = False
+
     def __getstate__(self) -> dict[str, Any]:
         require_lineage_pickling()
-        return {name: value for name, value in self.__dict__.items() if name not in _DRIVER_ONLY}
+        state = self.__dict__.copy()
+        if state["_checkpoint_rdd"] is not None:
+            return {name: state[name] for name in _OF_CHECKPOINTED}
+        return {name: value for name, value in state.items() if name not in _DRIVER_ONLY}
 
     def __repr__(self) -> str:
         name = f"{self._name} " if getattr(self, "_name", None) else ""
-        return f"{name}{type(self).__name__}[{self._id}] at {getattr(self, 'call_site', 'executor')}"
+        return f"{name}{self.kind or type(self).__name__}[{self._id}] at {getattr(self, 'call_site', 'executor')}"
 
     @property
     def context(self) -> SparkContext:
@@ -124,10 +164,12 @@ class RDDCore(Generic[T]):
         """Keep the partitions, once computed, at this level. Returns the RDD itself.
 
         Raises:
-            RDDError: the RDD has another level already; `unpersist` it first.
+            SparkException: the RDD has another level already; `unpersist` it first.
         """
-        if self._storage_level.is_valid and storageLevel != self._storage_level:
-            raise RDDError("Cannot change storage level of an RDD after it was already assigned a level")
+        if self._keeps_disk:
+            storageLevel = _with_disk(storageLevel)
+        elif self._storage_level.is_valid and storageLevel != self._storage_level:
+            raise SparkException("Cannot change storage level of an RDD after it was already assigned a level")
         self.is_cached = True
         self._storage_level = storageLevel
         self.ctx.persist_rdd(cast("RDD[Any]", self))
@@ -152,9 +194,11 @@ class RDDCore(Generic[T]):
 
     def toDebugString(self) -> bytes:
         """The RDD and what it is computed from, one RDD a line, one step of indentation per shuffle."""
+        from localcluster.rdd.debug_string import debug_string  # which knows kinds of RDD, that derive from this class
+
         return debug_string(self).encode("utf-8")
 
-    def _default_reduce_partitions(self) -> int:
+    def _defaultReducePartitions(self) -> int:
         """How many partitions a shuffle makes when the user does not say."""
         if self.ctx.conf.get("spark.default.parallelism") is not None:
             return self.ctx.defaultParallelism
@@ -164,6 +208,18 @@ class RDDCore(Generic[T]):
         """Run a job: what ``func`` makes of each partition, in the order of the partitions."""
         chosen = range(self.getNumPartitions()) if partitions is None else partitions
         return self.ctx.run_tasks(cast("RDD[Any]", self), _OnIterator(func), chosen)
+
+    def _plan_job(
+        self, func: Callable[[Iterator[T]], Any], partitions: Sequence[int], on_result: Callable[[int, Any], None]
+    ) -> RunningJob:
+        """As `_per_partition`, but the job is the caller's to start; ``on_result(position, value)`` gets what ``func``
+        makes of ``partitions[position]``.
+        """
+        return self.ctx.plan_tasks(cast("RDD[Any]", self), _OnIterator(func), partitions, on_result)
+
+
+def _with_disk(level: StorageLevel) -> StorageLevel:
+    return type(level)(True, level.use_memory, level.use_off_heap, level.deserialized, level.replication)
 
 
 class _OnIterator:

@@ -98,7 +98,9 @@ class ShuffleDependency(Dependency):
         self.aggregator = aggregator
         self.map_side_combine = map_side_combine
         self.stage_binary: Any = None
-        """The scheduler keeps the pickled map stage here, so that iterative jobs do not pickle it again and again."""
+        """The scheduler keeps the pickled map stage here, so that iterative jobs do not pickle it again and again, with
+        the ids of the RDDs in it.
+        """
         self.shuffle_id: int = rdd.ctx._next_shuffle_id()
         rdd.ctx.register_shuffle(self)
 

@@ -52,6 +52,11 @@ def local_path(path: str) -> str:
     return os.path.abspath(path)
 
 
+def file_uri(path: str) -> str:
+    """An absolute path as Spark shows it: ``file:/tmp/x``. `local_path` gives the path back."""
+    return "file:" + path.replace("%", "%25")
+
+
 def _is_visible(path: str) -> bool:
     return not os.path.basename(path).startswith(("_", "."))
 

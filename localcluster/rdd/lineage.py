@@ -50,7 +50,7 @@ def dump_lineage(rdd: RDDCore[Any], action: Any) -> bytes:
         RDDError: a function refers to an RDD, or to the context.
     """
     lineage = _parents_first(rdd)
-    functions = [function for member in lineage for function in member._functions()]
+    functions = [function for _, function in _functions_of(lineage)]
     buffer = io.BytesIO()
     pickler = _Pickler(buffer, protocol=5)
     try:
@@ -89,6 +89,18 @@ def load_lineage(data: bytes | memoryview) -> tuple[RDDCore[Any], Any]:
     return unpickler.load()[-1], action
 
 
+def narrow_lineage(rdd: RDDCore[Any]) -> Iterator[RDDCore[Any]]:
+    """``rdd`` and everything it is computed from inside the same stage. Iterative: lineages can be thousands deep."""
+    seen: set[int] = set()
+    todo = [rdd]
+    while todo:
+        member = todo.pop()
+        if member.id() not in seen:
+            seen.add(member.id())
+            yield member
+            todo.extend(d.rdd for d in member.dependencies if not isinstance(d, ShuffleDependency))
+
+
 def _parents_first(rdd: RDDCore[Any]) -> list[RDDCore[Any]]:
     """The members of the stage, parents before children: neither this nor pickling the list recurses along the
     lineage.
@@ -107,10 +119,17 @@ def _parents_first(rdd: RDDCore[Any]) -> list[RDDCore[Any]]:
 
 
 def _culprit(lineage: list[RDDCore[Any]], action: Any) -> str:
-    for member in lineage:
-        for function in member._functions():
-            try:
-                cloudpickle.dumps(function)
-            except Exception:
-                return f"{function!r} of {member!r}"
+    for member, function in _functions_of(lineage):
+        try:
+            cloudpickle.dumps(function)
+        except Exception:
+            return f"{function!r} of {member!r}"
     return repr(action)
+
+
+def _functions_of(lineage: list[RDDCore[Any]]) -> Iterator[tuple[RDDCore[Any], Any]]:
+    """The functions that travel: nothing of how a checkpointed RDD was computed does."""
+    for member in lineage:
+        if member._checkpoint_rdd is None:
+            for function in member._functions():
+                yield member, function

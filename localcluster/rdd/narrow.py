@@ -39,9 +39,9 @@ class Narrow(RDDCore[T]):
         >>> sc.parallelize([1, 2, 3, 4], 4).mapPartitionsWithIndex(lambda index, records: [index]).sum()
         6
         """
-        from localcluster.rdd.rdd import MapPartitionsRDD  # kinds of RDD derive from this class
+        from localcluster.rdd.rdd import PipelinedRDD  # kinds of RDD derive from this class
 
-        return MapPartitionsRDD(self, f, preservesPartitioning)
+        return PipelinedRDD(self, f, preservesPartitioning)
 
     def mapPartitionsWithSplit(
         self, f: Callable[[int, Iterator[T]], Iterable[U]], preservesPartitioning: bool = False
@@ -58,7 +58,7 @@ class Narrow(RDDCore[T]):
         >>> sc.parallelize([1, 2, 3, 4], 2).mapPartitions(lambda records: [sum(records)]).collect()
         [3, 7]
         """
-        return self.mapPartitionsWithIndex(partial(_without_index, f), preservesPartitioning)
+        return self.mapPartitionsWithIndex(partial(without_index, f), preservesPartitioning)
 
     def map(self, f: Callable[[T], U], preservesPartitioning: bool = False) -> RDD[U]:
         """Apply ``f`` to each record.
@@ -133,7 +133,7 @@ def count_records(iterator: Iterable[Any]) -> int:
     return sum(1 for _ in iterator)
 
 
-def _without_index(f: Callable[[Iterator[Any]], Iterable[Any]], index: int, iterator: Iterator[Any]) -> Iterable[Any]:
+def without_index(f: Callable[[Iterator[Any]], Iterable[Any]], index: int, iterator: Iterator[Any]) -> Iterable[Any]:
     return f(iterator)
 
 

@@ -32,17 +32,23 @@ class ShuffledRDD(RDD[tuple[K, V]]):
         map_side_combine: bool = False,
     ) -> None:
         self.num_partitions = partitioner.numPartitions
-        self.shuffle = ShuffleDependency(parent, partitioner, aggregator, map_side_combine)
-        super().__init__(parent.ctx, (self.shuffle,), partitioner)
+        shuffle = ShuffleDependency(parent, partitioner, aggregator, map_side_combine)
+        super().__init__(parent.ctx, (shuffle,), partitioner)
 
     def _make_partitions(self) -> list[Partition]:
         return [Partition(index) for index in range(self.num_partitions)]
 
     def compute(self, partition: Partition, task_context: TaskContext) -> Iterator[tuple[K, V]]:
-        return task_context.env.shuffle_manager.read(self.shuffle, partition.index, task_context)
+        return task_context.env.shuffle_manager.read(self._shuffle, partition.index, task_context)
 
     def _functions(self) -> tuple[Callable[..., Any], ...]:
-        return shuffle_functions(self.shuffle)
+        return shuffle_functions(self._shuffle)
+
+    @property
+    def _shuffle(self) -> ShuffleDependency:
+        (shuffle,) = self.dependencies  # kept nowhere else: a checkpoint takes it away, and its outputs can go
+        assert isinstance(shuffle, ShuffleDependency)
+        return shuffle
 
 
 def shuffle_functions(dependency: ShuffleDependency) -> tuple[Callable[..., Any], ...]:

@@ -25,6 +25,8 @@ class ZippedRDD(RDD[tuple[T, U]]):
     length fails.
     """
 
+    kind = "ZippedPartitionsRDD2"
+
     def __init__(self, left: RDDCore[T], right: RDDCore[U]) -> None:
         super().__init__(left.ctx, (OneToOneDependency(left), OneToOneDependency(right)))
 

@@ -6,13 +6,16 @@ Covers passive records and planning. Decides nothing about when anything runs. F
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeAlias
 
 from localcluster.rdd.core import RDDCore
 from localcluster.rdd.dependency import ShuffleDependency
+from localcluster.rdd.lineage import narrow_lineage
+from localcluster.rdd.partition import Partition
+from localcluster.scheduler.barrier_stage import check_barrier_stage, is_barrier
 from protocol.locations import SharedLocation
 from storage.block_id import BlockId
 
@@ -39,7 +42,10 @@ class JobEnd(NamedTuple):
 
 @dataclass(eq=False)
 class Stage:
-    """A set of partitions computed without a shuffle in between. ``partitions`` are indices of ``rdd``, by position."""
+    """A set of partitions computed without a shuffle in between. ``partitions`` are indices of ``rdd``, by position, and
+    ``inputs`` all partitions of ``rdd`` as they were when ``binary`` was pickled: a checkpoint may cut the lineage while
+    the stage runs.
+    """
 
     id: int
     rdd: RDDCore[Any]
@@ -48,10 +54,14 @@ class Stage:
     binary: StageBinary
     partitions: Sequence[int]
     name: str
+    inputs: Sequence[Partition] = ()
     attempt: int = -1
     jobs: set[Job] = field(default_factory=set)
     done: set[int] = field(default_factory=set)  # positions whose result has been delivered (result stages)
+    result_size: int = 0  # bytes of those results
     fetch_failures: int = 0  # consecutive attempts that ended in a fetch failure
+    is_barrier: bool = False
+    barrier_failures: int = 0  # consecutive attempts of a barrier stage that ended because a task failed
 
 
 @dataclass(eq=False)
@@ -63,18 +73,6 @@ class Job:
     map_stages: Mapping[int, Stage]  # {shuffle id: stage}, everything the job may need
     properties: Mapping[str, str]
     events: SimpleQueue[list[TaskOutcome] | JobEnd] = field(default_factory=SimpleQueue)
-
-
-def narrow_lineage(rdd: RDDCore[Any]) -> Iterator[RDDCore[Any]]:
-    """``rdd`` and everything it is computed from inside the same stage. Iterative: lineages can be thousands deep."""
-    seen: set[int] = set()
-    todo = [rdd]
-    while todo:
-        member = todo.pop()
-        if member.id() not in seen:
-            seen.add(member.id())
-            yield member
-            todo.extend(d.rdd for d in member.dependencies if not isinstance(d, ShuffleDependency))
 
 
 def shuffle_parents(rdd: RDDCore[Any]) -> list[ShuffleDependency]:
@@ -91,10 +89,14 @@ class Planner:
     """Cuts one job's lineage into stages.
 
     Runs in the thread that submits the job, without the driver's lock, since pickling a lineage may take long. A map
-    stage's binary is kept on its shuffle dependency: iterative jobs plan the same ancestors again and again.
+    stage's binary is kept on its shuffle dependency: iterative jobs plan the same ancestors again and again. ``slots``
+    is how many tasks the cluster runs at once, which bounds barrier stages.
     """
 
-    def __init__(self, pickle_stage: Callable[[Any, Any], StageBinary], next_stage_id: Callable[[], int]) -> None:
+    def __init__(
+        self, pickle_stage: Callable[[Any, Any], StageBinary], next_stage_id: Callable[[], int], slots: int
+    ) -> None:
+        self._slots = slots
         self._pickle_stage = pickle_stage
         self._next_stage_id = next_stage_id
         self.map_stages: dict[int, Stage] = {}  # {shuffle id: its map stage}
@@ -103,7 +105,10 @@ class Planner:
         shuffles = shuffle_parents(rdd)
         self._plan_map_stages(shuffles)
         parents = tuple(shuffle.shuffle_id for shuffle in shuffles)
-        return Stage(self._next_stage_id(), rdd, None, parents, self._pickle_stage(rdd, action), partitions, name)
+        together = self._runs_together(rdd, len(partitions))
+        inputs = rdd._partitions()  # before the binary: see `RDDCore._cut_lineage`
+        binary = self._pickle_stage(rdd, action)
+        return Stage(self._next_stage_id(), rdd, None, parents, binary, partitions, name, inputs, is_barrier=together)
 
     def _plan_map_stages(self, shuffles: list[ShuffleDependency]) -> None:
         """Parents before children, with a stack of our own in place of recursion."""
@@ -122,9 +127,20 @@ class Planner:
             self.map_stages[shuffle.shuffle_id] = self._map_stage(shuffle, parents)
 
     def _map_stage(self, shuffle: ShuffleDependency, parents: list[ShuffleDependency]) -> Stage:
-        if shuffle.stage_binary is None:
-            shuffle.stage_binary = self._pickle_stage(shuffle.rdd, shuffle)
-        partitions = range(shuffle.rdd.getNumPartitions())
+        inputs = shuffle.rdd._partitions()  # before the binary: see `RDDCore._cut_lineage`
+        partitions = range(len(inputs))
+        together = self._runs_together(shuffle.rdd, len(partitions))
+        members = [member.id() for member in narrow_lineage(shuffle.rdd)]
+        if shuffle.stage_binary is None or shuffle.stage_binary[0] != members:  # others: a checkpoint has come between
+            shuffle.stage_binary = members, self._pickle_stage(shuffle.rdd, shuffle)
         parent_ids = tuple(parent.shuffle_id for parent in parents)
         name = shuffle.rdd.name() or type(shuffle.rdd).__name__
-        return Stage(self._next_stage_id(), shuffle.rdd, shuffle, parent_ids, shuffle.stage_binary, partitions, name)
+        stage_id, (_, binary) = self._next_stage_id(), shuffle.stage_binary
+        return Stage(stage_id, shuffle.rdd, shuffle, parent_ids, binary, partitions, name, inputs, is_barrier=together)
+
+    def _runs_together(self, rdd: RDDCore[Any], tasks: int) -> bool:
+        """Whether the stage is a barrier stage. Raises JobError when it should be one and cannot."""
+        if not is_barrier(rdd):
+            return False
+        check_barrier_stage(rdd, tasks, self._slots)
+        return True

@@ -12,6 +12,7 @@ from localcluster.rdd.partition import Partition
 from localcluster.scheduler.stage import Stage
 from protocol.locations import DRIVER, BlockManagerId, HeapLocation, Location, ShmLocation
 from storage.block_id import BlockId
+from storage.storage_level import StorageLevel
 from tests.localcluster.scheduler.lineage import Lineage
 
 SHARED = ShmLocation("/dev/shm/x", 0, 1)
@@ -21,7 +22,7 @@ class CacheableRDD(RDDCore[Any]):
     def __init__(self, lineage: Lineage, partitions: int, *dependencies: Dependency, cached: bool = False) -> None:
         super().__init__(lineage, dependencies)  # type: ignore[arg-type]
         self._partition_list = [Partition(index) for index in range(partitions)]
-        self.is_cached = cached
+        self._storage_level = StorageLevel.MEMORY_ONLY if cached else StorageLevel.NONE
 
 
 class ChoosyRDD(CacheableRDD):

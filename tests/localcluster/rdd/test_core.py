@@ -14,8 +14,8 @@ from hypothesis import given
 from localcluster.rdd.cartesian_rdd import PairPartition
 from localcluster.rdd.partition import Partition
 from localcluster.rdd.partitioner import Partitioner, hashes_like_executors, portable_hash
-from protocol.errors import RDDError
-from storage.storage_level import StorageLevel
+from localcluster.storage_level import StorageLevel
+from protocol.errors import SparkException
 from tests.localcluster.rdd.local_context import LocalContext
 from tests.localcluster.rdd.models import jobs, keys
 
@@ -47,7 +47,7 @@ def test_unpersisted_partitions_are_computed_again(sc: LocalContext) -> None:
 def test_a_level_is_not_changed_underway(sc: LocalContext) -> None:
     rdd = sc.parallelize([1]).cache()
     assert rdd.cache() is rdd
-    with pytest.raises(RDDError, match="Cannot change storage level"):
+    with pytest.raises(SparkException, match="Cannot change storage level"):
         rdd.persist(StorageLevel.DISK_ONLY)
     assert rdd.getStorageLevel() == StorageLevel.MEMORY_ONLY
 
@@ -76,15 +76,14 @@ def test_debug_strings_are_laid_out_as_sparks(sc: LocalContext) -> None:
     lines = rdd.toDebugString().decode().splitlines()
     assert [line.split(" at ")[0] for line in lines] == [
         "(243) UnionRDD[6]",
-        "  |   MapPartitionsRDD[5]",
-        "  |   MapPartitionsRDD[4]",
+        "  |   PythonRDD[5]",
         "  |   CoGroupedRDD[3]",
         "  +-(3) ShuffledRDD[1]",
         "  |  +-(4) ParallelCollectionRDD[0]",
         "  +-(120) ParallelCollectionRDD[2]",
         "  |   ParallelCollectionRDD[2]",
     ]
-    assert all(line.endswith("[Memory Deserialized 1x Replicated]") for line in lines)
+    assert all(line.endswith("[Memory Serialized 1x Replicated]") for line in lines)
     assert right.toDebugString().endswith(b" []")
 
 

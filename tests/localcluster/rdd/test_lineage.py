@@ -46,7 +46,7 @@ def test_a_function_that_cannot_be_pickled_is_named(sc: LocalContext) -> None:
         return lock.locked()
 
     rdd = sc.parallelize([1]).map(uses_a_lock)
-    with pytest.raises(SerializationError, match=r"uses_a_lock.*MapPartitionsRDD\[1\] at .*test_lineage.py:\d+.*lock"):
+    with pytest.raises(SerializationError, match=r"uses_a_lock.*PythonRDD\[1\] at .*test_lineage.py:\d+.*lock"):
         rdd.map(abs).collect()
     with pytest.raises(SerializationError, match=r"uses_a_lock.*lock"):
         sc.parallelize([1]).foreach(uses_a_lock)

@@ -147,4 +147,4 @@ def test_long_chains_need_no_recursion_to_be_planned_and_pickled(sc: LocalContex
         rdd = rdd.map(abs)
     assert rdd.getNumPartitions() == 1
     assert rdd.collect() == [1]
-    assert len(rdd.toDebugString().splitlines()) == 301
+    assert len(rdd.toDebugString().splitlines()) == 2  # one pipeline, as in PySpark

@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any
 
 from localcluster.rdd.dependency import Dependency, OneToOneDependency, ShuffleDependency
+from localcluster.rdd.partition import Partition
 from localcluster.scheduler.stage import Job, Planner
 
 
@@ -15,6 +16,7 @@ class Lineage:
 
     def __init__(self) -> None:
         self._rdd_ids, self._shuffle_ids, self._job_ids, self._stage_ids = count(), count(), count(), count()
+        self.slots = 8  # of the cluster, for barrier stages
         self.pickled: list[int] = []  # ids of the RDDs whose stage was pickled
 
     def source(self, partitions: int) -> FakeRDD:
@@ -23,12 +25,17 @@ class Lineage:
     def narrow(self, *parents: FakeRDD) -> FakeRDD:
         return FakeRDD(self, parents[0].getNumPartitions(), tuple(OneToOneDependency(p) for p in parents))  # type: ignore[arg-type]
 
+    def barrier(self, parent: FakeRDD) -> FakeRDD:
+        rdd = self.narrow(parent)
+        rdd.starts_barrier = True
+        return rdd
+
     def shuffled(self, *parents: FakeRDD, partitions: int | None = None) -> FakeRDD:
         dependencies = tuple(ShuffleDependency(parent, partitioner=None) for parent in parents)  # type: ignore[arg-type]
         return FakeRDD(self, partitions or parents[0].getNumPartitions(), dependencies)
 
     def job(self, rdd: FakeRDD, partitions: Sequence[int] | None = None, pool: str | None = None) -> Job:
-        planner = Planner(self._pickle, self._stage_ids.__next__)
+        planner = Planner(self._pickle, self._stage_ids.__next__, self.slots)
         chosen = range(rdd.getNumPartitions()) if partitions is None else partitions
         stage = planner.result_stage(rdd, "action", chosen, "action")  # type: ignore[arg-type]
         properties = {} if pool is None else {"spark.scheduler.pool": pool}
@@ -53,7 +60,7 @@ class Lineage:
 class FakeRDD:
     """What the scheduler knows of an RDD."""
 
-    is_cached = False
+    starts_barrier = False
 
     def __init__(self, ctx: Lineage, partitions: int, dependencies: tuple[Dependency, ...]) -> None:
         self.ctx = ctx
@@ -69,6 +76,9 @@ class FakeRDD:
 
     def getNumPartitions(self) -> int:
         return self._count
+
+    def _partitions(self) -> list[Partition]:
+        return [Partition(index) for index in range(self._count)]
 
     @property
     def shuffle_ids(self) -> list[int]:

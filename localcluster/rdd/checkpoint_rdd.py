@@ -1,0 +1,135 @@
+"""What a checkpointed RDD is read from: a directory of files, or nothing but the blocks that are stored.
+
+A checkpoint is ``part-00000`` and so on, each the batches of `storage.serializer`, and ``_partitioner`` if there is
+one. It is written aside and renamed when it is complete, so it is whole or not there. Tasks use nothing of a partition
+but its index: an RDD made before the checkpoint may still hold partitions of before.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import shutil
+import uuid
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import cloudpickle
+
+from localcluster.rdd.core import RDDCore
+from localcluster.rdd.input_paths import file_uri
+from localcluster.rdd.partition import Partition
+from localcluster.rdd.partitioner import Partitioner
+from localcluster.rdd.rdd import RDD
+from protocol.errors import SparkException, StaleLocationError
+from protocol.sql_errors import IllegalArgumentException
+from storage import serializer
+from storage.block_id import RDDBlockId
+from storage.managed_buffer import FileSegmentBuffer
+
+if TYPE_CHECKING:
+    from localcluster.context import SparkContext
+    from localcluster.task_context import TaskContext
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+PARTITIONER = "_partitioner"
+ATTEMPTS = "_temporary"
+
+
+class ReliableCheckpointRDD(RDD[T]):
+    """The records in a checkpoint ``directory``, an absolute path. Raises IllegalArgumentException if it is missing."""
+
+    def __init__(self, ctx: SparkContext, directory: str) -> None:
+        if not os.path.isdir(directory):
+            raise IllegalArgumentException(f"requirement failed: Checkpoint directory does not exist: {directory}")
+        super().__init__(ctx, partitioner=_read_partitioner(directory))
+        self.directory = directory
+
+    def _make_partitions(self) -> list[Partition]:
+        names = sorted(name for name in os.listdir(self.directory) if name.startswith("part-"))
+        for index, name in enumerate(names):
+            if name != _part(index):
+                raise SparkException(
+                    f"Invalid checkpoint file: {name} of {self.directory}, where {_part(index)} is due"
+                )
+        return [Partition(index) for index in range(len(names))]
+
+    def compute(self, partition: Partition, task_context: TaskContext) -> Iterator[T]:
+        path = os.path.join(self.directory, _part(partition.index))
+        try:
+            data = FileSegmentBuffer(path, 0, os.path.getsize(path))
+        except (OSError, StaleLocationError) as error:
+            raise SparkException(f"checkpoint file {path} cannot be read: {error}") from error
+        return serializer.deserialize(data.memoryview(), copy=True)
+
+    def checkpoint(self) -> None:
+        """Nothing: it is one."""
+
+    def getCheckpointFile(self) -> str | None:
+        """The URI of the directory."""
+        return file_uri(self.directory)
+
+
+class LocalCheckpointRDD(RDD[T]):
+    """Stands for the blocks of ``original``: asked for a partition, it can only say that the block is lost."""
+
+    def __init__(self, original: RDDCore[T]) -> None:
+        super().__init__(original.ctx, partitioner=original.partitioner)
+        self.original_id = original.id()
+        self._partition_list = [Partition(index) for index in range(original.getNumPartitions())]
+
+    def compute(self, partition: Partition, task_context: TaskContext) -> Iterator[T]:
+        block_id = RDDBlockId(self.original_id, partition.index)
+        raise SparkException(
+            errorClass="CHECKPOINT_RDD_BLOCK_ID_NOT_FOUND", messageParameters={"rddBlockId": block_id.name}
+        )
+
+
+def write_files(rdd: RDD[Any], directory: str) -> None:
+    """Write all partitions of ``rdd``, by a job, into ``directory``, which comes to be when all is written.
+
+    Raises what the job raises, and OSError; nothing is left then but what a killed process could not remove.
+    """
+    parent, name = os.path.split(directory)
+    aside = os.path.join(parent, f".{name}.{uuid.uuid4().hex}")
+    attempts = os.path.join(aside, ATTEMPTS)
+    os.makedirs(attempts)
+    try:
+        chosen = range(rdd.getNumPartitions())
+        for index, path in enumerate(rdd.ctx.run_tasks(rdd, partial(_write_part, attempts), chosen)):
+            os.replace(path, os.path.join(aside, _part(index)))
+        if rdd.partitioner is not None:
+            with open(os.path.join(aside, PARTITIONER), "wb") as file:
+                cloudpickle.dump((rdd.partitioner.numPartitions, rdd.partitioner.partitionFunc), file)
+        shutil.rmtree(attempts, ignore_errors=True)  # attempts that did not count, one of which may still be writing
+        os.rename(aside, directory)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+
+
+def _write_part(attempts: str, task_context: TaskContext, records: Iterator[Any]) -> str:
+    """Write one partition into a file of its own; its path."""
+    path = os.path.join(attempts, uuid.uuid4().hex)
+    with open(path, "wb") as file:
+        serializer.serialize_stream(records, file.write)
+    return path
+
+
+def _part(index: int) -> str:
+    return f"part-{index:05d}"
+
+
+def _read_partitioner(directory: str) -> Partitioner | None:
+    """The partitioner, if one was written; it only saves shuffles, so one that cannot be read does no harm."""
+    try:
+        with open(os.path.join(directory, PARTITIONER), "rb") as file:
+            return Partitioner(*pickle.load(file))
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # whatever unpickling somebody's function raises
+        log.warning("the partitioner of checkpoint %s cannot be read: %r", directory, error)
+        return None
