@@ -113,7 +113,7 @@ class BlockManager:
 
     def get_local_values(self, block_id: BlockId) -> BlockResult | None:
         """Values kept as objects are those in the store, not copies; arrays in shared memory are read-only views of
-        it.
+        it, others own their memory.
         """
         return self._local.get_values(block_id)
 
@@ -121,8 +121,14 @@ class BlockManager:
         return self._local.get_bytes(block_id)
 
     def get_remote_values(self, block_id: BlockId) -> BlockResult | None:
+        """Arrays are read-only views of what the other process wrote."""
+        return self._get_remote_values(block_id, copy=False)
+
+    def _get_remote_values(self, block_id: BlockId, *, copy: bool) -> BlockResult | None:
         data = self.get_remote_bytes(block_id)
-        return None if data is None else BlockResult(deserialize(data.memoryview()), data.size, ReadMethod.NETWORK)
+        if data is None:
+            return None
+        return BlockResult(deserialize(data.memoryview(), copy=copy), data.size, ReadMethod.NETWORK)
 
     def get_remote_bytes(self, block_id: BlockId) -> ManagedBuffer | None:
         """A location that leads nowhere is dropped at the master and the next one is tried."""
@@ -154,7 +160,7 @@ class BlockManager:
         Among the threads of this process one makes the block and the others wait for it. What `make_iterator` or its
         iterator raises propagates; nothing is left then, and the next one who waits makes the block.
         """
-        result = self.get(block_id)
+        result = self.get_local_values(block_id) or self._get_remote_values(block_id, copy=not level.use_off_heap)
         if result is not None:
             return result, None
         leftover = self._put_values(block_id, make_iterator, level, tell_master=True, keep_read_lock=True)

@@ -55,7 +55,8 @@ class StorageLevel:
         """The level that Spark gives this name, as ``"MEMORY_ONLY"``. Raises ConfigurationError."""
         if name not in _NAMED:
             raise ConfigurationError(f"no storage level is called {name!r}; there are {', '.join(_NAMED)}")
-        return _NAMED[name]
+        level: StorageLevel = getattr(cls, name)
+        return level
 
     @property
     def is_valid(self) -> bool:

@@ -91,20 +91,33 @@ class Tiers:
         """From the fastest tier; from disk, they are brought back into memory if level and room allow it.
 
         None when no tier has the block. Raises StaleLocationError when its file is gone.
+
+        Arrays are views for off-heap levels. For others they own their memory, at the price of one copy, so that
+        whoever reads them may change them, as in PySpark.
         """
-        for store, method in ((self.memory, ReadMethod.MEMORY), (self.off_heap, ReadMethod.OFF_HEAP)):
-            values = store.get_values(block_id)
-            if values is not None:
-                return Found(values, store.get_size(block_id), method)
+        found = self._get_from_memory(block_id, level)
+        if found is not None:
+            return found
         data = self.disk.get_bytes(block_id)
         if data is None:
             return None
         moved, leftover = self._bring_back(block_id, data, level)
-        if moved:
-            values = self._memory_of(level).get_values(block_id)
-            if values is not None:
-                return Found(values, data.size, ReadMethod.DISK, moved)
-        return Found(leftover or deserialize(data.memoryview()), data.size, ReadMethod.DISK, moved)
+        found = self._get_from_memory(block_id, level) if moved else None
+        if found is not None:
+            return Found(found.values, data.size, ReadMethod.DISK, moved)
+        values = leftover or deserialize(data.memoryview(), copy=not level.use_off_heap)
+        return Found(values, data.size, ReadMethod.DISK, moved)
+
+    def _get_from_memory(self, block_id: BlockId, level: StorageLevel) -> Found | None:
+        if level.deserialized:
+            values = self.memory.get_values(block_id)
+        else:
+            data = self.memory.get_bytes(block_id)
+            values = None if data is None else deserialize(data.memoryview(), copy=True)
+        if values is not None:
+            return Found(values, self.memory.get_size(block_id), ReadMethod.MEMORY)
+        values = self.off_heap.get_values(block_id)
+        return None if values is None else Found(values, self.off_heap.get_size(block_id), ReadMethod.OFF_HEAP)
 
     def get_bytes(self, block_id: BlockId, level: StorageLevel) -> tuple[ManagedBuffer, bool] | None:
         """(serialised bytes, whether the read brought them back into memory). Otherwise as `get_values`."""

@@ -71,7 +71,7 @@ class Unrolled:
         """All values taken from the iterator, in order."""
         if isinstance(self.data, list):
             return iter(self.data)
-        return chain(deserialize(memoryview(self.data)), self.pending)
+        return chain(deserialize(memoryview(self.data), copy=True), self.pending)  # the reader may change arrays
 
 
 def unroll_values(values: Iterator[Any], reservation: Reservation, threshold: int) -> Unrolled:
