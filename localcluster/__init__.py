@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from localcluster.context import SparkContext
     from localcluster.rdd.rdd import RDD
     from localcluster.status import SparkExecutorInfo, SparkJobInfo, SparkStageInfo, StatusTracker
+    from localcluster.storage_level import StorageLevel
     from localcluster.task_context import TaskContext
     from localcluster.threads import InheritableThread, inheritable_thread_target
-    from storage.storage_level import StorageLevel
 
 __all__ = [
     "RDD",
@@ -54,7 +54,7 @@ _HOMES = {
     "SparkJobInfo": "localcluster.status",
     "SparkStageInfo": "localcluster.status",
     "StatusTracker": "localcluster.status",
-    "StorageLevel": "storage.storage_level",
+    "StorageLevel": "localcluster.storage_level",
     "TaskContext": "localcluster.task_context",
     "inheritable_thread_target": "localcluster.threads",
 }

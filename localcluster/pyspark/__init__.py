@@ -30,10 +30,10 @@ from localcluster.rdd.rdd import RDD
 from localcluster.serializers import CloudPickleSerializer as CPickleSerializer
 from localcluster.serializers import MarshalSerializer
 from localcluster.sql.row import Row
+from localcluster.storage_level import StorageLevel
 from localcluster.task_context import TaskContext
 from localcluster.util import NO_VALUE as _NoValue
 from localcluster.version import SPARK_VERSION as __version__
-from storage.storage_level import StorageLevel
 
 __all__ = [
     "RDD",
