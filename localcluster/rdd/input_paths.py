@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import unquote
 
 from protocol.errors import InputPathError
@@ -17,8 +17,8 @@ from protocol.errors import InputPathError
 GLOB_CHARACTERS = re.compile(r"[*?\[{\\]")
 
 
-def input_files(paths: str) -> list[str]:
-    """Absolute paths of the files.
+def input_files(paths: str | Sequence[str]) -> list[str]:
+    """Absolute paths of the files. In a sequence of paths, commas belong to their names.
 
     Raises:
         InputPathError: a path does not exist, or a glob matches nothing. The message names each.
@@ -27,7 +27,7 @@ def input_files(paths: str) -> list[str]:
     """
     files: list[str] = []
     missing: list[str] = []
-    for path in _split_at_commas(paths):
+    for path in _split_at_commas(paths) if isinstance(paths, str) else paths:
         path = local_path(path)
         is_glob = GLOB_CHARACTERS.search(path) is not None
         found = [

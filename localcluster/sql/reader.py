@@ -99,9 +99,8 @@ class DataFrameReader:
 
 
 def _files(path: str) -> list[str]:
-    """The files of one path, which is no list: commas belong to its name."""
     try:
-        return input_files(path.replace(",", "\\,") if os.path.exists(path) else path)
+        return input_files([path])
     except InputPathError as error:
-        shown = path if "://" in path or path.startswith("file:") else f"file:{os.path.abspath(path)}"
+        shown = path if path.startswith("file:") else f"file:{os.path.abspath(path)}"
         raise AnalysisException(errorClass="PATH_NOT_FOUND", messageParameters={"path": shown}) from error

@@ -50,7 +50,7 @@ class TextRowsRDD(RDD[Row]):
         self.separator = separator
 
     def _make_partitions(self) -> list[Partition]:
-        sizes = {path: os.path.getsize(path) for path in self.files}
+        sizes = {path: size for path in self.files if (size := os.path.getsize(path))}
         per_core = sum(size + OPEN_COST for size in sizes.values()) // self.ctx.defaultParallelism
         limit = min(MAX_PARTITION, max(OPEN_COST, per_core))
         in_one_piece = self.whole_text or self.separator is not None
@@ -58,7 +58,7 @@ class TextRowsRDD(RDD[Row]):
             TextPartition(0, path, start, min(step, size - start))
             for path, size in sizes.items()
             for step in [size if in_one_piece or is_compressed(path) else limit]
-            for start in range(0, size, step or 1)
+            for start in range(0, size, step)
         ]
         return [RowsPartition(index, group) for index, group in enumerate(_packed(ranges, limit))]
 

@@ -1,0 +1,123 @@
+"""`localcluster.pyspark` has PySpark's module layout, defines nothing of its own, and says what it has not."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+
+import localcluster.pyspark
+from protocol.errors import ClusterError, PySparkImportError, SparkException
+
+FACADE = Path(localcluster.pyspark.__file__).parent
+MODULES = sorted(FACADE.rglob("*.py"))
+
+NAMES = {
+    "": "RDD SparkConf SparkContext StorageLevel Broadcast Accumulator AccumulatorParam TaskContext Row",
+    "rdd": "RDD PipelinedRDD Partitioner portable_hash",
+    "context": "SparkContext",
+    "conf": "SparkConf",
+    "storagelevel": "StorageLevel",
+    "broadcast": "Broadcast",
+    "accumulators": "Accumulator AccumulatorParam AddingAccumulatorParam INT_ACCUMULATOR_PARAM",
+    "taskcontext": "TaskContext",
+    "statcounter": "StatCounter",
+    "resultiterable": "ResultIterable",
+    "serializers": "CPickleSerializer CloudPickleSerializer MarshalSerializer PickleSerializer BatchedSerializer",
+    "util": "VersionUtils fail_on_stopiteration _parse_memory is_remote_only",
+    "errors": "PySparkException PySparkRuntimeError PySparkTypeError AnalysisException",
+    "errors.exceptions.base": "PySparkException PySparkValueError",
+    "errors.exceptions.captured": "CapturedException AnalysisException",
+    "sql": "SparkSession Row DataFrame is_remote",
+    "sql.session": "SparkSession",
+    "sql.types": "Row _create_row",
+    "core.rdd": "RDD",
+    "core.context": "SparkContext",
+    "core.broadcast": "Broadcast",
+    "cloudpickle": "dumps CloudPickler",
+    "testing.utils": "PySparkTestCase ReusedPySparkTestCase QuietTest eventually PySparkErrorTestUtils",
+    "version": "__version__",
+    "_globals": "_NoValue",
+}
+
+
+@pytest.mark.parametrize("module", NAMES)
+def test_names_are_where_programs_import_them_from(module: str) -> None:
+    found = importlib.import_module(f"localcluster.pyspark.{module}".rstrip("."))
+    assert [name for name in NAMES[module].split() if not hasattr(found, name)] == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(FACADE)))
+def test_a_module_of_the_facade_only_gives_names_to_what_is_defined_elsewhere(path: Path) -> None:
+    """So that two copies of it, under two names, are two sets of names of the same things."""
+    for statement in ast.parse(path.read_text()).body:
+        text = ast.unparse(statement)
+        assert (
+            isinstance(statement, (ast.Import, ast.ImportFrom))
+            or (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
+            or text.startswith(
+                ("__all__ = ", "__getattr__ = absent_names(", "raise absent(", "sys.modules[__name__] = ")
+            )
+        ), text
+        if isinstance(statement, ast.ImportFrom):
+            assert statement.level == 0
+
+
+def test_everything_in_all_exists() -> None:
+    for path in MODULES:
+        name = ".".join(["localcluster.pyspark", *path.relative_to(FACADE).with_suffix("").parts])
+        try:
+            module = importlib.import_module(name.removesuffix(".__init__"))
+        except PySparkImportError:
+            continue
+        assert [each for each in getattr(module, "__all__", ()) if not hasattr(module, each)] == []
+
+
+def test_the_old_and_the_new_place_of_a_core_module_are_one_module() -> None:
+    for name in ("rdd", "context", "broadcast"):
+        old = importlib.import_module(f"localcluster.pyspark.{name}")
+        assert old is importlib.import_module(f"localcluster.pyspark.core.{name}")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import localcluster.pyspark.ml",
+        "from localcluster.pyspark.ml.feature import Tokenizer",
+        "from localcluster.pyspark.mllib.regression import LabeledPoint",
+        "import localcluster.pyspark.pandas as ps",
+        "from localcluster.pyspark.streaming import StreamingContext",
+        "from localcluster.pyspark.sql import functions as F",
+        "from localcluster.pyspark.sql.functions import col",
+        "from localcluster.pyspark.sql import Window",
+        "from localcluster.pyspark.sql.types import StructType",
+        "from localcluster.pyspark import SQLContext",
+        "from localcluster.pyspark.java_gateway import launch_gateway",
+        "from localcluster.pyspark.testing import assertDataFrameEqual",
+    ],
+)
+def test_importing_what_is_no_part_of_this_says_so(statement: str) -> None:
+    with pytest.raises(
+        ImportError, match=r"pyspark\.[\w.]+ is not part of localcluster, which has PySpark's RDD API: "
+    ):
+        exec(statement)
+
+
+def test_a_name_that_pyspark_does_not_have_either_is_an_ordinary_error() -> None:
+    assert not hasattr(localcluster.pyspark.sql, "no_such_name")
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("localcluster.pyspark.no_such_module")
+
+
+def test_what_programs_catch_by_the_names_of_py4j_is_what_is_raised() -> None:
+    from localcluster.py4j.protocol import Py4JError, Py4JJavaError, Py4JNetworkError
+
+    with pytest.raises(Py4JError):
+        raise SparkException("Job aborted due to stage failure")
+    with pytest.raises(Py4JJavaError) as caught:
+        raise Py4JNetworkError("no launcher")
+    assert isinstance(caught.value, ClusterError)
+    assert caught.value.java_exception.getMessage() == "no launcher"
+    assert str(caught.value.java_exception) == "org.apache.spark.SparkException: no launcher"
