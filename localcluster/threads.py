@@ -36,7 +36,7 @@ class InheritableThread(threading.Thread):
             _set_properties(self._props)
             return target(*target_args, **target_kwargs)
 
-        super().__init__(*args, target=with_properties, **kwargs)
+        super().__init__(*args, target=with_properties, **kwargs)  # type: ignore[misc]  # positional: PySpark's quirk
 
     def start(self) -> None:
         """Start the thread."""

@@ -5,15 +5,18 @@ own.
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
+import warnings
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial, reduce
 from itertools import chain, islice
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from localcluster.rdd.narrow import Narrow, count_records
 from localcluster.shuffle.aggregator import stop_iteration_error
+
+if TYPE_CHECKING:
+    from localcluster.driver.running_job import RunningJob
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -29,16 +32,40 @@ class Actions(Narrow[T]):
     def toLocalIterator(self, prefetchPartitions: bool = False) -> Iterator[T]:
         """All records, one partition at a time: a job for each, started when the one before is used up.
 
-        With ``prefetchPartitions`` the next partition is computed while one is read.
+        With ``prefetchPartitions`` the next partition is computed while one is read. Closing or dropping the iterator
+        cancels that.
         """
-        partitions = range(self.getNumPartitions())
-        if prefetchPartitions:
-            return chain.from_iterable(_one_ahead(self._fetch, partitions))
-        return chain.from_iterable(map(self._fetch, partitions))
+        return self._partition_by_partition(ahead=1 if prefetchPartitions else 0)
 
-    def _fetch(self, partition: int) -> list[T]:
-        records: list[T] = self._per_partition(list, [partition])[0]
-        return records
+    def _partition_by_partition(self, ahead: int) -> Iterator[T]:
+        started: deque[tuple[RunningJob, list[list[T]]]] = deque()
+        try:
+            for partition in range(self.getNumPartitions()):
+                started.append(self._start_collecting(partition))
+                if len(started) > ahead:
+                    yield from _finished(*started.popleft())
+            while started:
+                yield from _finished(*started.popleft())
+        finally:
+            for job, _ in started:
+                job.abandon_later()
+
+    def _start_collecting(self, partition: int) -> tuple[RunningJob, list[list[T]]]:
+        """A job for one partition, and the list to which its records will be added, as one list."""
+        parts: list[list[T]] = []
+        job = self._plan_job(list, [partition], lambda _, records: parts.append(records))
+        job.start()
+        return job, parts
+
+    def collectWithJobGroup(self, groupId: str, description: str, interruptOnCancel: bool = False) -> list[T]:
+        """`collect`, after ``setJobGroup`` with these arguments. Deprecated in PySpark."""
+        warnings.warn(
+            "Deprecated in 3.1: set the job group and collect; threads take it over as pyspark.InheritableThread.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        self.ctx.setJobGroup(groupId, description, interruptOnCancel)
+        return self.collect()
 
     def count(self) -> int:
         """Number of records.
@@ -216,13 +243,6 @@ def _for_partition(f: Callable[[Iterator[Any]], Any], iterator: Iterator[Any]) -
         pass
 
 
-def _one_ahead(fetch: Callable[[int], list[Any]], partitions: Iterable[int]) -> Iterator[list[Any]]:
-    with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as pool:
-        pending = None
-        for partition in partitions:
-            following = pool.submit(fetch, partition)
-            if pending is not None:
-                yield pending.result()
-            pending = following
-        if pending is not None:
-            yield pending.result()
+def _finished(job: RunningJob, parts: list[list[Any]]) -> list[Any]:
+    job.collect()
+    return parts[0]

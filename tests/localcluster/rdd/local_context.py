@@ -70,6 +70,32 @@ class DictShuffles:
         return iter(combine(records).items())
 
 
+class PlannedJob:
+    """Stands for ``RunningJob``: runs when it is started. Abandoned jobs are added to a list."""
+
+    def __init__(
+        self, run: Callable[[], list[Any]], on_result: Callable[[int, Any], None], abandoned: list[Any]
+    ) -> None:
+        self.run, self.on_result, self.abandoned = run, on_result, abandoned
+        self.outcome: list[Any] | Exception = []
+
+    def start(self) -> None:
+        try:
+            self.outcome = self.run()
+        except Exception as error:
+            self.outcome = error
+
+    def collect(self, seconds: float | None = None) -> bool:
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        for position, value in enumerate(self.outcome):
+            self.on_result(position, value)
+        return True
+
+    def abandon_later(self) -> None:
+        self.abandoned.append(self)
+
+
 class LocalContext(Sources, Checkpoints):
     """What the RDD API needs of a context. ``jobs`` records the partitions of every job."""
 
@@ -81,6 +107,7 @@ class LocalContext(Sources, Checkpoints):
         self.blocks = DictBlocks()
         self.shuffles = DictShuffles()
         self.jobs: list[list[int]] = []
+        self.abandoned: list[PlannedJob] = []
         self.persisted: dict[int, Any] = {}
         self._marked = weakref.WeakValueDictionary()
         self._rdd_ids = itertools.count()
@@ -119,6 +146,11 @@ class LocalContext(Sources, Checkpoints):
         results = [self._run_task(rdd, func, index) for index in partitions]
         self.write_checkpoints(rdd)
         return results
+
+    def plan_tasks(
+        self, rdd: Any, func: Callable[..., Any], partitions: Sequence[int], on_result: Callable[[int, Any], None]
+    ) -> PlannedJob:
+        return PlannedJob(lambda: self.run_tasks(rdd, func, partitions), on_result, self.abandoned)
 
     def runJob(self, rdd: Any, partitionFunc: Callable[[Iterator[Any]], Any], partitions: Any = None) -> list[Any]:
         chosen = range(rdd.getNumPartitions()) if partitions is None else partitions

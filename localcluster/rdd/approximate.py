@@ -1,0 +1,95 @@
+"""Approximate actions: what is known when the time is over, and about how many distinct records there are.
+
+Does not cover the statistics behind them (``estimates``, ``hyper_log_log``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial, reduce
+from typing import Any, TypeVar
+
+from localcluster.rdd.actions import Actions
+from localcluster.rdd.estimates import BoundedFloat, Sample
+from localcluster.rdd.hyper_log_log import HyperLogLog
+from localcluster.rdd.narrow import count_records
+from localcluster.rdd.partitioner import portable_hash
+from localcluster.rdd.stat_counter import StatCounter
+
+T = TypeVar("T")
+
+
+class Approximate(Actions[T]):
+    """Those with a ``timeout``, in milliseconds, run a job and return when it is done, or after that time with an
+    estimate from the partitions done by then. The job goes on in the background, as in Spark. ``confidence``, 0 to 1,
+    is that of an estimate's bounds. They raise TaskError when the job fails before the time is over.
+    """
+
+    def countApprox(self, timeout: int, confidence: float = 0.95) -> int:
+        """Number of records.
+
+        >>> sc.parallelize(range(1000), 10).countApprox(10_000)
+        1000
+        """
+        return int(self._sample(_count, timeout, partial(Sample.sum, confidence=confidence)))
+
+    def sumApprox(self, timeout: int, confidence: float = 0.95) -> BoundedFloat:
+        """Sum of numbers.
+
+        >>> total = sc.parallelize(range(1000), 10).sumApprox(10_000)
+        >>> total, total.low, total.high, total.confidence
+        (499500.0, 499500.0, 499500.0, 1.0)
+        """
+        return self._sample(_sum, timeout, partial(Sample.sum, confidence=confidence))
+
+    def meanApprox(self, timeout: int, confidence: float = 0.95) -> BoundedFloat:
+        """Mean of numbers.
+
+        >>> float(sc.parallelize(range(1000), 10).meanApprox(10_000))
+        499.5
+        """
+        return self._sample(_values, timeout, partial(Sample.mean, confidence=confidence))
+
+    def countApproxDistinct(self, relativeSD: float = 0.05) -> int:
+        """About how many distinct records there are, by HyperLogLog; ``relativeSD`` is the standard deviation of the
+        result, relative to it. A smaller one takes more memory.
+
+        Raises ValueError when it is less than 0.000017.
+
+        >>> 900 < sc.parallelize(range(1000)).map(str).countApproxDistinct() < 1100
+        True
+        """
+        if relativeSD < 0.000017:
+            raise ValueError("relativeSD should be greater than 0.000017")
+        sketches = self._per_partition(partial(_sketch, relativeSD))
+        return reduce(HyperLogLog.merge, sketches, HyperLogLog(relativeSD)).estimate()
+
+    def _sample(
+        self, func: Callable[[Iterator[Any]], StatCounter], timeout: int, estimate: Callable[[Sample], BoundedFloat]
+    ) -> BoundedFloat:
+        partitions = self.getNumPartitions()
+        sample = Sample(partitions)
+        job = self._plan_job(func, range(partitions), sample.merge)
+        job.start()
+        ended = job.collect(timeout / 1000)
+        try:
+            return estimate(sample)
+        finally:
+            if not ended:
+                self.ctx.finish_in_background(job)
+
+
+def _count(iterator: Iterator[Any]) -> StatCounter:
+    return StatCounter([float(count_records(iterator))])
+
+
+def _sum(iterator: Iterator[Any]) -> StatCounter:
+    return StatCounter([float(sum(iterator))])
+
+
+def _values(iterator: Iterator[Any]) -> StatCounter:
+    return StatCounter(map(float, iterator))
+
+
+def _sketch(relative_sd: float, iterator: Iterator[Any]) -> HyperLogLog:
+    return HyperLogLog(relative_sd, (portable_hash(record) & 0xFFFFFFFF for record in iterator))
