@@ -102,8 +102,8 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
             SparkContext._ensure_initialized(self)
             with ExitStack() as started:
                 self._start(_settings(master, appName, sparkHome, environment, conf), pyFiles or (), started)
-                self._parts = started.pop_all()  # what `stop` ends; all of it has ended already if `_start` raises
-            self._set_up_profiling(profiler_cls, udf_profiler_cls, memory_profiler_cls)
+                self._set_up_profiling(profiler_cls, udf_profiler_cls, memory_profiler_cls)
+                self._parts = started.pop_all()  # what `stop` ends; if anything raises before this, it ends now
             SparkContext._active_spark_context = self
         atexit.register(self.stop)
 
