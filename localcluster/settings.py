@@ -146,7 +146,7 @@ ENTRIES: dict[str, ConfigEntry] = {
         ConfigEntry("spark.cores.max", None, *_COUNT, "Cores of all executors together: limits their number where `spark.executor.instances` does not say it."),
         ConfigEntry("spark.task.cpus", "1", *_COUNT, "Cores that a task takes: an executor runs cores / cpus of them at once. A `local[N]` master then has N / cpus executors of so many cores."),
         ConfigEntry("spark.task.maxFailures", "4", *_COUNT, "Attempts of a task before its job fails."),
-        ConfigEntry("spark.stage.maxConsecutiveAttempts", "4", *_COUNT, "Attempts of a stage whose inputs keep getting lost, or of a barrier stage whose tasks fail, before its job fails."),
+        ConfigEntry("spark.stage.maxConsecutiveAttempts", "4", *_COUNT, "Attempts of a stage whose inputs keep getting lost, or of a barrier stage, before its job fails."),
         ConfigEntry("spark.barrier.sync.timeout", "365d", *_SECONDS_TIME, "How long a task waits for the others of its barrier stage."),
         ConfigEntry("spark.task.reaper.killTimeout", "10s", *_MS_TIME, "How long a killed task may take to end before its executor is replaced."),
         ConfigEntry("spark.locality.wait", "3s", *_MS_TIME, "How long a task waits for the executor that holds its cached block."),

@@ -31,7 +31,9 @@ class StageDescription(Order):
     """What the tasks of one stage attempt have in common; sent once to each executor, with its first tasks.
 
     ``binary`` is the pickled lineage and action, or the block that holds it. ``epoch`` is the map output tracker's:
-    tables of map outputs that the executor fetched at an older one are out of date.
+    tables of map outputs that the executor fetched at an older one are out of date. ``barrier`` has the addresses of
+    a barrier stage's tasks by position; it is empty for other stages. ``import_paths`` has an entry for each
+    file that was added for import so far, oldest first: what has to be on ``sys.path`` for it.
     """
 
     stage_id: int
@@ -39,6 +41,8 @@ class StageDescription(Order):
     binary: bytes | BlockIdLike
     properties: Mapping[str, str]
     epoch: int
+    barrier: tuple[str, ...] = ()
+    import_paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,20 @@ class DropStage(Order):
     """Forget a stage's closure. Triggered by the end of the stage."""
 
     stage_key: int
+
+
+@dataclass(frozen=True, slots=True)
+class BarrierRelease(Order):
+    """A task need not wait at its barrier any more. Triggered by the last task's `BarrierCall`, or by what makes
+    waiting useless.
+
+    ``messages`` are those of all tasks, by position; ``error`` says why there are none.
+    """
+
+    task_id: int
+    call_id: int
+    messages: tuple[str, ...]
+    error: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +174,18 @@ class TasksReturned(Report):
     """These tasks were queued here and were not started; they are the driver's again. Triggered by `ReturnTasks`."""
 
     task_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BarrierCall(Report):
+    """A task of a barrier stage waits for the others. Triggered by ``barrier()`` or ``allGather()``, which ``function``
+    names. Answered by a later `BarrierRelease` with the same ids.
+    """
+
+    task_id: int
+    call_id: int
+    function: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)

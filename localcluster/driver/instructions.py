@@ -11,9 +11,11 @@ from collections.abc import Sequence
 
 from localcluster.driver.block_master import BlockMaster
 from localcluster.driver.executor_pool import ExecutorPool
+from localcluster.scheduler.barrier_attempt import BarrierAnswer
 from localcluster.scheduler.instruction import Discard, DropStage, Instruction, Kill, OutputReady, Recall
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.task_scheduler import Launch
+from localcluster.scheduler.task_set import TaskSet
 from localcluster.shuffle.manager import ShuffleManager
 from protocol import cluster_messages as c
 from protocol.block_messages import RemoveBlock
@@ -26,7 +28,9 @@ log = logging.getLogger(__name__)
 
 
 class Instructions:
-    """``kill_timeout``: seconds that a killed task may take to end."""
+    """``kill_timeout``: seconds that a killed task may take to end. ``import_paths`` go with stages: see
+    `StageDescription`.
+    """
 
     def __init__(
         self,
@@ -41,6 +45,7 @@ class Instructions:
         self._outputs = outputs
         self._block_ids = shuffle_manager.block_ids
         self._kill_timeout = kill_timeout
+        self.import_paths: tuple[str, ...] = ()
         self._kills: dict[int, tuple[str, float]] = {}  # {task id: (executor id, deadline)}
 
     def carry_out(self, instructions: Sequence[Instruction]) -> None:
@@ -55,6 +60,8 @@ class Instructions:
                 self._send(instruction.executor_id, c.ReturnTasks(instruction.task_ids))
             elif isinstance(instruction, Kill):
                 self._kill(instruction)
+            elif isinstance(instruction, BarrierAnswer):
+                self._send(instruction.executor_id, instruction.release)
             else:
                 self._discard(instruction)
 
@@ -79,7 +86,15 @@ class Instructions:
         if launch.first:
             stage = task_set.stage
             properties = min(stage.jobs, key=lambda job: job.id).properties
-            description = c.StageDescription(stage.id, stage.attempt, stage.binary, properties, self._outputs.epoch)
+            description = c.StageDescription(
+                stage.id,
+                stage.attempt,
+                stage.binary,
+                properties,
+                self._outputs.epoch,
+                _addresses(task_set),
+                self.import_paths,
+            )
         self._send(launch.executor_id, c.LaunchTasks(task_set.key, description, launch.tasks))
 
     def _kill(self, kill: Kill) -> None:
@@ -109,3 +124,11 @@ class Instructions:
         except ChannelError as error:
             # Its death will be noticed by its pipes; then its tasks are requeued.
             log.debug("%s did not reach executor %s: %s", type(order).__name__, executor_id, error)
+
+
+def _addresses(task_set: TaskSet) -> tuple[str, ...]:
+    """Of the tasks of a barrier stage, which are all launched by now, by position."""
+    if task_set.barrier is None:
+        return ()
+    tasks = sorted(task_set.running.values(), key=lambda task: task.position)
+    return tuple(f"127.0.0.1:{task.executor_id}" for task in tasks)

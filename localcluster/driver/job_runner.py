@@ -55,7 +55,7 @@ class JobRunner:
         Raises ClusterError, ContextError, SerializationError.
         """
         self._cluster.check_usable()
-        planner = Planner(self._pickle_stage, self._stage_ids.__next__)
+        planner = Planner(self._pickle_stage, self._stage_ids.__next__, self._cluster.slots)
         stage = planner.result_stage(rdd, ResultAction(func), partitions, name)
         job = Job(next(self._job_ids), stage, planner.map_stages, properties)
         return RunningJob(job, self._cluster, self._accumulators, on_result)

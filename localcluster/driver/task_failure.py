@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import pickle
 
+from localcluster.scheduler.running_task import RunningTask
 from localcluster.scheduler.stage import Stage
-from localcluster.scheduler.task_set import RunningTask
 from protocol.cluster_messages import TaskFailed
 from protocol.errors import TaskError
 
@@ -15,13 +15,8 @@ log = logging.getLogger(__name__)
 
 def task_failure(stage: Stage, task: RunningTask, failure: TaskFailed, failures: int) -> TaskError:
     """Spark's wording, then the user's own traceback. ``cause`` and ``__cause__`` are the original exception."""
-    index = stage.partitions[task.position]
-    attempt = f"{index} in stage {stage.id}.{stage.attempt}"
-    error = TaskError(
-        f"Job aborted due to stage failure: Task {attempt} failed {failures} times, most recent failure: "
-        f"Lost task {index}.{task.attempt} in stage {stage.id}.{stage.attempt} (TID {task.task_id}) "
-        f"(executor {task.executor_id}, partition {index}, {stage.name}):\n{failure.text}"
-    )
+    headline = _barrier_headline if stage.is_barrier else _headline
+    error = TaskError(f"Job aborted due to stage failure: {headline(stage, task, failures)}\n{failure.text}")
     if failure.error is not None:
         try:
             cause = pickle.loads(failure.error)
@@ -30,3 +25,23 @@ def task_failure(stage: Stage, task: RunningTask, failure: TaskFailed, failures:
         else:
             error.cause = error.__cause__ = cause
     return error
+
+
+def _headline(stage: Stage, task: RunningTask, failures: int) -> str:
+    index = stage.partitions[task.position]
+    attempt = f"{index} in stage {stage.id}.{stage.attempt}"
+    return (
+        f"Task {attempt} failed {failures} times, most recent failure: "
+        f"Lost task {index}.{task.attempt} in stage {stage.id}.{stage.attempt} (TID {task.task_id}) "
+        f"(executor {task.executor_id}, partition {index}, {stage.name}):"
+    )
+
+
+def _barrier_headline(stage: Stage, task: RunningTask, failures: int) -> str:
+    kind = "ResultTask" if stage.shuffle is None else "ShuffleMapTask"
+    reason = f"Stage failed because barrier task {kind}({stage.id}, {stage.partitions[task.position]})"
+    if stage.shuffle is None:
+        what = "Could not recover from a failed barrier ResultStage"
+    else:
+        what = f"ShuffleMapStage {stage.id} ({stage.name}) has failed the maximum allowable number of times: {failures}"
+    return f"{what}. Most recent failure reason: {reason} finished unsuccessfully."

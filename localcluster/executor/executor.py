@@ -18,6 +18,7 @@ from multiprocess.connection import Connection
 
 from localcluster import broadcast, settings
 from localcluster.env import Env, set_env
+from localcluster.executor.barrier_calls import BarrierCalls
 from localcluster.executor.kills import Kills
 from localcluster.executor.reporter import DRIVER_GONE, Reporter
 from localcluster.executor.stage_code import StageCode
@@ -26,9 +27,11 @@ from localcluster.logs import set_up_logging
 from localcluster.make_env import make_env
 from localcluster.output import flush_standard_streams
 from localcluster.partition_data import read_shared
+from localcluster.py_files import extend_import_path
 from protocol.block_messages import RemoveBroadcast, RemoveShuffle
 from protocol.channel import Channel
 from protocol.cluster_messages import (
+    BarrierRelease,
     DropStage,
     KillTask,
     LaunchExecutor,
@@ -73,10 +76,12 @@ class Executor:
         self._queued: dict[int, tuple[int, TaskDescription]] = {}  # {task id: (stage key, task)}, not started yet
         self._queue: SimpleQueue[int | None] = SimpleQueue()  # task ids, some of them recalled meanwhile; None: stop
         self._kills = Kills()
+        self._import_paths: tuple[str, ...] = ()
         self._env: Env = make_env(self._id, order.conf, _ReportTransport(reports), scratch, self._ask)
         self._slave = BlockManagerSlaveEndpoint(self._env.block_manager)
         interval = settings.value(order.conf, "spark.executor.heartbeatInterval")
         self._reporter = Reporter(reports, self._env.block_manager, self._kills, interval)
+        self._barriers = BarrierCalls(self._reporter.tell, self._kills)
 
     def run(self) -> int:
         """Serve until told to stop; 1 when the driver disappeared."""
@@ -121,6 +126,8 @@ class Executor:
             self._return(order.task_ids)
         elif isinstance(order, DropStage):
             self._stages.pop(order.stage_key, None)
+        elif isinstance(order, BarrierRelease):
+            self._barriers.answered(order)
         elif isinstance(order, StopExecutor):
             for _ in range(self._cores):
                 self._queue.put(None)
@@ -146,10 +153,16 @@ class Executor:
     def _launch(self, order: LaunchTasks) -> None:
         if order.stage is not None:
             self._env.shuffle_manager.outputs.advance(order.stage.epoch)
+            self._extend_import_path(order.stage.import_paths)
             self._stages[order.stage_key] = StageCode(order.stage, self._binary(order.stage))
         for task in order.tasks:
             self._queued[task.task_id] = (order.stage_key, task)
             self._queue.put(task.task_id)
+
+    def _extend_import_path(self, paths: tuple[str, ...]) -> None:
+        if paths != self._import_paths:
+            extend_import_path(paths)
+            self._import_paths = paths
 
     def _binary(self, stage: StageDescription) -> bytes | memoryview:
         if isinstance(stage.binary, bytes):
@@ -177,7 +190,7 @@ class Executor:
     def _run_task(self, stage_key: int, task: TaskDescription) -> None:
         self._kills.begin(task.task_id)
         try:
-            result = run_task(self._env, self._stages[stage_key], task, self._kills)
+            result = run_task(self._env, self._stages[stage_key], task, self._kills, self._barriers)
         except BaseException as error:
             reason = self._kills.end(task.task_id)
             flush_standard_streams()

@@ -55,6 +55,10 @@ class Kills:
         self._threads.pop(task_id, None)
         return self._reasons.pop(task_id, None)
 
+    def reason(self, task_id: int) -> str | None:
+        """Why a running task is to end, if it is."""
+        return self._reasons.get(task_id)
+
     def kill(self, task_id: int, reason: str) -> None:
         """Have a running task end; does nothing when it has."""
         if task_id in self._threads:

@@ -10,18 +10,24 @@ import pickle
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import cloudpickle
 
+from localcluster import settings
 from localcluster.accumulators import collect_updates
+from localcluster.barrier_task_context import BarrierTaskContext
 from localcluster.env import Env
+from localcluster.executor.barrier_calls import BarrierCalls
 from localcluster.executor.kills import Kills
 from localcluster.executor.own_frames import OWN_PACKAGES
+from localcluster.executor.profiled_action import ProfiledAction
 from localcluster.executor.stage_code import StageCode
+from localcluster.rdd.core import RDDCore
 from localcluster.rdd.dependency import ShuffleDependency
 from localcluster.task_context import TaskContext
-from protocol.cluster_messages import TaskDescription, TaskFailed, TaskResult
+from protocol.cluster_messages import StageDescription, TaskDescription, TaskFailed, TaskResult
 from protocol.errors import DeserializationError, FetchFailedError, SerializationError
 from protocol.locations import SharedLocation
 from storage import serializer
@@ -43,17 +49,14 @@ class ResultAction:
         return repr(self.func)
 
 
-def run_task(env: Env, code: StageCode, task: TaskDescription, kills: Kills) -> TaskResult:
+def run_task(env: Env, code: StageCode, task: TaskDescription, kills: Kills, barriers: BarrierCalls) -> TaskResult:
     """Compute one partition. Raises whatever the user's code raises; `describe` turns that into a report."""
     started = time.perf_counter()
-    stage = code.description
-    context = TaskContext(env, stage.stage_id, task.partition_index, task.attempt, task.task_id, stage.properties)
+    context = _context(env, code.description, task, barriers)
     context.enter()
     try:
         rdd, action = code.load()
-        partition = pickle.loads(task.partition)
-        values = kills.check(task.task_id, rdd.iterator(partition, context))
-        result = _perform(env, action, values, context)
+        result = _compute(rdd, action, task, context, kills)
         updates = collect_updates(context)
         if updates is not None and len(updates) > MAX_REPORTED:
             raise SerializationError(
@@ -65,6 +68,25 @@ def run_task(env: Env, code: StageCode, task: TaskDescription, kills: Kills) -> 
         finally:
             env.block_manager.release_all_locks_for_task()
     return TaskResult(task.task_id, result, updates, time.perf_counter() - started)
+
+
+def _context(env: Env, stage: StageDescription, task: TaskDescription, barriers: BarrierCalls) -> TaskContext:
+    kind = BarrierTaskContext if stage.barrier else TaskContext
+    cpus = settings.value(env.conf, "spark.task.cpus")
+    identity = stage.stage_id, task.partition_index, task.attempt, task.task_id
+    context = kind.of_task(env, *identity, stage.properties, cpus)
+    if isinstance(context, BarrierTaskContext):
+        context.attach(stage.barrier, partial(barriers.call, task.task_id))
+    return context
+
+
+def _compute(
+    rdd: RDDCore[Any], action: Any, task: TaskDescription, context: TaskContext, kills: Kills
+) -> bytes | SharedLocation | tuple[SharedLocation | None, ...]:
+    if isinstance(action, ProfiledAction):
+        return action.run(lambda: _compute(rdd, action.action, task, context, kills))
+    values = kills.check(task.task_id, rdd.iterator(pickle.loads(task.partition), context))
+    return _perform(context.env, action, values, context)
 
 
 def _perform(

@@ -19,15 +19,19 @@ from itertools import count
 from typing import TypeAlias
 
 from localcluster.job_properties import JOB_GROUP
+from localcluster.scheduler.barrier_attempt import BarrierAttempt
 from localcluster.scheduler.instruction import Discard, DropStage, Instruction, Kill, OutputReady, Recall
 from localcluster.scheduler.job_history import JobHistory
 from localcluster.scheduler.map_output_tracker import MapOutputTracker, MapStatus
+from localcluster.scheduler.pools import DEFAULT_POOL, POOL_PROPERTY
+from localcluster.scheduler.result_size import size_of, too_large
+from localcluster.scheduler.running_task import RunningTask
 from localcluster.scheduler.stage import Job, JobEnd, Stage, TaskOutcome
 from localcluster.scheduler.stage_attempts import StageAttempts
 from localcluster.scheduler.task_scheduler import TaskScheduler
-from localcluster.scheduler.task_set import RunningTask, TaskSet
+from localcluster.scheduler.task_set import TaskSet
 from localcluster.scheduler.waiting_stages import WaitingStages
-from protocol.cluster_messages import TaskFailed, TaskResult
+from protocol.cluster_messages import BarrierCall, TaskFailed, TaskResult
 from protocol.errors import JobCancelledError, JobError, SerializationError
 
 __all__ = ["DAGScheduler", "DAGStatistics", "Discard", "DropStage", "Instruction", "Kill", "OutputReady", "Recall"]
@@ -64,6 +68,8 @@ class DAGScheduler:
         max_task_failures: int = 4,
         max_task_losses: int = 4,
         max_stage_attempts: int = 4,
+        barrier_timeout: float = 365 * 86400.0,
+        max_result_size: int = 0,
         history: JobHistory | None = None,
     ) -> None:
         self._tasks = tasks
@@ -74,6 +80,8 @@ class DAGScheduler:
         self._max_task_failures = max_task_failures
         self._max_task_losses = max_task_losses
         self._max_stage_attempts = max_stage_attempts
+        self._barrier_timeout = barrier_timeout  # seconds
+        self._max_result_size = max_result_size  # bytes of the results of one job; 0: any
         self._stage_keys = count()
         self._jobs: dict[int, Job] = {}
         self._map_stages: dict[int, Stage] = {}  # {shuffle id: stage that some active job may need}
@@ -139,7 +147,9 @@ class DAGScheduler:
             task_set = self._tasks.task_ended(executor_id, result.task_id, now)
             task = task_set.succeeded(result.task_id, result.run_time) if task_set is not None else None
             if task_set is not None and task is not None:
-                self._task_succeeded(task_set, task, result, delivered, now)
+                finished = self._what_counts(task_set, task, result)
+                if finished:
+                    self._tasks_succeeded(task_set, finished, delivered, now)
             else:
                 self._discard(executor_id, result, task_set.stage if task_set is not None else None)
         for job, outcomes in delivered.items():
@@ -154,6 +164,8 @@ class DAGScheduler:
         task = task_set.failed(failure.task_id, counts=failure.kind != "fetch")
         if failure.kind == "fetch":
             self._fetch_failed(task_set, failure, now)
+        elif task is not None and task_set.barrier is not None:
+            self._barrier_failed(task_set, task, failure, now)
         elif task is not None:
             self._give_up_if_hopeless(task_set, task, failure)
 
@@ -164,6 +176,18 @@ class DAGScheduler:
             if task_set is not None:
                 task_set.failed(task_id, counts=False)
 
+    def barrier_called(self, executor_id: str, call: BarrierCall, now: float) -> None:
+        """A task waits for the others of its stage. One whose end was reported is not there any more."""
+        task_set, task = self._tasks.running_task(executor_id, call.task_id) or (None, None)
+        if task_set is not None and task is not None and task_set.barrier is not None:
+            self._outbox.extend(task_set.barrier.call(task, call, now))
+
+    def expire_barriers(self, now: float) -> None:
+        """Let those go who waited for too long."""
+        for task_set in self._attempts.current.values():
+            if task_set.barrier is not None:
+                self._outbox.extend(task_set.barrier.expire(now))
+
     # --- executor events ---
 
     def executor_added(self, executor_id: str, cores: int, now: float) -> None:
@@ -172,9 +196,16 @@ class DAGScheduler:
     def executor_lost(self, executor_id: str, reason: str, now: float) -> None:
         """Requeue what ran there. Map outputs in shared memory or files survive; heap ones do not exist."""
         for lost in self._tasks.remove_executor(executor_id):
-            if lost.blamed:
-                failure = TaskFailed(lost.task.task_id, None, "executor_lost", f"ExecutorLostFailure ({reason})")
+            failure = TaskFailed(lost.task.task_id, None, "executor_lost", f"ExecutorLostFailure ({reason})")
+            if lost.task_set.barrier is not None:
+                self._barrier_failed(lost.task_set, lost.task, failure, now)
+            elif lost.blamed:
                 self._give_up_if_hopeless(lost.task_set, lost.task, failure)
+        for task_set in list(self._attempts.current.values()):
+            task = task_set.barrier.kept_from(executor_id) if task_set.barrier is not None else None
+            if task is not None:  # its output went with the executor, since it had not been told of
+                failure = TaskFailed(task.task_id, None, "executor_lost", f"ExecutorLostFailure ({reason})")
+                self._barrier_failed(task_set, task, failure, now)
 
     def output_lost(self, shuffle_id: int, map_index: int) -> None:
         """A map output was found missing outside a task (fault injection, a lost segment)."""
@@ -222,39 +253,66 @@ class DAGScheduler:
             preferred=self._preferences(stage, positions),
             alive=self._tasks.executors,
             priority=(job.id, stage.id),
-            pool=job.properties.get("spark.scheduler.pool", "default"),
+            pool=job.properties.get(POOL_PROPERTY, DEFAULT_POOL),
             max_failures=self._max_task_failures,
             max_losses=self._max_task_losses,
             created=now,
+            barrier=self._barrier_attempt(stage, len(positions)),
         )
         self._attempts.start(task_set)
 
     def _open_positions(self, stage: Stage) -> list[int]:
         if stage.shuffle is None:
             return [position for position in range(len(stage.partitions)) if position not in stage.done]
-        self._register(stage, stage.shuffle.shuffle_id)
-        return self._outputs.missing(stage.shuffle.shuffle_id)
+        shuffle_id = stage.shuffle.shuffle_id
+        if stage.is_barrier and not self._outputs.is_complete(shuffle_id):
+            self._outputs.unregister_shuffle(shuffle_id)  # its tasks run all or none
+        self._register(stage, shuffle_id)
+        return self._outputs.missing(shuffle_id)
 
-    def _task_succeeded(
-        self, task_set: TaskSet, task: RunningTask, result: TaskResult, delivered: Delivered, now: float
+    def _barrier_attempt(self, stage: Stage, tasks: int) -> BarrierAttempt | None:
+        if not stage.is_barrier:
+            return None
+        return BarrierAttempt(f"Stage {stage.id} (Attempt {stage.attempt})", tasks, self._barrier_timeout)
+
+    def _what_counts(
+        self, task_set: TaskSet, task: RunningTask, result: TaskResult
+    ) -> Sequence[tuple[RunningTask, TaskResult]]:
+        """Tasks whose results may be used now: this one, but in a barrier stage none before all have succeeded."""
+        barrier = task_set.barrier
+        if barrier is None:
+            return ((task, result),)
+        if self._attempts.current.get(task_set.stage) is not task_set:
+            self._discard(task.executor_id, result, task_set.stage)
+            return ()
+        self._outbox.extend(barrier.keep(task, result))
+        return barrier.take_results() if barrier.is_complete else ()
+
+    def _tasks_succeeded(
+        self, task_set: TaskSet, finished: Sequence[tuple[RunningTask, TaskResult]], delivered: Delivered, now: float
     ) -> None:
         stage = task_set.stage
-        if stage.shuffle is None:
-            accepted = self._deliver(stage, task, result, delivered)
-        else:
+        if stage.shuffle is not None:
             stage = self._map_stages.get(stage.shuffle.shuffle_id, stage)  # a later job may have planned it anew
-            accepted = self._register_output(stage, task, result, delivered)
-        if not accepted:
-            self._discard(task.executor_id, result, stage)
-        current = self._attempts.current.get(stage)
-        if current is not None:
-            if current is not task_set and accepted:
+        for task, result in finished:
+            accepted = self._accept(stage, task, result, delivered)
+            current = self._attempts.current.get(stage)
+            if not accepted:
+                self._discard(task.executor_id, result, stage)
+            elif current is not None and current is not task_set:
                 current.completed(task.position)
+        if current is not None:
             if current.is_finished:
                 self._attempt_finished(stage, now)
         elif stage in self._waiting and self._is_complete(stage):
             self._waiting.discard(stage)  # tasks of retired attempts did all that was left
             self._stage_complete(stage, now)
+
+    def _accept(self, stage: Stage, task: RunningTask, result: TaskResult, delivered: Delivered) -> bool:
+        """Use a result, unless nobody needs it."""
+        if stage.shuffle is None:
+            return self._deliver(stage, task, result, delivered)
+        return self._register_output(stage, task, result, delivered)
 
     def _deliver(self, stage: Stage, task: RunningTask, result: TaskResult, delivered: Delivered) -> bool:
         """Hand a result to its job, unless the job ended or has it."""
@@ -263,6 +321,11 @@ class DAGScheduler:
             return False
         stage.done.add(task.position)
         assert not isinstance(result.result, tuple)
+        stage.result_size += size_of(result)
+        if 0 < self._max_result_size < stage.result_size:
+            job.events.put(delivered.pop(job, []))  # before the job's end, after which nobody looks for results
+            self._abort_stage(stage, too_large(stage, self._max_result_size))
+            return False
         outcome = TaskOutcome(task.position, task.task_id, result.result, result.updates)
         delivered.setdefault(job, []).append(outcome)
         return True
@@ -293,6 +356,7 @@ class DAGScheduler:
     def _stage_complete(self, stage: Stage, now: float) -> None:
         assert stage.shuffle is not None
         stage.fetch_failures = 0
+        stage.barrier_failures = 0
         self._outbox.extend(self._attempts.kill(stage, "another attempt was faster"))
         for waiter in self._waiting.release(stage.shuffle.shuffle_id):
             self._submit_stage(waiter, now)
@@ -326,8 +390,38 @@ class DAGScheduler:
             self._abort_stage(stage, JobError(f"Job aborted due to stage failure: {times}"))
             return
         log.info("stage %d lost an input (%s); computing it again", stage.id, failure.text)
+        self._discard_kept(stage)
         self._outbox.extend(self._attempts.retire(stage))
         self._submit_stage(stage, now)
+
+    def _barrier_failed(self, task_set: TaskSet, task: RunningTask, failure: TaskFailed, now: float) -> None:
+        """One task of a barrier stage failed: stop the others, and run all of them again."""
+        stage = task_set.stage
+        if self._attempts.current.get(stage) is not task_set:
+            return  # another task of the same attempt failed first
+        stage.barrier_failures += 1
+        if failure.kind == "fatal" or stage.barrier_failures >= self._max_barrier_attempts(stage, failure):
+            self._abort_stage(stage, self._describe_failure(stage, task, failure, stage.barrier_failures))
+            return
+        log.info("a task of barrier stage %d failed; running all of them again", stage.id)
+        self._discard_kept(stage)
+        self._outbox.extend(self._attempts.kill(stage, f"another task of barrier stage {stage.id} failed"))
+        self._submit_stage(stage, now)
+
+    def _max_barrier_attempts(self, stage: Stage, failure: TaskFailed) -> int:
+        """As Spark's for map stages. Spark never repeats a result stage, of which a part may have been used; ours has
+        not been, so it gets the attempts that a task would get.
+        """
+        if stage.shuffle is not None:
+            return self._max_stage_attempts
+        return self._max_task_losses if failure.kind == "executor_lost" else self._max_task_failures
+
+    def _discard_kept(self, stage: Stage) -> None:
+        """Of a barrier attempt that is about to end without success: the results of tasks that had succeeded."""
+        task_set = self._attempts.current.get(stage)
+        if task_set is not None and task_set.barrier is not None:
+            for task, result in task_set.barrier.take_results():
+                self._discard(task.executor_id, result, stage)
 
     def _abort_unsendable(self, stage: Stage, error: Exception) -> None:
         failure = SerializationError(f"a partition of {stage.name} (stage {stage.id}) cannot be pickled: {error!r}")
@@ -356,6 +450,7 @@ class DAGScheduler:
         if stage.jobs:
             return
         self._waiting.discard(stage)
+        self._discard_kept(stage)
         self._outbox.extend(self._attempts.kill(stage, reason))
         if stage.shuffle is not None:
             del self._map_stages[stage.shuffle.shuffle_id]

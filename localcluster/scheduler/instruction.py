@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
+from localcluster.scheduler.barrier_attempt import BarrierAnswer
 from localcluster.scheduler.map_output_tracker import MapStatus
 from localcluster.scheduler.task_scheduler import Launch
 from protocol.locations import SharedLocation
@@ -48,4 +49,4 @@ class OutputReady(NamedTuple):
     status: MapStatus
 
 
-Instruction: TypeAlias = Launch | Kill | Recall | DropStage | Discard | OutputReady
+Instruction: TypeAlias = Launch | Kill | Recall | DropStage | Discard | OutputReady | BarrierAnswer

@@ -42,9 +42,8 @@ class JobEnd(NamedTuple):
 
 @dataclass(eq=False)
 class Stage:
-    """A set of partitions computed without a shuffle in between. ``partitions`` are indices of ``rdd``, by position, and
-    ``inputs`` all partitions of ``rdd`` as they were when ``binary`` was pickled: a checkpoint may cut the lineage while
-    the stage runs.
+    """A set of partitions computed without a shuffle in between. ``partitions`` are indices of ``rdd``, by position.
+    ``inputs`` are all its partitions, as when ``binary`` was pickled: a checkpoint may cut the lineage meanwhile.
     """
 
     id: int

@@ -36,8 +36,10 @@ class StageAttempts:
 
     def retire(self, stage: Stage) -> list[Instruction]:
         """The current attempt launches nothing more. Tasks that run may finish; those still queued come back, since
-        they would find the stage's binary dropped.
+        they would find the stage's binary dropped. Tasks of a barrier stage are killed: they wait for each other.
         """
+        if self._current[stage].barrier is not None:
+            return self.kill(stage, "the other tasks of its barrier stage are over")
         task_set = self._current.pop(stage)
         self._history.attempt_ended(task_set)
         by_executor: dict[str, list[int]] = {}
@@ -57,7 +59,9 @@ class StageAttempts:
             task_sets.append(current)
         tasks = [task for task_set in task_sets for task in task_set.running.values()]
         kills = [Kill(task.executor_id, task.task_id, reason) for task in tasks]
-        return [*kills, *(self._drop(current) if current is not None else ())]
+        barriers = [task_set.barrier for task_set in task_sets if task_set.barrier is not None]
+        answers = [answer for barrier in barriers for answer in barrier.fail(reason)]  # behind the kills, which explain
+        return [*kills, *answers, *(self._drop(current) if current is not None else ())]
 
     def _drop(self, task_set: TaskSet) -> list[DropStage]:
         return [DropStage(executor_id, task_set.key) for executor_id in self._tasks.withdraw(task_set)]

@@ -1,8 +1,8 @@
 """Which task goes to which executor: task sets in order, executors with room, batches.
 
-A plain state machine: no clock, no pipes; what is to be sent comes back as values. Covers FIFO and FAIR order, queueing
-ahead for short tasks and recalling what was queued too far ahead. Does not know stages' dependencies
-(``dag_scheduler``). Follows Spark's ``TaskSchedulerImpl`` and ``Pool``.
+A plain state machine: no clock, no pipes; what is to be sent comes back as values. Covers queueing ahead for short
+tasks and recalling what was queued too far ahead. Does not know the order of task sets (``pools``) nor stages' dependencies
+(``dag_scheduler``). Follows Spark's ``TaskSchedulerImpl``.
 
 Short tasks are queued ahead at the executors, so that none waits for a message between two tasks: as many as
 ``QUEUE_SECONDS`` of work by the measured task time. Long or unmeasured tasks go one per core, which keeps the load
@@ -12,13 +12,14 @@ back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from operator import itemgetter
 from typing import NamedTuple
 
-from localcluster.scheduler.task_set import RunningTask, TaskSet
+from localcluster.scheduler.pools import SchedulingOrder, fifo
+from localcluster.scheduler.running_task import RunningTask
+from localcluster.scheduler.task_set import TaskSet
 from protocol.cluster_messages import TaskDescription
 
 QUEUE_SECONDS = 0.02  # of work kept queued at an executor
@@ -64,8 +65,8 @@ class TaskSchedulerStatistics:
 
 
 class TaskScheduler:
-    def __init__(self, *, fair: bool = False, locality_wait: float = 3.0) -> None:
-        self._fair = fair
+    def __init__(self, *, order: SchedulingOrder = fifo, locality_wait: float = 3.0) -> None:
+        self._order = order
         self._locality_wait = locality_wait  # seconds
         self._task_ids = count()
         self._sets: dict[int, TaskSet] = {}  # {stage key: set}
@@ -121,6 +122,12 @@ class TaskScheduler:
         slots = self.executors.get(executor_id)
         return slots.tasks.pop(task_id, None) if slots is not None else None
 
+    def running_task(self, executor_id: str, task_id: int) -> tuple[TaskSet, RunningTask] | None:
+        """A task that an executor has not reported the end of, and its set."""
+        slots = self.executors.get(executor_id)
+        task_set = slots.tasks.get(task_id) if slots is not None else None
+        return None if task_set is None else (task_set, task_set.running[task_id])
+
     # --- assignment ---
 
     def assign(self, now: float) -> list[Launch]:
@@ -128,8 +135,12 @@ class TaskScheduler:
         launches: list[Launch] = []
         if self.executors:
             careful = any(task_set.one_at_a_time for task_set in self._sets.values())
-            for task_set in self._ordered():
-                if task_set.pending:
+            for task_set in self._order(self._sets.values()):
+                if task_set.pending and task_set.barrier is not None:
+                    if task_set.pending > self._free_cores():
+                        break  # those behind it must not take the cores that it waits for
+                    self._assign_set(task_set, 0, now, launches)
+                elif task_set.pending:
                     self._assign_set(task_set, 0 if careful else _queue_ahead(task_set), now, launches)
         return launches
 
@@ -140,7 +151,7 @@ class TaskScheduler:
 
     def recall(self, now: float, patience: float) -> list[tuple[str, list[int]]]:
         """Tasks to take back from executors that ended none for ``patience`` seconds while others have a free core."""
-        if any(s.pending for s in self._sets.values()):
+        if any(s.pending and s.barrier is None for s in self._sets.values()):
             return []
         if all(len(slots.tasks) >= slots.cores for slots in self.executors.values()):
             return []
@@ -150,6 +161,9 @@ class TaskScheduler:
                 slots.stuck = True
                 recalled.append((executor_id, list(slots.tasks)[slots.cores :]))
         return recalled
+
+    def _free_cores(self) -> int:
+        return sum(max(0, slots.cores - len(slots.tasks)) for slots in self.executors.values())
 
     def _assign_set(self, task_set: TaskSet, ahead: int, now: float, launches: list[Launch]) -> None:
         """Rounds, until nobody takes any more: an executor's share may have been left by one that must not have it."""
@@ -196,18 +210,6 @@ class TaskScheduler:
             slots.tasks[task_id] = task_set
             batch.append(TaskDescription(task_id, task_set.stage.partitions[position], attempt, partition))
         return batch
-
-    def _ordered(self) -> Sequence[TaskSet]:
-        sets = list(self._sets.values())
-        if len(sets) < 2:
-            return sets
-        sets.sort(key=lambda s: s.priority)
-        if self._fair:
-            running: dict[str, int] = {}
-            for task_set in sets:
-                running[task_set.pool] = running.get(task_set.pool, 0) + len(task_set.running)
-            sets.sort(key=lambda s: (running[s.pool], s.pool))  # stable: FIFO within a pool
-        return sets
 
     # --- audit ---
 

@@ -9,26 +9,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
 
+from localcluster.scheduler.barrier_attempt import BarrierAttempt
+from localcluster.scheduler.running_task import RunningTask
 from localcluster.scheduler.stage import Stage
 
-
-@dataclass(slots=True)
-class RunningTask:
-    """A task that was sent to an executor and has not been heard of yet."""
-
-    task_id: int
-    position: int
-    attempt: int
-    executor_id: str
+__all__ = ["RunningTask", "TaskSet"]
 
 
 class TaskSet:
     """Tasks are named by their position in ``stage.partitions``.
 
     ``encode`` gives the pickled partition of a position; ``preferred`` maps positions to executor ids; ``alive`` are
-    the executors that live, at any time.
+    the executors that live, at any time. ``barrier`` is there when all tasks must be launched together.
     """
 
     def __init__(
@@ -44,6 +37,7 @@ class TaskSet:
         max_failures: int,
         max_losses: int,
         created: float,
+        barrier: BarrierAttempt | None = None,
     ) -> None:
         self.key = key
         self.stage = stage
@@ -51,6 +45,7 @@ class TaskSet:
         self.tasks = len(positions)
         self.encode = encode
         self.priority = priority
+        self.barrier = barrier
         self.pool = pool
         self.running: dict[int, RunningTask] = {}  # {task id: task}
         self.failures: dict[int, int] = {}  # {position: attempts that count against it}
@@ -105,7 +100,8 @@ class TaskSet:
     def take(self, executor_id: str, now: float, wait: float) -> int | None:
         """The next position to run on this executor, or None. Prefers tasks that asked for it.
 
-        A task that prefers other executors is given only when none was launched at its home for ``wait`` seconds.
+        A task that prefers other executors is given only when none was launched at its home for ``wait`` seconds, or
+        when the others of a barrier stage are launched.
         """
         if self._homes:
             position = self._pop(self._homes.get(executor_id))
@@ -113,7 +109,7 @@ class TaskSet:
                 self._last_local = now
                 return position
         position = self._pop(self._free)
-        if position is None and self._constrained and now - self._last_local >= wait:
+        if position is None and self._constrained and (self.barrier or now - self._last_local >= wait):
             position = self._pop(self._constrained)
         return position
 
@@ -202,6 +198,7 @@ class TaskSet:
         assert self._waiting.isdisjoint(running), "a position runs and waits"
         assert self._waiting.union(running) == self._unfinished, "a position neither runs nor waits"
         assert self._suspects <= self._unfinished
+        assert self.barrier is None or not (self._waiting and self.running), "some of a barrier stage's tasks wait"
         assert self._waiting <= {*self._free, *self._constrained}, "a waiting position stands in no queue"
         assert all(home in self._alive for home in self._homes), "a dead executor is waited for"
         constrained = {position for queue in self._homes.values() for position in queue}

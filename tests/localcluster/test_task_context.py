@@ -11,7 +11,7 @@ from tests.localcluster.shuffle.bench import task_context
 
 
 def test_a_task_is_told_who_it_is() -> None:
-    context = TaskContext(None, 3, 5, 1, 77, {"pool": "fast"})  # type: ignore[arg-type]
+    context = TaskContext.of_task(None, 3, 5, 1, 77, {"pool": "fast"})  # type: ignore[arg-type]
     assert (context.stageId(), context.partitionId(), context.attemptNumber(), context.taskAttemptId()) == (3, 5, 1, 77)
     assert (context.cpus(), context.resources()) == (1, {})
     assert (context.getLocalProperty("pool"), context.getLocalProperty("other")) == ("fast", None)

@@ -13,6 +13,7 @@ from typing import Any
 from localcluster.scheduler.dag_scheduler import DAGScheduler
 from localcluster.scheduler.instruction import Discard, DropStage, Instruction, Kill, OutputReady, Recall
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
+from localcluster.scheduler.pools import FairOrder, Pool, fifo
 from localcluster.scheduler.stage import Job, JobEnd, Stage
 from localcluster.scheduler.task_scheduler import Launch, TaskScheduler
 from localcluster.scheduler.task_set import RunningTask
@@ -29,6 +30,7 @@ class FakeDriver:
         executors: int | Mapping[str, int] = 2,
         *,
         fair: bool = False,
+        pools: Sequence[Pool] = (),
         locality_wait: float = 3.0,
         max_failures: int = 4,
         max_stage_attempts: int = 4,
@@ -43,7 +45,8 @@ class FakeDriver:
         self.discarded: list[Discard] = []
         self.ready: list[OutputReady] = []
         self.binaries: set[tuple[str, int]] = set()  # {(executor id, stage key)}
-        self.tasks = TaskScheduler(fair=fair, locality_wait=locality_wait)
+        order = FairOrder({pool.name: pool for pool in pools}) if fair else fifo
+        self.tasks = TaskScheduler(order=order, locality_wait=locality_wait)
         self.outputs = MapOutputTracker()
         self.dag = DAGScheduler(
             self.tasks,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from localcluster.scheduler.stage import narrow_lineage, shuffle_parents
+from localcluster.rdd.lineage import narrow_lineage
+from localcluster.scheduler.stage import shuffle_parents
 from tests.localcluster.scheduler.lineage import Lineage
 
 

@@ -89,4 +89,4 @@ class Round:
 
 
 def task_context() -> TaskContext:
-    return TaskContext(None, 0, 0, 0, 0, {})  # type: ignore[arg-type]
+    return TaskContext.of_task(None, 0, 0, 0, 0, {})  # type: ignore[arg-type]

@@ -1,0 +1,23 @@
+"""Saying what resources an RDD's tasks and executors should have: PySpark's ``pyspark.resource``.
+
+These are records. On one machine nothing can be provided on demand, so no profile changes where or how tasks run.
+"""
+
+from localcluster.resource.information import ResourceInformation
+from localcluster.resource.profile import ResourceProfile, ResourceProfileBuilder
+from localcluster.resource.requests import (
+    ExecutorResourceRequest,
+    ExecutorResourceRequests,
+    TaskResourceRequest,
+    TaskResourceRequests,
+)
+
+__all__ = [
+    "ExecutorResourceRequest",
+    "ExecutorResourceRequests",
+    "ResourceInformation",
+    "ResourceProfile",
+    "ResourceProfileBuilder",
+    "TaskResourceRequest",
+    "TaskResourceRequests",
+]
