@@ -12,6 +12,7 @@ import localcluster.pyspark
 from protocol.errors import ClusterError, PySparkImportError, SparkException
 
 FACADE = Path(localcluster.pyspark.__file__).parent
+ALLOWED = ("__all__ = ", "__getattr__ = absent_names(", "raise absent(", "sys.modules[__name__] = ")
 MODULES = sorted(FACADE.rglob("*.py"))
 
 NAMES = {
@@ -57,9 +58,7 @@ def test_a_module_of_the_facade_only_gives_names_to_what_is_defined_elsewhere(pa
         assert (
             isinstance(statement, (ast.Import, ast.ImportFrom))
             or (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
-            or text.startswith(
-                ("__all__ = ", "__getattr__ = absent_names(", "raise absent(", "sys.modules[__name__] = ")
-            )
+            or text.startswith(ALLOWED)
         ), text
         if isinstance(statement, ast.ImportFrom):
             assert statement.level == 0
@@ -99,9 +98,7 @@ def test_the_old_and_the_new_place_of_a_core_module_are_one_module() -> None:
     ],
 )
 def test_importing_what_is_no_part_of_this_says_so(statement: str) -> None:
-    with pytest.raises(
-        ImportError, match=r"pyspark\.[\w.]+ is not part of localcluster, which has PySpark's RDD API: "
-    ):
+    with pytest.raises(ImportError, match=r"pyspark\.[\w.]+ is not part of localcluster, which has"):
         exec(statement)
 
 

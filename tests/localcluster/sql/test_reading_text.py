@@ -107,7 +107,7 @@ def test_a_path_that_does_not_exist_is_an_error_at_once(read: DataFrameReader, f
 def test_what_is_not_there_says_what_to_use(read: DataFrameReader, files: Path) -> None:
     with pytest.raises(NoDataFramesError, match=r"'DataFrameReader' has no attribute 'csv' here: SQL and DataFrames"):
         read.csv("a.txt")
-    with pytest.raises(NoDataFramesError, match="'DataFrame' has no attribute 'select'.*its .rdd has the rows"):
+    with pytest.raises(NoDataFramesError, match=r"'DataFrame' has no attribute 'select'.*its \.rdd"):
         read.text("a.txt").select("value")
     with pytest.raises(NoDataFramesError):
         read.format("parquet")

@@ -99,7 +99,7 @@ def test_wrong_uses_have_pysparks_errors() -> None:
         Row("a")(1, 2)
     with pytest.raises(PySparkAttributeError, match=r"\[ATTRIBUTE_NOT_SUPPORTED\] Attribute `zz`"):
         _ = NESTED.zz
-    with pytest.raises(PySparkValueError, match="^zz$"):
+    with pytest.raises(PySparkValueError, match=r"^zz$"):
         NESTED["zz"]
     with pytest.raises(IndexError):
         NESTED[7]
