@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from localcluster import SparkConf, SparkContext
+from localcluster import SparkConf, SparkContext, TaskContext
 from localcluster.driver import progress
 from localcluster.errors import ConfigurationError, ContextError, JobError, PySparkAttributeError
 
@@ -234,4 +234,6 @@ def test_tasks_of_two_cpus_halve_the_number_of_tasks_at_once() -> None:
     conf = SparkConf().setMaster("local[2]").set("spark.task.cpus", "2")
     with SparkContext(conf=conf) as context:
         assert context.defaultParallelism == 2
-        assert context.parallelize(range(4), 4).map(lambda _: os.getpid()).distinct().count() == 1
+        seen = context.parallelize(range(4), 4).map(lambda _: (os.getpid(), TaskContext.get().cpus())).collect()
+        assert len(set(seen)) == 1
+        assert seen[0][1] == 2

@@ -34,6 +34,7 @@ class FakeDriver:
         locality_wait: float = 3.0,
         max_failures: int = 4,
         max_stage_attempts: int = 4,
+        max_result_size: int = 0,
     ) -> None:
         self.now = 0.0  # seconds
         self.preferences: dict[int, dict[int, Sequence[str]]] = {}  # {rdd id: {position: executor ids}}
@@ -57,6 +58,7 @@ class FakeDriver:
             max_task_failures=max_failures,
             max_task_losses=max_failures,
             max_stage_attempts=max_stage_attempts,
+            max_result_size=max_result_size,
         )
         for executor_id, cores in _named(executors).items():
             self.add(executor_id, cores)
