@@ -111,6 +111,10 @@ class RDDCore(Generic[T]):
         source = self if self._checkpoint_rdd is None else self._checkpoint_rdd
         return source.compute(partition, task_context)
 
+    def _is_computed_in_place(self) -> bool:
+        """Whether `iterator` is nothing but `compute`."""
+        return not self._storage_level.is_valid and self._checkpoint_rdd is None
+
     def _cut_lineage(self, checkpoint: RDDCore[T]) -> None:
         """From now on the records are read from ``checkpoint``, and what they were computed from is forgotten.
 

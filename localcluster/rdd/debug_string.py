@@ -37,7 +37,7 @@ def debug_string(rdd: RDDCore[Any]) -> str:
 
 
 def _first_of_pipeline(rdd: RDDCore[Any]) -> RDDCore[Any]:
-    """The member of the chain of functions that ends in ``rdd`` that has another kind of parent, or one that is kept."""
+    """Up the chain of functions that ends in ``rdd``, the one before which something else comes, or what is kept."""
     while isinstance(rdd, PipelinedRDD):
         parent = rdd.dependencies[0].rdd
         if not isinstance(parent, PipelinedRDD) or not parent._is_pipelinable():

@@ -1,13 +1,15 @@
 """RDDs made of data in the driver: ``parallelize`` and ``range``.
 
-A collection is serialised when the RDD is made, so what happens to it later does not show. A range stays a range.
+A collection is serialised when the RDD is made, so what happens to it later does not show. A range stays a range: as in
+PySpark, a function makes the numbers out of empty slices.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from localcluster.rdd.partition import Partition
 from localcluster.rdd.rdd import RDD
@@ -31,35 +33,19 @@ class CollectionPartition(Partition):
 
 
 class ParallelCollectionRDD(RDD[T]):
-    """Slices of a collection."""
+    """Slices of a collection: ``data``, one ``PartitionData`` each."""
 
-    def __init__(self, ctx: SparkContext, slices: Iterable[Sequence[T]]) -> None:
+    def __init__(self, ctx: SparkContext, data: Iterable[Any]) -> None:
         super().__init__(ctx)
-        self._partition_list = [CollectionPartition(i, ctx.put_partition(list(part))) for i, part in enumerate(slices)]
+        self._partition_list = [CollectionPartition(index, part) for index, part in enumerate(data)]
 
     def compute(self, partition: Partition, task_context: TaskContext) -> Iterator[T]:
         assert isinstance(partition, CollectionPartition)
         return iter(partition.data.read(task_context))
 
 
-class RangePartition(Partition):
-    __slots__ = ("numbers",)
-
-    def __init__(self, index: int, numbers: range) -> None:
-        super().__init__(index)
-        self.numbers = numbers
-
-
-class RangeRDD(RDD[int]):
-    """Slices of a range."""
-
-    def __init__(self, ctx: SparkContext, slices: Iterable[range]) -> None:
-        super().__init__(ctx)
-        self._partition_list = [RangePartition(index, numbers) for index, numbers in enumerate(slices)]
-
-    def compute(self, partition: Partition, task_context: TaskContext) -> Iterator[int]:
-        assert isinstance(partition, RangePartition)
-        return iter(partition.numbers)
+class EmptyRDD(ParallelCollectionRDD[T]):
+    """No slices."""
 
 
 def parallelize(ctx: SparkContext, c: Iterable[T], numSlices: int | None = None) -> RDD[T]:
@@ -75,12 +61,11 @@ def parallelize(ctx: SparkContext, c: Iterable[T], numSlices: int | None = None)
     if slices < 0:
         raise ValueError("Positive number of partitions required")
     if isinstance(items, range):
-        bounds = [int(i * len(items) / slices) for i in range(slices + 1)]  # floats, as PySpark computes them
-        ranges = RangeRDD(ctx, [items[a:b] for a, b in pairwise(bounds)])
-        return cast("RDD[T]", ranges)
+        nothing = ParallelCollectionRDD[T](ctx, [ctx.put_partition([])] * slices)
+        return nothing.mapPartitionsWithIndex(partial(_numbers, items, slices))
     batches = -(-len(items) // batch)
     bounds = [i * batches // slices * batch for i in range(slices + 1)]
-    return ParallelCollectionRDD(ctx, (items[a:b] for a, b in pairwise(bounds)))
+    return ParallelCollectionRDD(ctx, (ctx.put_partition(list(items[a:b])) for a, b in pairwise(bounds)))
 
 
 def parallelize_range(
@@ -93,4 +78,10 @@ def parallelize_range(
 
 def empty(ctx: SparkContext) -> RDD[Any]:
     """``SparkContext.emptyRDD``: no records, no partitions."""
-    return ParallelCollectionRDD(ctx, ())
+    return EmptyRDD(ctx, ())
+
+
+def _numbers(numbers: range, slices: int, index: int, nothing: Iterator[Any]) -> Iterator[Any]:
+    """Slice ``index`` of ``slices``. The bounds are computed in floats, as PySpark does."""
+    first, last = (int(i * len(numbers) / slices) for i in (index, index + 1))
+    return iter(numbers[first:last])

@@ -6,6 +6,7 @@ their own.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from localcluster.task_context import TaskContext
 
 T = TypeVar("T")
+USUAL_RECURSION = 1000  # Python's own limit: what users' functions may count on
+MAX_RECURSION = 10_000  # 8 MiB of stack hold 12,000 generators that read from each other, on all Pythons supported
 
 
 class RDD(
@@ -69,7 +72,16 @@ class PipelinedRDD(RDD[T]):
         return source._partitions()
 
     def compute(self, partition: Partition, task_context: TaskContext) -> Iterator[T]:
-        return iter(self.func(partition.index, self.dependencies[0].rdd.iterator(partition, task_context)))
+        functions = [self.func]
+        source: RDDCore[Any] = self.dependencies[0].rdd
+        while isinstance(source, PipelinedRDD) and source._is_computed_in_place():
+            functions.append(source.func)
+            source = source.dependencies[0].rdd
+        _allow_generators(len(functions))
+        records = source.iterator(partition, task_context)
+        for func in reversed(functions):
+            records = iter(func(partition.index, records))
+        return records
 
     def _functions(self) -> tuple[Callable[..., Any], ...]:
         return (self.func,)
@@ -77,3 +89,10 @@ class PipelinedRDD(RDD[T]):
     def _is_pipelinable(self) -> bool:
         """Whether an RDD made of this one counts as one with it, since nothing of this one is kept."""
         return not (self._storage_level.is_valid or self.is_checkpointed)
+
+
+def _allow_generators(number: int) -> None:
+    """Let so many generators read from each other, as long chains of functions do: each takes a level of recursion."""
+    limit = min(USUAL_RECURSION + number, MAX_RECURSION)
+    if limit > sys.getrecursionlimit():
+        sys.setrecursionlimit(limit)

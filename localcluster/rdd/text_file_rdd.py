@@ -45,6 +45,8 @@ class TextFileRDD(RDD[Any]):
     U+FFFD.
     """
 
+    kind = "MapPartitionsRDD"
+
     def __init__(self, ctx: SparkContext, path: str, min_partitions: int, use_unicode: bool) -> None:
         super().__init__(ctx)
         self.path = path
