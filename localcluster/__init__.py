@@ -15,9 +15,11 @@ require_own_packages()
 
 if TYPE_CHECKING:
     from localcluster.accumulators import Accumulator, AccumulatorParam
+    from localcluster.barrier_task_context import BarrierTaskContext, BarrierTaskInfo
     from localcluster.broadcast import Broadcast
     from localcluster.conf import SparkConf
     from localcluster.context import SparkContext
+    from localcluster.rdd.barrier_rdd import RDDBarrier
     from localcluster.rdd.rdd import RDD
     from localcluster.status import SparkExecutorInfo, SparkJobInfo, SparkStageInfo, StatusTracker
     from localcluster.storage_level import StorageLevel
@@ -28,8 +30,11 @@ __all__ = [
     "RDD",
     "Accumulator",
     "AccumulatorParam",
+    "BarrierTaskContext",
+    "BarrierTaskInfo",
     "Broadcast",
     "InheritableThread",
+    "RDDBarrier",
     "SparkConf",
     "SparkContext",
     "SparkExecutorInfo",
@@ -45,8 +50,11 @@ __all__ = [
 _HOMES = {
     "Accumulator": "localcluster.accumulators",
     "AccumulatorParam": "localcluster.accumulators",
+    "BarrierTaskContext": "localcluster.barrier_task_context",
+    "BarrierTaskInfo": "localcluster.barrier_task_context",
     "Broadcast": "localcluster.broadcast",
     "RDD": "localcluster.rdd.rdd",
+    "RDDBarrier": "localcluster.rdd.barrier_rdd",
     "InheritableThread": "localcluster.threads",
     "SparkConf": "localcluster.conf",
     "SparkContext": "localcluster.context",

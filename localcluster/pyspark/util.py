@@ -1,5 +1,6 @@
 """PySpark's module of this name."""
 
+from localcluster.threads import InheritableThread, inheritable_thread_target
 from localcluster.util import (
     JVM_BYTE_MAX,
     JVM_BYTE_MIN,
@@ -9,6 +10,7 @@ from localcluster.util import (
     JVM_LONG_MIN,
     JVM_SHORT_MAX,
     JVM_SHORT_MIN,
+    PythonEvalType,
     VersionUtils,
     fail_on_stopiteration,
     is_remote_only,
