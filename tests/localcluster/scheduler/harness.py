@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from queue import SimpleQueue
 from typing import Any
 
+from localcluster.scheduler.barrier_attempt import BarrierAnswer
 from localcluster.scheduler.dag_scheduler import DAGScheduler
 from localcluster.scheduler.instruction import Discard, DropStage, Instruction, Kill, OutputReady, Recall
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
@@ -34,6 +35,7 @@ class FakeDriver:
         locality_wait: float = 3.0,
         max_failures: int = 4,
         max_stage_attempts: int = 4,
+        barrier_timeout: float = 60.0,
         max_result_size: int = 0,
     ) -> None:
         self.now = 0.0  # seconds
@@ -45,6 +47,7 @@ class FakeDriver:
         self.recalled: list[int] = []
         self.discarded: list[Discard] = []
         self.ready: list[OutputReady] = []
+        self.answers: list[BarrierAnswer] = []
         self.binaries: set[tuple[str, int]] = set()  # {(executor id, stage key)}
         order = FairOrder({pool.name: pool for pool in pools}) if fair else fifo
         self.tasks = TaskScheduler(order=order, locality_wait=locality_wait)
@@ -58,6 +61,7 @@ class FakeDriver:
             max_task_failures=max_failures,
             max_task_losses=max_failures,
             max_stage_attempts=max_stage_attempts,
+            barrier_timeout=barrier_timeout,
             max_result_size=max_result_size,
         )
         for executor_id, cores in _named(executors).items():
@@ -146,6 +150,10 @@ class FakeDriver:
             self.binaries.remove((instruction.executor_id, instruction.stage_key))
         elif isinstance(instruction, OutputReady):
             self.ready.append(instruction)
+        elif isinstance(instruction, BarrierAnswer):
+            if instruction.executor_id in self.queues:
+                assert instruction.release.task_id in self.queues[instruction.executor_id], "answered to nobody"
+            self.answers.append(instruction)
         else:
             self.discarded.append(instruction)
 
