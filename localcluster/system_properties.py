@@ -46,7 +46,7 @@ def get_property(key: str) -> str | None:
 
 
 def set_property(key: str, value: str) -> None:
-    _set[key] = value
+    _set[key] = str(value)
 
 
 def settings() -> dict[str, str]:

@@ -150,6 +150,14 @@ class InputPathError(SparkException, FileNotFoundError):
     """An input path does not exist, or a glob matches nothing. The message names each."""
 
 
+class InputDirectoryError(SparkException, IsADirectoryError):
+    """A directory lies in a directory whose files are read."""
+
+
+class PathError(SparkException, ValueError):
+    """A path that cannot mean anything here: of another file system, empty, or a glob that is not complete."""
+
+
 class OutputExistsError(SparkException, FileExistsError):
     """There is something at an output path already."""
 
