@@ -6,8 +6,9 @@ driver merges it once per partition, whichever attempt won.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
 from typing import Any, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 from localcluster.task_context import TaskContext
 from protocol.errors import ContextError
@@ -17,9 +18,25 @@ T = TypeVar("T")
 
 __all__ = ["Accumulator", "AccumulatorParam"]
 
+_accumulatorRegistry: WeakValueDictionary[int, Accumulator[Any]] = WeakValueDictionary()
+"""This process's own accumulators by id, for the updates that tasks report. PySpark's name: programs look in it."""
+
+_merging = threading.RLock()  # each job merges in its own thread, and ``add`` reads, adds and writes
+
 
 class AccumulatorParam(Generic[T]):
-    """How to combine values of one type. Subclass it for types that have no ``+=``."""
+    """How to combine values of one type. Subclass it for types that have no ``+=``.
+
+    >>> class Union(AccumulatorParam):
+    ...     def zero(self, value):
+    ...         return set()
+    ...     def addInPlace(self, value1, value2):
+    ...         return value1 | value2
+    >>> seen = sc.accumulator(set(), Union())
+    >>> sc.parallelize(["a", "b", "a"]).foreach(lambda letter: seen.add({letter}))
+    >>> sorted(seen.value)
+    ['a', 'b']
+    """
 
     def zero(self, value: T) -> T:
         """The neutral value, of the same shape as ``value``."""
@@ -63,7 +80,14 @@ def param_for(value: Any) -> AccumulatorParam[Any]:
 class Accumulator(Generic[T]):
     """A shared variable that can only be added to. `SparkContext.accumulator` makes them.
 
-    In a task, ``+=`` and `add` work and reading `value` raises; in the driver all work.
+    In a task, ``+=`` and `add` work and reading `value` raises; in the driver all work. What a task of an action added
+    counts once, when it has succeeded, however often it was tried. What is added in a transformation counts again
+    whenever the transformation is computed again, as in Spark.
+
+    >>> counter = sc.accumulator(0)
+    >>> sc.parallelize([1, 2, 3]).foreach(counter.add)
+    >>> counter.value
+    6
     """
 
     def __init__(self, aid: int, value: T, accum_param: AccumulatorParam[T]) -> None:
@@ -71,6 +95,7 @@ class Accumulator(Generic[T]):
         self.accum_param = accum_param
         self._value = value
         self._deserialized = False
+        _accumulatorRegistry[aid] = self
 
     def __reduce__(self) -> Any:
         zero = self.accum_param.zero(self._value)
@@ -105,16 +130,25 @@ class Accumulator(Generic[T]):
 
 
 def _in_task(aid: int, zero: Any, param: AccumulatorParam[Any]) -> Accumulator[Any]:
-    """Unpickle: in a task all references to one accumulator share one copy, which the task reports."""
+    """Unpickle: in a task all references to one accumulator share one copy, which the task reports. What comes back to
+    the driver is the driver's own.
+    """
     context = TaskContext.get()
     if context is None:
-        copy = Accumulator(aid, zero, param)
-        copy._deserialized = True
-        return copy
+        return _accumulatorRegistry.get(aid) or _copy(aid, zero, param)
     if aid not in context.accumulators:
-        context.accumulators[aid] = Accumulator(aid, zero, param)
-        context.accumulators[aid]._deserialized = True
+        context.accumulators[aid] = _copy(aid, zero, param)
     return context.accumulators[aid]
+
+
+def _copy(aid: int, zero: Any, param: AccumulatorParam[Any]) -> Accumulator[Any]:
+    """One that starts from zero and cannot be read. Not in the registry, where it would hide the original."""
+    copy: Accumulator[Any] = Accumulator.__new__(Accumulator)
+    copy.aid = aid
+    copy.accum_param = param
+    copy._value = zero
+    copy._deserialized = True
+    return copy
 
 
 def collect_updates(context: TaskContext) -> bytes | None:
@@ -124,9 +158,12 @@ def collect_updates(context: TaskContext) -> bytes | None:
     return b"".join(serializer.dumps({aid: copy._value for aid, copy in context.accumulators.items()}))
 
 
-def merge_updates(accumulators: Mapping[int, Accumulator[Any]], updates: bytes) -> None:
-    """Driver: add one task's updates. Accumulators that were garbage-collected are skipped."""
+def merge_updates(updates: bytes) -> None:
+    """Driver: add one task's updates. Accumulators that were garbage-collected are skipped. Raises what a parameter's
+    own ``addInPlace`` raises.
+    """
     for aid, value in serializer.loads(updates, copy=True).items():
-        accumulator = accumulators.get(aid)
+        accumulator = _accumulatorRegistry.get(aid)
         if accumulator is not None:
-            accumulator.add(value)
+            with _merging:
+                accumulator.add(value)

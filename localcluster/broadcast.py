@@ -1,64 +1,106 @@
 """Broadcast variables: one serialised copy in shared memory, read by every executor in place.
 
-The driver writes the value once, as block ``broadcast_N``; an executor deserialises it at its first use and keeps it
-for all its tasks. Arrays come back as read-only views on the shared pages. Follows PySpark's ``Broadcast`` (API) and
-Spark's ``TorrentBroadcast`` (blocks), without the torrent: there is one machine.
+The driver writes the value once, as block ``broadcast_N``; every process, the driver too, deserialises it at its first
+use and keeps the result. In tasks, arrays come back as read-only views on the shared pages. Follows PySpark's
+``Broadcast`` (API) and Spark's ``TorrentBroadcast`` (blocks), without the torrent: there is one machine.
 """
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Generic, NoReturn, TypeVar
 
 from localcluster.env import get_env
 from localcluster.task_context import TaskContext
-from protocol.errors import ContextError
+from protocol.errors import ContextError, LocalClusterError, SerializationError, SparkException
 from storage import serializer
 from storage.block_id import BroadcastBlockId
 
+if TYPE_CHECKING:
+    from storage.block_manager import BlockManager
+
 T = TypeVar("T")
 
-_loaded: dict[int, Any] = {}  # {broadcast id: value}: what this executor has deserialised
-_loading = threading.Lock()
+_loaded: dict[int, Any] = {}  # {broadcast id: value}: what tasks of this process have deserialised
+_loading = threading.RLock()  # unpickling a value may load the value of a broadcast within it
 
 
 class Broadcast(Generic[T]):
-    """A read-only value shared with all tasks. Make one with `SparkContext.broadcast`."""
+    """A read-only value shared with all tasks. Make one with `SparkContext.broadcast`.
+
+    >>> b = sc.broadcast([1, 2, 3])
+    >>> sc.parallelize([0, 0]).flatMap(lambda x: b.value).collect()
+    [1, 2, 3, 1, 2, 3]
+    """
 
     def __init__(self, broadcast_id: int, value: T, remove: Callable[[int, bool, bool], None]) -> None:
         self.id = broadcast_id
-        self._value = value
         self._remove = remove
         self._destroyed = False
-        block_id = BroadcastBlockId(broadcast_id)
         forget(broadcast_id)  # ids start anew with each context, and the driver may have loaded an earlier one's
-        get_env().block_manager.put_shared(block_id, serializer.dumps(value))
+        self._blocks = get_env().block_manager
+        self._blocks.put_shared(BroadcastBlockId(broadcast_id), _serialize(value))
 
     @property
     def value(self) -> T:
-        """The value. In tasks, arrays in it are read-only. Raises ContextError when it was destroyed."""
-        if self._destroyed:
-            raise ContextError(f"Attempted to use Broadcast({self.id}) after it was destroyed")
-        return self._value
+        """The value as it was when it was broadcast: a copy, in each process. Arrays in it are read-only in tasks.
+
+        Raises SparkException when it was destroyed.
+        """
+        self._require_undestroyed()
+        with _loading:
+            if not hasattr(self, "_value"):  # not kept from the start: the program may change what it broadcast
+                self._value: T = _read(self._blocks, self.id)
+            return self._value
+
+    def dump(self, value: T, f: BinaryIO) -> None:
+        """Pickle any value into a file, and close that. Raises PicklingError.
+
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     path = os.path.join(directory, "dumped")
+        ...     b.dump({"a": 1}, open(path, "wb"))
+        ...     b.load_from_path(path)
+        {'a': 1}
+        """
+        try:
+            pickle.dump(value, f, pickle.HIGHEST_PROTOCOL)
+        except pickle.PickleError:
+            raise
+        except Exception as error:
+            raise _could_not_serialize(error) from error
+        f.close()
+
+    def load_from_path(self, path: str) -> T:
+        """What `dump` wrote into the file at a path."""
+        with open(path, "rb") as file:
+            return self.load(file)
+
+    def load(self, file: BinaryIO) -> T:
+        """What `dump` wrote into a file, from where the file is now."""
+        value: T = pickle.load(file)
+        return value
 
     def unpersist(self, blocking: bool = False) -> None:
         """Drop the executors' deserialised copies; the next use loads it again."""
-        if self._destroyed:
-            raise ContextError(f"Attempted to unpersist Broadcast({self.id}) after it was destroyed")
+        self._require_undestroyed()
         self._remove(self.id, False, blocking)
 
     def destroy(self, blocking: bool = False) -> None:
         """Drop the value everywhere; it cannot be used any more, in tasks neither."""
-        if not self._destroyed:
-            self._destroyed = True
-            del self._value
-            forget(self.id)
-            self._remove(self.id, True, blocking)
+        self._require_undestroyed()
+        self._destroyed = True
+        vars(self).pop("_value", None)
+        forget(self.id)
+        self._remove(self.id, True, blocking)
+
+    def _require_undestroyed(self) -> None:
+        if self._destroyed:
+            _raise_destroyed(self.id)
 
     def __reduce__(self) -> Any:
-        if self._destroyed:
-            raise ContextError(f"Attempted to use Broadcast({self.id}) after it was destroyed")
+        self._require_undestroyed()
         return _RemoteBroadcast, (self.id,)
 
     def __repr__(self) -> str:
@@ -70,6 +112,7 @@ class _RemoteBroadcast(Broadcast[T]):
 
     def __init__(self, broadcast_id: int) -> None:
         self.id = broadcast_id
+        self._destroyed = False
 
     @property
     def value(self) -> T:
@@ -82,24 +125,53 @@ class _RemoteBroadcast(Broadcast[T]):
     def destroy(self, blocking: bool = False) -> None:
         raise ContextError(errorClass="INVALID_BROADCAST_OPERATION", messageParameters={"operation": "destroyed"})
 
-    def __reduce__(self) -> Any:
-        return _RemoteBroadcast, (self.id,)
+
+def _serialize(value: Any) -> list[Any]:
+    try:
+        return serializer.dumps(value)
+    except LocalClusterError as error:  # also an RDD or a context inside of the value
+        raise _could_not_serialize(error) from error
+
+
+def _could_not_serialize(error: Exception) -> SerializationError:
+    origin = error.__cause__ if isinstance(error, SerializationError) and error.__cause__ else error
+    found = "" if origin is error else f" ({error})"  # which part of the value it was
+    return SerializationError(f"Could not serialize broadcast: {type(origin).__name__}: {origin}{found}")
 
 
 def load(broadcast_id: int) -> Any:
-    """The value in this process, deserialised once. Raises ContextError when it was destroyed."""
+    """The value in this process, deserialised once. Raises SparkException when it was destroyed, ContextError where no
+    context runs.
+    """
     try:
         return _loaded[broadcast_id]
     except KeyError:
         pass
     with _loading:  # several task threads of one executor: one of them loads
         if broadcast_id not in _loaded:
-            found = get_env().block_manager.get_bytes(BroadcastBlockId(broadcast_id))
-            if found is None:
-                in_task = "" if TaskContext.get() is None else " in a task"
-                raise ContextError(f"Attempted to use Broadcast({broadcast_id}) after it was destroyed{in_task}")
-            _loaded[broadcast_id] = serializer.loads(found.memoryview())
+            _loaded[broadcast_id] = _read(_block_manager(broadcast_id), broadcast_id)
         return _loaded[broadcast_id]
+
+
+def _block_manager(broadcast_id: int) -> BlockManager:
+    try:
+        return get_env().block_manager
+    except ContextError as error:
+        parameters = {"variable": str(broadcast_id)}
+        raise ContextError(errorClass="BROADCAST_VARIABLE_NOT_LOADED", messageParameters=parameters) from error
+
+
+def _read(blocks: BlockManager, broadcast_id: int) -> Any:
+    found = blocks.get_bytes(BroadcastBlockId(broadcast_id))
+    if found is None:
+        _raise_destroyed(broadcast_id)
+    # The driver's program may change what it gets, as in PySpark; a task's views spare each executor a copy.
+    return serializer.loads(found.memoryview(), copy=TaskContext.get() is None)
+
+
+def _raise_destroyed(broadcast_id: int) -> NoReturn:
+    """Raise the SparkException of a broadcast that is not there any more."""
+    raise SparkException(f"Attempted to use Broadcast({broadcast_id}) after it was destroyed")
 
 
 def forget(broadcast_id: int) -> None:

@@ -29,8 +29,8 @@ from localcluster.launcher.client import connect
 from localcluster.master_url import layout, memory_from_master
 from localcluster.no_jvm import NoJVM
 from localcluster.partition_data import INLINE, PartitionData
-from localcluster.profiler import BasicProfiler, MemoryProfiler, Profiler, UDFBasicProfiler
 from localcluster.persistence import Persistence
+from localcluster.profiler import BasicProfiler, MemoryProfiler, Profiler, UDFBasicProfiler
 from localcluster.profiling import Profiling
 from localcluster.py_files import PACKAGE_EXTENSIONS
 from localcluster.rdd.call_site import first_spark_call
@@ -122,7 +122,6 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
         self._describe()
         self._rdd_ids = count()
         self._shuffle_ids = count()
-        self._accumulators: weakref.WeakValueDictionary[int, Accumulator[Any]] = weakref.WeakValueDictionary()
         self._persisted: weakref.WeakValueDictionary[int, RDD[Any]] = weakref.WeakValueDictionary()
         self._marked: weakref.WeakValueDictionary[int, RDD[Any]] = weakref.WeakValueDictionary()
         self._properties = threading.local()
@@ -143,7 +142,10 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
         started.callback(self._cleaner.stop)
         if settings.value(values, "spark.cleaner.referenceTracking"):
             self._cluster.each_round(self._cleaner.run)
-        self._jobs = JobRunner(self._cluster, self._accumulators, self._cleaner)
+        self._cleans_checkpoints = settings.value(values, "spark.cleaner.referenceTracking.cleanCheckpoints")
+        if settings.value(values, "spark.checkpoint.dir"):
+            self.setCheckpointDir(settings.value(values, "spark.checkpoint.dir"))
+        self._jobs = JobRunner(self._cluster, self._cleaner)
         self._progress = ProgressBars(self._cluster, enabled=settings.value(values, "spark.ui.showConsoleProgress"))
         started.callback(self._progress.stop)
 
@@ -223,13 +225,11 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
         """A variable that tasks can add to. Raises TypeError when the type is no number and there is no
         ``accum_param``.
         """
-        param = accum_param or param_for(value)
+        param = param_for(value) if accum_param is None else accum_param
         with SparkContext._lock:
             accumulator_id = SparkContext._next_accum_id
             SparkContext._next_accum_id += 1
-        variable = Accumulator(accumulator_id, value, param)
-        self._accumulators[variable.aid] = variable
-        return variable
+        return Accumulator(accumulator_id, value, param)
 
     # --- what RDDs need of their context ---
 

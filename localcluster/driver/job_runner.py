@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
-from localcluster.accumulators import Accumulator
 from localcluster.driver.cluster import Cluster
 from localcluster.driver.context_cleaner import ContextCleaner
 from localcluster.driver.running_job import RunningJob
@@ -30,12 +29,11 @@ STOP_DEADLINE = 5.0  # seconds for the thread of a job in the background to see 
 
 
 class JobRunner:
-    """``accumulators`` are the driver's, by id; tasks' updates are merged into them in the job's own thread."""
+    """Plans the jobs of one context, and waits at its stop for those in the background."""
 
-    def __init__(self, cluster: Cluster, accumulators: Mapping[int, Accumulator[Any]], cleaner: ContextCleaner) -> None:
+    def __init__(self, cluster: Cluster, cleaner: ContextCleaner) -> None:
         self._cluster = cluster
         self._cleaner = cleaner
-        self._accumulators = accumulators
         self._job_ids = count()
         self._background: list[threading.Thread] = []
         self._stage_ids = count()
@@ -58,7 +56,7 @@ class JobRunner:
         planner = Planner(self._pickle_stage, self._stage_ids.__next__, self._cluster.slots)
         stage = planner.result_stage(rdd, ResultAction(func), partitions, name)
         job = Job(next(self._job_ids), stage, planner.map_stages, properties)
-        return RunningJob(job, self._cluster, self._accumulators, on_result)
+        return RunningJob(job, self._cluster, on_result)
 
     def finish_in_background(self, job: RunningJob) -> None:
         """Nobody waits for the job any more, but it goes on, and its accumulators count."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from queue import Empty
 from typing import Any
 
-from localcluster.accumulators import Accumulator, merge_updates
+from localcluster.accumulators import merge_updates
 from localcluster.driver.cluster import Cluster
 from localcluster.scheduler.stage import Job, JobEnd, TaskOutcome
 from protocol.block_messages import RemoveBlock
@@ -25,20 +25,11 @@ LIVENESS_CHECK = 1.0  # seconds between looks at whether the event loop still li
 
 
 class RunningJob:
-    """``on_result(position, value)`` is called by `collect`, in its thread, as results come. ``accumulators`` are the
-    driver's, by id.
-    """
+    """``on_result(position, value)`` is called by `collect`, in its thread, as results come."""
 
-    def __init__(
-        self,
-        job: Job,
-        cluster: Cluster,
-        accumulators: Mapping[int, Accumulator[Any]],
-        on_result: Callable[[int, Any], None],
-    ) -> None:
+    def __init__(self, job: Job, cluster: Cluster, on_result: Callable[[int, Any], None]) -> None:
         self._job = job
         self._cluster = cluster
-        self._accumulators = accumulators
         self._on_result = on_result
 
     def run(self) -> None:
@@ -102,7 +93,7 @@ class RunningJob:
                 return True
             for outcome in event:
                 if outcome.updates is not None:
-                    merge_updates(self._accumulators, outcome.updates)
+                    merge_updates(outcome.updates)
                 if outcome.position is not None:
                     self._on_result(outcome.position, self._load(outcome))
 

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from localcluster.accumulators import Accumulator, AccumulatorParam, collect_updates, merge_updates, param_for
+from localcluster.accumulators import (
+    Accumulator,
+    AccumulatorParam,
+    _accumulatorRegistry,
+    collect_updates,
+    merge_updates,
+    param_for,
+)
 from localcluster.task_context import TaskContext
 from protocol.errors import ContextError
+from storage import serializer
 from tests.localcluster.shuffle.bench import task_context
 
 
@@ -48,7 +58,8 @@ def test_other_types_need_one(value: Any) -> None:
 
 
 def test_a_tasks_copy_starts_from_zero_and_cannot_be_read(task: TaskContext) -> None:
-    travelling = pickle.dumps(of(100))
+    driver = of(100)
+    travelling = pickle.dumps(driver)
     task.enter()
     copy = pickle.loads(travelling)
     copy += 5
@@ -56,22 +67,21 @@ def test_a_tasks_copy_starts_from_zero_and_cannot_be_read(task: TaskContext) -> 
         copy.value  # noqa: B018
     with pytest.raises(ContextError):
         copy.value = 3
-    driver = of(100)
     updates = collect_updates(task)
     assert updates is not None
-    merge_updates({0: driver}, updates)
+    merge_updates(updates)
     assert driver.value == 105
 
 
 def test_all_references_in_a_task_add_to_one_copy(task: TaskContext) -> None:
-    travelling = pickle.dumps(Accumulator(3, [9], Lists()))
+    driver = Accumulator(3, [9], Lists())
+    travelling = pickle.dumps(driver)
     task.enter()
     first, second = pickle.loads(travelling), pickle.loads(travelling)
     assert first is second
     first.add([1])
     second.add([2])
-    driver = Accumulator(3, [9], Lists())
-    merge_updates({3: driver}, collect_updates(task) or b"")
+    merge_updates(collect_updates(task) or b"")
     assert driver.value == [9, 1, 2]
 
 
@@ -84,5 +94,44 @@ def test_updates_of_an_accumulator_that_is_gone_are_skipped(task: TaskContext) -
     task.enter()
     pickle.loads(travelling).add(1)
     other = of(1, aid=6)
-    merge_updates({6: other}, collect_updates(task) or b"")
+    merge_updates(collect_updates(task) or b"")
     assert other.value == 1
+
+
+def test_an_accumulator_that_comes_back_to_the_driver_is_the_drivers_own() -> None:
+    accumulator = of(7)
+    assert pickle.loads(pickle.dumps(accumulator)) is accumulator
+    assert _accumulatorRegistry[0] is accumulator
+
+
+def test_one_that_the_driver_dropped_comes_back_as_a_copy_that_cannot_be_read() -> None:
+    travelling = pickle.dumps(of(7, aid=8))
+    assert 8 not in _accumulatorRegistry
+    with pytest.raises(ContextError, match=r"\[VALUE_NOT_ACCESSIBLE\] Value `Accumulator.value` cannot be accessed"):
+        pickle.loads(travelling).value  # noqa: B018
+
+
+def test_they_are_printed_as_in_pyspark(task: TaskContext) -> None:
+    accumulator = of(7, aid=2)
+    assert (str(accumulator), repr(accumulator)) == ("7", "Accumulator<id=2, value=7>")
+    travelling = pickle.dumps(accumulator)
+    task.enter()
+    assert repr(pickle.loads(travelling)) == "Accumulator<id=2, value=0>"
+
+
+def test_updates_merged_by_several_threads_are_all_counted() -> None:
+    """Jobs of several threads merge at once; the parameter lets the others run between its look and its answer."""
+
+    class Yielding(AccumulatorParam[int]):
+        def zero(self, value: int) -> int:
+            return 0
+
+        def addInPlace(self, value1: int, value2: int) -> int:
+            time.sleep(0)  # not a wait: lets another thread in
+            return value1 + value2
+
+    accumulator = Accumulator(4, 0, Yielding())
+    update = b"".join(serializer.dumps({4: 1}))
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(merge_updates, [update] * 400))
+    assert accumulator.value == 400

@@ -1,4 +1,4 @@
-"""Storage levels as PySpark's programs know them: names, flags, texts; equal to the storage layer's with the same flags."""
+"""Storage levels as PySpark's programs know them: names, flags, texts; and equal to the storage layer's by flags."""
 
 from __future__ import annotations
 
