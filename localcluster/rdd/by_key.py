@@ -52,9 +52,9 @@ class ByKey(Actions[T]):
         return self.mapPartitionsWithIndex(partial(_flat_map_values, f), True)
 
     def partitionBy(
-        self: ByKey[tuple[K, V]], numPartitions: int | None = None, partitionFunc: PartitionFunc = portable_hash
+        self: ByKey[tuple[K, V]], numPartitions: int | None, partitionFunc: PartitionFunc = portable_hash
     ) -> RDD[tuple[K, V]]:
-        """The same pairs, placed by key.
+        """The same pairs, placed by key. None as ``numPartitions`` means the default.
 
         >>> pairs = sc.parallelize([1, 2, 3, 4, 2, 4, 1]).map(lambda x: (x, x))
         >>> left, right = pairs.partitionBy(2).glom().collect()
@@ -166,14 +166,16 @@ class ByKey(Actions[T]):
         ['a', 'c']
         """
         found = self.mapPartitionsWithIndex(partial(_values_of, key))
-        # In a driver that hashes otherwise than executors do, the partition cannot be known here.
-        if self.partitioner is None or not hashes_like_executors(key):
+        if self.partitioner is None:
             return found.collect()
-        values: list[V] = found._per_partition(list, [self.partitioner(key)])[0]
+        place = self.partitioner(key)
+        if not hashes_like_executors(key):  # a driver that hashes otherwise cannot know the place
+            return found.collect()
+        values: list[V] = found._per_partition(list, [place])[0]
         return values
 
     def _reducers(self, numPartitions: int | None) -> int:
-        return self._default_reduce_partitions() if numPartitions is None else numPartitions
+        return self._defaultReducePartitions() if numPartitions is None else numPartitions
 
     def _shuffled(
         self: ByKey[tuple[K, V]], partitioner: Partitioner, aggregator: Aggregator | None

@@ -149,7 +149,7 @@ def test_a_side_placed_like_the_result_is_not_shuffled(sc: LocalContext) -> None
 def test_default_parallelism_decides_when_it_is_configured() -> None:
     sc = LocalContext(5, {"spark.default.parallelism": "5"})
     pairs = sc.parallelize([(1, 2)], 2)
-    shuffled = [pairs.groupByKey(), pairs.distinct(), pairs.join(pairs), pairs.cogroup(pairs), pairs.partitionBy()]
+    shuffled = [pairs.groupByKey(), pairs.distinct(), pairs.join(pairs), pairs.cogroup(pairs), pairs.partitionBy(None)]
     assert [rdd.getNumPartitions() for rdd in shuffled] == [5] * 5
 
 
