@@ -12,6 +12,7 @@ back.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from itertools import count
 from operator import itemgetter
@@ -139,9 +140,11 @@ class TaskScheduler:
                 if task_set.pending and task_set.barrier is not None:
                     if task_set.pending > self._free_cores():
                         break  # those behind it must not take the cores that it waits for
-                    self._assign_set(task_set, 0, now, launches)
+                    for wait in (math.inf, 0.0):  # first those that find their home free
+                        self._assign_set(task_set, 0, wait, now, launches)
                 elif task_set.pending:
-                    self._assign_set(task_set, 0 if careful else _queue_ahead(task_set), now, launches)
+                    ahead = 0 if careful else _queue_ahead(task_set)
+                    self._assign_set(task_set, ahead, self._locality_wait, now, launches)
         return launches
 
     def take_unsendable(self) -> list[tuple[TaskSet, Exception]]:
@@ -165,14 +168,14 @@ class TaskScheduler:
     def _free_cores(self) -> int:
         return sum(max(0, slots.cores - len(slots.tasks)) for slots in self.executors.values())
 
-    def _assign_set(self, task_set: TaskSet, ahead: int, now: float, launches: list[Launch]) -> None:
+    def _assign_set(self, task_set: TaskSet, ahead: int, wait: float, now: float, launches: list[Launch]) -> None:
         """Rounds, until nobody takes any more: an executor's share may have been left by one that must not have it."""
         launched = -1
         while task_set.pending and len(launches) != launched:
             launched = len(launches)
-            self._share_out(task_set, ahead, now, launches)
+            self._share_out(task_set, ahead, wait, now, launches)
 
-    def _share_out(self, task_set: TaskSet, ahead: int, now: float, launches: list[Launch]) -> None:
+    def _share_out(self, task_set: TaskSet, ahead: int, wait: float, now: float, launches: list[Launch]) -> None:
         """One round: fill executors with room to the same level, so that the last tasks do not all go to one."""
         # Refill when half of a queue is gone, in one batch; a core without a task is filled at once.
         roomy = [
@@ -185,18 +188,18 @@ class TaskScheduler:
         for remaining, (load, executor_id, slots) in zip(range(len(roomy), 0, -1), roomy, strict=True):
             level = -(-(task_set.pending + loads) // remaining)
             loads -= load
-            batch = self._take(task_set, executor_id, slots, min(slots.cores + ahead, level) - load, now)
+            batch = self._take(task_set, executor_id, slots, min(slots.cores + ahead, level) - load, wait, now)
             if batch:
                 launches.append(Launch(executor_id, task_set, tuple(batch), task_set.key not in slots.stages))
                 slots.stages.add(task_set.key)
                 slots.heard_at = now  # patience starts anew
 
     def _take(
-        self, task_set: TaskSet, executor_id: str, slots: ExecutorSlots, limit: int, now: float
+        self, task_set: TaskSet, executor_id: str, slots: ExecutorSlots, limit: int, wait: float, now: float
     ) -> list[TaskDescription]:
         batch: list[TaskDescription] = []
         while len(batch) < limit:
-            position = task_set.take(executor_id, now, self._locality_wait)
+            position = task_set.take(executor_id, now, wait)
             if position is None:
                 break
             try:

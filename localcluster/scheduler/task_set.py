@@ -100,8 +100,7 @@ class TaskSet:
     def take(self, executor_id: str, now: float, wait: float) -> int | None:
         """The next position to run on this executor, or None. Prefers tasks that asked for it.
 
-        A task that prefers other executors is given only when none was launched at its home for ``wait`` seconds, or
-        when the others of a barrier stage are launched.
+        A task that prefers other executors is given only when none was launched at its home for ``wait`` seconds.
         """
         if self._homes:
             position = self._pop(self._homes.get(executor_id))
@@ -109,7 +108,7 @@ class TaskSet:
                 self._last_local = now
                 return position
         position = self._pop(self._free)
-        if position is None and self._constrained and (self.barrier or now - self._last_local >= wait):
+        if position is None and self._constrained and now - self._last_local >= wait:
             position = self._pop(self._constrained)
         return position
 

@@ -15,13 +15,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from localcluster.scheduler.stage import Job
 from localcluster.scheduler.task_scheduler import QUEUE_SECONDS
-from protocol.cluster_messages import TaskResult
+from protocol.cluster_messages import BarrierCall, TaskResult
 from protocol.errors import JobCancelledError, JobError, TaskError
 from tests.localcluster.scheduler.harness import FakeDriver, Outcome
 from tests.localcluster.scheduler.lineage import FakeRDD, Lineage
 
 MAX_EXECUTORS = 4
 MAX_FAILURES = 2
+MAX_PARTITIONS = 4
 RUN_TIMES = st.sampled_from([0.0, QUEUE_SECONDS / 10, QUEUE_SECONDS, 1.0])
 PICK = st.integers(0, 2**16)  # which one of what there is
 
@@ -46,9 +47,14 @@ class RandomRuns(RuleBasedStateMachine):
 
     # --- what users do ---
 
-    @rule(partitions=st.integers(0, 4))
+    @rule(partitions=st.integers(0, MAX_PARTITIONS))
     def make_source(self, partitions: int) -> None:
         self.rdds.append(self.lineage.source(partitions))
+
+    @precondition(lambda self: self.rdds)
+    @rule(pick=PICK)
+    def make_barrier_rdd(self, pick: int) -> None:
+        self.rdds.append(self.lineage.barrier(self.pick(self.rdds, pick)))
 
     @precondition(lambda self: self.rdds)
     @rule(picks=st.lists(PICK, min_size=1, max_size=3), shuffle=st.booleans(), partitions=st.integers(1, 4))
@@ -67,7 +73,11 @@ class RandomRuns(RuleBasedStateMachine):
         if self.wishes:
             names = [f"e{home % (self.executors + 1)}" for home in homes]  # living, dead and never born
             self.driver.preferences[rdd.id()] = {i: names for i in range(0, rdd.getNumPartitions(), 2) if names}
-        job = self.lineage.job(rdd, partitions, pool=pool)
+        try:
+            job = self.lineage.job(rdd, partitions, pool=pool)
+        except JobError as error:
+            assert "SPARK-24820" in str(error)
+            return
         self.jobs.append(job)
         self.driver.submit(job)
 
@@ -139,6 +149,14 @@ class RandomRuns(RuleBasedStateMachine):
     def a_task_that_was_told_to_stop_stops(self, pick: int) -> None:
         self.driver.give_back(self.pick(self.told_to_stop(), pick))
 
+    @precondition(lambda self: self.at_barriers())
+    @rule(pick=PICK, function=st.sampled_from(["barrier", "barrier", "allGather"]))
+    def a_task_reaches_a_barrier(self, pick: int, function: str) -> None:
+        task_id = self.pick(self.at_barriers(), pick)
+        where = self.driver.where(task_id)
+        self.driver.dag.barrier_called(where, BarrierCall(task_id, 0, function, ""), self.driver.now)
+        self.driver.step()
+
     # --- what the driver's clock does ---
 
     @rule(seconds=st.sampled_from([0.01, 0.2, 2.0]), recall=st.booleans())
@@ -151,7 +169,8 @@ class RandomRuns(RuleBasedStateMachine):
 
     @invariant()
     def no_core_is_free_while_tasks_wait(self) -> None:
-        if not self.wishes and self.driver.tasks.statistics().pending:
+        sets = [stage for stage, tasks in self.driver.dag.running_stages.items() if tasks.pending]
+        if not self.wishes and sets and not any(stage.is_barrier for stage in sets):
             assert all(len(slots.tasks) >= slots.cores for slots in self.driver.tasks.executors.values())
 
     def teardown(self) -> None:
@@ -159,7 +178,7 @@ class RandomRuns(RuleBasedStateMachine):
         if not hasattr(self, "driver"):
             return
         driver = self.driver
-        if not driver.queues:
+        while sum(slots.cores for slots in driver.tasks.executors.values()) < MAX_PARTITIONS:
             self.executor_joins(1)
         while driver.dag.jobs:
             stopped = self.told_to_stop()
@@ -202,6 +221,9 @@ class RandomRuns(RuleBasedStateMachine):
     def readers(self) -> list[int]:
         """Tasks that read a shuffle."""
         return [task_id for task_id in self.driver.running() if self.driver.stage(task_id).parent_shuffles]
+
+    def at_barriers(self) -> list[int]:
+        return [task_id for task_id in self.driver.running() if self.driver.stage(task_id).is_barrier]
 
     def told_to_stop(self) -> list[int]:
         told = {*self.driver.killed, *self.driver.recalled}
