@@ -44,7 +44,6 @@ MASTERS = {  # file: the master that PySpark itself runs the file's examples on;
     "util.py": "local",
 }
 HADOOP = "Hadoop's formats"
-DATAFRAMES = "DataFrames"
 LEFT_OUT: Mapping[str, Mapping[str, str]] = {  # file: {name of the docstring: reason}
     "core/context.py": {
         "SparkContext.hadoopFile": HADOOP,
@@ -59,7 +58,6 @@ LEFT_OUT: Mapping[str, Mapping[str, str]] = {  # file: {name of the docstring: r
         "RDD.saveAsNewAPIHadoopDataset": HADOOP,
         "RDD.saveAsNewAPIHadoopFile": HADOOP,
         "RDD.saveAsSequenceFile": HADOOP,
-        "RDD.toDF": DATAFRAMES,
     },
 }
 LEFT_OUT_FROM = {  # file: {name of the docstring: a text in the first of its examples that is left out}
