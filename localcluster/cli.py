@@ -17,7 +17,7 @@ from types import ModuleType
 from localcluster import interrupts, pyspark_alias, settings, submit_options
 from localcluster.hash_seed import fix_hash_seed
 from localcluster.master_url import layout
-from localcluster.py_files import make_importable, search_paths
+from localcluster.py_files import extend_import_path, search_paths
 from localcluster.version import __version__
 from protocol.errors import ConfigurationError
 
@@ -124,7 +124,7 @@ def _drive(job: str, argv: list[str], conf: dict[str, str]) -> int:
     interrupts.install()
     sys.argv = argv
     sys.path[0] = os.path.dirname(job)
-    make_importable(settings.value(conf, "spark.submit.pyFiles") or ())
+    extend_import_path(search_paths(settings.value(conf, "spark.submit.pyFiles") or ()))
     if _ROOT not in sys.path:
         sys.path.append(_ROOT)  # it was found by the current directory, which Python does not search for a script
     main_module = ModuleType("__main__")

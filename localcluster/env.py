@@ -23,6 +23,7 @@ class Env:
     conf: Mapping[str, str]
     block_manager: BlockManager
     shuffle_manager: ShuffleManager
+    files_directory: str  # of the run, the same in all processes: see `localcluster.files`
 
 
 _env: Env | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from storage.block_manager_master import BlockManagerMaster, Transport
 from storage.scratch import Scratch
 
 SHUFFLE_MANAGERS: Mapping[str, type[ShuffleManager]] = {"sort": SortShuffleManager, "hash": HashShuffleManager}
+FILES_DIRECTORY = "userFiles"
 
 
 def make_env(
@@ -25,4 +27,5 @@ def make_env(
     blocks = BlockManager(executor_id, BlockManagerMaster(transport), settings.storage_conf(conf), scratch)
     memory_limit = settings.value(conf, "spark.python.worker.memory")
     manager = SHUFFLE_MANAGERS[settings.value(conf, "spark.shuffle.manager")]
-    return Env(executor_id, conf, blocks, manager(blocks, MapOutputs(ask, blocks), memory_limit))
+    shuffles = manager(blocks, MapOutputs(ask, blocks), memory_limit)
+    return Env(executor_id, conf, blocks, shuffles, os.path.join(scratch.primary, FILES_DIRECTORY))

@@ -1,12 +1,24 @@
-"""Files that a job brings along for import: ``--py-files``, ``pyFiles``, ``addPyFile``."""
+"""Files that a job brings along for import: ``--py-files``, ``pyFiles``, ``addPyFile``.
+
+Covers the import path of one process. Which process has to know what is told by `files` (driver) and
+`StageDescription` (executors).
+"""
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Iterable
 
 from protocol.errors import ConfigurationError
+
+PACKAGE_EXTENSIONS = (".zip", ".egg", ".jar")
+"""Endings of files that go onto the import path themselves; of others, their directory does."""
+
+
+def is_package(path: str) -> bool:
+    return path.lower().endswith(PACKAGE_EXTENSIONS)
 
 
 def search_paths(files: Iterable[str]) -> list[str]:
@@ -19,7 +31,7 @@ def search_paths(files: Iterable[str]) -> list[str]:
         path = os.path.abspath(file)
         if not os.path.exists(path):
             raise ConfigurationError(f"py-file {file} does not exist")
-        if os.path.isdir(path) or path.endswith((".zip", ".egg")):
+        if os.path.isdir(path) or is_package(path):
             paths.append(path)
         elif path.endswith(".py"):
             paths.append(os.path.dirname(path))
@@ -28,8 +40,16 @@ def search_paths(files: Iterable[str]) -> list[str]:
     return paths
 
 
-def make_importable(files: Iterable[str]) -> None:
-    """Put the files on this process's import path, behind the job's own directory. Executors get the same path."""
-    for path in search_paths(files):
+def extend_import_path(paths: Iterable[str]) -> None:
+    """Put the paths on this process's import path, behind the job's own directory, and have Python look again for
+    modules that it did not find before.
+    """
+    for path in paths:
         if path not in sys.path:
             sys.path.insert(1, path)
+    importlib.invalidate_caches()
+
+
+def forget_import_paths(directory: str) -> None:
+    """Take the directory, and what lies in it, off this process's import path."""
+    sys.path[:] = [path for path in sys.path if path != directory and not path.startswith(directory + os.sep)]

@@ -156,6 +156,8 @@ ENTRIES: dict[str, ConfigEntry] = {
         ConfigEntry("spark.network.timeout", "120s", *_SECONDS_TIME, "Silence after which an executor that is neither busy nor gone is declared lost. Longer than the heartbeats' interval."),
         ConfigEntry("spark.cleaner.ttl", None, *_SECONDS_TIME, "Age after which blocks and broadcasts are dropped even while they are referred to. Unset: never."),
         ConfigEntry("spark.cleaner.referenceTracking", "true", *_BOOLEAN, "Whether the blocks of RDDs, broadcasts and shuffles that the driver's program dropped are removed."),
+        ConfigEntry("spark.cleaner.referenceTracking.cleanCheckpoints", "false", *_BOOLEAN, "Whether the files of checkpoints are removed whose RDDs the driver's program dropped."),
+        ConfigEntry("spark.checkpoint.dir", None, *_TEXT, "Where checkpoints go unless the program calls `setCheckpointDir`."),
         ConfigEntry("spark.ui.retainedJobs", "1000", *_COUNT, "Ended jobs that the status tracker remembers."),
         ConfigEntry("spark.ui.retainedStages", "1000", *_COUNT, "Stages of ended jobs that the status tracker remembers."),
         ConfigEntry("spark.ui.showConsoleProgress", "true", *_BOOLEAN, "Progress bars on a terminal."),

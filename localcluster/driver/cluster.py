@@ -246,6 +246,10 @@ class Cluster:
         else:
             self.master.tell(message)
 
+    def aside(self, work: Callable[[], None]) -> None:
+        """Do work that may wait in the side thread, from where waiting is not allowed."""
+        self._side.submit(work)
+
     def wake(self) -> None:
         self._loop.wake()
 

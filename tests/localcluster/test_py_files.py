@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from localcluster.py_files import make_importable, search_paths
+from localcluster.py_files import extend_import_path, forget_import_paths, search_paths
 from protocol.errors import ConfigurationError
 
 
@@ -35,5 +35,11 @@ def test_each_path_is_added_once_behind_the_jobs_own_directory(tmp_path: Path, m
     (tmp_path / "a.py").touch()
     monkeypatch.setattr(sys, "path", ["job", "library"])
     for _ in range(2):
-        make_importable([str(tmp_path / "a.py"), str(tmp_path)])
+        extend_import_path([str(tmp_path), str(tmp_path)])
     assert sys.path == ["job", str(tmp_path), "library"]
+
+
+def test_a_directory_is_forgotten_with_all_below_it_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", ["job", "/run/files", "/run/files/a.zip", "/run/files2"])
+    forget_import_paths("/run/files")
+    assert sys.path == ["job", "/run/files2"]
