@@ -98,6 +98,7 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
         self.serializer = BatchedSerializer(serializer, batchSize) if batchSize else AutoBatchedSerializer(serializer)
         self._own_serializer = None if serializer == CPickleSerializer() else self.serializer  # of the program's choice
         self._pid = os.getpid()
+        self._stopping = threading.RLock()
         with SparkContext._lock:
             SparkContext._ensure_initialized(self)
             with ExitStack() as started:
@@ -126,13 +127,16 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
         self._marked: weakref.WeakValueDictionary[int, RDD[Any]] = weakref.WeakValueDictionary()
         self._properties = threading.local()
         launcher = connect()  # a fresh interpreter, which starts while this one loads the driver's modules
-        started.callback(launcher.close)
-        from localcluster.driver.cluster import Cluster
-        from localcluster.driver.context_cleaner import ContextCleaner
-        from localcluster.driver.job_runner import JobRunner
-        from localcluster.driver.progress import ProgressBars
+        try:
+            from localcluster.driver.cluster import Cluster
+            from localcluster.driver.context_cleaner import ContextCleaner
+            from localcluster.driver.job_runner import JobRunner
+            from localcluster.driver.progress import ProgressBars
 
-        self._cluster = Cluster(launcher, values, self._layout)
+            self._cluster = Cluster(launcher, values, self._layout)
+        except BaseException:
+            launcher.close()  # else the cluster's business, which has to hear from it while it stops
+            raise
         started.callback(self._cluster.stop)
         self._start_files(settings.value(values, "spark.files") or (), settings.value(values, "spark.archives") or ())
         started.callback(self._stop_files)
@@ -194,7 +198,8 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
             if SparkContext._active_spark_context is self:
                 SparkContext._active_spark_context = None
         atexit.unregister(self.stop)
-        self._parts.close()
+        with self._stopping:  # one part after the other, also when several threads stop the context
+            self._parts.close()
         self._jobs.stop()
 
     def __enter__(self) -> SparkContext:

@@ -214,6 +214,25 @@ def test_a_context_can_be_made_and_used_by_another_thread() -> None:
 
 
 @pytest.mark.usefixtures("no_context")
+def test_several_threads_may_stop_a_context(caplog: pytest.LogCaptureFixture) -> None:
+    context = SparkContext("local[1]", "stopped")
+    scratch = context._cluster.scratch.primary
+    gone = []
+
+    def stop() -> None:
+        context.stop()
+        gone.append(not os.path.exists(scratch))
+
+    threads = [threading.Thread(target=stop) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert gone == [True] * 4
+    assert not caplog.records, "the cluster ended in good order"
+
+
+@pytest.mark.usefixtures("no_context")
 def test_the_numbers_of_accumulators_go_on_from_context_to_context() -> None:
     numbers = []
     for _ in range(2):
