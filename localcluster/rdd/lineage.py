@@ -58,7 +58,8 @@ def dump_lineage(rdd: RDDCore[Any], action: Any) -> bytes:
     except LocalClusterError:
         raise
     except Exception as error:
-        raise SerializationError(f"{_culprit(lineage, action)} cannot be pickled: {error}") from error
+        text = f"Could not serialize object: {type(error).__name__}: {error} (in {_culprit(lineage, action)})"
+        raise SerializationError(text) from error
     with lineage_pickling():
         pickler.dump(lineage)
     return buffer.getvalue()

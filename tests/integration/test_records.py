@@ -1,0 +1,58 @@
+"""Records on their way: namedtuples arrive, and tasks that change what they read from the cache change nothing else."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from typing import Any
+
+import numpy as np
+import pytest
+
+from localcluster import SparkContext, StorageLevel
+from localcluster.serializers import AutoBatchedSerializer, CPickleSerializer
+
+
+class Thing:
+    """Nothing that marshal knows."""
+
+
+def test_without_one_pickle_takes_nearly_everything(sc: SparkContext) -> None:
+    assert sc.serializer == AutoBatchedSerializer(CPickleSerializer())
+    assert isinstance(sc.parallelize([Thing()], 1).collect()[0], Thing)
+
+
+def test_namedtuples_travel_wherever_they_are_defined(sc: SparkContext) -> None:
+    inner = namedtuple("inner", "a b")
+    rdd = sc.parallelize([inner(1, 2), inner(3, 4)], 2).map(lambda t: t._replace(a=t.a + t.b))
+    assert [(t.a, t.b, type(t).__name__) for t in rdd.collect()] == [(3, 2, "inner"), (7, 4, "inner")]
+
+    def made_in_the_task(x: int) -> Any:
+        return namedtuple("late", "value")(x)
+
+    keyed = sc.parallelize([1, 1, 2], 2).map(made_in_the_task).map(lambda t: (t.value, t)).groupByKey(2)
+    assert sorted((key, [t.value for t in group]) for key, group in keyed.collect()) == [(1, [1, 1]), (2, [2])]
+
+
+# --- what tasks may change -----------------------------------------------------------------------------------------
+
+CACHED = [StorageLevel.MEMORY_ONLY, StorageLevel.MEMORY_AND_DISK, StorageLevel.DISK_ONLY, StorageLevel.MEMORY_ONLY_2]
+
+
+@pytest.mark.parametrize("level", CACHED, ids=str)
+def test_a_task_that_changes_cached_records_does_not_change_the_cache(sc: SparkContext, level: StorageLevel) -> None:
+    def grow(record: Any) -> Any:
+        array, numbers = record
+        array += 1
+        numbers.append(0)
+        return array.tolist(), numbers
+
+    cached = sc.parallelize([0, 1], 2).map(lambda i: (np.full(3, float(i)), [i])).persist(level)
+    for _ in range(3):
+        assert cached.map(grow).collect() == [([1.0] * 3, [0, 0]), ([2.0] * 3, [1, 0])]
+    cached.unpersist()
+
+
+def test_objects_are_shared_where_that_is_asked_for(sc: SparkContext) -> None:
+    cached = sc.parallelize([1], 1).map(lambda x: [x]).persist(StorageLevel.MEMORY_AND_DISK_DESER)
+    assert [cached.map(lambda numbers: (numbers.append(0), len(numbers))[1]).collect() for _ in range(2)] == [[2], [3]]
+    cached.unpersist()
