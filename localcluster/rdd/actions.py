@@ -35,9 +35,7 @@ class Actions(Narrow[T]):
         With ``prefetchPartitions`` the next partition is computed while one is read. Closing or dropping the iterator
         cancels that.
         """
-        return self._partition_by_partition(ahead=1 if prefetchPartitions else 0)
-
-    def _partition_by_partition(self, ahead: int) -> Iterator[T]:
+        ahead = 1 if prefetchPartitions else 0
         started: deque[tuple[RunningJob, list[list[T]]]] = deque()
         try:
             for partition in range(self.getNumPartitions()):

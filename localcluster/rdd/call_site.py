@@ -32,4 +32,4 @@ def first_spark_call() -> CallSite:
 def call_site() -> str:
     """The same in short."""
     site = first_spark_call()
-    return f"{site.function} at {os.path.basename(site.file)}:{site.linenum}"
+    return f"{site.function} at {site.file}:{site.linenum}"

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from localcluster.rdd.call_site import call_site
+
 if TYPE_CHECKING:
     from localcluster.rdd.core import RDDCore
     from localcluster.rdd.partitioner import Partitioner
@@ -84,7 +86,15 @@ class ShuffleDependency(Dependency):
     it.
     """
 
-    __slots__ = ("__weakref__", "aggregator", "map_side_combine", "partitioner", "shuffle_id", "stage_binary")
+    __slots__ = (
+        "__weakref__",
+        "aggregator",
+        "call_site",
+        "map_side_combine",
+        "partitioner",
+        "shuffle_id",
+        "stage_binary",
+    )
 
     def __init__(
         self,
@@ -101,6 +111,7 @@ class ShuffleDependency(Dependency):
         """The scheduler keeps the pickled map stage here, so that iterative jobs do not pickle it again and again, with
         the ids of the RDDs in it.
         """
+        self.call_site = call_site()
         self.shuffle_id: int = rdd.ctx._next_shuffle_id()
         rdd.ctx.register_shuffle(self)
 

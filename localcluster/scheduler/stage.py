@@ -133,9 +133,18 @@ class Planner:
         if shuffle.stage_binary is None or shuffle.stage_binary[0] != members:  # others: a checkpoint has come between
             shuffle.stage_binary = members, self._pickle_stage(shuffle.rdd, shuffle)
         parent_ids = tuple(parent.shuffle_id for parent in parents)
-        name = shuffle.rdd.name() or type(shuffle.rdd).__name__
         stage_id, (_, binary) = self._next_stage_id(), shuffle.stage_binary
-        return Stage(stage_id, shuffle.rdd, shuffle, parent_ids, binary, partitions, name, inputs, is_barrier=together)
+        return Stage(
+            stage_id,
+            shuffle.rdd,
+            shuffle,
+            parent_ids,
+            binary,
+            partitions,
+            shuffle.call_site,
+            inputs,
+            is_barrier=together,
+        )
 
     def _runs_together(self, rdd: RDDCore[Any], tasks: int) -> bool:
         """Whether the stage is a barrier stage. Raises JobError when it should be one and cannot."""

@@ -14,6 +14,7 @@ from hypothesis import given
 from localcluster.rdd.cartesian_rdd import PairPartition
 from localcluster.rdd.partition import Partition
 from localcluster.rdd.partitioner import Partitioner, hashes_like_executors, portable_hash
+from localcluster.rdd.rdd import PipelinedRDD
 from localcluster.storage_level import StorageLevel
 from protocol.errors import SparkException
 from tests.localcluster.rdd.local_context import LocalContext
@@ -65,7 +66,7 @@ def test_names_and_ids(sc: LocalContext) -> None:
     assert (rdd.id(), rdd.map(abs).id(), rdd.name()) == (0, 1, None)
     assert rdd.setName("mine").name() == "mine"
     assert rdd.context is sc
-    here = os.path.basename(__file__)
+    here = __file__
     assert repr(rdd).startswith(f"mine ParallelCollectionRDD[0] at parallelize at {here}:")
 
 
@@ -85,6 +86,48 @@ def test_debug_strings_are_laid_out_as_sparks(sc: LocalContext) -> None:
     ]
     assert all(line.endswith("[Memory Serialized 1x Replicated]") for line in lines)
     assert right.toDebugString().endswith(b" []")
+
+
+def test_debug_strings_have_pysparks_names(sc: LocalContext, tmp_path: Any) -> None:
+    def lines(rdd: Any) -> list[str]:
+        return [line.split(" at ")[0] for line in rdd.toDebugString().decode().splitlines()]
+
+    assert lines(sc.range(4)) == ["(2) PythonRDD[1]", " |  ParallelCollectionRDD[0]"]
+    assert lines(sc.emptyRDD()) == ["(0) EmptyRDD[2]"]
+    mapped = sc.parallelize([1, 2], 2).map(abs).setName("mine")
+    assert lines(mapped.map(abs).filter(bool)) == ["(2) PythonRDD[6]", " |  ParallelCollectionRDD[3]"]
+    assert lines(mapped.zip(mapped))[:2] == ["(2) ZippedPartitionsRDD2[7]", " |  mine PythonRDD[4]"]
+    (tmp_path / "file").write_text("a")
+    assert lines(sc.textFile(f"{tmp_path}/file", 1)) == [f"(1) {tmp_path}/file MapPartitionsRDD[8]"]
+    assert isinstance(mapped, PipelinedRDD)
+    assert mapped._is_pipelinable()
+    mapped.cache()
+    assert not mapped._is_pipelinable()
+    assert lines(mapped.filter(bool))[:2] == ["(2) PythonRDD[9]", " |  mine PythonRDD[4]"]
+
+
+def test_debug_strings_say_what_is_stored(sc: LocalContext, monkeypatch: Any) -> None:
+    sizes = {0: (1023, 0), 1: (1025, 5 << 40)}
+    monkeypatch.setattr(sc, "stored_partitions", lambda rdd_id: sizes)
+    rdd = sc.parallelize([1, 2], 2).map(abs).cache()
+    stored = "CachedPartitions: 2; MemorySize: 2.0 KiB; DiskSize: 5.0 TiB"
+    assert rdd.toDebugString().decode().splitlines()[1] == f" |       {stored}"
+    assert rdd.keyBy(abs).toDebugString().decode().splitlines()[2] == f" |      {stored}"
+    assert rdd.keyBy(abs).groupByKey().toDebugString().decode().splitlines()[4] == f"    |      {stored}"
+
+
+def test_there_is_no_jvm_behind_an_rdd(sc: LocalContext) -> None:
+    rdd = sc.parallelize([1])
+    assert not hasattr(rdd, "_jrdd")
+    with pytest.raises(PySparkAttributeError, match="JVM_ATTRIBUTE_NOT_SUPPORTED"):
+        rdd._jrdd  # noqa: B018
+
+
+def test_chains_of_functions_need_no_recursion(sc: LocalContext) -> None:
+    rdd = sc.parallelize([1, 2], 2)
+    for _ in range(3000):
+        rdd = rdd.map(lambda x: x + 1)
+    assert rdd.collect() == [3001, 3002]
 
 
 @jobs
