@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from localcluster.broadcast import Broadcast
     from localcluster.conf import SparkConf
     from localcluster.context import SparkContext
+    from localcluster.profiler import BasicProfiler, Profiler
     from localcluster.rdd.barrier_rdd import RDDBarrier
     from localcluster.rdd.rdd import RDD
+    from localcluster.serializers import CPickleSerializer, MarshalSerializer
     from localcluster.status import SparkExecutorInfo, SparkJobInfo, SparkStageInfo, StatusTracker
     from localcluster.storage_level import StorageLevel
     from localcluster.task_context import TaskContext
@@ -32,8 +34,12 @@ __all__ = [
     "AccumulatorParam",
     "BarrierTaskContext",
     "BarrierTaskInfo",
+    "BasicProfiler",
     "Broadcast",
+    "CPickleSerializer",
     "InheritableThread",
+    "MarshalSerializer",
+    "Profiler",
     "RDDBarrier",
     "SparkConf",
     "SparkContext",
@@ -52,7 +58,11 @@ _HOMES = {
     "AccumulatorParam": "localcluster.accumulators",
     "BarrierTaskContext": "localcluster.barrier_task_context",
     "BarrierTaskInfo": "localcluster.barrier_task_context",
+    "BasicProfiler": "localcluster.profiler",
     "Broadcast": "localcluster.broadcast",
+    "CPickleSerializer": "localcluster.serializers",
+    "MarshalSerializer": "localcluster.serializers",
+    "Profiler": "localcluster.profiler",
     "RDD": "localcluster.rdd.rdd",
     "RDDBarrier": "localcluster.rdd.barrier_rdd",
     "InheritableThread": "localcluster.threads",
