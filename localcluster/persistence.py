@@ -1,11 +1,13 @@
-"""`Persistence`: the part of a context that looks after what is kept of RDDs, blocks and outputs of shuffles.
+"""`Persistence`: the part of a context that looks after what is kept of RDDs: blocks, outputs of shuffles, checkpoints.
 
 Covers their removal and what is known of them. Keeping them is the business of tasks.
 """
 
 from __future__ import annotations
 
+import shutil
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from localcluster.rdd.dependency import ShuffleDependency
@@ -23,6 +25,7 @@ class Persistence:
 
     _cluster: Cluster
     _cleaner: ContextCleaner
+    _cleans_checkpoints: bool
     _persisted: weakref.WeakValueDictionary[int, RDD[Any]]
 
     def persist_rdd(self, rdd: RDD[Any]) -> None:
@@ -62,6 +65,12 @@ class Persistence:
         """Remove the shuffle's outputs when the dependency is collected."""
         shuffle_id, cluster = dependency.shuffle_id, self._cluster
         self._cleaner.register(dependency, lambda: cluster.remove_shuffle(shuffle_id))
+
+    def register_checkpoint(self, checkpoint: RDDCore[Any], directory: str) -> None:
+        """Remove the files when the RDD that reads them is collected, if the settings say so."""
+        cluster = self._cluster
+        if self._cleans_checkpoints:
+            self._cleaner.register(checkpoint, lambda: cluster.aside(partial(shutil.rmtree, directory)))
 
     def clean_shuffles(self, rdd: RDDCore[Any], blocking: bool) -> None:
         """Remove the outputs of the shuffles behind ``rdd`` now, those behind persisted RDDs excepted."""

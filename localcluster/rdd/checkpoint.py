@@ -51,6 +51,7 @@ class ReliableCheckpoint(Checkpoint):
                 f"Checkpoint RDD {written} has {written.getNumPartitions()} partitions, and the original {rdd} has "
                 f"{rdd.getNumPartitions()}: somebody changed {self.directory}"
             )
+        rdd.ctx.register_checkpoint(written, self.directory)
         return written
 
 

@@ -21,6 +21,7 @@ from storage.block_id import RDDBlockId
 
 if TYPE_CHECKING:
     from localcluster.context import SparkContext
+    from localcluster.framing import Serializer
     from localcluster.driver.running_job import RunningJob
     from localcluster.rdd.checkpoint import Checkpoint
     from localcluster.rdd.rdd import RDD
@@ -142,6 +143,11 @@ class RDDCore(Generic[T]):
     def context(self) -> SparkContext:
         """The context that this RDD was made by."""
         return self.ctx
+
+    @property
+    def _jrdd_deserializer(self) -> Serializer:
+        """The context's serializer, for programs that pass it on as PySpark's own do."""
+        return self.ctx.serializer
 
     def id(self) -> int:
         """A number unique within the context."""

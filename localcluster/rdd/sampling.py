@@ -82,25 +82,25 @@ class Sampling(Actions[T]):
             records = self.collect()
             generator.shuffle(records)
             return records
-        fraction = _fraction_for(num, total, withReplacement)
+        fraction = self._computeFractionForSampleSize(num, total, withReplacement)
         records = self.sample(withReplacement, fraction, seed).collect()
         while len(records) < num:  # rare: the fraction is chosen to make it so
             records = self.sample(withReplacement, fraction, generator.randint(0, sys.maxsize)).collect()
         generator.shuffle(records)
         return records[:num]
 
+    @staticmethod
+    def _computeFractionForSampleSize(sampleSizeLowerBound: int, total: int, withReplacement: bool) -> float:
+        """The sampling fraction that gives at least so many of ``total`` records with a probability of 99.99 %.
 
-def _fraction_for(num: int, total: int, with_replacement: bool) -> float:
-    """The sampling fraction that gives at least ``num`` of ``total`` records with a probability of 99.99 %.
-
-    Bounds of the Poisson and of the binomial distribution, as Spark computes them.
-    """
-    fraction = num / total
-    if with_replacement:
-        deviations = 9 if num < 12 else 5
-        return fraction + deviations * math.sqrt(fraction / total)
-    gamma = -math.log(0.00005) / total
-    return min(1, fraction + gamma + math.sqrt(gamma * gamma + 2 * gamma * fraction))
+        Bounds of the Poisson and of the binomial distribution, as Spark computes them.
+        """
+        fraction = sampleSizeLowerBound / total
+        if withReplacement:
+            deviations = 9 if sampleSizeLowerBound < 12 else 5
+            return fraction + deviations * math.sqrt(fraction / total)
+        gamma = -math.log(0.00005) / total
+        return min(1, fraction + gamma + math.sqrt(gamma * gamma + 2 * gamma * fraction))
 
 
 def _seed(seed: int | None) -> int:

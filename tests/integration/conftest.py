@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -35,3 +35,10 @@ def wait_for_executors(context: SparkContext, wanted: int) -> None:
 
 def registered(context: SparkContext) -> list[str]:
     return [executor.executor_id for executor in context._cluster.pool if executor.state is State.REGISTERED]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to be"
+        time.sleep(0.01)  # a poll of what other processes do

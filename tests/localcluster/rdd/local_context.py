@@ -122,6 +122,9 @@ class LocalContext(Sources, Checkpoints):
     def register_shuffle(self, shuffle: ShuffleDependency) -> None:
         assert shuffle.shuffle_id not in self.shuffles.outputs
 
+    def register_checkpoint(self, checkpoint: Any, directory: str) -> None:
+        pass
+
     def persist_rdd(self, rdd: Any) -> None:
         self.persisted[rdd.id()] = rdd.getStorageLevel()
 

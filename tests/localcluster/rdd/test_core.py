@@ -16,7 +16,7 @@ from localcluster.rdd.partition import Partition
 from localcluster.rdd.partitioner import Partitioner, hashes_like_executors, portable_hash
 from localcluster.rdd.rdd import PipelinedRDD
 from localcluster.storage_level import StorageLevel
-from protocol.errors import SparkException
+from protocol.errors import PySparkAttributeError, SparkException
 from tests.localcluster.rdd.local_context import LocalContext
 from tests.localcluster.rdd.models import jobs, keys
 
@@ -121,13 +121,6 @@ def test_there_is_no_jvm_behind_an_rdd(sc: LocalContext) -> None:
     assert not hasattr(rdd, "_jrdd")
     with pytest.raises(PySparkAttributeError, match="JVM_ATTRIBUTE_NOT_SUPPORTED"):
         rdd._jrdd  # noqa: B018
-
-
-def test_chains_of_functions_need_no_recursion(sc: LocalContext) -> None:
-    rdd = sc.parallelize([1, 2], 2)
-    for _ in range(3000):
-        rdd = rdd.map(lambda x: x + 1)
-    assert rdd.collect() == [3001, 3002]
 
 
 @jobs

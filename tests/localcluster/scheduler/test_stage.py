@@ -71,3 +71,25 @@ def test_very_long_lineages_are_cut_without_recursion() -> None:
     for _ in range(3000):
         rdd = lineage.shuffled(lineage.narrow(lineage.narrow(rdd)))
     assert len(lineage.job(rdd).map_stages) == 3000
+
+
+def test_a_map_stage_whose_lineage_a_checkpoint_has_cut_is_pickled_anew() -> None:
+    lineage = Lineage()
+    source = lineage.source(2)
+    base = lineage.narrow(source)
+    rdd = lineage.shuffled(base)
+    lineage.job(rdd)
+    assert lineage.pickled.count(base.id()) == 1
+    base.dependencies = lineage.narrow(lineage.source(2)).dependencies
+    lineage.job(rdd)
+    lineage.job(rdd)
+    assert lineage.pickled.count(base.id()) == 2
+
+
+def test_a_stage_keeps_the_partitions_that_it_was_pickled_with() -> None:
+    lineage = Lineage()
+    base = lineage.source(3)
+    job = lineage.job(lineage.shuffled(base, partitions=2))
+    (map_stage,) = job.map_stages.values()
+    assert [partition.index for partition in job.final_stage.inputs] == [0, 1]
+    assert [partition.index for partition in map_stage.inputs] == [0, 1, 2]
