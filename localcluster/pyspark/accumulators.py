@@ -7,6 +7,7 @@ from localcluster.accumulators import (
     Accumulator,
     AccumulatorParam,
     AddingAccumulatorParam,
+    _accumulatorRegistry,
 )
 
 __all__ = ["Accumulator", "AccumulatorParam"]
