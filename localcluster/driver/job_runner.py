@@ -86,3 +86,5 @@ def _finish(job: RunningJob) -> None:
         job.collect()
     except LocalClusterError as error:
         log.info("a job in the background did not end well: %s", error)
+    except Exception:  # of an accumulator's own addition, say
+        log.exception("the results of a job in the background could not be taken")
