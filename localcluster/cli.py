@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from localcluster import interrupts, pyspark_alias, settings, submit_options
+from localcluster.conf import SparkConf
 from localcluster.hash_seed import fix_hash_seed
 from localcluster.master_url import layout
 from localcluster.py_files import extend_import_path, search_paths
@@ -82,6 +83,8 @@ def _run(arguments: argparse.Namespace) -> int:
         return USAGE_ERROR
     search_paths(settings.value(conf, "spark.submit.pyFiles") or ())  # a file that is missing is an error of usage
     fix_hash_seed()
+    if arguments.verbose:
+        print(SparkConf(loadDefaults=False).setAll(conf.items()).toDebugString(), file=sys.stderr)
     for warning in submit_options.warnings_for(arguments, conf):
         print(f"localcluster: warning: {warning}", file=sys.stderr)
     if arguments.pyspark:  # before the forks, which all have it then

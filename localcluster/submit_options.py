@@ -67,6 +67,7 @@ def add_options(run: argparse.ArgumentParser) -> None:
     run.add_argument("--conf", "-c", action="append", default=[], metavar="KEY=VALUE", help="a setting; repeatable")
     run.add_argument("--properties-file", metavar="FILE", help="more settings, which all others win over")
     run.add_argument("--progress", action=argparse.BooleanOptionalAction, help="progress bars (default: on a terminal)")
+    run.add_argument("--verbose", "-v", action="store_true", help="print the settings before the job starts")
     run.add_argument("--deploy-mode", choices=["client"], help=argparse.SUPPRESS)
     for option in _NO_EFFECT:
         run.add_argument(option, dest=option, help=argparse.SUPPRESS)

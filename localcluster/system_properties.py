@@ -7,7 +7,6 @@ options there, as spark-submit does. Does not cover properties of the JVM itself
 from __future__ import annotations
 
 import os
-import platform
 import pwd
 import tempfile
 from collections.abc import Callable
@@ -29,9 +28,9 @@ _OF_THE_SYSTEM: dict[str, Callable[[], str]] = {
     "file.separator": lambda: os.sep,
     "java.io.tmpdir": tempfile.gettempdir,
     "line.separator": lambda: os.linesep,
-    "os.arch": platform.machine,
-    "os.name": platform.system,
-    "os.version": platform.release,
+    "os.arch": lambda: os.uname().machine,
+    "os.name": lambda: os.uname().sysname,
+    "os.version": lambda: os.uname().release,
     "path.separator": lambda: os.pathsep,
     "user.dir": os.getcwd,
     "user.home": lambda: os.path.expanduser("~"),

@@ -21,7 +21,8 @@ CONDITIONS: dict[str, str] = {
     ),
     "CONTEXT_ONLY_VALID_ON_DRIVER": (
         "It appears that you are attempting to reference SparkContext from a broadcast variable, action, or "
-        "transformation. SparkContext can only be used on the driver, not in code that runs in executors. See SPARK-5063."
+        "transformation. SparkContext can only be used on the driver, not in code that runs in executors. See "
+        "SPARK-5063."
     ),
     "INCORRECT_CONF_FOR_PROFILE": (
         "`spark.python.profile` or `spark.python.profile.memory` configuration must be set to `true` to enable "

@@ -23,7 +23,17 @@ with SparkContext(appName="second") as sc:
 def test_options_conf_and_properties_file_reach_every_context_of_the_job(tmp_path: Path) -> None:
     file = tmp_path / "spark.conf"
     file.write_text("# of a cluster\nspark.set.file: file\nspark.set.both=file\nspark.ui.enabled false\nother 1\n")
-    options = ["--properties-file", str(file), "-c", "spark.set.conf=conf", "--master", "local[2]", "--queue", "q"]
+    options = [
+        "-v",
+        "--properties-file",
+        str(file),
+        "-c",
+        "spark.set.conf=conf",
+        "--master",
+        "local[2]",
+        "--queue",
+        "q",
+    ]
     with Run(tmp_path, JOB, options=options) as run:
         assert run.wait() == 0, run.errors
         first, second = map(json.loads, run.output.splitlines())
@@ -38,4 +48,5 @@ def test_options_conf_and_properties_file_reach_every_context_of_the_job(tmp_pat
     # Each thing that has no effect is said once, what nobody misses is not said.
     for told in ("--queue has no effect", "other is no setting", "spark.set.file has no effect"):
         assert run.errors.count(told) == 1
-    assert "spark.ui.enabled" not in run.errors
+    assert "spark.ui.enabled has" not in run.errors
+    assert "\nspark.set.file=file\n" in run.errors, "the settings, since -v was given"
