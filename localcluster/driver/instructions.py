@@ -85,12 +85,11 @@ class Instructions:
         description = None
         if launch.first:
             stage = task_set.stage
-            properties = min(stage.jobs, key=lambda job: job.id).properties
             description = c.StageDescription(
                 stage.id,
                 stage.attempt,
                 stage.binary,
-                properties,
+                task_set.properties,
                 self._outputs.epoch,
                 _addresses(task_set),
                 self.import_paths,

@@ -254,6 +254,7 @@ class DAGScheduler:
             alive=self._tasks.executors,
             priority=(job.id, stage.id),
             pool=job.properties.get(POOL_PROPERTY, DEFAULT_POOL),
+            properties=job.properties,
             max_failures=self._max_task_failures,
             max_losses=self._max_task_losses,
             created=now,

@@ -34,6 +34,7 @@ class TaskSet:
         alive: Container[str],
         priority: tuple[int, int],
         pool: str,
+        properties: Mapping[str, str],
         max_failures: int,
         max_losses: int,
         created: float,
@@ -47,6 +48,7 @@ class TaskSet:
         self.priority = priority
         self.barrier = barrier
         self.pool = pool
+        self.properties = properties
         self.running: dict[int, RunningTask] = {}  # {task id: task}
         self.failures: dict[int, int] = {}  # {position: attempts that count against it}
         self._losses: dict[int, int] = {}  # {position: those of them that ended with their executor}

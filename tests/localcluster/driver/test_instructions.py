@@ -8,11 +8,16 @@ from typing import Any
 import pytest
 
 from localcluster.driver.instructions import Instructions
+from localcluster.scheduler.barrier_attempt import BarrierAnswer, BarrierAttempt
 from localcluster.scheduler.instruction import Discard, DropStage, Kill, OutputReady, Recall
 from localcluster.scheduler.map_output_tracker import MapOutputTracker, MapStatus
+from localcluster.scheduler.stage import Stage
+from localcluster.scheduler.task_scheduler import Launch
+from localcluster.scheduler.task_set import TaskSet
 from localcluster.shuffle.sort_shuffle import SortShuffleManager
 from protocol import cluster_messages as c
 from protocol.block_messages import RemoveBlock
+from protocol.cluster_messages import TaskDescription
 from protocol.errors import BrokenChannelError
 from protocol.locations import DRIVER, BlockManagerId, ShmLocation
 from storage.block_id import ShuffleDataBlockId, ShuffleIndexBlockId, TaskResultBlockId
@@ -61,6 +66,51 @@ def desk() -> Desk:
 def test_orders_about_stages_and_queues_are_passed_on(desk: Desk) -> None:
     desk.instructions.carry_out([DropStage("1", 7), Recall("2", (3, 4))])
     assert desk.sent == [("1", c.DropStage(7)), ("2", c.ReturnTasks((3, 4)))]
+
+
+def launch_of(barrier: BarrierAttempt | None, executors: list[str]) -> Launch:
+    """The first launch of a stage at executor 0, of tasks at these executors; no job needs the stage any more."""
+    stage = Stage(3, None, None, (), b"binary", range(len(executors)), "")  # type: ignore[arg-type]  # no RDD: not asked
+    task_set = TaskSet(
+        key=7,
+        stage=stage,
+        positions=range(len(executors)),
+        encode=lambda position: b"",
+        preferred={},
+        alive=executors,
+        priority=(0, 0),
+        pool="default",
+        properties={"colour": "green"},
+        max_failures=1,
+        max_losses=1,
+        created=0.0,
+        barrier=barrier,
+    )
+    for position, executor_id in reversed(list(enumerate(executors))):
+        task_set.take(executor_id, 0.0, 0.0)
+        task_set.launched(100 + position, position, executor_id)
+    return Launch("0", task_set, (TaskDescription(100, 0, 0, b"partition"),), True)
+
+
+def test_a_stage_is_described_with_its_first_tasks_though_its_job_ended_in_the_same_step(desk: Desk) -> None:
+    """As when a later partition cannot be pickled; the kill follows."""
+    desk.instructions.carry_out([launch_of(None, ["0"]), Kill("0", 100, "unsendable")])
+    (_, launched), (_, killed) = desk.sent
+    assert launched.stage.properties == {"colour": "green"}
+    assert launched.stage.barrier == ()
+    assert killed == c.KillTask(100, "unsendable")
+
+
+def test_tasks_of_a_barrier_stage_are_told_where_all_of_them_are(desk: Desk) -> None:
+    desk.instructions.carry_out([launch_of(BarrierAttempt("stage", 3, 1.0), ["0", "2", "0"])])
+    ((_, launched),) = desk.sent
+    assert launched.stage.barrier == ("127.0.0.1:0", "127.0.0.1:2", "127.0.0.1:0")
+
+
+def test_who_waits_at_a_barrier_is_told_of_its_end(desk: Desk) -> None:
+    release = c.BarrierRelease(5, 0, ("a",), None)
+    desk.instructions.carry_out([BarrierAnswer("1", release)])
+    assert desk.sent == [("1", release)]
 
 
 def test_a_task_that_does_not_end_when_killed_takes_its_executor_with_it_once(desk: Desk) -> None:

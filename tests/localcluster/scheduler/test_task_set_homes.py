@@ -18,6 +18,7 @@ def test_a_task_whose_home_died_goes_to_a_home_that_joined_later() -> None:
         alive=alive,
         priority=(0, 0),
         pool="default",
+        properties={},
         max_failures=1,
         max_losses=1,
         created=0.0,
