@@ -91,7 +91,9 @@ class BasicProfiler(Profiler):
         """Call ``func`` under cProfile and return what it returns.
 
         Only one thread of a process can (from Python 3.12 on). With more than one core per executor, tasks that run
-        while another one is profiled are not, and a warning says so.
+        while another one is profiled are not, and a warning says so. From 3.12 on cProfile also counts what other
+        threads call meanwhile, the executor's own included, so counts are not exact there. The standard library's
+        ``profile`` would be, but takes ten times as long, and so shows other times than those of the program.
         """
         if not _profiling.acquire(blocking=False):
             log.warning("a task is not profiled, since another one in this executor is; use spark.executor.cores=1")
