@@ -21,8 +21,8 @@ from storage.block_id import RDDBlockId
 
 if TYPE_CHECKING:
     from localcluster.context import SparkContext
-    from localcluster.framing import Serializer
     from localcluster.driver.running_job import RunningJob
+    from localcluster.framing import Serializer
     from localcluster.rdd.checkpoint import Checkpoint
     from localcluster.rdd.rdd import RDD
     from localcluster.task_context import TaskContext
