@@ -56,6 +56,7 @@ NOT_MISSED = (  # how keys start
     "spark.reducer.",
     "spark.repl.",
     "spark.rpc.",
+    "spark.scheduler.barrier.",
     "spark.scheduler.listenerbus.",
     "spark.scheduler.maxRegisteredResourcesWaitingTime",
     "spark.scheduler.minRegisteredResourcesRatio",
