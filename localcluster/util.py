@@ -82,6 +82,12 @@ def is_remote() -> bool:
     return False
 
 
+class PythonEvalType:
+    """Kinds of Python functions: of PySpark's, only those of RDDs exist here."""
+
+    NON_UDF = 0
+
+
 class NoValueType:
     """The type of `NO_VALUE`, which stands for an argument that was not given."""
 
