@@ -1,8 +1,8 @@
 """Which task goes to which executor: task sets in order, executors with room, batches.
 
 A plain state machine: no clock, no pipes; what is to be sent comes back as values. Covers queueing ahead for short
-tasks and recalling what was queued too far ahead. Does not know the order of task sets (``pools``) nor stages' dependencies
-(``dag_scheduler``). Follows Spark's ``TaskSchedulerImpl``.
+tasks and recalling what was queued too far ahead. Does not know the order of task sets (``pools``) nor stages'
+dependencies (``dag_scheduler``). Follows Spark's ``TaskSchedulerImpl``.
 
 Short tasks are queued ahead at the executors, so that none waits for a message between two tasks: as many as
 ``QUEUE_SECONDS`` of work by the measured task time. Long or unmeasured tasks go one per core, which keeps the load

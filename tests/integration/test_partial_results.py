@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from localcluster import SparkContext
+from localcluster import AccumulatorParam, SparkContext
 from protocol.errors import TaskError
 from tests.integration.test_jobs import eventually
 
@@ -187,3 +188,30 @@ def test_take_looks_at_four_times_as_many_partitions_each_time(sc: SparkContext)
     tracker = sc.statusTracker()
     jobs = [tracker.getJobInfo(job) for job in reversed(known(sc)[: len(known(sc)) - before])]
     assert [tracker.getStageInfo(job.stageIds[0]).numTasks for job in jobs] == [1, 4, 20, 75]
+
+
+class OnlyInTasks(AccumulatorParam[int]):
+    """Adds in tasks and fails in the driver."""
+
+    def __init__(self) -> None:
+        self.driver = os.getpid()
+
+    def zero(self, value: int) -> int:
+        return 0
+
+    def addInPlace(self, value1: int, value2: int) -> int:
+        if os.getpid() == self.driver:
+            raise ArithmeticError("not here")
+        return value1 + value2
+
+
+def test_an_accumulator_that_fails_in_the_background_is_logged(
+    sc: SparkContext, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate, failing = tmp_path / "gate", sc.accumulator(0, OnlyInTasks())
+    records = sc.parallelize([1], 1).mapPartitionsWithIndex(gated(gate, 0))
+    assert records.map(lambda x: failing.add(x) or x).countApprox(0) == 0
+    gate.touch()
+    eventually(lambda: finished(sc))
+    eventually(lambda: "not here" in caplog.text)
+    assert sc.parallelize(range(10), 3).sum() == 45
