@@ -103,7 +103,6 @@ SORTS: dict[str, Callable[[Any], Any]] = {
     "sortByKey by len": lambda sc: (
         sc.parallelize([("bb", 1), ("a", 2), ("ccc", 3), ("dd", 4)], 2).sortByKey(True, 1, len).collect()
     ),
-    "sortByKey of NaN": lambda sc: sc.parallelize([(NAN, 1), (1.0, 2), (0.5, 3)], 1).sortByKey().values().collect(),
     "sortBy of mixed": lambda sc: sc.parallelize([3, 1.5, True, 0], 2).sortBy(lambda x: x).glom().collect(),
     "sortBy, falling": lambda sc: sc.parallelize([3, 1, 2, 5, 4], 3).sortBy(lambda x: x, False, 2).glom().collect(),
     "sortBy unhashable": lambda sc: sc.parallelize([[2], [1]], 2).sortBy(lambda x: x).collect(),

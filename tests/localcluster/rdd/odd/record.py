@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.localcluster.rdd.odd.action_cases import ACTIONS
+from tests.localcluster.rdd.odd.argument_cases import DERIVED, NUMBERS
 from tests.localcluster.rdd.odd.helpers import described, outcome
 from tests.localcluster.rdd.odd.narrow_cases import NARROW, STOPS
 from tests.localcluster.rdd.odd.pair_cases import BY_KEY, JOINS
 from tests.localcluster.rdd.odd.placing_cases import PLACING, SAMPLES, SETS, SORTS
 
 RESULTS = Path(__file__).with_name("results.json")
-GROUPS = [NARROW, STOPS, ACTIONS, BY_KEY, JOINS, SETS, PLACING, SORTS, SAMPLES]
+GROUPS = [NARROW, STOPS, ACTIONS, BY_KEY, JOINS, SETS, PLACING, SORTS, SAMPLES, NUMBERS, DERIVED]
 
 
 RECORDED = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
@@ -36,6 +37,11 @@ DIFFERENT = {
     "zip of filtered": "found in the task, where Spark's JVM would find it, and not by the reader of a batch",
     "repartition of repartitioned": "records are dealt out in new batches of ten, not in those of the first time",
     "parallelize -1": "a ValueError at once, not when the partitions are first needed",
+    "take 1.0": "a ValueError from the task, not a TypeError when its result is cut",
+    "histogram of uneven decimals": "nothing is multiplied by a float, which decimals refuse",
+    "histogram of fractions": "nothing is multiplied by a float, so the bounds stay fractions",
+    "cartesian of mapped": "by records, as Scala's, not by products of two batches",
+    "partitioners": "unions with nothing, and those made by the context, stay placed",
 }
 
 
