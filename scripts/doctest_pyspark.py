@@ -37,7 +37,7 @@ MASTERS = {  # file: the master that PySpark itself runs the file's examples on;
     "profiler.py": None,
     "resource/profile.py": "local",
     "resultiterable.py": None,
-    "serializers.py": "local",
+    "serializers.py": None,
     "statcounter.py": None,
     "storagelevel.py": None,
     "taskcontext.py": "local[2]",
@@ -59,9 +59,12 @@ LEFT_OUT: Mapping[str, Mapping[str, str]] = {  # file: {name of the docstring: r
         "RDD.saveAsNewAPIHadoopFile": HADOOP,
         "RDD.saveAsSequenceFile": HADOOP,
     },
+    # prints ids of RDDs, which Spark numbers as jobs need them and localcluster as they are made
+    "profiler.py": {"Profiler": "ids of RDDs"},
 }
 LEFT_OUT_FROM = {  # file: {name of the docstring: a text in the first of its examples that is left out}
     "conf.py": {"SparkConf": "conf._jconf"},  # a class of the JVM
+    "serializers.py": {"": "rdd._jrdd"},  # the JVM's RDD
     "taskcontext.py": {"TaskContext": "pyspark.sql.functions"},  # DataFrames
 }
 OWN_CONTEXT = {"core/context.py": {"SparkContext"}}  # examples that make a context, so there must be none
