@@ -44,7 +44,6 @@ class TaskContext:
     _taskAttemptId: int | None = None
     _localProperties: Mapping[str, str] | None = None
     _cpus: int | None = None
-    _cpuAmount: Decimal | None = None
     _resources: dict[str, ResourceInformation] | None = None
 
     def __new__(cls) -> TaskContext:
@@ -72,7 +71,6 @@ class TaskContext:
         context._taskAttemptId = task_id
         context._localProperties = properties
         context._cpus = cpus
-        context._cpuAmount = Decimal(cpus)
         context._resources = {}
         return context
 
@@ -122,7 +120,7 @@ class TaskContext:
 
     def cpuAmount(self) -> Decimal:
         """Cores that the task occupies, as an exact number."""
-        return self._cpuAmount  # type: ignore[return-value]
+        return None if self._cpus is None else Decimal(self._cpus)  # type: ignore[return-value]
 
     def resources(self) -> dict[str, ResourceInformation]:
         """Always empty: one machine has no resource discovery."""
