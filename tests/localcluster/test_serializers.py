@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 from collections import namedtuple
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from localcluster import serializers as s
 from protocol.errors import SerializationError
 
-Point = namedtuple("Point", "x y")  # noqa: PYI024  # as programs write it
+Point = namedtuple("Point", "x y")
 
 RECORDS = [1, None, "ä", b"\x00", 2.5, (1, [2, {"a": {3}}]), 10**30]
 FRAMED = [
@@ -61,7 +62,7 @@ def test_batches_have_the_size_asked_for(records: list[int], size: int) -> None:
     marshal = s.MarshalSerializer()
     stream = written(s.BatchedSerializer(marshal, size), records)
     batches = [marshal.loads(frame) for frame in frames(stream.getvalue())]
-    assert sum(batches, []) == records
+    assert list(chain.from_iterable(batches)) == records
     assert all(len(batch) == size for batch in batches[:-1]) or size == -1
 
 
