@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from localcluster import SparkContext
-from tests.localcluster.rdd.programs import Parts, random_parts, random_program, run
+from tests.localcluster.rdd.partition_model import Parts
+from tests.localcluster.rdd.programs import random_parts, random_program, run
 
 
 def maker(sc: SparkContext) -> Any:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tests.localcluster.rdd.local_context import LocalContext
 from tests.localcluster.rdd.models import partitions
-from tests.localcluster.rdd.programs import KEYS, STEPS, VALUES, Parts, Step, random_parts, random_program, run, step
+from tests.localcluster.rdd.partition_model import Parts
+from tests.localcluster.rdd.programs import KEYS, STEPS, VALUES, Step, random_parts, random_program, run, step
 
 records = partitions(st.tuples(st.sampled_from(KEYS), st.sampled_from(VALUES)))
 steps = st.builds(step, st.sampled_from(sorted(STEPS)), st.integers(1, 5), records)
