@@ -120,11 +120,10 @@ class SharedContext(ReusedPySparkTestCase, PySparkErrorTestUtils):
         self.assertEqual(self.sc.getConf().get("spark.custom"), "1")
 
     def test_error(self):
-        rdd = self.sc.parallelize([1])
         with self.assertRaises(PySparkRuntimeError) as caught:
-            self.sc.broadcast(rdd)
+            SparkConf().setExecutorEnv("key", "value", [("key", "value")])
         parameters = caught.exception.getMessageParameters()
-        self.check_error(caught.exception, "RDD_TRANSFORM_ONLY_VALID_ON_DRIVER", parameters)
+        self.check_error(caught.exception, "KEY_VALUE_PAIR_REQUIRED", parameters)
 
     @eventually(timeout=5.0, catch_assertions=True)
     def test_eventually(self):
