@@ -37,9 +37,7 @@ def test_settings_of_a_session_are_text(spark: SparkSession) -> None:
     spark.conf.unset("a.b")
     assert spark.conf.get("a.b", "gone") == "gone"
     assert spark.conf.get("a.b", None) is None
-    with pytest.raises(
-        SparkNoSuchElementException, match=r'\[SQL_CONF_NOT_FOUND\] The SQL config "a.b"'
-    ):
+    with pytest.raises(SparkNoSuchElementException, match=r'\[SQL_CONF_NOT_FOUND\] The SQL config "a.b"'):
         spark.conf.get("a.b")
     with pytest.raises(AnalysisException, match=r"\[CANNOT_MODIFY_CONFIG\].*spark.executor.memory"):
         spark.conf.set("spark.executor.memory", "2g")

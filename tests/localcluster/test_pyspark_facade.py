@@ -16,8 +16,13 @@ ALLOWED = ("__all__ = ", "__getattr__ = absent_names(", "raise absent(", "sys.mo
 MODULES = sorted(FACADE.rglob("*.py"))
 
 NAMES = {
-    "": "RDD SparkConf SparkContext StorageLevel Broadcast Accumulator AccumulatorParam TaskContext Row",
-    "rdd": "RDD PipelinedRDD Partitioner portable_hash",
+    "": "RDD SparkConf SparkContext SparkFiles StatusTracker StorageLevel BarrierTaskContext InheritableThread Row",
+    "rdd": "RDD RDDBarrier PipelinedRDD Partitioner BoundedFloat portable_hash",
+    "files": "SparkFiles",
+    "status": "StatusTracker SparkJobInfo SparkStageInfo SparkExecutorInfo",
+    "profiler": "Profiler BasicProfiler ProfilerCollector PStatsParam",
+    "join": "python_join python_left_outer_join python_right_outer_join python_full_outer_join",
+    "resource": "ResourceProfile ResourceProfileBuilder ResourceInformation",
     "context": "SparkContext",
     "conf": "SparkConf",
     "storagelevel": "StorageLevel",
@@ -27,7 +32,7 @@ NAMES = {
     "statcounter": "StatCounter",
     "resultiterable": "ResultIterable",
     "serializers": "CPickleSerializer CloudPickleSerializer MarshalSerializer PickleSerializer BatchedSerializer",
-    "util": "VersionUtils fail_on_stopiteration _parse_memory is_remote_only",
+    "util": "InheritableThread inheritable_thread_target PythonEvalType VersionUtils fail_on_stopiteration _parse_memory is_remote_only",
     "errors": "PySparkException PySparkRuntimeError PySparkTypeError AnalysisException",
     "errors.exceptions.base": "PySparkException PySparkValueError",
     "errors.exceptions.captured": "CapturedException AnalysisException",
@@ -75,7 +80,7 @@ def test_everything_in_all_exists() -> None:
 
 
 def test_the_old_and_the_new_place_of_a_core_module_are_one_module() -> None:
-    for name in ("rdd", "context", "broadcast"):
+    for name in ("rdd", "context", "broadcast", "files", "status"):
         old = importlib.import_module(f"localcluster.pyspark.{name}")
         assert old is importlib.import_module(f"localcluster.pyspark.core.{name}")
 
