@@ -32,7 +32,7 @@ NAMES = {
     "statcounter": "StatCounter",
     "resultiterable": "ResultIterable",
     "serializers": "CPickleSerializer CloudPickleSerializer MarshalSerializer PickleSerializer BatchedSerializer",
-    "util": "InheritableThread inheritable_thread_target PythonEvalType VersionUtils fail_on_stopiteration _parse_memory is_remote_only",
+    "util": "InheritableThread inheritable_thread_target VersionUtils fail_on_stopiteration _parse_memory",
     "errors": "PySparkException PySparkRuntimeError PySparkTypeError AnalysisException",
     "errors.exceptions.base": "PySparkException PySparkValueError",
     "errors.exceptions.captured": "CapturedException AnalysisException",
