@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from localcluster.broadcast import Broadcast
     from localcluster.conf import SparkConf
     from localcluster.context import SparkContext
+    from localcluster.files import SparkFiles
     from localcluster.profiler import BasicProfiler, Profiler
     from localcluster.rdd.barrier_rdd import RDDBarrier
     from localcluster.rdd.rdd import RDD
@@ -44,6 +45,7 @@ __all__ = [
     "SparkConf",
     "SparkContext",
     "SparkExecutorInfo",
+    "SparkFiles",
     "SparkJobInfo",
     "SparkStageInfo",
     "StatusTracker",
@@ -69,6 +71,7 @@ _HOMES = {
     "SparkConf": "localcluster.conf",
     "SparkContext": "localcluster.context",
     "SparkExecutorInfo": "localcluster.status",
+    "SparkFiles": "localcluster.files",
     "SparkJobInfo": "localcluster.status",
     "SparkStageInfo": "localcluster.status",
     "StatusTracker": "localcluster.status",

@@ -1,4 +1,4 @@
-"""What the documents promise is so: commands, links, configuration keys, names that are not there yet."""
+"""What the documents promise is so: commands, links, configuration keys."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import localcluster
 from localcluster import cli
 from localcluster.conf import ENTRIES
 
@@ -72,15 +71,3 @@ def test_links_lead_to_files(document: Path) -> None:
 def test_files_named_in_the_documents_exist(document: Path) -> None:
     pattern = r"`((?:protocol|storage|localcluster|scripts|tests|docs)/[\w./-]+)`"
     assert [path for path in re.findall(pattern, document.read_text()) if not (ROOT / path).exists()] == []
-
-
-def test_names_listed_as_missing_are_missing() -> None:
-    text = text_of("docs/pyspark-differences.md")
-    listed = text.partition("<!-- missing: begin -->")[2].partition("<!-- missing: end -->")[0]
-    groups = re.findall(r"^- `(\w+)`:(.*?)(?=^- |\Z)", listed, re.MULTILINE | re.DOTALL)
-    assert groups
-    there = []
-    for owner, names in groups:
-        thing = localcluster if owner == "pyspark" else getattr(localcluster, owner)
-        there += [f"{owner}.{name}" for name in re.findall(r"`(\w+)`", names) if hasattr(thing, name)]
-    assert there == []

@@ -11,32 +11,47 @@ import zlib
 from collections.abc import Callable
 from typing import Any, BinaryIO, cast
 
+from protocol.errors import ConfigurationError, PySparkNotImplementedError
+
+_PACKAGE = "org.apache.hadoop.io.compress"
+_UNREADABLE = (".snappy", ".lz4", ".zst")
 _CODECS = {"GzipCodec": ".gz", "BZip2Codec": ".bz2", "DefaultCodec": ".deflate", "DeflateCodec": ".deflate"}
 _READERS: dict[str, Callable[[str, str], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _WRITERS: dict[str, Callable[[str, str], Any]] = {".gz": gzip.open, ".bz2": bz2.open, "": open}
 
 
 def codec_extension(codec: str | None) -> str:
-    """The file name extension of a Hadoop codec class (``org.apache.hadoop.io.compress.GzipCodec``); "" for None.
+    """The file name extension of a Hadoop codec class (``org.apache.hadoop.io.compress.GzipCodec``); "" for None or "".
 
-    Raises ValueError for a codec that there is not.
+    Raises ConfigurationError (a ValueError) for a codec that there is not.
     """
-    if codec is None:
+    if not codec:
         return ""
     package, _, name = codec.rpartition(".")
-    if package not in ("", "org.apache.hadoop.io.compress") or name not in _CODECS:
-        raise ValueError(f"no compression codec {codec!r}; there are {', '.join(_CODECS)}")
+    if package != _PACKAGE or name not in _CODECS:
+        raise ConfigurationError(f"no compression codec {codec!r}; there are {', '.join(_CODECS)} in {_PACKAGE}")
     return _CODECS[name]
 
 
 def is_compressed(path: str) -> bool:
-    extension = os.path.splitext(path)[1]
-    return extension in _READERS or extension == ".deflate"
+    """Whether the name says so, in any case of letters."""
+    return _extension(path) in (*_READERS, ".deflate", *_UNREADABLE)
+
+
+def is_splittable(path: str) -> bool:
+    """Whether Hadoop cuts such a compressed file, so that it counts as several partitions. Here its first range has all
+    of it, since Python's decompressor cannot begin in the middle.
+    """
+    return _extension(path) == ".bz2"
 
 
 def open_compressed(path: str) -> BinaryIO:
-    """What the file holds, decompressed as it is read. Raises what the decompressor raises when the file is damaged."""
-    extension = os.path.splitext(path)[1]
+    """What the file holds, decompressed as it is read. Raises PySparkNotImplementedError for a format that Hadoop reads
+    and Python does not, and what the decompressor raises when the file is damaged.
+    """
+    extension = _extension(path)
+    if extension in _UNREADABLE:
+        raise PySparkNotImplementedError(f"{path}: there is no decompressor for {extension} files; use .gz or .bz2")
     if extension == ".deflate":
         with open(path, "rb") as file:
             return io.BytesIO(zlib.decompress(file.read()))
@@ -45,10 +60,14 @@ def open_compressed(path: str) -> BinaryIO:
 
 def create(path: str) -> BinaryIO:
     """Create a file, compressed as its extension says."""
-    extension = os.path.splitext(path)[1]
+    extension = _extension(path)
     if extension == ".deflate":
         return cast(BinaryIO, _DeflateWriter(path))
     return cast(BinaryIO, _WRITERS[extension](path, "wb"))
+
+
+def _extension(path: str) -> str:
+    return os.path.splitext(path)[1].lower()
 
 
 class _DeflateWriter(io.RawIOBase):

@@ -1,8 +1,8 @@
 """Which files an input path means, by Hadoop's rules.
 
-A path may be a list separated by commas, a ``file:`` URI, a file, a directory (its files; sub-directories are an error)
-or a glob with ``* ? [abc] [^abc] {a,b}`` and ``\\\\`` to escape. Names that begin with ``_`` or ``.`` are hidden. Files
-of a directory or glob come sorted by path.
+A path may be a list separated by commas, a ``file:`` URI (in which, as in Hadoop, ``%20`` is no blank), a file, a
+directory (its files) or a glob with ``* ? [abc] [^abc] {a,b}`` and ``\\\\`` to escape. Names that begin with ``_`` or
+``.`` are hidden. Files of a directory or glob come sorted by path.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from urllib.parse import unquote
 
-from protocol.errors import InputPathError
+from protocol.errors import InputDirectoryError, InputPathError, PathError
 
 GLOB_CHARACTERS = re.compile(r"[*?\[{\\]")
 
 
-def input_files(paths: str | Sequence[str]) -> list[str]:
-    """Absolute paths of the files. In a sequence of paths, commas belong to their names.
+def input_files(paths: str | Sequence[str], *, skip_directories: bool = False) -> list[str]:
+    """Absolute paths of the files. In a sequence of paths, commas belong to their names. Directories in a directory are
+    left out or an error.
 
     Raises:
         InputPathError: a path does not exist, or a glob matches nothing. The message names each.
-        IsADirectoryError: a directory lies in a directory that is read.
-        ValueError: the path is a URI of another file system.
+        InputDirectoryError: a directory lies in a directory that is read.
+        PathError: a path is empty, a URI of another file system, or a glob with a brace that is not closed.
     """
     files: list[str] = []
     missing: list[str] = []
@@ -34,38 +34,48 @@ def input_files(paths: str | Sequence[str]) -> list[str]:
             match for match in (_expand(path) if is_glob else [path]) if _is_visible(match) and os.path.exists(match)
         ]
         if not found:
-            missing.append(f"Input Pattern {path} matches 0 files" if is_glob else f"Input path does not exist: {path}")
+            uri = file_uri(path)
+            missing.append(f"Input Pattern {uri} matches 0 files" if is_glob else f"Input path does not exist: {uri}")
         for match in found:
-            files += _files_of(match) if os.path.isdir(match) else [match]
+            files += _files_of(match, skip_directories) if os.path.isdir(match) else [match]
     if missing:
         raise InputPathError("\n".join(missing))
     return files
 
 
+def check_paths(paths: str) -> None:
+    """Raises PathError as `input_files` does, without looking at any file."""
+    for path in _split_at_commas(paths):
+        local_path(path)
+
+
 def local_path(path: str) -> str:
-    """The absolute local path of a path or ``file:`` URI. Raises ValueError for another file system's."""
+    """The absolute path that a path or ``file:`` URI means. Raises PathError if that is empty or no local file."""
+    if not path:
+        raise PathError("Can not create a Path from an empty string")
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", path)
     if scheme is not None:
         if scheme[1] != "file":
-            raise ValueError(f"{path}: there is no file system {scheme[1]!r} here, only local files")
-        path = unquote(re.sub(r"^file:(//[^/]*)?", "", path))
+            raise PathError(f'No FileSystem for scheme "{scheme[1]}": localcluster reads and writes local files')
+        path = re.sub(r"^file:(//[^/]*)?", "", path)
     return os.path.abspath(path)
 
 
 def file_uri(path: str) -> str:
     """An absolute path as Spark shows it: ``file:/tmp/x``. `local_path` gives the path back."""
-    return "file:" + path.replace("%", "%25")
+    return "file:" + path
 
 
 def _is_visible(path: str) -> bool:
     return not os.path.basename(path).startswith(("_", "."))
 
 
-def _files_of(directory: str) -> list[str]:
-    files = [os.path.join(directory, name) for name in sorted(os.listdir(directory)) if _is_visible(name)]
-    for path in files:
-        if os.path.isdir(path):
-            raise IsADirectoryError(f"Path: {path} is a directory, and directories within directories are not read")
+def _files_of(directory: str, skip_directories: bool) -> list[str]:
+    entries = [os.path.join(directory, name) for name in sorted(os.listdir(directory)) if _is_visible(name)]
+    files = [path for path in entries if not os.path.isdir(path)]
+    if len(files) < len(entries) and not skip_directories:
+        inner = next(path for path in entries if os.path.isdir(path))
+        raise InputDirectoryError(f"Path: {inner} is a directory, which is not supported by the record reader")
     return files
 
 
@@ -128,7 +138,7 @@ def _alternatives(pattern: str) -> Iterator[str]:
                 break
         position += 1
     else:
-        raise ValueError(f"{pattern}: a brace is not closed")
+        raise PathError(f"Illegal file pattern: {pattern}: a brace is not closed")
     for option in options:
         yield from _alternatives(pattern[:opening] + option + pattern[position + 1 :])
 

@@ -1,4 +1,4 @@
-"""``saveAsTextFile``: one file a partition, complete or not there at all.
+"""``saveAsTextFile`` and ``saveAsPickleFile``: one file a partition, complete or not there at all.
 
 Each attempt of a task writes aside, under a name of its own; the driver renames the files of those that counted.
 Attempts that fail or run twice do no harm. ``_SUCCESS`` appears when all files are there.
@@ -11,12 +11,13 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar, cast
 
 from localcluster.rdd.compression import codec_extension, create
-from localcluster.rdd.core import RDDCore
-from localcluster.rdd.input_paths import local_path
-from protocol.errors import OutputExistsError
+from localcluster.rdd.hadoop import HadoopOutput
+from localcluster.rdd.input_paths import file_uri, local_path
+from localcluster.rdd.pickle_files import write_pickles
+from protocol.errors import OutputExistsError, SparkException
 
 if TYPE_CHECKING:
     from localcluster.rdd.rdd import RDD
@@ -26,7 +27,11 @@ T = TypeVar("T")
 TEMPORARY = "_temporary"
 
 
-class Output(RDDCore[T]):
+class _Write(Protocol):
+    def __call__(self, file: BinaryIO, records: Iterator[Any]) -> None: ...
+
+
+class Output(HadoopOutput[T]):
     """Actions that write files."""
 
     def saveAsTextFile(self, path: str, compressionCodecClass: str | None = None) -> None:
@@ -37,19 +42,43 @@ class Output(RDDCore[T]):
 
         Raises:
             OutputExistsError: there is something at ``path`` already.
-            ValueError: there is no such codec.
+            PathError: ``path`` is empty, or of another file system.
+            ConfigurationError: there is no such codec.
 
         After a failed task ``path`` holds no ``_SUCCESS`` and no part file.
         """
-        extension = codec_extension(compressionCodecClass)
+        self._save(path, codec_extension(compressionCodecClass), _write_lines)
+
+    def saveAsPickleFile(self, path: str, batchSize: int = 10) -> None:
+        """Write the records, pickled in batches, into ``path/part-00000`` and so on, for `SparkContext.pickleFile`.
+        ``batchSize`` 0: batches of about 64 KiB; below 0: one batch for each partition.
+
+        The files are localcluster's own (see `pickle_files`), not Hadoop's SequenceFiles: real Spark cannot read them.
+
+        Raises:
+            OutputExistsError, PathError: as `saveAsTextFile`.
+
+        >>> import os, tempfile
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     path = os.path.join(directory, "squares")
+        ...     sc.parallelize(range(5)).map(lambda x: (x, x * x)).saveAsPickleFile(path)
+        ...     sorted(sc.pickleFile(path).collect())
+        [(0, 0), (1, 1), (2, 4), (3, 9), (4, 16)]
+        """
+        self._save(path, "", partial(write_pickles, batch_size=batchSize))
+
+    def _save(self, path: str, extension: str, write: _Write) -> None:
         directory = local_path(path)
         if os.path.lexists(directory):
-            raise OutputExistsError(f"Output directory {directory} already exists")
+            raise OutputExistsError(f"Output directory {file_uri(directory)} already exists")
+        chosen = range(self.getNumPartitions())
         aside = os.path.join(directory, TEMPORARY)
-        os.makedirs(aside)
         try:
-            chosen = range(self.getNumPartitions())
-            written = self.ctx.run_tasks(cast("RDD[Any]", self), partial(_write_part, aside, extension), chosen)
+            os.makedirs(aside)
+        except OSError as error:
+            raise SparkException(f"Output directory {file_uri(directory)} cannot be made: {error}") from error
+        try:
+            written = self.ctx.run_tasks(cast("RDD[Any]", self), partial(_write_part, aside, extension, write), chosen)
             for index, part in zip(chosen, written, strict=True):
                 os.replace(part, os.path.join(directory, f"part-{index:05d}{extension}"))
         finally:
@@ -58,13 +87,17 @@ class Output(RDDCore[T]):
             pass
 
 
-def _write_part(aside: str, extension: str, task_context: TaskContext, records: Iterator[Any]) -> str:
+def _write_part(aside: str, extension: str, write: _Write, task_context: TaskContext, records: Iterator[Any]) -> str:
     """Write one partition into a file of its own in ``aside``; its path."""
     path = os.path.join(aside, f"{uuid.uuid4().hex}{extension}")
     with create(path) as file:
-        for record in records:
-            file.write(_line(record))
+        write(file, records)
     return path
+
+
+def _write_lines(file: BinaryIO, records: Iterator[Any]) -> None:
+    for record in records:
+        file.write(_line(record))
 
 
 def _line(record: Any) -> bytes:

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from localcluster.rdd.binary_records_rdd import BinaryRecordsRDD
+from localcluster.rdd.hadoop import HadoopSources
+from localcluster.rdd.input_paths import check_paths
 from localcluster.rdd.parallel_collection_rdd import empty, parallelize, parallelize_range
+from localcluster.rdd.pickle_file_rdd import PickleFileRDD
 from localcluster.rdd.text_file_rdd import text_file
 from localcluster.rdd.union_rdd import union
+from localcluster.rdd.whole_files_rdd import BinaryFilesRDD, WholeTextFilesRDD
+from protocol.errors import PySparkValueError
 
 if TYPE_CHECKING:
     from localcluster.context import SparkContext
@@ -16,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Sources:
+class Sources(HadoopSources):
     """A part of `SparkContext`."""
 
     def parallelize(self, c: Iterable[T], numSlices: int | None = None) -> RDD[T]:
@@ -42,6 +48,44 @@ class Sources:
         first needed, for a path that does not exist or a glob that matches nothing.
         """
         return text_file(self._context, name, minPartitions, use_unicode)
+
+    def wholeTextFiles(
+        self, path: str, minPartitions: int | None = None, use_unicode: bool = True
+    ) -> RDD[tuple[str, str]]:
+        """Pairs of a file's URI (``file:/tmp/a``) and its text, for the files that ``path`` means as in `textFile`.
+        Directories in a directory are left out. Small files share a partition. With ``use_unicode`` False, both are
+        bytes.
+
+        Raises InputPathError, when partitions are first needed, for a path that does not exist.
+        """
+        check_paths(path)
+        return WholeTextFilesRDD(
+            self._context, path, minPartitions or self._context.defaultMinPartitions, bool(use_unicode)
+        )
+
+    def binaryFiles(self, path: str, minPartitions: int | None = None) -> RDD[tuple[str, bytes]]:
+        """Pairs of a file's URI and its bytes, like `wholeTextFiles`, but without decompressing. Each partition has
+        files of 4 MiB or more, where opening a file counts for 4 MiB.
+        """
+        check_paths(path)
+        return BinaryFilesRDD(self._context, path, minPartitions or self._context.defaultMinPartitions)
+
+    def binaryRecords(self, path: str, recordLength: int) -> RDD[bytes]:
+        """The records of files that hold nothing else, each of ``recordLength`` bytes.
+
+        Raises PySparkValueError for a length below 1. A file that ends within a record fails the job.
+        """
+        check_paths(path)
+        if recordLength < 1:
+            raise PySparkValueError(f"recordLength must be above 0, but it is {recordLength}")
+        return BinaryRecordsRDD(self._context, path, recordLength)
+
+    def pickleFile(self, name: str, minPartitions: int | None = None) -> RDD[Any]:
+        """The records that `RDD.saveAsPickleFile` wrote. Files are cut into ranges of 100 KiB or more.
+
+        Raises InputPathError, when partitions are first needed, for a path that does not exist.
+        """
+        return PickleFileRDD(self._context, name, minPartitions or self._context.defaultMinPartitions)
 
     def emptyRDD(self) -> RDD[Any]:
         """An RDD without partitions."""

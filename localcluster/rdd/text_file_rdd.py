@@ -1,19 +1,19 @@
 """``textFile``: the lines of text files, split as Hadoop's TextInputFormat splits them.
 
 A file is cut into ranges of bytes; a range owns the lines from the first line start after its offset (or the file's
-start) to the first line start after its end. Lines end with LF, CR or CRLF. Compressed files are read whole. Which
-files a path means is the business of `input_paths`.
+start) to the first line start after its end. Lines end with LF, CR or CRLF. Of a compressed file, all lines are in the
+first range. Which files a path means is the business of `input_paths`, cutting them that of `file_ranges`.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from localcluster.rdd.compression import is_compressed, open_compressed
+from localcluster.rdd.file_ranges import FileRange, file_ranges
 from localcluster.rdd.input_paths import input_files
 from localcluster.rdd.partition import Partition
 from localcluster.rdd.rdd import RDD
@@ -22,22 +22,8 @@ if TYPE_CHECKING:
     from localcluster.context import SparkContext
     from localcluster.task_context import TaskContext
 
-MAX_SPLIT = 32 << 20  # bytes; the block size of Hadoop's local file system
-SLOP = 1.1  # the last range of a file may be this much longer than the others
 CHUNK = 256 << 10  # bytes read at a time
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
-
-class TextPartition(Partition):
-    """A range of bytes of a file; of a compressed file, all of it."""
-
-    __slots__ = ("length", "path", "start")
-
-    def __init__(self, index: int, path: str, start: int, length: int) -> None:
-        super().__init__(index)
-        self.path = path
-        self.start = start
-        self.length = length
 
 
 class TextFileRDD(RDD[Any]):
@@ -55,11 +41,10 @@ class TextFileRDD(RDD[Any]):
         self.setName(path)
 
     def _make_partitions(self) -> list[Partition]:
-        ranges = split_files(input_files(self.path), self.min_partitions)
-        return [TextPartition(index, *part) for index, part in enumerate(ranges)]
+        return list(file_ranges(input_files(self.path), self.min_partitions))
 
     def compute(self, partition: Partition, task_context: TaskContext) -> Iterator[Any]:
-        assert isinstance(partition, TextPartition)
+        assert isinstance(partition, FileRange)
         return text_lines(partition, self.use_unicode)
 
 
@@ -71,27 +56,13 @@ def text_file(ctx: SparkContext, name: str, minPartitions: int | None = None, us
     return TextFileRDD(ctx, name, minPartitions or min(ctx.defaultParallelism, 2), use_unicode)
 
 
-def text_lines(partition: TextPartition, use_unicode: bool = True) -> Iterator[Any]:
+def text_lines(partition: FileRange, use_unicode: bool = True) -> Iterator[Any]:
     """The lines that a range of bytes owns."""
     blocks = _compressed_blocks(partition) if is_compressed(partition.path) else _plain_blocks(partition)
     return chain.from_iterable(map(partial(_lines, use_unicode), blocks))
 
 
-def split_files(files: list[str], wanted: int) -> Iterator[tuple[str, int, int]]:
-    """Ranges (path, start, length) of the files, about ``wanted`` in all and none empty."""
-    sizes = [os.path.getsize(path) for path in files]
-    split = max(1, min(sum(sizes) // (wanted or 1), MAX_SPLIT))
-    for path, size in zip(files, sizes, strict=True):
-        start = 0
-        if not is_compressed(path):
-            while (size - start) / split > SLOP:
-                yield path, start, split
-                start += split
-        if size > start:
-            yield path, start, size - start
-
-
-def _plain_blocks(partition: TextPartition) -> Iterator[bytes]:
+def _plain_blocks(partition: FileRange) -> Iterator[bytes]:
     with open(partition.path, "rb") as file:
         start = _line_start_after(file, partition.start) if partition.start else 0
         end = _line_start_after(file, partition.start + partition.length)
@@ -99,7 +70,9 @@ def _plain_blocks(partition: TextPartition) -> Iterator[bytes]:
         yield from _blocks(file, end - start, skip_mark=start == 0)
 
 
-def _compressed_blocks(partition: TextPartition) -> Iterator[bytes]:
+def _compressed_blocks(partition: FileRange) -> Iterator[bytes]:
+    if partition.start:
+        return
     with open_compressed(partition.path) as file:
         yield from _blocks(file, None, skip_mark=True)
 

@@ -13,9 +13,10 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from localcluster.rdd.compression import is_compressed, open_compressed
+from localcluster.rdd.file_ranges import FileRange
 from localcluster.rdd.partition import Partition
 from localcluster.rdd.rdd import RDD
-from localcluster.rdd.text_file_rdd import TextPartition, text_lines
+from localcluster.rdd.text_file_rdd import text_lines
 from localcluster.sql.row import Row, _create_row
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class RowsPartition(Partition):
 
     __slots__ = ("ranges",)
 
-    def __init__(self, index: int, ranges: list[TextPartition]) -> None:
+    def __init__(self, index: int, ranges: list[FileRange]) -> None:
         super().__init__(index)
         self.ranges = ranges
 
@@ -55,7 +56,7 @@ class TextRowsRDD(RDD[Row]):
         limit = min(MAX_PARTITION, max(OPEN_COST, per_core))
         in_one_piece = self.whole_text or self.separator is not None
         ranges = [
-            TextPartition(0, path, start, min(step, size - start))
+            FileRange(0, path, start, min(step, size - start))
             for path, size in sizes.items()
             for step in [size if in_one_piece or is_compressed(path) else limit]
             for start in range(0, size, step)
@@ -70,7 +71,7 @@ class TextRowsRDD(RDD[Row]):
         lines = chain.from_iterable(map(self._values, partition.ranges))
         return (_create_row(_FIELDS, (line,)) for line in lines)
 
-    def _values(self, part: TextPartition) -> Iterator[str]:
+    def _values(self, part: FileRange) -> Iterator[str]:
         if not self.whole_text and self.separator is None:
             return text_lines(part)
         with open_compressed(part.path) if is_compressed(part.path) else open(part.path, "rb") as file:
@@ -78,11 +79,11 @@ class TextRowsRDD(RDD[Row]):
         return iter([text] if self.whole_text else text.removesuffix(self.separator or "").split(self.separator))
 
 
-def _packed(ranges: list[TextPartition], limit: int) -> Iterator[list[TextPartition]]:
+def _packed(ranges: list[FileRange], limit: int) -> Iterator[list[FileRange]]:
     """The ranges in groups of about ``limit`` bytes: largest first, and a group is closed when the next one is too
     large for it.
     """
-    group: list[TextPartition] = []
+    group: list[FileRange] = []
     filled = 0
     for part in sorted(ranges, key=lambda part: -part.length):
         if group and filled + part.length > limit:

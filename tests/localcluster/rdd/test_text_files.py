@@ -6,6 +6,7 @@ import bz2
 import gzip
 import lzma
 import os
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localcluster.rdd import text_file_rdd
-from localcluster.rdd.text_file_rdd import split_files
+from localcluster.rdd.file_ranges import file_ranges
 from tests.localcluster.rdd.local_context import LocalContext
 from tests.localcluster.rdd.models import flat, jobs
 
@@ -49,7 +50,7 @@ def test_a_split_has_the_lines_that_begin_after_its_offset_and_up_to_its_end(
 ) -> None:
     path = tmp_path_factory.mktemp("text") / "file"
     path.write_bytes(data)
-    ranges = list(split_files([str(path)], splits))
+    ranges = [(part.path, part.start, part.length) for part in file_ranges([str(path)], splits)]
     expected: list[list[str]] = [[] for _ in ranges]
     start = 0
     for line in data.splitlines(keepends=True):
@@ -60,7 +61,8 @@ def test_a_split_has_the_lines_that_begin_after_its_offset_and_up_to_its_end(
 
 
 @pytest.mark.parametrize(
-    ("extension", "compress"), [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress)]
+    ("extension", "compress"),
+    [("gz", gzip.compress), ("GZ", gzip.compress), ("deflate", zlib.compress), ("xz", lzma.compress)],
 )
 @jobs
 @given(data=contents)
@@ -70,13 +72,25 @@ def test_compressed_files_are_one_split(extension: str, compress: Any, data: byt
     assert lines_of(path, 5) == [plain_lines(data)]
 
 
+def test_a_bzip2_file_counts_as_splittable_and_its_first_split_has_all(tmp_path: Path) -> None:
+    (tmp_path / "file.bz2").write_bytes(bz2.compress(b"12\n13\n" * 30))  # partition counts are real Spark's
+    assert [len(lines) for lines in lines_of(tmp_path / "file.bz2", 2)] == [60, 0]
+    assert [len(lines) for lines in lines_of(tmp_path / "file.bz2", 5)] == [60, 0, 0, 0, 0, 0]
+
+
+def test_formats_that_python_cannot_read_are_not_read_as_text(sc: LocalContext, tmp_path: Path) -> None:
+    (tmp_path / "file.snappy").write_bytes(b"\0\1\2\n")
+    with pytest.raises(NotImplementedError, match=r"no decompressor for \.snappy"):
+        sc.textFile(f"{tmp_path}/file.snappy").collect()
+
+
 @jobs
 @given(st.lists(st.integers(0, 100), max_size=5), st.integers(1, 10))
 def test_splits_cover_each_file_once_and_none_is_empty(sizes: list[int], wanted: int) -> None:
     files = [f"/file{i}" for i in range(len(sizes))]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os.path, "getsize", lambda path: sizes[int(path[5:])])
-        ranges = list(split_files(files, wanted))
+        ranges = [(part.path, part.start, part.length) for part in file_ranges(files, wanted)]
     for path, size in zip(files, sizes, strict=True):
         mine = [(start, length) for name, start, length in ranges if name == path]
         assert [start for start, _ in mine] == [sum(n for _, n in mine[:i]) for i in range(len(mine))]
@@ -87,9 +101,9 @@ def test_splits_cover_each_file_once_and_none_is_empty(sizes: list[int], wanted:
 def test_large_files_are_split_every_32_mebibytes() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os.path, "getsize", lambda path: 70 << 20)
-        lengths = [length >> 20 for _, _, length in split_files(["/file"], 1)]
+        lengths = [part.length >> 20 for part in file_ranges(["/file"], 1)]
         patch.setattr(os.path, "getsize", lambda path: 35 << 20)
-        assert len(list(split_files(["/file"], 1))) == 1
+        assert len(list(file_ranges(["/file"], 1))) == 1
     assert lengths == [32, 32, 6]
 
 
@@ -123,8 +137,8 @@ def test_a_missing_path_is_named(sc: LocalContext, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught:
         rdd.count()
     assert str(caught.value).splitlines() == [
-        f"Input path does not exist: {tmp_path}/gone",
-        f"Input Pattern {tmp_path}/also* matches 0 files",
+        f"Input path does not exist: file:{tmp_path}/gone",
+        f"Input Pattern file:{tmp_path}/also* matches 0 files",
     ]
 
 

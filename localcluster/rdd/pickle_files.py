@@ -1,0 +1,79 @@
+"""The format of ``saveAsPickleFile``: a file of pickled batches that can be read in parts.
+
+Not Hadoop's SequenceFile, in which PySpark puts its batches. The layout, numbers little-endian::
+
+    MAGIC | batch … batch | offset of a batch (u64) … | offset of the first of these offsets (u64) | MAGIC
+    batch = length of the payload (u32) | payload, a pickled list
+
+The offsets name the batches at which reading may begin, one about every STRIDE bytes. A range of bytes owns the batches
+from the first such offset in it to the first one behind it. Any Python version reads what another wrote, where it has
+the classes of the records.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, BinaryIO
+
+from localcluster.rdd.input_paths import file_uri
+from localcluster.serializers import CPickleSerializer
+from protocol.errors import SerializationError, SparkException
+
+MAGIC = b"lcpickl1"
+STRIDE = 16 << 10  # bytes
+LARGE_BATCH = 64 << 10  # bytes; batches of no given size grow until they are as large
+_LENGTH = struct.Struct("<I")
+_OFFSET = struct.Struct("<Q")
+_SERIALIZER = CPickleSerializer()
+
+
+def write_pickles(file: BinaryIO, records: Iterable[Any], batch_size: int) -> None:
+    """Write all records, in batches of ``batch_size``; 0: of a size that suits them, below 0: in one batch.
+
+    Raises SerializationError for a record that cannot be pickled.
+    """
+    remaining = iter(records)
+    offsets: list[int] = []
+    position = file.write(MAGIC)
+    size = batch_size or 1
+    while batch := list(islice(remaining, size if size > 0 else None)):
+        payload = _SERIALIZER.dumps(batch)
+        if len(payload) >= 1 << 32:
+            raise SerializationError(f"a batch of {len(batch)} records takes {len(payload)} bytes; choose smaller ones")
+        if not offsets or position - offsets[-1] >= STRIDE:
+            offsets.append(position)
+        position += file.write(_LENGTH.pack(len(payload))) + file.write(payload)
+        if batch_size == 0 and len(payload) < LARGE_BATCH:
+            size *= 2
+    file.write(b"".join(map(_OFFSET.pack, [*offsets, position])) + MAGIC)
+
+
+def read_pickles(path: str, start: int, length: int) -> Iterator[Any]:
+    """The records that a range of bytes owns. Raises SparkException for a file of another kind or a damaged one."""
+    with open(path, "rb") as file:
+        offsets = _offsets(file, path)  # the last one is the end of the batches
+        first = bisect_left(offsets, start, hi=len(offsets) - 1)
+        after = bisect_left(offsets, start + length, hi=len(offsets) - 1)
+        position, end = offsets[first], offsets[after]
+        file.seek(position)
+        while position < end:
+            (size,) = _LENGTH.unpack(file.read(_LENGTH.size))
+            position += _LENGTH.size + size
+            yield from _SERIALIZER.loads(file.read(size))
+
+
+def _offsets(file: BinaryIO, path: str) -> list[int]:
+    trailer = _OFFSET.size + len(MAGIC)
+    size = os.fstat(file.fileno()).st_size
+    if size >= len(MAGIC) + trailer and file.read(len(MAGIC)) == MAGIC:
+        file.seek(size - trailer)
+        (end,) = _OFFSET.unpack(file.read(_OFFSET.size))
+        if file.read(len(MAGIC)) == MAGIC and len(MAGIC) <= end <= size - trailer:
+            file.seek(end)
+            table = file.read(size - trailer - end)
+            return [offset for (offset,) in _OFFSET.iter_unpack(table)] + [end]
+    raise SparkException(f"{file_uri(path)} not a pickle file of localcluster, or not all of one")
