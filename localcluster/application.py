@@ -9,9 +9,8 @@ import logging
 import os
 from typing import Any
 
-from localcluster import settings, system_properties
-from localcluster.conf import SparkConf
-from localcluster.master_url import Layout
+from localcluster.conf import SparkConf, settings, system_properties
+from localcluster.conf.master_url import Layout
 from localcluster.version import SPARK_VERSION
 from protocol.errors import ConfigurationError
 

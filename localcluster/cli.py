@@ -14,10 +14,10 @@ import traceback
 from collections.abc import Sequence
 from types import ModuleType
 
-from localcluster import interrupts, pyspark_alias, settings, submit_options
-from localcluster.conf import SparkConf
+from localcluster import interrupts, pyspark_alias
+from localcluster.conf import SparkConf, settings, submit_options
+from localcluster.conf.master_url import layout
 from localcluster.hash_seed import fix_hash_seed
-from localcluster.master_url import layout
 from localcluster.py_files import extend_import_path, search_paths
 from localcluster.version import __version__
 from protocol.errors import ConfigurationError
@@ -118,7 +118,7 @@ def _problem_with(job: str) -> str | None:
 
 def _drive(job: str, argv: list[str], conf: dict[str, str]) -> int:
     """In the driver: run the script as ``__main__``."""
-    from localcluster import system_properties
+    from localcluster.conf import system_properties
     from localcluster.logs import set_up_logging
 
     set_up_logging(conf, "driver")

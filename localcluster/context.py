@@ -18,15 +18,15 @@ from contextlib import ExitStack
 from itertools import count
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from localcluster import settings
 from localcluster.accumulators import Accumulator, AccumulatorParam, param_for
 from localcluster.application import Application
 from localcluster.broadcast import Broadcast
-from localcluster.conf import SparkConf
+from localcluster.conf import SparkConf, settings
+from localcluster.conf.master_url import layout, memory_from_master
+from localcluster.conf.unknown_settings import warn_of_unknown
 from localcluster.files import Files
 from localcluster.job_control import JobControl
 from localcluster.launcher.client import connect
-from localcluster.master_url import layout, memory_from_master
 from localcluster.no_jvm import NoJVM
 from localcluster.partition_data import INLINE, PartitionData
 from localcluster.persistence import Persistence
@@ -38,7 +38,6 @@ from localcluster.rdd.sources import Sources
 from localcluster.record_encoding import encoded_and_decoded
 from localcluster.serializers import AutoBatchedSerializer, BatchedSerializer, CPickleSerializer, Serializer
 from localcluster.task_context import TaskContext
-from localcluster.unknown_settings import warn_of_unknown
 from protocol.errors import ActiveContextError, ContextError, PySparkValueError
 from storage import serializer
 

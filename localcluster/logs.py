@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from localcluster import settings
+from localcluster.conf import settings
 
 FORMAT = "%(asctime)s %(levelname)s {process} %(name)s: %(message)s"
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from localcluster import settings
+from localcluster.conf import settings
 from localcluster.env import Env
 from localcluster.shuffle.hash_shuffle import HashShuffleManager
 from localcluster.shuffle.manager import ShuffleManager

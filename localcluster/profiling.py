@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from localcluster import settings
+from localcluster.conf import settings
 from localcluster.executor.profiled_action import ProfiledAction
 from localcluster.profiler import Profiler, ProfilerCollector
 from protocol.errors import PySparkRuntimeError

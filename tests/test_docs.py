@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from localcluster import cli
-from localcluster.conf import ENTRIES
+from localcluster.conf.settings import ENTRIES
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/*.md")])

@@ -21,7 +21,8 @@ from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin
 from itertools import count
 from typing import Any, NamedTuple
 
-from localcluster import settings
+from localcluster.conf import settings
+from localcluster.conf.master_url import Layout
 from localcluster.driver.block_master import BlockMaster
 from localcluster.driver.event_loop import EventLoop
 from localcluster.driver.executor_pool import ExecutorPool
@@ -33,7 +34,6 @@ from localcluster.driver.task_failure import task_failure
 from localcluster.env import Env, set_env
 from localcluster.launcher.client import LauncherClient
 from localcluster.make_env import SHUFFLE_MANAGERS, make_env
-from localcluster.master_url import Layout
 from localcluster.scheduler.allocation_file import read_pools
 from localcluster.scheduler.dag_scheduler import DAGScheduler
 from localcluster.scheduler.job_history import JobHistory

@@ -16,7 +16,8 @@ from typing import Any
 
 from multiprocess.connection import Connection
 
-from localcluster import broadcast, settings
+from localcluster import broadcast
+from localcluster.conf import settings
 from localcluster.env import Env, set_env
 from localcluster.executor.barrier_calls import BarrierCalls
 from localcluster.executor.kills import Kills

@@ -15,9 +15,9 @@ from typing import Any
 
 import cloudpickle
 
-from localcluster import settings
 from localcluster.accumulators import collect_updates
 from localcluster.barrier_task_context import BarrierTaskContext
+from localcluster.conf import settings
 from localcluster.env import Env
 from localcluster.executor.barrier_calls import BarrierCalls
 from localcluster.executor.kills import Kills

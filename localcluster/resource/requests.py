@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localcluster.settings import parse_bytes
+from localcluster.conf.settings import parse_bytes
 
 
 class ExecutorResourceRequest:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from localcluster.conf.settings import bytes_text
 from localcluster.scheduler.stage import Stage
-from localcluster.settings import bytes_text
 from protocol.cluster_messages import TaskResult
 from protocol.errors import JobError
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from localcluster.conf import SparkConf
+from localcluster.conf.settings import ENTRIES
 from localcluster.context import SparkContext
-from localcluster.settings import ENTRIES
 from localcluster.sql.no_data_frames import no_data_frames
 from localcluster.sql.session_conf import as_text
 

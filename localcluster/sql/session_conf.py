@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from localcluster.settings import ENTRIES
+from localcluster.conf.settings import ENTRIES
 from protocol.errors import PySparkTypeError
 from protocol.sql_errors import AnalysisException, SparkNoSuchElementException
 

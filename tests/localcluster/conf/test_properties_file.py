@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localcluster.properties_file import parse_properties, read_properties
+from localcluster.conf.properties_file import parse_properties, read_properties
 from protocol.errors import ConfigurationError
 
 

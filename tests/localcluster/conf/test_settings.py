@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localcluster import settings
+from localcluster.conf import settings
 from protocol.errors import ConfigurationError
 
 MIB = 1 << 20

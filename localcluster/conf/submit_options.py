@@ -11,8 +11,8 @@ import argparse
 import os
 from typing import Any, NoReturn
 
-from localcluster.properties_file import read_properties
-from localcluster.system_properties import SETTINGS
+from localcluster.conf.properties_file import read_properties
+from localcluster.conf.system_properties import SETTINGS
 from protocol.errors import ConfigurationError
 
 _SETTINGS = {  # option and its other names: (configuration key, metavar, help)

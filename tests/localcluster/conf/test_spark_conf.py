@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from localcluster import SparkContext, system_properties
-from localcluster.conf import SparkConf
+from localcluster import SparkContext
+from localcluster.conf import SparkConf, system_properties
 from protocol.errors import PySparkAttributeError, PySparkNotImplementedError, PySparkRuntimeError
 
 

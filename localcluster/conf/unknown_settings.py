@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from localcluster.settings import ENTRIES, EXECUTOR_ENVIRONMENT, EXTERNAL_STORE_OPTIONS
-from localcluster.system_properties import SETTINGS
+from localcluster.conf.settings import ENTRIES, EXECUTOR_ENVIRONMENT, EXTERNAL_STORE_OPTIONS
+from localcluster.conf.system_properties import SETTINGS
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localcluster.master_url import Layout, available_cores, layout, memory_from_master
+from localcluster.conf.master_url import Layout, available_cores, layout, memory_from_master
 from protocol.errors import ConfigurationError
 
 CORES = available_cores()

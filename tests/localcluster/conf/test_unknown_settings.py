@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from localcluster import unknown_settings
-from localcluster.unknown_settings import NOT_MISSED, warn_of_unknown
+from localcluster.conf import unknown_settings
+from localcluster.conf.unknown_settings import NOT_MISSED, warn_of_unknown
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,7 @@ def test_a_key_that_nobody_misses_is_not(key: str, caplog: pytest.LogCaptureFixt
 
 
 def test_the_documents_list_what_is_not_missed() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+    text = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text()
     section = text.partition("## Settings that have no meaning here")[2].partition("\n## ")[0]
     for prefix in NOT_MISSED:
         assert f"`{prefix}`" in section

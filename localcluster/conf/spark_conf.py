@@ -6,12 +6,10 @@ import re
 from collections.abc import Iterable
 from typing import Any, overload
 
-from localcluster import system_properties
+from localcluster.conf import system_properties
+from localcluster.conf.settings import EXECUTOR_ENVIRONMENT
 from localcluster.no_jvm import NoJVM
-from localcluster.settings import ENTRIES, EXECUTOR_ENVIRONMENT
 from protocol.errors import PySparkNotImplementedError, PySparkRuntimeError
-
-__all__ = ["ENTRIES", "SparkConf"]
 
 
 class SparkConf:

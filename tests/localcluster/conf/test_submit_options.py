@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from localcluster import cli
-from localcluster.master_url import Layout, layout
-from localcluster.submit_options import settings_of, warnings_for
+from localcluster.conf.master_url import Layout, layout
+from localcluster.conf.submit_options import settings_of, warnings_for
 
 
 def settings_from(line: str) -> dict[str, str]:
