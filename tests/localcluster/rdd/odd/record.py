@@ -21,8 +21,6 @@ from tests.localcluster.rdd.odd.placing_cases import PLACING, SAMPLES, SETS, SOR
 
 RESULTS = Path(__file__).with_name("results.json")
 GROUPS = [NARROW, STOPS, ACTIONS, BY_KEY, JOINS, SETS, PLACING, SORTS, SAMPLES, NUMBERS, DERIVED]
-
-
 RECORDED = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
 
 # What is another way here, on purpose, and why.
