@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TypeAlias
 
-from localcluster.job_properties import JOB_GROUP
 from localcluster.scheduler.barrier_attempt import BarrierAttempt
 from localcluster.scheduler.instruction import Discard, DropStage, Instruction, Kill, OutputReady, Recall
 from localcluster.scheduler.job_history import JobHistory
@@ -121,7 +120,7 @@ class DAGScheduler:
             self._map_stages.setdefault(shuffle_id, planned).jobs.add(job)
         job.final_stage.jobs.add(job)
         stages = [*(self._map_stages[shuffle] for shuffle in job.map_stages), job.final_stage]
-        self.history.job_started(job, job.properties.get(JOB_GROUP), stages if job.final_stage.partitions else ())
+        self.history.job_started(job, stages if job.final_stage.partitions else ())
         if job.final_stage.partitions:
             self._submit_stage(job.final_stage, now)
         else:

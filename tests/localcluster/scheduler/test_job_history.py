@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from localcluster.job_properties import JOB_GROUP
 from localcluster.scheduler.job_history import JobHistory
 from localcluster.status import SparkJobInfo, SparkStageInfo
 from tests.localcluster.scheduler.harness import FakeDriver
@@ -82,7 +83,8 @@ def test_jobs_of_a_group_come_newest_first(lineage: Lineage) -> None:
     history = JobHistory()
     for group in ("a", None, "a", "b"):
         job = lineage.job(lineage.source(1))
-        history.job_started(job, group, [job.final_stage])
+        job.properties = {} if group is None else {JOB_GROUP: group}
+        history.job_started(job, [job.final_stage])
     assert history.jobs_of_group("a") == [2, 0]
     assert history.jobs_of_group(None) == [1]
     assert history.jobs_of_group("c") == []
@@ -91,10 +93,10 @@ def test_jobs_of_a_group_come_newest_first(lineage: Lineage) -> None:
 def test_only_the_newest_of_what_ended_is_remembered(lineage: Lineage) -> None:
     history = JobHistory(retained_jobs=2, retained_stages=3)
     running = lineage.job(lineage.source(1))
-    history.job_started(running, None, [running.final_stage])
+    history.job_started(running, [running.final_stage])
     for _ in range(10):
         job = lineage.job(lineage.source(1))
-        history.job_started(job, None, [job.final_stage])
+        history.job_started(job, [job.final_stage])
         history.job_ended(job, succeeded=True)
         history.stage_left(job.final_stage)
         history.check()
@@ -105,3 +107,41 @@ def test_only_the_newest_of_what_ended_is_remembered(lineage: Lineage) -> None:
 def test_unknown_jobs_and_stages_are_none() -> None:
     assert JobHistory().job(5) is None
     assert JobHistory().stage(5) is None
+
+
+def statuses(driver: FakeDriver) -> list[str]:
+    return [record.status for record in driver.dag.history.stages()]
+
+
+def test_a_stage_waits_runs_and_is_complete(driver: FakeDriver, lineage: Lineage) -> None:
+    rdd = lineage.shuffled(lineage.source(1), partitions=1)
+    driver.submit(lineage.job(rdd))
+    assert statuses(driver) == ["ACTIVE", "PENDING"]
+    driver.finish(driver.running()[0])
+    assert statuses(driver) == ["COMPLETE", "ACTIVE"]
+    driver.finish_all()
+    assert statuses(driver) == ["COMPLETE", "COMPLETE"]
+    driver.submit(lineage.job(rdd))
+    driver.finish_all()
+    assert statuses(driver) == ["COMPLETE", "COMPLETE", "SKIPPED", "COMPLETE"]
+
+
+def test_a_stage_whose_job_is_cancelled_has_failed_and_the_next_is_skipped(
+    driver: FakeDriver, lineage: Lineage
+) -> None:
+    job = lineage.job(lineage.shuffled(lineage.source(1)))
+    driver.submit(job)
+    driver.cancel(job)
+    assert statuses(driver) == ["FAILED", "SKIPPED"]
+
+
+def test_times_are_told_by_the_clock(lineage: Lineage) -> None:
+    times = iter([10.0, 20.0])
+    history = JobHistory(clock=lambda: next(times))
+    job = lineage.job(lineage.source(1))
+    history.job_started(job, [job.final_stage])
+    (running,) = history.jobs()
+    history.job_ended(job, succeeded=True)
+    (ended,) = history.jobs()
+    assert (running.submitted, running.completed) == (10.0, None)
+    assert (ended.submitted, ended.completed, ended.info.status) == (10.0, 20.0, "SUCCEEDED")
