@@ -14,10 +14,11 @@ import traceback
 from collections.abc import Sequence
 from types import ModuleType
 
-from localcluster import interrupts, pyspark_alias
+from localcluster import pyspark_alias
 from localcluster.conf import SparkConf, settings, submit_options
 from localcluster.conf.master_url import layout
 from localcluster.hash_seed import fix_hash_seed
+from localcluster.launcher import interrupts
 from localcluster.py_files import extend_import_path, search_paths
 from localcluster.version import __version__
 from protocol.errors import ConfigurationError

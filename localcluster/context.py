@@ -28,15 +28,15 @@ from localcluster.files import Files
 from localcluster.job_control import JobControl
 from localcluster.launcher.client import connect
 from localcluster.no_jvm import NoJVM
-from localcluster.partition_data import INLINE, PartitionData
 from localcluster.persistence import Persistence
 from localcluster.profiler import BasicProfiler, MemoryProfiler, Profiler, UDFBasicProfiler
 from localcluster.profiling import Profiling
 from localcluster.py_files import PACKAGE_EXTENSIONS
 from localcluster.rdd.call_site import first_spark_call
+from localcluster.rdd.partition_data import INLINE, PartitionData
 from localcluster.rdd.sources import Sources
-from localcluster.record_encoding import encoded_and_decoded
 from localcluster.serializers import AutoBatchedSerializer, BatchedSerializer, CPickleSerializer, Serializer
+from localcluster.serializers.record_encoding import encoded_and_decoded
 from localcluster.task_context import TaskContext
 from protocol.errors import ActiveContextError, ContextError, PySparkValueError
 from storage import serializer

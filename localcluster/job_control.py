@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from localcluster.checkpoints import Checkpoints
 from localcluster.job_properties import JOB_GROUP, JobProperties, check_tag, tags_of
 from localcluster.rdd.call_site import call_site
-from localcluster.record_encoding import EncodedResult
+from localcluster.serializers.record_encoding import EncodedResult
 from localcluster.status import StatusTracker
 from protocol.sql_errors import IllegalArgumentException
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from localcluster.driver.cluster import Cluster
     from localcluster.driver.job_runner import JobRunner
     from localcluster.driver.running_job import RunningJob
-    from localcluster.framing import Serializer
     from localcluster.rdd.rdd import RDD
+    from localcluster.serializers.framing import Serializer
     from localcluster.task_context import TaskContext
 
 T = TypeVar("T")

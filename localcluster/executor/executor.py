@@ -24,11 +24,11 @@ from localcluster.executor.kills import Kills
 from localcluster.executor.reporter import DRIVER_GONE, Reporter
 from localcluster.executor.stage_code import StageCode
 from localcluster.executor.task_runner import describe, run_task
+from localcluster.launcher.standard_streams import flush_standard_streams
 from localcluster.logs import set_up_logging
 from localcluster.make_env import make_env
-from localcluster.output import flush_standard_streams
-from localcluster.partition_data import read_shared
 from localcluster.py_files import extend_import_path
+from localcluster.rdd.partition_data import read_shared
 from protocol.block_messages import RemoveBroadcast, RemoveShuffle
 from protocol.channel import Channel
 from protocol.cluster_messages import (

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from multiprocess.connection import Connection, Pipe
 
-from localcluster.output import fill_standard_descriptors
+from localcluster.launcher.standard_streams import fill_standard_descriptors
 from protocol.channel import Channel
 from protocol.endpoint import Endpoint
 from protocol.errors import ClusterError

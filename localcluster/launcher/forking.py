@@ -13,7 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from localcluster.output import flush_standard_streams
+from localcluster.launcher.standard_streams import flush_standard_streams
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15

@@ -25,7 +25,7 @@ from localcluster.executor.executor import executor_main
 from localcluster.launcher.client import DriverEnds
 from localcluster.launcher.forking import die_with_parent, fork, name_process, run_child
 from localcluster.launcher.janitor import start_janitor
-from localcluster.output import fill_standard_descriptors
+from localcluster.launcher.standard_streams import fill_standard_descriptors
 from protocol.channel import Channel
 from protocol.cluster_messages import (
     ExecutorExited,

@@ -1,16 +1,22 @@
 """PySpark's module of this name."""
 
-from localcluster.batching import (
+from localcluster.serializers import (
     AutoBatchedSerializer,
+    AutoSerializer,
     BatchedSerializer,
     CartesianDeserializer,
+    CloudPickleSerializer,
+    CompressedSerializer,
+    CPickleSerializer,
     FlattenedValuesSerializer,
-    PairDeserializer,
-)
-from localcluster.framing import (
     FramedSerializer,
+    MarshalSerializer,
+    NoOpSerializer,
+    PairDeserializer,
+    PickleSerializer,
     Serializer,
     SpecialLengths,
+    UTF8Deserializer,
     pack_long,
     read_bool,
     read_int,
@@ -19,15 +25,5 @@ from localcluster.framing import (
     write_long,
     write_with_length,
 )
-from localcluster.serializers import (
-    AutoSerializer,
-    CloudPickleSerializer,
-    CompressedSerializer,
-    MarshalSerializer,
-    NoOpSerializer,
-    PickleSerializer,
-    UTF8Deserializer,
-)
-from localcluster.serializers import CloudPickleSerializer as CPickleSerializer
 
 __all__ = ["CPickleSerializer", "CloudPickleSerializer", "MarshalSerializer", "PickleSerializer", "UTF8Deserializer"]

@@ -22,9 +22,9 @@ from storage.block_id import RDDBlockId
 if TYPE_CHECKING:
     from localcluster.context import SparkContext
     from localcluster.driver.running_job import RunningJob
-    from localcluster.framing import Serializer
     from localcluster.rdd.checkpoint import Checkpoint
     from localcluster.rdd.rdd import RDD
+    from localcluster.serializers.framing import Serializer
     from localcluster.task_context import TaskContext
 
 T = TypeVar("T")

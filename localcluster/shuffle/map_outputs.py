@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from localcluster.partition_data import read_shared
+from localcluster.rdd.partition_data import read_shared
 from localcluster.scheduler.map_output_tracker import MapStatus
 from protocol.cluster_messages import GetMapOutputs
 from protocol.errors import BlockNotFoundError, FetchFailedError

@@ -1,7 +1,7 @@
 """PySpark's module of this name."""
 
 from localcluster.absent import absent_names
-from localcluster.framing import read_int, write_int
+from localcluster.serializers.framing import read_int, write_int
 from localcluster.testing import (
     ByteArrayOutput,
     PySparkBaseTestCase,

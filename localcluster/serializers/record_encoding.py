@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from localcluster.framing import Serializer
+    from localcluster.serializers.framing import Serializer
     from localcluster.task_context import TaskContext
 
 

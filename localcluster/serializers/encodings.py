@@ -1,9 +1,4 @@
-"""PySpark's serializers: how records become bytes, for programs that choose one or use one themselves.
-
-Covers the encodings, and gives PySpark's names for all the rest: streams are in `framing`, batches in `batching`. What
-one given to `SparkContext` leads to is in `record_encoding`. Blocks, shuffles and results of localcluster itself are
-written by `storage.serializer`, which chooses the encoding for each batch of records.
-"""
+"""What bytes PySpark's serializers make of an object. Streams are in `framing`, batches in `batching`."""
 
 from __future__ import annotations
 
@@ -16,52 +11,8 @@ from typing import Any, BinaryIO
 
 import cloudpickle
 
-from localcluster.batching import (
-    AutoBatchedSerializer,
-    BatchedSerializer,
-    CartesianDeserializer,
-    FlattenedValuesSerializer,
-    PairDeserializer,
-)
-from localcluster.framing import (
-    FramedSerializer,
-    Serializer,
-    SpecialLengths,
-    pack_long,
-    read_bool,
-    read_int,
-    read_long,
-    write_int,
-    write_long,
-    write_with_length,
-)
+from localcluster.serializers.framing import FramedSerializer, Serializer, SpecialLengths, read_int
 from protocol.errors import SerializationError
-
-__all__ = [
-    "AutoBatchedSerializer",
-    "AutoSerializer",
-    "BatchedSerializer",
-    "CPickleSerializer",
-    "CartesianDeserializer",
-    "CloudPickleSerializer",
-    "CompressedSerializer",
-    "FlattenedValuesSerializer",
-    "FramedSerializer",
-    "MarshalSerializer",
-    "NoOpSerializer",
-    "PairDeserializer",
-    "PickleSerializer",
-    "Serializer",
-    "SpecialLengths",
-    "UTF8Deserializer",
-    "pack_long",
-    "read_bool",
-    "read_int",
-    "read_long",
-    "write_int",
-    "write_long",
-    "write_with_length",
-]
 
 pickle_protocol = pickle.HIGHEST_PROTOCOL
 

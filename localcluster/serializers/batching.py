@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sized
 from itertools import chain, islice, product
 from typing import Any, BinaryIO
 
-from localcluster.framing import Serializer, write_with_length
+from localcluster.serializers.framing import Serializer, write_with_length
 
 
 class BatchedSerializer(Serializer):

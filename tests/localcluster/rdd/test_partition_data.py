@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from localcluster.partition_data import PartitionData, read_shared
+from localcluster.rdd.partition_data import PartitionData, read_shared
 from protocol.errors import BlockNotFoundError
 from storage import serializer
 from storage.block_id import BroadcastBlockId

@@ -1,6 +1,6 @@
 """The frames in which PySpark's serializers write objects to a stream: a length, big-endian, then so many bytes.
 
-Covers the numbers of a stream and the base classes of all serializers; what the bytes mean is `serializers`' business.
+Covers the numbers of a stream and the base classes of all serializers; what the bytes mean is `encodings`' business.
 Nothing inside localcluster stores this format: it is for programs that read and write it themselves.
 """
 
