@@ -62,8 +62,8 @@ class Files:
         """Make the directory, and add what the settings name."""
         self._user_files = UserFiles(get_env().files_directory)
         self._python_includes: list[str] = []
-        self._import_paths: tuple[str, ...] = ()  # an entry for each py-file, so that it changes with each
-        self._add_import_path(self._user_files.directory)  # any file added may be a module
+        self._import_paths: tuple[str, ...] = ()  # an entry for each file, so that it changes with each
+        extend_import_path([self._user_files.directory])
         for path in files:
             self.addFile(path)
         for path in archives:
@@ -104,6 +104,7 @@ class Files:
         """
         self._cluster.check_usable()
         self._user_files.add_file(path, recursive)
+        self._add_import_path(self._user_files.directory)  # it may be a module
 
     def addPyFile(self, path: str) -> None:
         """Add a ``.py`` file, or a ``.zip``, ``.egg`` or ``.jar`` with modules, and let driver and tasks import from it
