@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import logging
 import os
+from html import escape
 from typing import Any
 
 from localcluster.conf import SparkConf, settings, system_properties
 from localcluster.conf.master_url import Layout
+from localcluster.ui.status_page import StatusPage
 from localcluster.version import SPARK_VERSION
 from protocol.errors import ConfigurationError
 
 
-class Application:
+class Application(StatusPage):
     """A part of `SparkContext`."""
 
     master: str
     appName: str
-    uiWebUrl: str | None = None
-    """Always None: a running application has no web page yet."""
-
     _conf: SparkConf
     _layout: Layout
 
@@ -30,11 +29,13 @@ class Application:
         return f"<SparkContext master={self.master} appName={self.appName}>"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
+        """What a notebook shows, with a link to the status page if there is one."""
+        address = self.uiWebUrl
+        link = f'<p><a href="{address}">Spark UI</a></p>' if address is not None else ""
         return (
-            f"<div><p><b>SparkContext</b></p><dl><dt>Version</dt><dd><code>v{self.version}</code></dd>"
-            f"<dt>Master</dt><dd><code>{self.master}</code></dd>"
-            f"<dt>AppName</dt><dd><code>{self.appName}</code></dd></dl></div>"
+            f"<div><p><b>SparkContext</b></p>{link}<dl><dt>Version</dt><dd><code>v{self.version}</code></dd>"
+            f"<dt>Master</dt><dd><code>{escape(self.master)}</code></dd>"
+            f"<dt>AppName</dt><dd><code>{escape(self.appName)}</code></dd></dl></div>"
         )
 
     @property

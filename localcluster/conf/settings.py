@@ -55,6 +55,20 @@ def _positive_int(text: str) -> int:
     return value
 
 
+def _natural(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError
+    return value
+
+
+def _port(text: str) -> int:
+    value = _natural(text)
+    if value > 65535:
+        raise ValueError
+    return value
+
+
 def _at_least(least: str, parser: tuple[Callable[[str], float], str]) -> tuple[Callable[[str], float], str]:
     """The parser, and what it accepts, for values from ``least`` on."""
     parse, accepts = parser
@@ -158,8 +172,11 @@ ENTRIES: dict[str, ConfigEntry] = {
         ConfigEntry("spark.cleaner.referenceTracking", "true", *_BOOLEAN, "Whether the blocks of RDDs, broadcasts and shuffles that the driver's program dropped are removed."),
         ConfigEntry("spark.cleaner.referenceTracking.cleanCheckpoints", "false", *_BOOLEAN, "Whether the files of checkpoints are removed whose RDDs the driver's program dropped."),
         ConfigEntry("spark.checkpoint.dir", None, *_TEXT, "Where checkpoints go unless the program calls `setCheckpointDir`."),
-        ConfigEntry("spark.ui.retainedJobs", "1000", *_COUNT, "Ended jobs that the status tracker remembers."),
-        ConfigEntry("spark.ui.retainedStages", "1000", *_COUNT, "Stages of ended jobs that the status tracker remembers."),
+        ConfigEntry("spark.ui.enabled", "true", *_BOOLEAN, "Whether there is a status page. It is served from the first time the program asks for `sc.uiWebUrl`."),
+        ConfigEntry("spark.ui.port", "4040", _port, "a port, 0 to 65535", "Port of the status page, on the loopback address. Taken: one of the next. 0: any."),
+        ConfigEntry("spark.port.maxRetries", "16", _natural, "a whole number from 0 on", "How many of the ports after `spark.ui.port` are tried."),
+        ConfigEntry("spark.ui.retainedJobs", "1000", *_COUNT, "Ended jobs that the status tracker and the status page remember."),
+        ConfigEntry("spark.ui.retainedStages", "1000", *_COUNT, "Stages of ended jobs that the status tracker and the status page remember."),
         ConfigEntry("spark.ui.showConsoleProgress", "true", *_BOOLEAN, "Progress bars on a terminal."),
         ConfigEntry("spark.files", None, *_LIST, "Files that are added as `SparkContext.addFile` does, separated by commas."),
         ConfigEntry("spark.archives", None, *_LIST, "Archives that are added as `SparkContext.addArchive` does, separated by commas."),

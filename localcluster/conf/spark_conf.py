@@ -90,11 +90,12 @@ class SparkConf:
 
     def toDebugString(self) -> str:
         """One ``key=value`` per line, sorted, without the values of keys that look like secrets."""
-        return "\n".join(f"{key}={_redacted(key, value)}" for key, value in sorted(self._conf.items()))
+        return "\n".join(f"{key}={redacted(key, value)}" for key, value in sorted(self._conf.items()))
 
 
 _SECRETS = re.compile("secret|password|token|access[.]?key", re.IGNORECASE)  # as Spark's spark.redaction.regex
 
 
-def _redacted(key: str, value: str) -> str:
+def redacted(key: str, value: str) -> str:
+    """The value, unless the key looks like a secret's."""
     return "*********(redacted)" if _SECRETS.search(key) else value

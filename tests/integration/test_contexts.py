@@ -33,7 +33,6 @@ def test_a_context_says_what_it_is(sc: SparkContext) -> None:
     assert (sc.defaultParallelism, sc.defaultMinPartitions) == (2, 2)
     assert sc.applicationId.startswith("local-")
     assert sc.startTime > 0
-    assert sc.uiWebUrl is None
     assert sc.resources == {}
     assert sc.environment == {"FROM_CONF": "1", "GIVEN": "2", "PYTHONHASHSEED": sc.environment["PYTHONHASHSEED"]}
     assert sc.pythonVer == "{}.{}".format(*sys.version_info)
