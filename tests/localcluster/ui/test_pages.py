@@ -1,0 +1,84 @@
+"""What is on the pages: plain functions of records."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from localcluster.ui import pages
+
+NASTY = '<script>alert("x")</script>&'
+ESCAPED = "&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;&amp;"
+
+
+def job(**values: Any) -> dict[str, Any]:
+    counts = dict.fromkeys(("Completed", "Skipped", "Failed"), 0)
+    numbers = {f"num{kind}{what}": n for kind, n in counts.items() for what in ("Stages", "Tasks")}
+    told = {"jobId": 7, "name": "count at a.py:1", "status": "RUNNING", "submissionTime": "then", "stageIds": [1, 2]}
+    return {**told, "numTasks": 10, **numbers, **values}
+
+
+def stage(**values: Any) -> dict[str, Any]:
+    counts = {"numTasks": 4, "numActiveTasks": 2, "numCompleteTasks": 1, "numFailedTasks": 0}
+    told = {"stageId": 3, "attemptId": 0, "name": "map at a.py:1", "status": "ACTIVE", "schedulingPool": "default"}
+    return {**told, **counts, **values}
+
+
+def rdd(**values: Any) -> dict[str, Any]:
+    share = {"onHeapMemoryUsed": 2048, "offHeapMemoryUsed": 4096}
+    told = {"id": 5, "name": "numbers", "storageLevel": "Memory", "numCachedPartitions": 1, "numPartitions": 3}
+    return {**told, "diskUsed": 8192, "dataDistribution": [share, share], **values}
+
+
+def cells(html: str) -> list[str]:
+    return re.findall("<td>(.*?)</td>", html)
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        pages.jobs([job(name=NASTY)]),
+        pages.jobs([job(description=NASTY)]),
+        pages.jobs([job(jobGroup=NASTY)]),
+        pages.stages([stage(name=NASTY)]),
+        pages.stages([stage(schedulingPool=NASTY)]),
+        pages.storage([rdd(name=NASTY)]),
+        pages.environment({"runtime": {"pythonVersion": NASTY}, "sparkProperties": []}),
+        pages.environment({"runtime": {}, "sparkProperties": [[NASTY, "x"]]}),
+        pages.environment({"runtime": {}, "sparkProperties": [["x", NASTY]]}),
+        pages.page({"id": "local-1", "name": NASTY, "attempts": [{"sparkUser": "me"}]}, "jobs", ""),
+        pages.page({"id": "local-1", "name": "x", "attempts": [{"sparkUser": NASTY}]}, "jobs", ""),
+    ],
+)
+def test_what_a_program_says_is_escaped(html: str) -> None:
+    assert "<script" not in html
+    assert ESCAPED in html
+
+
+def test_jobs_stand_under_what_became_of_them() -> None:
+    html = pages.jobs([job(jobId=3), job(jobId=2, status="FAILED"), job(jobId=1, status="SUCCEEDED"), job(jobId=0)])
+    assert re.findall("<h2>(.*?)</h2>", html) == ["Active jobs (2)", "Completed jobs (1)", "Failed jobs (1)"]
+    assert cells(html)[::7] == ["3", "0", "1", "2"]
+
+
+def test_skipped_stages_and_tasks_do_not_count_as_work() -> None:
+    (row,) = [cells(pages.jobs([job(numSkippedStages=1, numSkippedTasks=6, numCompletedTasks=3, numFailedTasks=2)]))]
+    assert row[-2:] == ["0/1 (1 skipped)", "3/4 (2 failed) (6 skipped)"]
+
+
+def test_a_description_stands_before_the_line_of_the_program() -> None:
+    assert cells(pages.jobs([job(description="nightly")]))[1] == "nightly (count at a.py:1)"
+
+
+def test_sizes_are_told_by_where_they_are() -> None:
+    assert cells(pages.storage([rdd()]))[3:] == ["1/3", "4.0 KiB", "8.0 KiB", "8.0 KiB"]
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [(pages.jobs([]), "no jobs"), (pages.stages([]), "no stages"), (pages.storage([]), "Nothing is cached")],
+)
+def test_an_empty_page_says_so(html: str, text: str) -> None:
+    assert text in html
