@@ -37,6 +37,7 @@ from localcluster.make_env import SHUFFLE_MANAGERS, make_env
 from localcluster.scheduler.allocation_file import read_pools
 from localcluster.scheduler.dag_scheduler import DAGScheduler
 from localcluster.scheduler.job_history import JobHistory
+from localcluster.scheduler.limits import Limits
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.pools import FairOrder, SchedulingOrder, fifo
 from localcluster.scheduler.stage import Job, Stage
@@ -111,12 +112,7 @@ class Cluster:
             encode=_encode_partition,
             preferences=lambda stage, positions: stage_preferences(stage, positions, self.master.endpoint.locations_of),
             describe_failure=task_failure,
-            max_task_failures=layout.max_failures,
-            # Also where the master allows one attempt, as local[N] does: Spark's local executors cannot die, ours can.
-            max_task_losses=settings.value(conf, "spark.task.maxFailures"),
-            max_stage_attempts=settings.value(conf, "spark.stage.maxConsecutiveAttempts"),
-            barrier_timeout=settings.value(conf, "spark.barrier.sync.timeout"),
-            max_result_size=settings.value(conf, "spark.driver.maxResultSize"),
+            limits=_limits(conf, layout),
             history=JobHistory(
                 settings.value(conf, "spark.ui.retainedJobs"), settings.value(conf, "spark.ui.retainedStages")
             ),
@@ -414,6 +410,17 @@ def _scheduling_order(conf: Mapping[str, str]) -> SchedulingOrder:
     if settings.value(conf, "spark.scheduler.mode") == "FIFO":
         return fifo
     return FairOrder(read_pools(settings.value(conf, "spark.scheduler.allocation.file")))
+
+
+def _limits(conf: Mapping[str, str], layout: Layout) -> Limits:
+    return Limits(
+        task_failures=layout.max_failures,
+        # Also where the master allows one attempt, as local[N] does: Spark's local executors cannot die, ours can.
+        task_losses=settings.value(conf, "spark.task.maxFailures"),
+        stage_attempts=settings.value(conf, "spark.stage.maxConsecutiveAttempts"),
+        barrier_timeout=settings.value(conf, "spark.barrier.sync.timeout"),
+        result_size=settings.value(conf, "spark.driver.maxResultSize"),
+    )
 
 
 def _encode_partition(stage: Stage, position: int) -> bytes:

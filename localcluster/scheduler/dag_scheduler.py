@@ -15,18 +15,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import TypeAlias
 
-from localcluster.scheduler.barrier_attempt import BarrierAttempt
-from localcluster.scheduler.instruction import Discard, DropStage, Instruction, Kill, OutputReady, Recall
+from localcluster.scheduler.instruction import Discard, DropStage, Instruction, Kill, OutputReady, Recall, discards
 from localcluster.scheduler.job_history import JobHistory
+from localcluster.scheduler.job_results import JobResults
+from localcluster.scheduler.limits import Limits
 from localcluster.scheduler.map_output_tracker import MapOutputTracker, MapStatus
-from localcluster.scheduler.pools import DEFAULT_POOL, POOL_PROPERTY
-from localcluster.scheduler.result_size import size_of, too_large
 from localcluster.scheduler.running_task import RunningTask
-from localcluster.scheduler.stage import Job, JobEnd, Stage, TaskOutcome
-from localcluster.scheduler.stage_attempts import StageAttempts
+from localcluster.scheduler.stage import Job, JobEnd, Stage
+from localcluster.scheduler.stage_attempts import Preferences, StageAttempts
 from localcluster.scheduler.task_scheduler import TaskScheduler
 from localcluster.scheduler.task_set import TaskSet
 from localcluster.scheduler.waiting_stages import WaitingStages
@@ -37,9 +35,7 @@ __all__ = ["DAGScheduler", "DAGStatistics", "Discard", "DropStage", "Instruction
 
 log = logging.getLogger(__name__)
 
-Preferences: TypeAlias = Callable[[Stage, Sequence[int]], Mapping[int, Sequence[str]]]
 TaskFailure: TypeAlias = Callable[[Stage, RunningTask, TaskFailed, int], BaseException]
-Delivered: TypeAlias = dict[Job, list[TaskOutcome]]
 
 
 @dataclass(frozen=True)
@@ -64,28 +60,18 @@ class DAGScheduler:
         encode: Callable[[Stage, int], bytes],
         preferences: Preferences,
         describe_failure: TaskFailure,
-        max_task_failures: int = 4,
-        max_task_losses: int = 4,
-        max_stage_attempts: int = 4,
-        barrier_timeout: float = 365 * 86400.0,
-        max_result_size: int = 0,
+        limits: Limits,
         history: JobHistory | None = None,
     ) -> None:
         self._tasks = tasks
         self._outputs = outputs
-        self._encode = encode
-        self._preferences = preferences
         self._describe_failure = describe_failure
-        self._max_task_failures = max_task_failures
-        self._max_task_losses = max_task_losses
-        self._max_stage_attempts = max_stage_attempts
-        self._barrier_timeout = barrier_timeout  # seconds
-        self._max_result_size = max_result_size  # bytes of the results of one job; 0: any
-        self._stage_keys = count()
+        self._limits = limits
         self._jobs: dict[int, Job] = {}
         self._map_stages: dict[int, Stage] = {}  # {shuffle id: stage that some active job may need}
         self.history = history or JobHistory()
-        self._attempts = StageAttempts(tasks, self.history)
+        self._attempts = StageAttempts(tasks, self.history, limits, encode, preferences)
+        self._results = JobResults(limits.result_size)
         self._waiting = WaitingStages()
         self._outbox: list[Instruction] = []
 
@@ -141,18 +127,16 @@ class DAGScheduler:
     # --- task events ---
 
     def tasks_finished(self, executor_id: str, results: Iterable[TaskResult], now: float) -> None:
-        delivered: Delivered = {}
         for result in results:
             task_set = self._tasks.task_ended(executor_id, result.task_id, now)
             task = task_set.succeeded(result.task_id, result.run_time) if task_set is not None else None
             if task_set is not None and task is not None:
                 finished = self._what_counts(task_set, task, result)
                 if finished:
-                    self._tasks_succeeded(task_set, finished, delivered, now)
+                    self._tasks_succeeded(task_set, finished, now)
             else:
                 self._discard(executor_id, result, task_set.stage if task_set is not None else None)
-        for job, outcomes in delivered.items():
-            job.events.put(outcomes)
+        for job in self._results.hand_over():
             if len(job.final_stage.done) == len(job.final_stage.partitions):
                 self._end_job(job, None)
 
@@ -225,7 +209,7 @@ class DAGScheduler:
                 continue
             missing = self._missing_parents(stage)
             if not missing:
-                self._start(stage, now)
+                self._attempts.start(stage, self._open_positions(stage), now)
                 continue
             # When the first one is there, the stage is submitted again, and waits for the next one or starts.
             self._waiting.add(stage, missing[0])
@@ -240,27 +224,6 @@ class DAGScheduler:
         """Whenever a shuffle is needed, for it may have been cleaned since it was last."""
         self._outputs.register_shuffle(shuffle_id, len(stage.partitions))
 
-    def _start(self, stage: Stage, now: float) -> None:
-        positions = self._open_positions(stage)
-        stage.attempt += 1
-        job = min(stage.jobs, key=lambda j: j.id)
-        task_set = TaskSet(
-            key=next(self._stage_keys),
-            stage=stage,
-            positions=positions,
-            encode=lambda position: self._encode(stage, position),
-            preferred=self._preferences(stage, positions),
-            alive=self._tasks.executors,
-            priority=(job.id, stage.id),
-            pool=job.properties.get(POOL_PROPERTY, DEFAULT_POOL),
-            properties=job.properties,
-            max_failures=self._max_task_failures,
-            max_losses=self._max_task_losses,
-            created=now,
-            barrier=self._barrier_attempt(stage, len(positions)),
-        )
-        self._attempts.start(task_set)
-
     def _open_positions(self, stage: Stage) -> list[int]:
         if stage.shuffle is None:
             return [position for position in range(len(stage.partitions)) if position not in stage.done]
@@ -269,11 +232,6 @@ class DAGScheduler:
             self._outputs.unregister_shuffle(shuffle_id)  # its tasks run all or none
         self._register(stage, shuffle_id)
         return self._outputs.missing(shuffle_id)
-
-    def _barrier_attempt(self, stage: Stage, tasks: int) -> BarrierAttempt | None:
-        if not stage.is_barrier:
-            return None
-        return BarrierAttempt(f"Stage {stage.id} (Attempt {stage.attempt})", tasks, self._barrier_timeout)
 
     def _what_counts(
         self, task_set: TaskSet, task: RunningTask, result: TaskResult
@@ -289,13 +247,13 @@ class DAGScheduler:
         return barrier.take_results() if barrier.is_complete else ()
 
     def _tasks_succeeded(
-        self, task_set: TaskSet, finished: Sequence[tuple[RunningTask, TaskResult]], delivered: Delivered, now: float
+        self, task_set: TaskSet, finished: Sequence[tuple[RunningTask, TaskResult]], now: float
     ) -> None:
         stage = task_set.stage
         if stage.shuffle is not None:
             stage = self._map_stages.get(stage.shuffle.shuffle_id, stage)  # a later job may have planned it anew
         for task, result in finished:
-            accepted = self._accept(stage, task, result, delivered)
+            accepted = self._accept(stage, task, result)
             current = self._attempts.current.get(stage)
             if not accepted:
                 self._discard(task.executor_id, result, stage)
@@ -308,40 +266,26 @@ class DAGScheduler:
             self._waiting.discard(stage)  # tasks of retired attempts did all that was left
             self._stage_complete(stage, now)
 
-    def _accept(self, stage: Stage, task: RunningTask, result: TaskResult, delivered: Delivered) -> bool:
+    def _accept(self, stage: Stage, task: RunningTask, result: TaskResult) -> bool:
         """Use a result, unless nobody needs it."""
-        if stage.shuffle is None:
-            return self._deliver(stage, task, result, delivered)
-        return self._register_output(stage, task, result, delivered)
-
-    def _deliver(self, stage: Stage, task: RunningTask, result: TaskResult, delivered: Delivered) -> bool:
-        """Hand a result to its job, unless the job ended or has it."""
-        job = next(iter(stage.jobs), None)
-        if job is None or task.position in stage.done:
+        if stage.shuffle is not None:
+            return self._register_output(stage, stage.shuffle.shuffle_id, task, result)
+        try:
+            return self._results.add(stage, task, result)
+        except JobError as error:
+            self._abort_stage(stage, error)
             return False
-        stage.done.add(task.position)
-        assert not isinstance(result.result, tuple)
-        stage.result_size += size_of(result)
-        if 0 < self._max_result_size < stage.result_size:
-            job.events.put(delivered.pop(job, []))  # before the job's end, after which nobody looks for results
-            self._abort_stage(stage, too_large(stage, self._max_result_size))
-            return False
-        outcome = TaskOutcome(task.position, task.task_id, result.result, result.updates)
-        delivered.setdefault(job, []).append(outcome)
-        return True
 
-    def _register_output(self, stage: Stage, task: RunningTask, result: TaskResult, delivered: Delivered) -> bool:
+    def _register_output(self, stage: Stage, shuffle_id: int, task: RunningTask, result: TaskResult) -> bool:
         """Note a map output, unless the shuffle was cleaned or has it."""
-        assert stage.shuffle is not None
         assert isinstance(result.result, tuple)
-        shuffle_id, map_index = stage.shuffle.shuffle_id, stage.partitions[task.position]
         status = MapStatus(task.executor_id, result.task_id, result.result)
-        if not self._outputs.register_output(shuffle_id, map_index, status):
+        output = OutputReady(shuffle_id, stage.partitions[task.position], status)
+        if not self._outputs.register_output(*output):
             return False
-        self._outbox.append(OutputReady(shuffle_id, map_index, status))
-        if result.updates is not None and stage.jobs:
-            job = min(stage.jobs, key=lambda j: j.id)
-            delivered.setdefault(job, []).append(TaskOutcome(None, task.task_id, None, result.updates))
+        self._outbox.append(output)
+        if result.updates is not None:
+            self._results.add_updates(stage, task, result.updates)
         return True
 
     def _attempt_finished(self, stage: Stage, now: float) -> None:
@@ -384,13 +328,12 @@ class DAGScheduler:
         if self._attempts.current.get(stage) is not task_set:
             return  # another task of the same attempt reported first
         stage.fetch_failures += 1
-        if stage.fetch_failures >= self._max_stage_attempts:
+        if stage.fetch_failures >= self._limits.stage_attempts:
             text = f"{stage.name} (stage {stage.id}) has failed the maximum allowable number of times"
             times = f"{text}: {stage.fetch_failures}. {failure.text}"
             self._abort_stage(stage, JobError(f"Job aborted due to stage failure: {times}"))
             return
         log.info("stage %d lost an input (%s); computing it again", stage.id, failure.text)
-        self._discard_kept(stage)
         self._outbox.extend(self._attempts.retire(stage))
         self._submit_stage(stage, now)
 
@@ -400,28 +343,13 @@ class DAGScheduler:
         if self._attempts.current.get(stage) is not task_set:
             return  # another task of the same attempt failed first
         stage.barrier_failures += 1
-        if failure.kind == "fatal" or stage.barrier_failures >= self._max_barrier_attempts(stage, failure):
+        most = self._limits.barrier_attempts(stage.shuffle is None, failure.kind == "executor_lost")
+        if failure.kind == "fatal" or stage.barrier_failures >= most:
             self._abort_stage(stage, self._describe_failure(stage, task, failure, stage.barrier_failures))
             return
         log.info("a task of barrier stage %d failed; running all of them again", stage.id)
-        self._discard_kept(stage)
         self._outbox.extend(self._attempts.kill(stage, f"another task of barrier stage {stage.id} failed"))
         self._submit_stage(stage, now)
-
-    def _max_barrier_attempts(self, stage: Stage, failure: TaskFailed) -> int:
-        """As Spark's for map stages. Spark never repeats a result stage, of which a part may have been used; ours has
-        not been, so it gets the attempts that a task would get.
-        """
-        if stage.shuffle is not None:
-            return self._max_stage_attempts
-        return self._max_task_losses if failure.kind == "executor_lost" else self._max_task_failures
-
-    def _discard_kept(self, stage: Stage) -> None:
-        """Of a barrier attempt that is about to end without success: the results of tasks that had succeeded."""
-        task_set = self._attempts.current.get(stage)
-        if task_set is not None and task_set.barrier is not None:
-            for task, result in task_set.barrier.take_results():
-                self._discard(task.executor_id, result, stage)
 
     def _abort_unsendable(self, stage: Stage, error: Exception) -> None:
         failure = SerializationError(f"a partition of {stage.name} (stage {stage.id}) cannot be pickled: {error!r}")
@@ -450,21 +378,13 @@ class DAGScheduler:
         if stage.jobs:
             return
         self._waiting.discard(stage)
-        self._discard_kept(stage)
         self._outbox.extend(self._attempts.kill(stage, reason))
         if stage.shuffle is not None:
             del self._map_stages[stage.shuffle.shuffle_id]
         self.history.stage_left(stage)
 
     def _discard(self, executor_id: str, result: TaskResult, stage: Stage | None) -> None:
-        """Free what a task left in shared memory or files. The map output of an unknown task went with its executor."""
-        blocks = result.result
-        if isinstance(blocks, bytes):
-            return
-        if not isinstance(blocks, tuple):
-            self._outbox.append(Discard(executor_id, result.task_id, None, (blocks,)))
-        elif stage is not None and stage.shuffle is not None:
-            self._outbox.append(Discard(executor_id, result.task_id, stage.shuffle.shuffle_id, blocks))
+        self._outbox.extend(discards(executor_id, result, stage))
 
     # --- audit ---
 
@@ -479,7 +399,7 @@ class DAGScheduler:
 
     def check(self) -> None:
         """Audit the invariants, after `take`. Raises AssertionError."""
-        for part in (self._tasks, self._outputs, self._attempts, self._waiting, self.history):
+        for part in (self._tasks, self._outputs, self._attempts, self._waiting, self._results, self.history):
             part.check()
         assert not self._outbox, "an instruction was not taken"
         live = {*self._map_stages.values(), *(job.final_stage for job in self._jobs.values())}

@@ -6,7 +6,9 @@ from typing import NamedTuple, TypeAlias
 
 from localcluster.scheduler.barrier_attempt import BarrierAnswer
 from localcluster.scheduler.map_output_tracker import MapStatus
+from localcluster.scheduler.stage import Stage
 from localcluster.scheduler.task_scheduler import Launch
+from protocol.cluster_messages import TaskResult
 from protocol.locations import SharedLocation
 
 
@@ -50,3 +52,15 @@ class OutputReady(NamedTuple):
 
 
 Instruction: TypeAlias = Launch | Kill | Recall | DropStage | Discard | OutputReady | BarrierAnswer
+
+
+def discards(executor_id: str, result: TaskResult, stage: Stage | None) -> list[Instruction]:
+    """Free what a task left in shared memory or files. The map output of an unknown task went with its executor."""
+    blocks = result.result
+    if isinstance(blocks, bytes):
+        return []
+    if not isinstance(blocks, tuple):
+        return [Discard(executor_id, result.task_id, None, (blocks,))]
+    if stage is None or stage.shuffle is None:
+        return []
+    return [Discard(executor_id, result.task_id, stage.shuffle.shuffle_id, blocks)]

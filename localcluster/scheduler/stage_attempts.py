@@ -1,23 +1,44 @@
 """Attempts of stages: the current one, which launches tasks, and retired ones, whose tasks may still finish.
 
-Covers what executors must be told when an attempt ends. Does not decide when it does (``dag_scheduler``).
+Covers making an attempt's task set, and what executors must be told when it ends. Does not decide when an attempt
+starts or ends (``dag_scheduler``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from typing import TypeAlias
 
-from localcluster.scheduler.instruction import DropStage, Instruction, Kill, Recall
+from localcluster.scheduler.barrier_attempt import BarrierAttempt
+from localcluster.scheduler.instruction import DropStage, Instruction, Kill, Recall, discards
 from localcluster.scheduler.job_history import JobHistory
+from localcluster.scheduler.limits import Limits
+from localcluster.scheduler.pools import DEFAULT_POOL, POOL_PROPERTY
 from localcluster.scheduler.stage import Stage
 from localcluster.scheduler.task_scheduler import TaskScheduler
 from localcluster.scheduler.task_set import TaskSet
 
+Preferences: TypeAlias = Callable[[Stage, Sequence[int]], Mapping[int, Sequence[str]]]
+
 
 class StageAttempts:
-    def __init__(self, tasks: TaskScheduler, history: JobHistory) -> None:
+    """``encode`` pickles a position's partition, ``preferences`` tells where positions would like to run."""
+
+    def __init__(
+        self,
+        tasks: TaskScheduler,
+        history: JobHistory,
+        limits: Limits,
+        encode: Callable[[Stage, int], bytes],
+        preferences: Preferences,
+    ) -> None:
         self._tasks = tasks
         self._history = history
+        self._limits = limits
+        self._encode = encode
+        self._preferences = preferences
+        self._keys = count()
         self._current: dict[Stage, TaskSet] = {}
         self._retired: dict[Stage, list[TaskSet]] = {}  # earlier attempts that may still have tasks
 
@@ -29,10 +50,33 @@ class StageAttempts:
     def retired(self) -> Mapping[Stage, list[TaskSet]]:
         return self._retired
 
-    def start(self, task_set: TaskSet) -> None:
-        self._current[task_set.stage] = task_set
+    def start(self, stage: Stage, positions: Sequence[int], now: float) -> None:
+        """Run these positions of a stage; its oldest job says in which pool."""
+        stage.attempt += 1
+        job = min(stage.jobs, key=lambda j: j.id)
+        task_set = TaskSet(
+            key=next(self._keys),
+            stage=stage,
+            positions=positions,
+            encode=lambda position: self._encode(stage, position),
+            preferred=self._preferences(stage, positions),
+            alive=self._tasks.executors,
+            priority=(job.id, stage.id),
+            pool=job.properties.get(POOL_PROPERTY, DEFAULT_POOL),
+            properties=job.properties,
+            max_failures=self._limits.task_failures,
+            max_losses=self._limits.task_losses,
+            created=now,
+            barrier=self._barrier(stage, len(positions)),
+        )
+        self._current[stage] = task_set
         self._history.attempt_started(task_set)
         self._tasks.submit(task_set)
+
+    def _barrier(self, stage: Stage, tasks: int) -> BarrierAttempt | None:
+        if not stage.is_barrier:
+            return None
+        return BarrierAttempt(f"Stage {stage.id} (Attempt {stage.attempt})", tasks, self._limits.barrier_timeout)
 
     def retire(self, stage: Stage) -> list[Instruction]:
         """The current attempt launches nothing more. Tasks that run may finish; those still queued come back, since
@@ -51,7 +95,7 @@ class StageAttempts:
         return [*(Recall(executor_id, tuple(ids)) for executor_id, ids in by_executor.items()), *self._drop(task_set)]
 
     def kill(self, stage: Stage, reason: str) -> list[Instruction]:
-        """Nobody waits for the stage's tasks any more, of whatever attempt."""
+        """Nobody waits for the stage's tasks any more, of whatever attempt. What a barrier attempt kept back goes."""
         task_sets = self._retired.pop(stage, [])
         current = self._current.pop(stage, None)
         if current is not None:
@@ -60,8 +104,10 @@ class StageAttempts:
         tasks = [task for task_set in task_sets for task in task_set.running.values()]
         kills = [Kill(task.executor_id, task.task_id, reason) for task in tasks]
         barriers = [task_set.barrier for task_set in task_sets if task_set.barrier is not None]
+        kept = [of_task for barrier in barriers for of_task in barrier.take_results()]
+        unused = [discard for task, result in kept for discard in discards(task.executor_id, result, stage)]
         answers = [answer for barrier in barriers for answer in barrier.fail(reason)]  # behind the kills, which explain
-        return [*kills, *answers, *(self._drop(current) if current is not None else ())]
+        return [*unused, *kills, *answers, *(self._drop(current) if current is not None else ())]
 
     def _drop(self, task_set: TaskSet) -> list[DropStage]:
         return [DropStage(executor_id, task_set.key) for executor_id in self._tasks.withdraw(task_set)]

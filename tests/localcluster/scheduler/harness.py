@@ -13,6 +13,7 @@ from typing import Any
 from localcluster.scheduler.barrier_attempt import BarrierAnswer
 from localcluster.scheduler.dag_scheduler import DAGScheduler
 from localcluster.scheduler.instruction import Discard, DropStage, Instruction, Kill, OutputReady, Recall
+from localcluster.scheduler.limits import Limits
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.pools import FairOrder, Pool, fifo
 from localcluster.scheduler.stage import Job, JobEnd, Stage
@@ -58,11 +59,7 @@ class FakeDriver:
             encode=self._encode,
             preferences=lambda stage, positions: self.preferences.get(stage.rdd.id(), {}),
             describe_failure=_describe,
-            max_task_failures=max_failures,
-            max_task_losses=max_failures,
-            max_stage_attempts=max_stage_attempts,
-            barrier_timeout=barrier_timeout,
-            max_result_size=max_result_size,
+            limits=Limits(max_failures, max_failures, max_stage_attempts, barrier_timeout, max_result_size),
         )
         for executor_id, cores in _named(executors).items():
             self.add(executor_id, cores)

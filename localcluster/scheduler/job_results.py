@@ -1,0 +1,69 @@
+"""Results of tasks on their way to their jobs: each position once, and together what one report brought.
+
+Covers ``spark.driver.maxResultSize``. Does not know when a job ends (``dag_scheduler``) or what its own thread makes of
+the results (``driver.running_job``).
+"""
+
+from __future__ import annotations
+
+from localcluster.conf.settings import bytes_text
+from localcluster.scheduler.running_task import RunningTask
+from localcluster.scheduler.stage import Job, Stage, TaskOutcome
+from protocol.cluster_messages import TaskResult
+from protocol.errors import JobError
+
+
+class JobResults:
+    """``max_size``: bytes of the results of one job; 0: any."""
+
+    def __init__(self, max_size: int) -> None:
+        self._max_size = max_size
+        self._outcomes: dict[Job, list[TaskOutcome]] = {}
+
+    def add(self, stage: Stage, task: RunningTask, result: TaskResult) -> bool:
+        """Take a result of a result stage. False when its job ended or has it. Raises JobError when the results get too
+        large; what came before has been handed over then.
+        """
+        job = next(iter(stage.jobs), None)
+        if job is None or task.position in stage.done:
+            return False
+        stage.done.add(task.position)
+        assert not isinstance(result.result, tuple)
+        stage.result_size += _size(result)
+        if 0 < self._max_size < stage.result_size:
+            job.events.put(self._outcomes.pop(job, []))  # before the job's end, after which nobody looks for results
+            raise _too_large(stage, self._max_size)
+        self._append(job, TaskOutcome(task.position, task.task_id, result.result, result.updates))
+        return True
+
+    def add_updates(self, stage: Stage, task: RunningTask, updates: bytes) -> None:
+        """Take the accumulator updates of a map task. The oldest of its jobs gets them."""
+        if stage.jobs:
+            self._append(min(stage.jobs, key=lambda j: j.id), TaskOutcome(None, task.task_id, None, updates))
+
+    def hand_over(self) -> list[Job]:
+        """Let the jobs' own threads have what was taken. Returns those jobs."""
+        outcomes, self._outcomes = self._outcomes, {}
+        for job, of_job in outcomes.items():
+            job.events.put(of_job)
+        return list(outcomes)
+
+    def _append(self, job: Job, outcome: TaskOutcome) -> None:
+        self._outcomes.setdefault(job, []).append(outcome)
+
+    def check(self) -> None:
+        """Audit the invariants, between events. Raises AssertionError."""
+        assert not self._outcomes, "a result was not handed over"
+
+
+def _size(result: TaskResult) -> int:
+    """Bytes of the serialised result of a task of a result stage."""
+    assert not isinstance(result.result, tuple)
+    return len(result.result) if isinstance(result.result, bytes) else result.result.length
+
+
+def _too_large(stage: Stage, limit: int) -> JobError:
+    return JobError(
+        f"Job aborted due to stage failure: Total size of serialized results of {len(stage.done)} tasks "
+        f"({bytes_text(stage.result_size)}) is bigger than spark.driver.maxResultSize ({bytes_text(limit)})"
+    )
