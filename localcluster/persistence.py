@@ -70,7 +70,7 @@ class Persistence:
         """Remove the files when the RDD that reads them is collected, if the settings say so."""
         cluster = self._cluster
         if self._cleans_checkpoints:
-            self._cleaner.register(checkpoint, lambda: cluster.aside(partial(shutil.rmtree, directory)))
+            self._cleaner.register(checkpoint, lambda: cluster.later(partial(shutil.rmtree, directory)))
 
     def clean_shuffles(self, rdd: RDDCore[Any], blocking: bool) -> None:
         """Remove the outputs of the shuffles behind ``rdd`` now, those behind persisted RDDs excepted."""

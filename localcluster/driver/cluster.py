@@ -3,8 +3,8 @@
 One lock guards the scheduler, the block master and the executor pool. Pipes are non-blocking with a backlog, so
 whoever holds the lock may send; nobody waits for an answer while holding it. Threads: the event loop, the side thread
 (work that may wait), and the user's threads, which submit jobs and wait for their results without the lock.
-Does not plan or collect jobs (``job_runner``), does not decide anything about tasks or blocks (``scheduler``,
-``storage``).
+Does not plan or collect jobs (``job_runner``), does not know what executors may say (``executor_messages``), does not
+decide anything about tasks or blocks (``scheduler``, ``storage``).
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin only from Python 3.11 on
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 
 from localcluster.conf import settings
 from localcluster.conf.master_url import Layout
 from localcluster.driver.block_master import BlockMaster
 from localcluster.driver.event_loop import EventLoop
+from localcluster.driver.executor_messages import ExecutorMessages
 from localcluster.driver.executor_pool import ExecutorPool
 from localcluster.driver.instructions import Instructions
 from localcluster.driver.map_output_server import MapOutputServer
@@ -54,11 +55,10 @@ from protocol.errors import (
 )
 from protocol.locations import DRIVER
 from protocol.message import Message, Report
-from storage.block_id import BroadcastBlockId, TaskResultBlockId
+from storage.block_id import BroadcastBlockId
 from storage.block_manager_master_endpoint import BlockManagerMasterEndpoint
 from storage.block_manager_slave_endpoint import BlockManagerSlaveEndpoint
 from storage.block_store import BytesLike
-from storage.block_table import path_of
 from storage.scratch import Scratch
 
 log = logging.getLogger(__name__)
@@ -69,17 +69,6 @@ SIDE_DEADLINE = 5.0  # seconds for each of the driver's threads to end
 BUSY_ROUND = 0.1  # seconds between rounds while jobs run
 IDLE_ROUND = 0.5  # seconds between rounds otherwise
 RECALL_PATIENCE = 0.05  # seconds that an executor may sit on queued tasks without a report while another idles
-
-
-class StageProgress(NamedTuple):
-    """A running stage at one moment; counts of tasks."""
-
-    stage_id: int
-    attempt: int
-    name: str
-    tasks: int
-    unfinished: int
-    running: int
 
 
 class Cluster:
@@ -124,6 +113,9 @@ class Cluster:
         kill_timeout = settings.value(conf, "spark.task.reaper.killTimeout")
         shuffle_manager = SHUFFLE_MANAGERS[settings.value(conf, "spark.shuffle.manager")]
         self._instructions = Instructions(self.pool, self.master, self.outputs, shuffle_manager, kill_timeout)
+        self._messages = ExecutorMessages(
+            self.dag, self.pool, self._instructions, self.master, self.outputs, self._map_outputs
+        )
         self._broadcast_ids = count()
         self._callbacks: list[Callable[[], None]] = []
         self._loop.add(self._launcher.endpoint, self._launcher_messages, self._launcher_gone)
@@ -182,16 +174,6 @@ class Cluster:
                     self.dag.cancel(job.id, reason)
             self._perform()
 
-    def running_stages(self) -> list[StageProgress]:
-        """What runs now, for progress bars."""
-        with self.lock:
-            return [
-                StageProgress(
-                    stage.id, stage.attempt, stage.name, len(stage.partitions), tasks.unfinished, len(tasks.running)
-                )
-                for stage, tasks in self.dag.running_stages.items()
-            ]
-
     def each_round(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` under the lock in every round of the event loop."""
         self._callbacks.append(callback)
@@ -242,15 +224,11 @@ class Cluster:
         else:
             self.master.tell(message)
 
-    def aside(self, work: Callable[[], None]) -> None:
-        """Do work that may wait in the side thread, from where waiting is not allowed."""
-        self._side.submit(work)
-
     def wake(self) -> None:
         self._loop.wake()
 
     def later(self, work: Callable[[], None]) -> None:
-        """Run ``work`` soon, in the side thread. Takes no lock, so that finalizers may call it."""
+        """Run ``work``, which may wait, in the side thread. Takes no lock, so that finalizers may call it."""
         self._side.submit(work)
 
     def _perform(self) -> None:
@@ -295,48 +273,8 @@ class Cluster:
     # --- executors ---
 
     def _executor_message(self, executor_id: str, incoming: Incoming) -> None:
-        message, now = incoming.message, time.monotonic()
-        if isinstance(message, c.TasksFinished):
-            for result in message.results:
-                self._instructions.task_ended(result.task_id)
-            self._keep_results(executor_id, message)
-            self.dag.tasks_finished(executor_id, message.results, now)
-        elif isinstance(message, c.TaskFailed):
-            self._instructions.task_ended(message.task_id)
-            if message.fetch is not None:
-                self._lose_vanished_outputs(message.fetch[0])
-            self.dag.task_failed(executor_id, message, now)
-        elif isinstance(message, c.TaskKilled):
-            self._instructions.task_ended(message.task_id)
-            self.dag.task_given_back(executor_id, (message.task_id,), now)
-        elif isinstance(message, c.TasksReturned):
-            self.dag.task_given_back(executor_id, message.task_ids, now)
-        elif isinstance(message, c.BarrierCall):
-            self.dag.barrier_called(executor_id, message, now)
-        elif isinstance(message, c.GetMapOutputs):
-            assert incoming.reply is not None
-            self._map_outputs.answer(message.shuffle_id, incoming.reply)
-            return
-        elif isinstance(message, c.RegisterExecutor):
-            self.pool.registered(executor_id)
-            self.dag.executor_added(executor_id, message.cores, now)
-        elif not isinstance(message, c.ExecutorHeartbeat):
-            self.master.serve(executor_id, message, incoming.reply)
-            return
-        self._perform()
-
-    def _keep_results(self, executor_id: str, message: c.TasksFinished) -> None:
-        """Results that are blocks survive their executor from here on."""
-        for result in message.results:
-            if not isinstance(result.result, (bytes, tuple)):
-                holder = self.pool.block_manager_id(executor_id)
-                self.master.endpoint.register_shared(TaskResultBlockId(result.task_id), holder, result.result)
-
-    def _lose_vanished_outputs(self, shuffle_id: int) -> None:
-        """One output could not be read: look for others whose segment or file is gone too, to compute all at once."""
-        for map_index, status in enumerate(self.outputs.table(shuffle_id)):
-            if status is not None and not all(os.path.exists(path_of(b)) for b in status.blocks if b is not None):
-                self.dag.output_lost(shuffle_id, map_index)
+        if self._messages.receive(executor_id, incoming):
+            self._perform()
 
     def _executor_lost(self, executor_id: str, reason: str) -> None:
         now = time.monotonic()

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import Any
+from typing import Any, NamedTuple
 
 from localcluster.driver.cluster import Cluster
 
 INTERVAL = 0.2  # seconds between looks
 PATIENCE = 0.5  # seconds that a stage runs before it gets a bar: short ones would only flicker
+
+
+class StageProgress(NamedTuple):
+    """A running stage at one moment; counts of tasks."""
+
+    stage_id: int
+    attempt: int
+    name: str
+    tasks: int
+    unfinished: int
+    running: int
 
 
 class ProgressBars:
@@ -39,7 +50,7 @@ class ProgressBars:
         from tqdm import tqdm  # only on a terminal: loading it takes longer than starting an executor
 
         running = set()
-        for stage in self._cluster.running_stages():
+        for stage in self._running_stages():
             key = stage.stage_id, stage.attempt
             running.add(key)
             self._seen[key] = self._seen.get(key, 0) + 1
@@ -51,6 +62,15 @@ class ProgressBars:
                 bar.n = stage.tasks - stage.unfinished
                 bar.set_postfix_str(f"{stage.running} running")
         self._finish(running)
+
+    def _running_stages(self) -> list[StageProgress]:
+        with self._cluster.lock:
+            return [
+                StageProgress(
+                    stage.id, stage.attempt, stage.name, len(stage.partitions), tasks.unfinished, len(tasks.running)
+                )
+                for stage, tasks in self._cluster.dag.running_stages.items()
+            ]
 
     def _finish(self, running: set[tuple[int, int]]) -> None:
         for key in set(self._seen) - running:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from localcluster.scheduler.instruction import Discard, DropStage, Instruction, Kill, OutputReady, Recall, discards
+from localcluster.scheduler.instruction import Instruction, OutputReady, Recall, discards
 from localcluster.scheduler.job_history import JobHistory
 from localcluster.scheduler.job_results import JobResults
 from localcluster.scheduler.limits import Limits
@@ -30,8 +30,6 @@ from localcluster.scheduler.task_set import TaskSet
 from localcluster.scheduler.waiting_stages import WaitingStages
 from protocol.cluster_messages import BarrierCall, TaskFailed, TaskResult
 from protocol.errors import JobCancelledError, JobError, SerializationError
-
-__all__ = ["DAGScheduler", "DAGStatistics", "Discard", "DropStage", "Instruction", "Kill", "OutputReady", "Recall"]
 
 log = logging.getLogger(__name__)
 
@@ -240,7 +238,7 @@ class DAGScheduler:
         barrier = task_set.barrier
         if barrier is None:
             return ((task, result),)
-        if self._attempts.current.get(task_set.stage) is not task_set:
+        if not self._attempts.is_current(task_set):
             self._discard(task.executor_id, result, task_set.stage)
             return ()
         self._outbox.extend(barrier.keep(task, result))
@@ -315,7 +313,7 @@ class DAGScheduler:
 
     def _give_up_if_hopeless(self, task_set: TaskSet, task: RunningTask, failure: TaskFailed) -> None:
         stage = task_set.stage
-        if self._attempts.current.get(stage) is not task_set:
+        if not self._attempts.is_current(task_set):
             return  # the failure of a retired attempt: the current one runs the position again
         if failure.kind == "fatal" or task_set.exhausted(task.position):
             self._abort_stage(stage, self._describe_failure(stage, task, failure, task_set.failures[task.position]))
@@ -325,7 +323,7 @@ class DAGScheduler:
         stage = task_set.stage
         assert failure.fetch is not None
         self._outputs.lose_output(*failure.fetch, before=failure.task_id)
-        if self._attempts.current.get(stage) is not task_set:
+        if not self._attempts.is_current(task_set):
             return  # another task of the same attempt reported first
         stage.fetch_failures += 1
         if stage.fetch_failures >= self._limits.stage_attempts:
@@ -340,7 +338,7 @@ class DAGScheduler:
     def _barrier_failed(self, task_set: TaskSet, task: RunningTask, failure: TaskFailed, now: float) -> None:
         """One task of a barrier stage failed: stop the others, and run all of them again."""
         stage = task_set.stage
-        if self._attempts.current.get(stage) is not task_set:
+        if not self._attempts.is_current(task_set):
             return  # another task of the same attempt failed first
         stage.barrier_failures += 1
         most = self._limits.barrier_attempts(stage.shuffle is None, failure.kind == "executor_lost")

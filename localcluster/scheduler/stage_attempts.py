@@ -50,6 +50,9 @@ class StageAttempts:
     def retired(self) -> Mapping[Stage, list[TaskSet]]:
         return self._retired
 
+    def is_current(self, task_set: TaskSet) -> bool:
+        return self._current.get(task_set.stage) is task_set
+
     def start(self, stage: Stage, positions: Sequence[int], now: float) -> None:
         """Run these positions of a stage; its oldest job says in which pool."""
         stage.attempt += 1
