@@ -38,7 +38,7 @@ MASTERS = {  # file: the master that PySpark itself runs the file's examples on;
     "resource/profile.py": "local",
     "resultiterable.py": None,
     "serializers.py": None,
-    "statcounter.py": None,
+    "statcounter.py": "local",
     "storagelevel.py": None,
     "taskcontext.py": "local[2]",
     "util.py": "local",
@@ -105,7 +105,10 @@ def run_file(path: str, file: str) -> doctest.TestResults:
                 continue
             if name in OWN_CONTEXT.get(file, ()):
                 session.stop()
-            globs = {**vars(module), **session.globs(), "__name__": "__main__"}  # functions travel by value
+                offered = {}
+            else:
+                offered = session.globs()
+            globs = {**vars(module), **offered, "__name__": "__main__"}  # functions travel by value
             test = doctest.DocTestParser().get_doctest(text, globs, f"{file}:{name}", path, line)
             test.examples = list(takewhile(partial(_is_wanted, LEFT_OUT_FROM.get(file, {}).get(name)), test.examples))
             runner.run(test)
