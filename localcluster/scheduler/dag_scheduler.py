@@ -22,6 +22,7 @@ from localcluster.scheduler.job_history import JobHistory
 from localcluster.scheduler.job_results import JobResults
 from localcluster.scheduler.limits import Limits
 from localcluster.scheduler.map_output_tracker import MapOutputTracker, MapStatus
+from localcluster.scheduler.map_stages import MapStages
 from localcluster.scheduler.running_task import RunningTask
 from localcluster.scheduler.stage import Job, JobEnd, Stage
 from localcluster.scheduler.stage_attempts import Preferences, StageAttempts
@@ -66,7 +67,7 @@ class DAGScheduler:
         self._describe_failure = describe_failure
         self._limits = limits
         self._jobs: dict[int, Job] = {}
-        self._map_stages: dict[int, Stage] = {}  # {shuffle id: stage that some active job may need}
+        self._map_stages = MapStages(outputs)
         self.history = history or JobHistory()
         self._attempts = StageAttempts(tasks, self.history, limits, encode, preferences)
         self._results = JobResults(limits.result_size)
@@ -100,10 +101,8 @@ class DAGScheduler:
 
     def submit(self, job: Job, now: float) -> None:
         self._jobs[job.id] = job
-        for shuffle_id, planned in job.map_stages.items():
-            self._map_stages.setdefault(shuffle_id, planned).jobs.add(job)
+        stages = [*self._map_stages.add(job), job.final_stage]
         job.final_stage.jobs.add(job)
-        stages = [*(self._map_stages[shuffle] for shuffle in job.map_stages), job.final_stage]
         self.history.job_started(job, stages if job.final_stage.partitions else ())
         if job.final_stage.partitions:
             self._submit_stage(job.final_stage, now)
@@ -205,31 +204,13 @@ class DAGScheduler:
             stage = todo.pop()
             if self._is_under_way(stage):
                 continue
-            missing = self._missing_parents(stage)
+            missing = self._map_stages.missing_parents(stage)
             if not missing:
-                self._attempts.start(stage, self._open_positions(stage), now)
+                self._attempts.start(stage, self._map_stages.open_positions(stage), now)
                 continue
             # When the first one is there, the stage is submitted again, and waits for the next one or starts.
             self._waiting.add(stage, missing[0])
             todo.extend(self._map_stages[shuffle] for shuffle in reversed(missing))
-
-    def _missing_parents(self, stage: Stage) -> list[int]:
-        for shuffle_id in stage.parent_shuffles:
-            self._register(self._map_stages[shuffle_id], shuffle_id)
-        return [shuffle_id for shuffle_id in stage.parent_shuffles if not self._outputs.is_complete(shuffle_id)]
-
-    def _register(self, stage: Stage, shuffle_id: int) -> None:
-        """Whenever a shuffle is needed, for it may have been cleaned since it was last."""
-        self._outputs.register_shuffle(shuffle_id, len(stage.partitions))
-
-    def _open_positions(self, stage: Stage) -> list[int]:
-        if stage.shuffle is None:
-            return [position for position in range(len(stage.partitions)) if position not in stage.done]
-        shuffle_id = stage.shuffle.shuffle_id
-        if stage.is_barrier and not self._outputs.is_complete(shuffle_id):
-            self._outputs.unregister_shuffle(shuffle_id)  # its tasks run all or none
-        self._register(stage, shuffle_id)
-        return self._outputs.missing(shuffle_id)
 
     def _what_counts(
         self, task_set: TaskSet, task: RunningTask, result: TaskResult
@@ -247,9 +228,7 @@ class DAGScheduler:
     def _tasks_succeeded(
         self, task_set: TaskSet, finished: Sequence[tuple[RunningTask, TaskResult]], now: float
     ) -> None:
-        stage = task_set.stage
-        if stage.shuffle is not None:
-            stage = self._map_stages.get(stage.shuffle.shuffle_id, stage)  # a later job may have planned it anew
+        stage = self._map_stages.latest(task_set.stage)
         for task, result in finished:
             accepted = self._accept(stage, task, result)
             current = self._attempts.current.get(stage)
@@ -260,7 +239,7 @@ class DAGScheduler:
         if current is not None:
             if current.is_finished:
                 self._attempt_finished(stage, now)
-        elif stage in self._waiting and self._is_complete(stage):
+        elif stage in self._waiting and self._map_stages.is_complete(stage):
             self._waiting.discard(stage)  # tasks of retired attempts did all that was left
             self._stage_complete(stage, now)
 
@@ -290,7 +269,7 @@ class DAGScheduler:
         if stage.shuffle is None:
             return  # its job ends once the results are delivered
         self._outbox.extend(self._attempts.retire(stage))
-        if self._is_complete(stage):
+        if self._map_stages.is_complete(stage):
             self._stage_complete(stage, now)
         else:  # an output was lost while the others were computed
             self._submit_stage(stage, now)
@@ -305,9 +284,6 @@ class DAGScheduler:
 
     def _is_under_way(self, stage: Stage) -> bool:
         return stage in self._attempts.current or stage in self._waiting
-
-    def _is_complete(self, stage: Stage) -> bool:
-        return stage.shuffle is not None and self._outputs.is_complete(stage.shuffle.shuffle_id)
 
     # --- failures ---
 
@@ -377,8 +353,7 @@ class DAGScheduler:
             return
         self._waiting.discard(stage)
         self._outbox.extend(self._attempts.kill(stage, reason))
-        if stage.shuffle is not None:
-            del self._map_stages[stage.shuffle.shuffle_id]
+        self._map_stages.remove(stage)
         self.history.stage_left(stage)
 
     def _discard(self, executor_id: str, result: TaskResult, stage: Stage | None) -> None:
@@ -389,7 +364,7 @@ class DAGScheduler:
     def statistics(self) -> DAGStatistics:
         return DAGStatistics(
             jobs=len(self._jobs),
-            map_stages=len(self._map_stages),
+            map_stages=len(self._map_stages.all()),
             running=len(self._attempts.current),
             waiting=len(self._waiting),
             retired=sum(map(len, self._attempts.retired.values())),
@@ -400,7 +375,7 @@ class DAGScheduler:
         for part in (self._tasks, self._outputs, self._attempts, self._waiting, self._results, self.history):
             part.check()
         assert not self._outbox, "an instruction was not taken"
-        live = {*self._map_stages.values(), *(job.final_stage for job in self._jobs.values())}
+        live = {*self._map_stages.all(), *(job.final_stage for job in self._jobs.values())}
         for stage in live:
             assert stage.jobs, f"{stage} serves no job"
             assert all(self._jobs.get(job.id) is job for job in stage.jobs), f"{stage} serves a job that ended"
