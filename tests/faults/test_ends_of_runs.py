@@ -170,7 +170,7 @@ def test_clean_leaves_a_living_run_alone(tmp_path: Path) -> None:
         before = run.files()
         assert before
         assert clean(tmp_path) == 0
-        assert run.files() == before
+        assert set(before) <= set(run.files())  # the job goes on, and may have made more
         assert psutil.pid_exists(run.driver)
         os.kill(run.launcher, signal.SIGTERM)
         run.wait()
