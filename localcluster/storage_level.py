@@ -46,18 +46,19 @@ class StorageLevel(storage_level.StorageLevel):
     ) -> None:
         super().__init__(useDisk, useMemory, useOffHeap, deserialized, replication)
 
-    def _flags(self) -> tuple[Any, ...]:
-        return self.use_disk, self.use_memory, self.use_off_heap, self.deserialized, self.replication
-
     def __eq__(self, other: object) -> bool:
         """The same flags: also those of a level of the storage layer."""
-        return isinstance(other, storage_level.StorageLevel) and self._flags() == StorageLevel._flags(other)  # type: ignore[arg-type]
+        return isinstance(other, storage_level.StorageLevel) and _flags(self) == _flags(other)
 
     def __hash__(self) -> int:
-        return hash(self._flags())
+        return hash(_flags(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return StorageLevel, self._flags()
+        return StorageLevel, _flags(self)
+
+
+def _flags(level: storage_level.StorageLevel) -> tuple[Any, ...]:
+    return level.use_disk, level.use_memory, level.use_off_heap, level.deserialized, level.replication
 
 
 StorageLevel.NONE = StorageLevel(False, False, False, False)
