@@ -119,7 +119,7 @@ def _draws(with_replacement: bool, seed: int, index: int) -> Callable[[float], i
     generator = _generator(seed, index)
     if with_replacement:
         return partial(_poisson, generator)
-    return lambda fraction: generator.random() < fraction
+    return lambda fraction: 1 if generator.random() < fraction else 0  # numpy's bool, of a numpy fraction, is no number
 
 
 def _sample(with_replacement: bool, fraction: float, seed: int, index: int, iterator: Iterator[Any]) -> Iterator[Any]:

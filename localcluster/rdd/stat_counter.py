@@ -1,6 +1,7 @@
 """Count, mean, variance, minimum and maximum of numbers, one pass, mergeable: PySpark's ``StatCounter``.
 
-Numbers may be numpy arrays: the statistics are then taken element by element. numpy itself is imported only for those.
+Numbers may be numpy arrays: the statistics are then taken element by element. numpy itself is imported only for what is
+neither int nor float.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import copy
 import math
 from collections.abc import Iterable
 from typing import Any
+
+_PLAIN = (int, float)
 
 
 class StatCounter:
@@ -123,10 +126,13 @@ def _smallest(a: Any, b: Any) -> Any:
 
 def _extreme(ufunc: str, builtin: Any, a: Any, b: Any) -> Any:
     """Element by element for arrays; else a float, NaN if either is (a plain comparison would drop one)."""
-    if getattr(a, "shape", ()) or getattr(b, "shape", ()):
-        import numpy  # optional; whoever has arrays has it
-
-        return getattr(numpy, ufunc)(a, b)
+    if not (isinstance(a, _PLAIN) and isinstance(b, _PLAIN)):
+        try:
+            import numpy  # optional; it orders complex numbers and arrays, too
+        except ImportError:
+            pass
+        else:
+            return getattr(numpy, ufunc)(a, b)
     if a != a or b != b:
         return math.nan
     return float(builtin(a, b))

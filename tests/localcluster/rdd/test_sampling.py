@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -91,3 +92,12 @@ def test_a_sample_does_not_change_when_computed_again(sc: LocalContext) -> None:
 def test_what_makes_no_sense_is_refused(sc: LocalContext, call: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call(sc.parallelize([1]))
+
+
+@pytest.mark.parametrize("with_replacement", [False, True])
+def test_fractions_may_be_numpy_numbers(sc: LocalContext, with_replacement: bool) -> None:
+    rdd = sc.parallelize(range(100)).keyBy(lambda x: x % 2)
+    fraction = np.float64(0.5)
+    expected = rdd.sample(with_replacement, 0.5, 7).collect()
+    assert rdd.sample(with_replacement, fraction, 7).collect() == expected
+    assert rdd.sampleByKey(with_replacement, {0: fraction, 1: fraction}, 7).collect() == expected

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -123,3 +124,10 @@ def test_buckets_that_are_none(
 ) -> None:
     with pytest.raises(error, match=message):
         sc.parallelize(records).histogram(buckets)
+
+
+def test_complex_numbers_and_fractions_keep_their_type() -> None:
+    assert StatCounter([1j, 2]).mean() == 1 + 0.5j
+    assert StatCounter([1j, 2]).max() == 2
+    third = Fraction(1, 3)
+    assert StatCounter([third, 2]).min() == third
