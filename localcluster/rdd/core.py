@@ -149,6 +149,14 @@ class RDDCore(Generic[T]):
         """The context's serializer, for programs that pass it on as PySpark's own do."""
         return self.ctx.serializer
 
+    def _reserialize(self: Self, serializer: Serializer | None = None) -> Self:
+        """The RDD itself. In PySpark one whose records are encoded by ``serializer`` between Python and the JVM."""
+        return self
+
+    def _pickled(self: Self) -> Self:
+        """As `_reserialize`."""
+        return self
+
     def id(self) -> int:
         """A number unique within the context."""
         return self._id
