@@ -124,6 +124,7 @@ class Files:
 
         Raises:
             InputPathError: there is nothing there.
+            PathError: the name after ``#`` is a path.
             SparkException: it cannot be unpacked, or a URL cannot be fetched.
         """
         self._cluster.check_usable()

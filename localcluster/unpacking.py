@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import tarfile
 import zipfile
-import zlib
 
 from protocol.errors import SparkException
 
@@ -35,7 +34,7 @@ def unpack(archive: str, directory: str) -> None:
         else:
             with zipfile.ZipFile(archive) as packed:
                 _extract(packed, directory)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+    except Exception as error:  # also what decompressors raise, and RuntimeError for a password or an unknown method
         raise SparkException(f"{os.path.basename(archive)} cannot be unpacked: {error}") from error
     make_tree_writable(directory)
 

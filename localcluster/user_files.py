@@ -14,6 +14,8 @@ import shutil
 import tempfile
 import threading
 import urllib.request
+from functools import partial
+from pathlib import PurePath
 from urllib.parse import quote, unquote, urlsplit
 
 from localcluster.unpacking import is_archive, is_tar, make_tree_writable, unpack
@@ -43,8 +45,9 @@ class UserFiles:
 
         As in Spark, a tar archive is also unpacked beside its copy, and files become executable.
 
-        Raises InputPathError when there is nothing at ``path``, PathError for a URI of another kind, SparkException for
-        a directory without ``recursive``, or when another file of this name was added. Nothing has changed then.
+        Raises InputPathError when there is nothing at ``path``, PathError for a URI of another kind or a directory that
+        contains itself or this run's files, SparkException for what cannot be read, a directory without ``recursive``,
+        or when another file of this name was added. Nothing has changed then.
         """
         uri, source = _located(path)
         with self._lock, self._staging() as staging:
@@ -67,10 +70,14 @@ class UserFiles:
         """Unpack an archive into a directory named after it, or after what follows a ``#``; the name. What is no
         archive is copied. A URI that was added before is left alone; another one of the same name takes its place.
 
-        Raises InputPathError, PathError as `add_file`, SparkException for an archive that cannot be read. Nothing has
-        changed then.
+        Raises InputPathError, PathError as `add_file`, PathError for a name that is none of a directory below this one,
+        SparkException for an archive that cannot be read. Nothing has changed then.
         """
         path, _, alias = path.partition("#")
+        if (
+            alias in (".", "..") or "/" in alias or "\0" in alias
+        ):  # what is there is removed: it must be in our directory
+            raise PathError(f"{alias!r} is no name for an archive: it is one name, without slashes")
         uri, source = _located(path)
         key = f"{uri}#{alias}" if alias else uri
         with self._lock, self._staging() as staging:
@@ -97,14 +104,15 @@ class UserFiles:
         if not os.path.exists(source):
             raise InputPathError(f"File {uri} does not exist")
         target = os.path.join(into, os.path.basename(source))
-        if not os.path.isdir(source):
-            shutil.copyfile(source, target)
-            os.chmod(target, 0o755)
-            return target
-        if os.path.commonpath([os.path.realpath(source), os.path.realpath(into)]) == os.path.realpath(source):
-            raise PathError(f"{uri} cannot be copied: this run's own files are below it, in {self.directory}")
-        shutil.copytree(source, target)
-        make_tree_writable(target)  # else nobody could remove it
+        try:
+            if os.path.isdir(source):
+                shutil.copytree(source, target, copy_function=_copy_file, ignore=partial(_ignore_nothing, into))
+                make_tree_writable(target)  # else nobody could remove it
+            else:
+                _copy_file(source, target)
+                os.chmod(target, 0o755)
+        except OSError as error:
+            raise SparkException(f"{uri} cannot be copied: {error}") from error
         return target
 
     def _install(self, arrivals: list[str], uri: str) -> None:
@@ -128,6 +136,22 @@ def _located(path: str) -> tuple[str, str]:
     local = os.path.abspath(unquote(urlsplit(path).path) if scheme else path)
     uri = "file:" + _NOT_IN_URIS.sub(lambda character: quote(character[0], safe=""), local)
     return (uri + "/" if os.path.isdir(local) and local != "/" else uri), local
+
+
+def _copy_file(source: str, target: str) -> None:
+    if not os.path.isfile(source):
+        raise shutil.SpecialFileError(f"{source} is neither a file nor a directory")  # a device may never end
+    shutil.copy2(source, target)
+
+
+def _ignore_nothing(into: str, directory: str, names: list[str]) -> tuple[()]:
+    """Raise PathError for a directory, perhaps found through a link, whose copy would be copied too, and so on."""
+    real = os.path.realpath(directory)
+    if os.path.commonpath([real, os.path.realpath(into)]) == real:
+        raise PathError(f"{directory} cannot be copied: this run's own files are below it, in {os.path.dirname(into)}")
+    if real in (os.path.realpath(parent) for parent in PurePath(directory).parents):
+        raise PathError(f"{directory} cannot be copied: it is a link to a directory that it is in")
+    return ()
 
 
 def _download(url: str, into: str) -> str:

@@ -109,6 +109,23 @@ def test_the_runs_own_directory_is_not_copied_into_itself(files: UserFiles, tmp_
     assert holds(files) == []
 
 
+def test_a_directory_that_contains_itself_is_refused(files: UserFiles, source: Path) -> None:
+    (source / "tree" / "b" / "loop").symlink_to(source / "tree")
+    with pytest.raises(PathError, match="a link to a directory that it is in"):
+        files.add_file(str(source / "tree"), recursive=True)
+    assert (files.files, holds(files)) == ({}, [])
+
+
+def test_what_cannot_be_read_is_an_error_and_changes_nothing(files: UserFiles, source: Path) -> None:
+    os.mkfifo(source / "tree" / "b" / "pipe")
+    with pytest.raises(SparkException, match=r"tree/ cannot be copied: .*neither a file nor a directory"):
+        files.add_file(str(source / "tree"), recursive=True)
+    for path in (str(source / "tree" / "b" / "pipe"), "/dev/zero"):
+        with pytest.raises(SparkException, match=rf"{path} cannot be copied: .*neither a file nor a directory"):
+            files.add_file(path)
+    assert (files.files, holds(files)) == ({}, [])
+
+
 @pytest.mark.parametrize("add", [UserFiles.add_file, UserFiles.add_archive])
 def test_what_is_not_there_is_an_error_and_changes_nothing(add: Any, files: UserFiles, source: Path) -> None:
     with pytest.raises(InputPathError, match=f"File file:{source}/gone.zip does not exist"):
@@ -145,6 +162,16 @@ def test_archives_may_have_other_names(files: UserFiles, source: Path) -> None:
     assert sorted(os.listdir(files.directory)) == ["one", "two", "z.zip"]
 
 
+@pytest.mark.parametrize("alias", [".", "..", "../lock", "/tmp", "a/b", "a\0b"])
+def test_names_of_archives_lead_to_nothing_else_that_would_be_removed(
+    alias: str, files: UserFiles, source: Path
+) -> None:
+    files.add_file(str(source / "a"))
+    with pytest.raises(PathError, match="no name for an archive"):
+        files.add_archive(f"{zipped(source / 'z.zip')}#{alias}")
+    assert (files.archives, holds(files)) == ({}, ["a"])
+
+
 def test_another_archive_of_a_name_takes_its_place(files: UserFiles, source: Path) -> None:
     files.add_archive(zipped(source / "z.zip") + "#it")
     files.add_archive(tarred(source / "t.tar", "w", source / "tree") + "#it")
@@ -162,6 +189,20 @@ def test_damaged_archives_are_an_error_and_change_nothing(name: str, files: User
     (source / name).write_bytes(b"no archive")
     with pytest.raises(SparkException, match=f"{name} cannot be unpacked"):
         files.add_archive(str(source / name))
+    assert (files.archives, holds(files)) == ({}, [])
+
+
+@pytest.mark.parametrize(("offset", "value"), [(8, 1), (10, 77)], ids=["encrypted", "unknown method"])
+def test_archives_that_ask_for_more_than_can_be_done_are_an_error(
+    offset: int, value: int, files: UserFiles, source: Path
+) -> None:
+    path = Path(zipped(source / "z.zip"))
+    damaged = bytearray(path.read_bytes())
+    damaged[damaged.index(b"PK\1\2") + offset] = value  # in the directory of members
+    damaged[offset - 2] = value  # in the first member's own header
+    path.write_bytes(damaged)
+    with pytest.raises(SparkException, match=r"z\.zip cannot be unpacked"):
+        files.add_archive(str(path))
     assert (files.archives, holds(files)) == ({}, [])
 
 
