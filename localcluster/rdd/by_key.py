@@ -8,10 +8,12 @@ from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from localcluster.env import get_env
 from localcluster.rdd.actions import Actions
 from localcluster.rdd.partitioner import Partitioner, hashes_like_executors, portable_hash
 from localcluster.rdd.result_iterable import ResultIterable
 from localcluster.shuffle.aggregator import Aggregator, stop_iteration_error
+from localcluster.task_context import TaskContext
 
 if TYPE_CHECKING:
     from localcluster.rdd.rdd import RDD
@@ -216,8 +218,13 @@ def _from_zero(f: Callable[[Any, Any], Any], zero: Any, value: Any) -> Any:
 
 def _combine_partition(
     aggregator: Aggregator, index: int, iterator: Iterator[tuple[Any, Any]]
-) -> Iterable[tuple[Any, Any]]:
-    return aggregator.combine_values(iterator).items()
+) -> Iterator[tuple[Any, Any]]:
+    with get_env().shuffle_manager.combiner(aggregator.mergeCombiners) as combiner:
+        task_context = TaskContext.get()
+        if task_context is not None:  # None in some threads of tasks; else it closes also what a traceback keeps open
+            task_context.on_completion(lambda _: combiner.close())
+        combiner.add(iterator, aggregator.createCombiner, aggregator.mergeValue)
+        yield from combiner.items()
 
 
 def _map_values(f: Callable[[Any], Any], index: int, iterator: Iterator[Any]) -> Iterator[tuple[Any, Any]]:

@@ -7,6 +7,8 @@ itself, so nothing is tagged, and a side that is partitioned as the result is re
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from localcluster.rdd.core import RDDCore
@@ -35,8 +37,8 @@ class CoGroupPartition(Partition):
 class CoGroupedRDD(RDD[tuple[K, tuple[list[Any], ...]]]):
     """For each key in any of ``rdds``, ``(key, (values in the first, values in the second, …))``.
 
-    Keys come in the order in which they are first seen, values in the order of their RDD, first RDD first. One
-    partition of the result is held in memory while it is read.
+    Keys come in the order in which they are first seen, unless they had to be spilled to disk; values in the order of
+    their RDD. All values of one key must fit into memory.
     """
 
     def __init__(self, rdds: Sequence[RDDCore[tuple[K, Any]]], partitioner: Partitioner) -> None:
@@ -56,22 +58,35 @@ class CoGroupedRDD(RDD[tuple[K, tuple[list[Any], ...]]]):
 
     def compute(self, partition: Partition, task_context: TaskContext) -> Iterator[tuple[K, tuple[list[Any], ...]]]:
         assert isinstance(partition, CoGroupPartition)
-        sides = len(self.dependencies)
-        groups: dict[K, tuple[list[Any], ...]] = {}
-        for side, (dependency, parent) in enumerate(zip(self.dependencies, partition.parents, strict=True)):
+        sides = range(len(self.dependencies))
+        groups = task_context.env.shuffle_manager.combiner(_merge_groups)
+        task_context.on_completion(lambda _: groups.close())
+        for side, dependency, parent in zip(sides, self.dependencies, partition.parents, strict=True):
             records: Iterator[tuple[K, Any]]
             if isinstance(dependency, ShuffleDependency):
                 records = task_context.env.shuffle_manager.read(dependency, partition.index, task_context)
             else:
                 assert parent is not None
                 records = dependency.rdd.iterator(parent, task_context)
-            for record in records:  # PySpark takes first and second item, and drops any further
-                key = record[0]
-                if key not in groups:
-                    groups[key] = tuple([] for _ in range(sides))
-                groups[key][side].append(record[1])
-        return iter(groups.items())
+            pairs = map(itemgetter(0, 1), records)  # PySpark, too, drops any further items
+            groups.add(pairs, partial(_new_group, sides, side), partial(_add_to_group, side))
+        return groups.items()
 
     def _functions(self) -> tuple[Callable[..., Any], ...]:
         shuffles = [dependency for dependency in self.dependencies if isinstance(dependency, ShuffleDependency)]
         return tuple(function for shuffle in shuffles for function in shuffle_functions(shuffle))
+
+
+def _new_group(sides: range, side: int, value: Any) -> tuple[list[Any], ...]:
+    return tuple([value] if each == side else [] for each in sides)
+
+
+def _add_to_group(side: int, group: tuple[list[Any], ...], value: Any) -> tuple[list[Any], ...]:
+    group[side].append(value)
+    return group
+
+
+def _merge_groups(group: tuple[list[Any], ...], other: tuple[list[Any], ...]) -> tuple[list[Any], ...]:
+    for values, others in zip(group, other, strict=True):
+        values.extend(others)
+    return group

@@ -1,5 +1,5 @@
-"""Sorting: range partitions whose bounds come from a sample, then a sort of each partition. Partitions are sorted in
-memory.
+"""Sorting: range partitions whose bounds come from a sample, then a sort of each partition, which spills to disk when it
+needs more memory than a task may use.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from localcluster.env import get_env
 from localcluster.rdd.by_key import ByKey, PartitionFunc
 from localcluster.rdd.partitioner import portable_hash
 from localcluster.rdd.partitioning import Partitioning
@@ -107,7 +108,7 @@ def _sort_partition(
     keyfunc: Callable[[Any], Any], ascending: bool, index: int, iterator: Iterator[Any]
 ) -> Iterator[tuple[Any, Any]]:
     key = itemgetter(0) if keyfunc is _same else partial(_of_key, keyfunc)
-    return iter(sorted(iterator, key=key, reverse=not ascending))
+    return get_env().shuffle_manager.sort(iterator, key, reverse=not ascending)
 
 
 def _of_key(keyfunc: Callable[[Any], Any], pair: Any) -> Any:

@@ -12,99 +12,107 @@ from types import TracebackType
 from typing import Any
 
 from localcluster.rdd.partitioner import portable_hash
-from localcluster.shuffle.aggregator import Aggregator, stop_iteration_error
-from localcluster.shuffle.spill import SAMPLE_EVERY, SizeGauge, SpillFile
+from localcluster.shuffle.aggregator import stop_iteration_error
+from localcluster.shuffle.spill import SAMPLE_EVERY, Gauge, SpillFile
 from storage import serializer
-from storage.block_manager import BlockManager
+from storage.disk_block_manager import DiskBlockManager
 
 FANOUT = 16  # buckets of a spill
 MAX_LEVEL = 8  # of buckets within buckets; beyond it the keys collide and memory has to do
 
 
 class Combiner:
-    """Made by `of_values` or `of_combiners`. A context manager: leaving it, like `close`, removes the spill files."""
+    """A context manager: leaving it, like `close`, removes the spill files."""
 
     def __init__(
-        self,
-        create: Callable[[Any], Any] | None,
-        merge: Callable[[Any, Any], Any],
-        merge_combiners: Callable[[Any, Any], Any],
-        memory_limit: int,
-        blocks: BlockManager,
-        level: int = 0,
+        self, merge_combiners: Callable[[Any, Any], Any], gauge: Gauge, disk: DiskBlockManager, level: int = 0
     ) -> None:
-        self._create = create  # None: the records' values are combiners already
-        self._merge = merge
         self._merge_combiners = merge_combiners
-        self._limit = memory_limit
-        self._blocks = blocks
+        self._gauge = gauge
+        self._disk = disk
         self._level = level
-        self._gauge = SizeGauge()
         self._combined: dict[Any, Any] = {}
         self._spills: list[SpillFile] = []
+        self._part: Combiner | None = None  # of the bucket that is being read
+        self.spill_count = 0
 
-    @classmethod
-    def of_values(cls, aggregator: Aggregator, memory_limit: int, blocks: BlockManager) -> Combiner:
-        """Combines ``(key, value)`` records."""
-        return cls(aggregator.createCombiner, aggregator.mergeValue, aggregator.mergeCombiners, memory_limit, blocks)
+    def add(
+        self,
+        records: Iterable[tuple[Any, Any]],
+        create: Callable[[Any], Any] | None,
+        merge: Callable[[Any, Any], Any],
+    ) -> None:
+        """Combine ``(key, value)`` records by an aggregator's ``createCombiner`` and ``mergeValue``. ``create`` None: the
+        values are combiners.
 
-    @classmethod
-    def of_combiners(cls, aggregator: Aggregator, memory_limit: int, blocks: BlockManager, level: int = 0) -> Combiner:
-        """Combines ``(key, combiner)`` records."""
-        return cls(None, aggregator.mergeCombiners, aggregator.mergeCombiners, memory_limit, blocks, level)
-
-    def add_all(self, records: Iterable[tuple[Any, Any]]) -> None:
-        """Raises what ``records`` or the functions raise, TypeError for an unhashable key, OSError when the disk is
-        full.
+        Raises what ``records`` or the functions raise, TypeError for an unhashable key, OSError when the disk is full.
         """
         try:
-            self._add(records)
+            self._add(records, create, merge)
         except StopIteration as error:
             raise stop_iteration_error(error) from error
 
-    def _add(self, records: Iterable[tuple[Any, Any]]) -> None:
-        combined, create, merge = self._combined, self._create, self._merge
+    def add_combiners(self, records: Iterable[tuple[Any, Any]]) -> None:
+        """Merge ``(key, combiner)`` records; see `add`."""
+        self.add(records, None, self._merge_combiners)
+
+    def _add(
+        self,
+        records: Iterable[tuple[Any, Any]],
+        create: Callable[[Any], Any] | None,
+        merge: Callable[[Any, Any], Any],
+    ) -> None:
+        combined = self._combined
+        gathered = 0
         next_sample = 1
-        for gathered, (key, value) in enumerate(records, 1):
+        for key, value in records:
             if key in combined:
                 combined[key] = merge(combined[key], value)
             else:
                 combined[key] = value if create is None else create(value)
+            gathered += 1
             if gathered >= next_sample:
                 next_sample = gathered + min(gathered, SAMPLE_EVERY)
                 self._gauge.sample((key, combined[key]))
-                if self._gauge.size_of(len(combined)) > self._limit and len(combined) > 1 and self._level < MAX_LEVEL:
-                    self._spill()
+                if self._gauge.is_full(len(combined)) and len(combined) > 1 and self._level < MAX_LEVEL:
+                    self.spill()
+                    gathered = 0
+                    next_sample = 1
 
     def items(self) -> Iterator[tuple[Any, Any]]:
         """Every key once, with its combiner. In order of first appearance unless something was spilled."""
         if not self._spills:
             return iter(self._combined.items())
-        self._spill()
+        self.spill()
         return self._merged()
 
     def _merged(self) -> Iterator[tuple[Any, Any]]:
-        merge = self._merge_combiners
         for bucket in range(FANOUT):
-            with Combiner(None, merge, merge, self._limit, self._blocks, self._level + 1) as part:
+            with Combiner(self._merge_combiners, self._gauge.fresh(), self._disk, self._level + 1) as part:
+                self._part = part
                 for spill in self._spills:
-                    part.add_all(spill.records(bucket))
+                    part.add_combiners(spill.records(bucket))
                 yield from part.items()
 
-    def _spill(self) -> None:
+    def spill(self) -> None:
+        """Write what is in memory to disk."""
         buckets: list[list[tuple[Any, Any]]] = [[] for _ in range(FANOUT)]
         for key, value in self._combined.items():
             # The level salts the hash: all keys of one bucket agree in the hash of the levels above.
             buckets[hash((portable_hash(key), self._level)) % FANOUT].append((key, value))
         self._combined.clear()
         parts = (serializer.serialize(records) if records else () for records in buckets)
-        self._spills.append(SpillFile(self._blocks, parts))
+        self._spills.append(SpillFile(self._disk, parts))
+        self.spill_count += 1
+        self._gauge = self._gauge.fresh()
 
     def close(self) -> None:
         """Remove the spill files. May be called again."""
         for spill in self._spills:
             spill.remove()
         self._spills = []
+        if self._part is not None:  # the generator in `_merged` may live on, in the traceback of a failed task
+            self._part.close()
 
     def __enter__(self) -> Combiner:
         return self

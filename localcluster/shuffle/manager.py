@@ -9,7 +9,7 @@ Spark's ``ShuffleManager``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -18,6 +18,8 @@ from localcluster.scheduler.map_output_tracker import MapStatus
 from localcluster.shuffle.combiner import Combiner
 from localcluster.shuffle.map_outputs import MapOutputs
 from localcluster.shuffle.partitioned_buffer import PartitionedBuffer
+from localcluster.shuffle.sorter import Sorter
+from localcluster.shuffle.spill import SizeGauge
 from localcluster.task_context import TaskContext
 from protocol.errors import CorruptBlockError, FetchFailedError, StaleLocationError
 from protocol.locations import SharedLocation
@@ -46,8 +48,8 @@ class ShuffleManager(ABC):
         partitioner = shuffle.partitioner
         with PartitionedBuffer(partitioner.numPartitions, self._memory_limit, self.blocks) as parts:
             if shuffle.map_side_combine and shuffle.aggregator is not None:
-                with Combiner.of_values(shuffle.aggregator, self._memory_limit, self.blocks) as combiner:
-                    combiner.add_all(records)
+                with self.combiner(shuffle.aggregator.mergeCombiners) as combiner:
+                    combiner.add(records, shuffle.aggregator.createCombiner, shuffle.aggregator.mergeValue)
                     parts.add_all(combiner.items(), partitioner)
             else:
                 parts.add_all(records, partitioner)
@@ -67,10 +69,12 @@ class ShuffleManager(ABC):
         fetched = self._fetch(shuffle.shuffle_id, partition)
         if shuffle.aggregator is None:
             return fetched
-        make = Combiner.of_combiners if shuffle.map_side_combine else Combiner.of_values
-        combiner = make(shuffle.aggregator, self._memory_limit, self.blocks)
+        combiner = self.combiner(shuffle.aggregator.mergeCombiners)
         context.on_completion(lambda _: combiner.close())
-        combiner.add_all(fetched)
+        if shuffle.map_side_combine:
+            combiner.add_combiners(fetched)
+        else:
+            combiner.add(fetched, shuffle.aggregator.createCombiner, shuffle.aggregator.mergeValue)
         return combiner.items()
 
     def _fetch(self, shuffle_id: int, partition: int) -> Iterator[Record]:
@@ -87,6 +91,18 @@ class ShuffleManager(ABC):
             return list(serializer.deserialize(buffer.memoryview(), copy=True)) if buffer is not None else []
         except (StaleLocationError, CorruptBlockError) as error:
             raise FetchFailedError(shuffle_id, map_index, str(error)) from error
+
+    # --- for tasks on either side ---
+
+    def combiner(self, merge_combiners: Callable[[Any, Any], Any]) -> Combiner:
+        """A combiner that spills at the limit. Who makes it closes it."""
+        return Combiner(merge_combiners, SizeGauge(self._memory_limit), self.blocks.disk_block_manager)
+
+    def sort(self, records: Iterable[Any], key: Callable[[Any], Any] | None, reverse: bool) -> Iterator[Any]:
+        """As `sorted`, spilling at the limit; see `Sorter.sort`."""
+        return Sorter(key, reverse, SizeGauge(self._memory_limit)).sort(records, self.blocks.disk_block_manager)
+
+    # --- the layout ---
 
     @staticmethod
     @abstractmethod

@@ -18,34 +18,29 @@ class PartitionedBuffer:
 
     def __init__(self, num_partitions: int, memory_limit: int, blocks: BlockManager) -> None:
         self.num_partitions = num_partitions
-        self._limit = memory_limit
         self._blocks = blocks
-        self._gauge = SizeGauge()
+        self._gauge = SizeGauge(memory_limit)
         self._parts: list[list[Any]] = [[] for _ in range(num_partitions)]
         self._spills: list[SpillFile] = []
 
     def add_all(self, records: Iterable[tuple[Any, Any]], partitioner: Partitioner) -> None:
-        """Raises what ``records`` or the partition function raises, TypeError for a record that is no sequence or a
-        partition that is no integer, and OSError when spilling finds the disk full.
+        """Raises what ``records`` or the partition function raises, TypeError or ValueError for a record that is no
+        pair, TypeError for a partition that is no integer, and OSError when spilling finds the disk full.
         """
-        if self.num_partitions == 1:
-            appenders = [self._parts[0].append]
-            self._add(records, lambda key: 0, 1, appenders)
-            return
-        self._add(records, partitioner.partitionFunc, self.num_partitions, [part.append for part in self._parts])
-
-    def _add(self, records: Iterable[tuple[Any, Any]], func: Any, modulus: int, appenders: list[Any]) -> None:
+        func, modulus = partitioner.partitionFunc, self.num_partitions
+        appenders = [part.append for part in self._parts]
         gathered = 0
         next_sample = 1
         for record in records:
+            key, value = record
             if type(record) is not tuple:
-                record = tuple(record)  # pairs of any kind arrive as tuples, as in PySpark
-            appenders[func(record[0]) % modulus](record)
+                record = (key, value)  # pairs of any kind arrive as tuples, as in PySpark
+            appenders[func(key) % modulus](record)
             gathered += 1
             if gathered >= next_sample:
                 next_sample = gathered + min(gathered, SAMPLE_EVERY)
                 self._gauge.sample(record)
-                if self._gauge.size_of(gathered) > self._limit:
+                if self._gauge.is_full(gathered):
                     self._spill()
                     gathered = 0
                     next_sample = 1
@@ -61,7 +56,7 @@ class PartitionedBuffer:
 
     def _spill(self) -> None:
         parts = (serializer.serialize(records) if records else () for records in self._parts)
-        self._spills.append(SpillFile(self._blocks, parts))
+        self._spills.append(SpillFile(self._blocks.disk_block_manager, parts))
         for records in self._parts:
             records.clear()  # in place: the appenders are bound to these lists
 

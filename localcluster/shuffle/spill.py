@@ -6,21 +6,39 @@ Used by both sides of a shuffle. Follows the idea of Spark's ``Spillable`` and `
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from itertools import pairwise
+from typing import Any, Protocol
 
 from storage import os_layer, serializer
-from storage.block_manager import BlockManager
 from storage.block_store import BytesLike
+from storage.disk_block_manager import DiskBlockManager
 from storage.managed_buffer import FileSegmentBuffer
 from storage.size_estimator import estimate
 
 SAMPLE_EVERY = 1024  # records
 
+disk_bytes_spilled = 0
+"""Bytes that this process has written to spill files."""
+
+
+class Gauge(Protocol):
+    """Says when it is time to spill."""
+
+    def sample(self, record: Any) -> None:
+        """Look at one of the records that are gathered."""
+
+    def is_full(self, count: int) -> bool:
+        """Whether ``count`` records, of which it has seen a sample, are too many."""
+
+    def fresh(self) -> Gauge:
+        """One like this for what is gathered from here on."""
+
 
 class SizeGauge:
-    """Mean size of the records seen, from a sample of them. Estimates in bytes."""
+    """A `Gauge` that estimates sizes in bytes, from the mean of the records seen."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory_limit: int) -> None:
+        self._limit = memory_limit
         self._sampled = 0
         self._bytes = 0
 
@@ -32,13 +50,20 @@ class SizeGauge:
         """Bytes that ``count`` records take."""
         return count * self._bytes // self._sampled if self._sampled else 0
 
+    def is_full(self, count: int) -> bool:
+        return self.size_of(count) > self._limit
+
+    def fresh(self) -> SizeGauge:
+        return SizeGauge(self._limit)
+
 
 class SpillFile:
     """Parts of serialised records, written once in order and read back part by part. Its owner removes it."""
 
-    def __init__(self, blocks: BlockManager, parts: Iterable[Iterable[BytesLike]]) -> None:
+    def __init__(self, disk: DiskBlockManager, parts: Iterable[Iterable[BytesLike]]) -> None:
         """Raises OSError when the disk is full; no file is left then."""
-        _, self.path = blocks.disk_block_manager.create_temp_shuffle_block()
+        global disk_bytes_spilled
+        _, self.path = disk.create_temp_shuffle_block()
         self._offsets = [0]
         fd = os_layer.create(self.path)
         try:
@@ -50,11 +75,17 @@ class SpillFile:
             raise
         finally:
             os_layer.close(fd)
+        disk_bytes_spilled += self._offsets[-1]
 
     def part(self, number: int) -> memoryview:
         """The serialised bytes of a part; empty when it has no records."""
         start, end = self._offsets[number : number + 2]
         return FileSegmentBuffer(self.path, start, end - start).memoryview()
+
+    def parts(self) -> list[memoryview]:
+        """All parts in one mapping, since each mapping may hold a file descriptor. They outlive `remove`."""
+        whole = FileSegmentBuffer(self.path, 0, self._offsets[-1]).memoryview()
+        return [whole[start:end] for start, end in pairwise(self._offsets)]
 
     def records(self, number: int) -> Iterator[Any]:
         return serializer.deserialize(self.part(number), copy=True)

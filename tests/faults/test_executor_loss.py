@@ -87,6 +87,18 @@ def test_blocks_on_a_lost_heap_are_computed_again(sc: SparkContext, level: Stora
     assert cached.sum() == 500500
 
 
+def test_spills_of_a_killed_executor_go_with_the_run(tmp_path: Path) -> None:
+    local = tmp_path / "local"
+    local.mkdir()
+    conf = SparkConf().set("spark.python.worker.memory", "16k").set("spark.local.dir", str(local))
+    with SparkContext("local[2]", conf=conf) as context:
+        pairs = context.parallelize(range(5000), 2).map(lambda x: (x, x))
+        die = die_at(700, tmp_path / "died", "kill")
+        assert sorted(pairs.cogroup(pairs, 2).keys().map(die).collect()) == list(range(5000))
+        assert list(local.rglob("temp_*")), "no spill was there to be left"
+    assert list(local.iterdir()) == []
+
+
 def test_a_task_that_always_kills_its_executor_ends_the_job_and_blames_no_other(sc: SparkContext) -> None:
     def kill(x: int) -> int:
         if x == 5:

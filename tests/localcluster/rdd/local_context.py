@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
+import sys
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
@@ -16,9 +17,12 @@ from typing import Any
 import cloudpickle
 
 from localcluster.checkpoints import Checkpoints
+from localcluster.env import set_env
 from localcluster.rdd.dependency import ShuffleDependency
 from localcluster.rdd.lineage import dump_lineage, load_lineage
 from localcluster.rdd.sources import Sources
+from localcluster.shuffle.combiner import Combiner
+from localcluster.shuffle.spill import SizeGauge
 
 
 class PickledData:
@@ -68,6 +72,12 @@ class DictShuffles:
             return records
         combine = shuffle.aggregator.merge_combiners if shuffle.map_side_combine else shuffle.aggregator.combine_values
         return iter(combine(records).items())
+
+    def combiner(self, merge_combiners: Callable[[Any, Any], Any]) -> Combiner:
+        return Combiner(merge_combiners, SizeGauge(sys.maxsize), None)  # type: ignore[arg-type]  # it never spills
+
+    def sort(self, records: Iterator[Any], key: Any, reverse: bool) -> Iterator[Any]:
+        return iter(sorted(records, key=key, reverse=reverse))
 
 
 class PlannedJob:
@@ -164,12 +174,17 @@ class LocalContext(Sources, Checkpoints):
         lineage, loaded = load_lineage(dump_lineage(rdd, action))
         partition = pickle.loads(pickle.dumps(rdd._partitions()[index]))
         assert partition.index == index
-        context = SimpleNamespace(env=SimpleNamespace(block_manager=self.blocks, shuffle_manager=self.shuffles))
-        records = lineage.iterator(partition, context)
-        assert iter(records) is records
-        if isinstance(loaded, ShuffleDependency):
-            return self.shuffles.write(loaded, records)
-        return pickle.loads(cloudpickle.dumps(loaded(context, records)))
+        env = SimpleNamespace(block_manager=self.blocks, shuffle_manager=self.shuffles)
+        context = SimpleNamespace(env=env, on_completion=lambda callback: None)
+        before = set_env(env)  # type: ignore[arg-type]
+        try:
+            records = lineage.iterator(partition, context)  # type: ignore[arg-type]
+            assert iter(records) is records
+            if isinstance(loaded, ShuffleDependency):
+                return self.shuffles.write(loaded, records)
+            return pickle.loads(cloudpickle.dumps(loaded(context, records)))
+        finally:
+            set_env(before)
 
     def _run_shuffles(self, rdd: Any) -> None:
         for dependency in rdd.dependencies:

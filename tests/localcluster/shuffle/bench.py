@@ -32,6 +32,7 @@ class ShuffleBench:
     def __init__(self, cluster: LocalCluster, directory: Path) -> None:
         self.cluster = cluster
         self.blocks = cluster.managers["1"]
+        self.disk = self.blocks.disk_block_manager
         self.other = cluster.managers["2"]
         self._directory = directory
         self._ids = count()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from localcluster.shuffle import combiner as combiner_module
 from localcluster.shuffle.aggregator import Aggregator
 from localcluster.shuffle.combiner import Combiner
+from localcluster.shuffle.spill import SizeGauge
 from protocol.errors import RDDError
 from storage import os_layer
 from tests.localcluster.shuffle.bench import LISTS, NOTHING, PLENTY, SUMS, ShuffleBench
@@ -27,13 +29,21 @@ def grouped(rows: list[tuple[Any, Any]]) -> dict[Any, list[Any]]:
     return groups
 
 
+def combiner_of(aggregator: Aggregator, limit: int, bench: ShuffleBench) -> Combiner:
+    return Combiner(aggregator.mergeCombiners, SizeGauge(limit), bench.disk)
+
+
+def add_all(combiner: Combiner, aggregator: Aggregator, rows: Iterable[tuple[Any, Any]]) -> None:
+    combiner.add(rows, aggregator.createCombiner, aggregator.mergeValue)
+
+
 @given(rows=records, limit=limits)
 @settings(max_examples=25, deadline=None)
 def test_values_of_a_key_are_combined_in_order(
     long_bench: ShuffleBench, rows: list[tuple[Any, Any]], limit: int
 ) -> None:
-    with Combiner.of_values(LISTS, limit, long_bench.blocks) as combiner:
-        combiner.add_all(rows)
+    with combiner_of(LISTS, limit, long_bench) as combiner:
+        add_all(combiner, LISTS, rows)
         items = list(combiner.items())
     assert dict(items) == grouped(rows)
     assert len(items) == len(dict(items)), "a key came twice"
@@ -45,21 +55,21 @@ def test_values_of_a_key_are_combined_in_order(
 def test_combiners_of_several_inputs_are_merged_in_order(
     long_bench: ShuffleBench, parts: list[list[tuple[Any, Any]]], limit: int
 ) -> None:
-    with Combiner.of_combiners(LISTS, limit, long_bench.blocks) as combiner:
+    with combiner_of(LISTS, limit, long_bench) as combiner:
         for part in parts:
-            combiner.add_all(grouped(part).items())
+            combiner.add_combiners(grouped(part).items())
         assert dict(combiner.items()) == grouped([row for part in parts for row in part])
 
 
 def test_keys_come_in_order_of_appearance_when_nothing_was_spilled(bench: ShuffleBench) -> None:
-    with Combiner.of_values(SUMS, PLENTY, bench.blocks) as combiner:
-        combiner.add_all([("b", 1), ("a", 1), ("b", 1), ("c", 1)])
+    with combiner_of(SUMS, PLENTY, bench) as combiner:
+        add_all(combiner, SUMS, [("b", 1), ("a", 1), ("b", 1), ("c", 1)])
         assert list(combiner.items()) == [("b", 2), ("a", 1), ("c", 1)]
 
 
 def test_past_the_limit_the_dictionary_goes_to_disk_and_closing_removes_it(bench: ShuffleBench) -> None:
-    combiner = Combiner.of_values(SUMS, NOTHING, bench.blocks)
-    combiner.add_all((n % 1000, 1) for n in range(5000))
+    combiner = combiner_of(SUMS, NOTHING, bench)
+    add_all(combiner, SUMS, ((n % 1000, 1) for n in range(5000)))
     assert bench.spill_files
     combiner.close()
     assert bench.spill_files == []
@@ -67,8 +77,8 @@ def test_past_the_limit_the_dictionary_goes_to_disk_and_closing_removes_it(bench
 
 
 def test_a_single_key_is_never_spilled(bench: ShuffleBench) -> None:
-    with Combiner.of_values(SUMS, NOTHING, bench.blocks) as combiner:
-        combiner.add_all(("key", 1) for _ in range(3000))
+    with combiner_of(SUMS, NOTHING, bench) as combiner:
+        add_all(combiner, SUMS, (("key", 1) for _ in range(3000)))
         assert bench.spill_files == []
         assert list(combiner.items()) == [("key", 3000)]
 
@@ -77,14 +87,14 @@ def test_keys_that_all_collide_end_in_memory_instead_of_spilling_for_ever(
     bench: ShuffleBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(combiner_module, "portable_hash", lambda key: 7)
-    with Combiner.of_values(SUMS, NOTHING, bench.blocks) as combiner:
-        combiner.add_all((n, n) for n in range(40))
+    with combiner_of(SUMS, NOTHING, bench) as combiner:
+        add_all(combiner, SUMS, ((n, n) for n in range(40)))
         assert dict(combiner.items()) == {n: n for n in range(40)}
 
 
 def test_a_bucket_that_is_too_large_is_spilled_by_another_hash(bench: ShuffleBench) -> None:
-    with Combiner.of_values(SUMS, 2000, bench.blocks) as combiner:
-        combiner.add_all((n % 1500, 1) for n in range(3000))
+    with combiner_of(SUMS, 2000, bench) as combiner:
+        add_all(combiner, SUMS, ((n % 1500, 1) for n in range(3000)))
         items = combiner.items()
         first, files = next(items), len(bench.spill_files)
         assert dict([first, *items]) == dict.fromkeys(range(1500), 2)
@@ -93,8 +103,8 @@ def test_a_bucket_that_is_too_large_is_spilled_by_another_hash(bench: ShuffleBen
 
 @pytest.mark.parametrize("limit", [NOTHING, PLENTY])
 def test_closing_the_iterator_midway_removes_the_spills_of_its_buckets(bench: ShuffleBench, limit: int) -> None:
-    with Combiner.of_values(SUMS, limit, bench.blocks) as combiner:
-        combiner.add_all((n, 1) for n in range(3000))
+    with combiner_of(SUMS, limit, bench) as combiner:
+        add_all(combiner, SUMS, ((n, 1) for n in range(3000)))
         items = combiner.items()
         next(items)
         if limit is NOTHING:
@@ -109,16 +119,16 @@ def test_an_exception_out_of_the_records_leaves_no_file_behind(bench: ShuffleBen
 
     with (
         pytest.raises(OSError, match="the input ends here"),
-        Combiner.of_values(SUMS, NOTHING, bench.blocks) as combiner,
+        combiner_of(SUMS, NOTHING, bench) as combiner,
     ):
-        combiner.add_all(broken())
+        add_all(combiner, SUMS, broken())
     assert bench.spill_files == []
 
 
 @pytest.mark.parametrize("limit", [NOTHING, PLENTY])
 def test_an_unhashable_key_is_a_type_error(bench: ShuffleBench, limit: int) -> None:
-    with Combiner.of_values(SUMS, limit, bench.blocks) as combiner, pytest.raises(TypeError, match="unhashable"):
-        combiner.add_all([("a", 1), ([1], 2)])
+    with combiner_of(SUMS, limit, bench) as combiner, pytest.raises(TypeError, match="unhashable"):
+        add_all(combiner, SUMS, [("a", 1), ([1], 2)])
 
 
 def stop(*_: Any) -> Any:
@@ -130,16 +140,16 @@ def test_a_stop_iteration_out_of_a_function_does_not_end_the_loop_in_silence(
     bench: ShuffleBench, aggregator: Aggregator
 ) -> None:
     with (
-        Combiner.of_values(aggregator, PLENTY, bench.blocks) as combiner,
+        combiner_of(aggregator, PLENTY, bench) as combiner,
         pytest.raises(RDDError, match="StopIteration"),
     ):
-        combiner.add_all([(1, 1), (1, 2)])
+        add_all(combiner, aggregator, [(1, 1), (1, 2)])
 
 
 def test_a_stop_iteration_while_spills_are_merged_is_an_error_too(bench: ShuffleBench) -> None:
     aggregator = Aggregator(lambda v: v, lambda a, b: a, stop)
-    with Combiner.of_values(aggregator, NOTHING, bench.blocks) as combiner:
-        combiner.add_all([(n % 8, 1) for n in range(3000)])
+    with combiner_of(aggregator, NOTHING, bench) as combiner:
+        add_all(combiner, aggregator, [(n % 8, 1) for n in range(3000)])
         with pytest.raises(RDDError, match="StopIteration"):
             list(combiner.items())
     assert bench.spill_files == []
@@ -149,8 +159,19 @@ def test_a_full_disk_is_an_os_error_that_leaves_no_file(bench: ShuffleBench, mon
     def full(fd: int, data: Any) -> int:
         raise OSError(28, "No space left on device")
 
-    with Combiner.of_values(SUMS, NOTHING, bench.blocks) as combiner:
+    with combiner_of(SUMS, NOTHING, bench) as combiner:
         monkeypatch.setattr(os_layer, "write", full)
         with pytest.raises(OSError, match="No space left"):
-            combiner.add_all((n, 1) for n in range(3000))
+            add_all(combiner, SUMS, ((n, 1) for n in range(3000)))
         assert bench.spill_files == []
+
+
+def test_closing_removes_the_spills_of_a_bucket_that_is_being_read(bench: ShuffleBench) -> None:
+    """A traceback can keep the iterator alive after its task."""
+    combiner = combiner_of(SUMS, NOTHING, bench)
+    add_all(combiner, SUMS, ((n, 1) for n in range(3000)))
+    items = combiner.items()
+    next(items)
+    combiner.close()
+    assert bench.spill_files == []
+    del items

@@ -74,3 +74,13 @@ def test_a_stop_iteration_out_of_the_partition_function_is_not_the_end_of_the_re
 
     with PartitionedBuffer(2, PLENTY, bench.blocks) as buffer, pytest.raises(StopIteration):
         buffer.add_all([(1, 2)], Partitioner(2, stop))
+
+
+def test_keys_are_placed_for_a_single_partition_too(bench: ShuffleBench) -> None:
+    with PartitionedBuffer(1, PLENTY, bench.blocks) as buffer, pytest.raises(TypeError, match="unhashable"):
+        buffer.add_all([([1], 2)], Partitioner(1, portable_hash))
+
+
+def test_a_record_of_three_is_no_pair(bench: ShuffleBench) -> None:
+    with PartitionedBuffer(2, PLENTY, bench.blocks) as buffer, pytest.raises(ValueError, match="too many values"):
+        buffer.add_all([(1, 2, 3)], Partitioner(2, portable_hash))

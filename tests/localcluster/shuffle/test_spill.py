@@ -17,7 +17,7 @@ from tests.localcluster.shuffle.bench import ShuffleBench
 @given(parts=st.lists(st.lists(st.one_of(st.integers(), st.text(max_size=5)), max_size=20), max_size=8))
 @settings(max_examples=20, deadline=None)
 def test_each_part_reads_back_as_written(long_bench: ShuffleBench, parts: list[list[object]]) -> None:
-    spill = SpillFile(long_bench.blocks, (serializer.serialize(part) if part else () for part in parts))
+    spill = SpillFile(long_bench.disk, (serializer.serialize(part) if part else () for part in parts))
     assert [list(spill.records(number)) for number in range(len(parts))] == parts
     assert [len(spill.part(number)) > 0 for number in range(len(parts))] == [bool(part) for part in parts]
     spill.remove()
@@ -25,13 +25,13 @@ def test_each_part_reads_back_as_written(long_bench: ShuffleBench, parts: list[l
 
 
 def test_the_file_is_private(bench: ShuffleBench) -> None:
-    spill = SpillFile(bench.blocks, [[b"bytes"]])
+    spill = SpillFile(bench.disk, [[b"bytes"]])
     assert os.stat(spill.path).st_mode & 0o777 == 0o600
     spill.remove()
 
 
 def test_removing_twice_is_the_same_as_once(bench: ShuffleBench) -> None:
-    spill = SpillFile(bench.blocks, [])
+    spill = SpillFile(bench.disk, [])
     spill.remove()
     spill.remove()
 
@@ -42,15 +42,19 @@ def test_a_part_that_cannot_be_made_leaves_no_file(bench: ShuffleBench) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        SpillFile(bench.blocks, parts())
+        SpillFile(bench.disk, parts())
     assert bench.spill_files == []
 
 
 def test_the_gauge_reckons_with_the_mean_of_what_it_saw() -> None:
-    gauge = SizeGauge()
+    gauge = SizeGauge(20_000)
     assert gauge.size_of(1000) == 0
+    assert not gauge.is_full(1000)
     gauge.sample(bytes(1000))
     small = gauge.size_of(10)
     assert 10_000 < small < 11_000
+    assert not gauge.is_full(10)
     gauge.sample(bytes(3000))
     assert 20_000 < gauge.size_of(10) < 22_000
+    assert gauge.is_full(10)
+    assert not gauge.fresh().is_full(10)
