@@ -1,7 +1,7 @@
 """Drops what is older than a time to live, again and again: Spark 1.x's ``MetadataCleaner`` (``spark.cleaner.ttl``).
 
-Covers the timer. Does not cover what is dropped (`BlockManager.drop_old_broadcast_blocks` and such), nor the cleaning of
-what the driver no longer references, which is the context cleaner's.
+Covers the timer. Does not cover what is dropped (`BlockManager.drop_old_broadcast_blocks` and such), nor the cleaning
+of what the driver no longer references, which is the context cleaner's.
 """
 
 from __future__ import annotations
