@@ -2,18 +2,19 @@
 
 Not Hadoop's SequenceFile, in which PySpark puts its batches. The layout, numbers little-endian::
 
-    MAGIC | batch … batch | offset of a batch (u64) … | offset of the first of these offsets (u64) | MAGIC
-    batch = length of the payload (u32) | payload, a pickled list
+    MAGIC | batch … batch | offsets of batches (u64) | offset of these (u64) | CRC of offsets (u32) | MAGIC
+    batch = length of the payload (u32) | CRC of the payload (u32) | payload, a pickled list
 
 The offsets name the batches at which reading may begin, one about every STRIDE bytes. A range of bytes owns the batches
-from the first such offset in it to the first one behind it. Any Python version reads what another wrote, where it has
-the classes of the records.
+from the first such offset in it to the first one behind it. The CRCs are zlib's. Any Python version reads what another
+wrote, where it has the classes of the records.
 """
 
 from __future__ import annotations
 
 import os
 import struct
+import zlib
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -26,8 +27,9 @@ from protocol.errors import SerializationError, SparkException
 MAGIC = b"lcpickl1"
 STRIDE = 16 << 10  # bytes
 LARGE_BATCH = 64 << 10  # bytes; batches of no given size grow until they are as large
-_LENGTH = struct.Struct("<I")
+_HEAD = struct.Struct("<II")  # length and CRC of a payload
 _OFFSET = struct.Struct("<Q")
+_TAIL = struct.Struct(f"<QI{len(MAGIC)}s")  # offset of the offsets, CRC of all of them, MAGIC
 _SERIALIZER = CPickleSerializer()
 
 
@@ -46,10 +48,11 @@ def write_pickles(file: BinaryIO, records: Iterable[Any], batch_size: int) -> No
             raise SerializationError(f"a batch of {len(batch)} records takes {len(payload)} bytes; choose smaller ones")
         if not offsets or position - offsets[-1] >= STRIDE:
             offsets.append(position)
-        position += file.write(_LENGTH.pack(len(payload))) + file.write(payload)
+        position += file.write(_HEAD.pack(len(payload), zlib.crc32(payload))) + file.write(payload)
         if batch_size == 0 and len(payload) < LARGE_BATCH:
             size *= 2
-    file.write(b"".join(map(_OFFSET.pack, [*offsets, position])) + MAGIC)
+    table = b"".join(map(_OFFSET.pack, offsets))
+    file.write(table + _TAIL.pack(position, zlib.crc32(table + _OFFSET.pack(position)), MAGIC))
 
 
 def read_pickles(path: str, start: int, length: int) -> Iterator[Any]:
@@ -61,19 +64,22 @@ def read_pickles(path: str, start: int, length: int) -> Iterator[Any]:
         position, end = offsets[first], offsets[after]
         file.seek(position)
         while position < end:
-            (size,) = _LENGTH.unpack(file.read(_LENGTH.size))
-            position += _LENGTH.size + size
-            yield from _SERIALIZER.loads(file.read(size))
+            size, crc = _HEAD.unpack(file.read(_HEAD.size))
+            position += _HEAD.size + size
+            payload = file.read(size) if position <= end else b""  # a damaged length may be larger than memory
+            if position > end or zlib.crc32(payload) != crc:
+                raise SparkException(f"{file_uri(path)} is damaged")
+            yield from _SERIALIZER.loads(payload)
 
 
 def _offsets(file: BinaryIO, path: str) -> list[int]:
-    trailer = _OFFSET.size + len(MAGIC)
     size = os.fstat(file.fileno()).st_size
-    if size >= len(MAGIC) + trailer and file.read(len(MAGIC)) == MAGIC:
-        file.seek(size - trailer)
-        (end,) = _OFFSET.unpack(file.read(_OFFSET.size))
-        if file.read(len(MAGIC)) == MAGIC and len(MAGIC) <= end <= size - trailer:
+    if size >= len(MAGIC) + _TAIL.size and file.read(len(MAGIC)) == MAGIC:
+        file.seek(size - _TAIL.size)
+        end, crc, magic = _TAIL.unpack(file.read(_TAIL.size))
+        if magic == MAGIC and len(MAGIC) <= end <= size - _TAIL.size:
             file.seek(end)
-            table = file.read(size - trailer - end)
-            return [offset for (offset,) in _OFFSET.iter_unpack(table)] + [end]
-    raise SparkException(f"{file_uri(path)} not a pickle file of localcluster, or not all of one")
+            table = file.read(size - _TAIL.size - end)
+            if zlib.crc32(table + _OFFSET.pack(end)) == crc:
+                return [offset for (offset,) in _OFFSET.iter_unpack(table)] + [end]
+    raise SparkException(f"{file_uri(path)} is not a pickle file of localcluster, or not all of one")

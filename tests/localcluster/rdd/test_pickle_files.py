@@ -60,11 +60,11 @@ def test_batches_hold_as_many_records_as_asked_for() -> None:
         write_pickles(file, iter(range(7)), batch_size)
         data, sizes = file.getvalue(), []
         position = len(pickle_files.MAGIC)
-        end = int.from_bytes(data[-16:-8], "little")
+        end = int.from_bytes(data[-20:-12], "little")
         while position < end:
             length = int.from_bytes(data[position : position + 4], "little")
-            sizes.append(len(pickle.loads(data[position + 4 : position + 4 + length])))
-            position += 4 + length
+            sizes.append(len(pickle.loads(data[position + 8 : position + 8 + length])))
+            position += 8 + length
         return sizes
 
     assert batches(3) == [3, 3, 1]
@@ -75,7 +75,7 @@ def test_batches_hold_as_many_records_as_asked_for() -> None:
 @pytest.mark.parametrize("content", [b"", b"1\n", b"x" * 100, pickle_files.MAGIC, pickle_files.MAGIC * 2])
 def test_files_of_another_kind_are_refused(content: bytes, sc: LocalContext, tmp_path: Path) -> None:
     (tmp_path / "other").write_bytes(content)
-    with pytest.raises(SparkException, match=f"file:{tmp_path}/other not a pickle file"):
+    with pytest.raises(SparkException, match=f"file:{tmp_path}/other is not a pickle file"):
         list(read_pickles(f"{tmp_path}/other", 0, 100))
 
 
@@ -87,6 +87,18 @@ def test_a_file_that_was_cut_short_is_refused(tmp_path: Path) -> None:
         (tmp_path / "cut").write_bytes(path.read_bytes()[:size])
         with pytest.raises(SparkException, match="not all of one"):
             list(read_pickles(f"{tmp_path}/cut", 0, size))
+
+
+def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with open(path, "wb") as file:
+        write_pickles(file, range(100), 10)
+    for position in range(path.stat().st_size):
+        damaged = bytearray(path.read_bytes())
+        damaged[position] ^= 0x10
+        (tmp_path / "damaged").write_bytes(damaged)
+        with pytest.raises(SparkException, match=r"is damaged|not a pickle file"):
+            list(read_pickles(f"{tmp_path}/damaged", 0, len(damaged)))
 
 
 def test_what_exists_is_not_overwritten_and_failures_leave_nothing(sc: LocalContext, tmp_path: Path) -> None:
