@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pickle import PicklingError
-from typing import Any
+from typing import Any, ClassVar
 
 from protocol.error_conditions import CONDITIONS
 
@@ -124,6 +124,9 @@ class SparkException(PySparkException):
     In PySpark these come out of the JVM as ``Py4JJavaError``; `localcluster.pyspark` has that name for this class.
     """
 
+    java_class: ClassVar[str] = "org.apache.spark.SparkException"
+    """The class of the exception in Spark, for programs that look at its name."""
+
     @property
     def java_exception(self) -> JavaException:
         """What a ``Py4JJavaError`` has under this name."""
@@ -139,11 +142,30 @@ class JavaException:
     def getMessage(self) -> str:
         return str(self._error)
 
+    def getCause(self) -> None:
+        """None: a message says all."""
+
+    def getClass(self) -> JavaClass:
+        return JavaClass(self._error.java_class)
+
     def toString(self) -> str:
-        return f"org.apache.spark.SparkException: {self._error}"
+        return f"{self._error.java_class}: {self._error}"
 
     def __str__(self) -> str:
         return self.toString()
+
+
+class JavaClass:
+    """What ``java_exception.getClass()`` gives: a name."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def getName(self) -> str:
+        return self._name
+
+    def getSimpleName(self) -> str:
+        return self._name.rpartition(".")[2]
 
 
 class InputPathError(SparkException, FileNotFoundError):
@@ -285,6 +307,7 @@ class JobError(SparkException, RuntimeError):
 class TaskError(JobError):
     """A task failed on every attempt. ``cause`` (also ``__cause__``) is the user's own exception if it could travel."""
 
+    java_class = "org.apache.spark.api.python.PythonException"
     cause: BaseException | None = None
 
 

@@ -32,6 +32,8 @@ class SparkNoSuchElementException(SparkException):
 class IllegalArgumentException(SparkException):
     """An argument that SQL does not accept."""
 
+    java_class = "java.lang.IllegalArgumentException"
+
 
 class ParseException(AnalysisException):
     """SQL that cannot be parsed; never raised here."""

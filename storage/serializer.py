@@ -180,8 +180,8 @@ def _explain(records: list[Any], first: int | None, error: Exception) -> str:
     for index, record in enumerate(records):
         explanation = explain_unpicklable(record, "the object" if first is None else f"record {first + index}")
         if explanation is not None:
-            return f"cannot pickle: {explanation}"
-    return f"cannot pickle {len(records)} records together, though each can be pickled alone: {error}"
+            return f"Could not serialize object: {explanation}"
+    return f"Could not serialize object: {len(records)} records together, though each can be pickled alone: {error}"
 
 
 # --- reading -------------------------------------------------------------------------------------------------------

@@ -33,6 +33,8 @@ class Layout:
     @property
     def master(self) -> str:
         """The master string of a cluster like this one, for programs that gave none."""
+        if self.cores == 1 and self.executors == available_cores():
+            return "local[*]"
         cores = str(self.executors) if self.cores == 1 else f"{self.executors}x{self.cores}"
         return f"local[{cores}]"
 

@@ -16,7 +16,8 @@ log = logging.getLogger(__name__)
 def task_failure(stage: Stage, task: RunningTask, failure: TaskFailed, failures: int) -> TaskError:
     """Spark's wording, then the user's own traceback. ``cause`` and ``__cause__`` are the original exception."""
     headline = _barrier_headline if stage.is_barrier else _headline
-    error = TaskError(f"Job aborted due to stage failure: {headline(stage, task, failures)}\n{failure.text}")
+    thrown = "" if failure.kind == "executor_lost" else f"{TaskError.java_class}: "
+    error = TaskError(f"Job aborted due to stage failure: {headline(stage, task, failures)} {thrown}{failure.text}")
     if failure.error is not None:
         try:
             cause = pickle.loads(failure.error)

@@ -202,6 +202,7 @@ class Launcher:
     def _be_executor(self, order: LaunchExecutor, orders: Connection, reports: Connection, parent: int) -> int:
         os.setpgid(0, 0)  # Ctrl-C is the driver's, which stops us; and what tasks fork can be ended with us
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        os.dup2(2, 1)  # what tasks print is not the program's output: to stderr with it, as Spark does
         die_with_parent(parent)
         name_process(f"lc-executor-{order.executor_id}")
         assert self._scratch is not None

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from localcluster.rdd.dependency import ShuffleDependency
-from protocol.errors import LocalClusterError, RDDError, SerializationError
+from protocol.errors import RDDError, SerializationError, SparkException
 
 if TYPE_CHECKING:
     from localcluster.rdd.core import RDDCore
@@ -46,8 +46,9 @@ def dump_lineage(rdd: RDDCore[Any], action: Any) -> bytes:
     """Pickle ``rdd``, all it is computed from within its stage, and ``action`` (anything; RDDs in it are refused).
 
     Raises:
-        SerializationError: a function cannot be pickled; the message names it and its RDD.
-        RDDError: a function refers to an RDD, or to the context.
+        SerializationError: a function cannot be pickled; the message names it and its RDD. ``__cause__`` says why: an
+            RDDError or a ContextError when it refers to an RDD or to the context.
+        SparkException: it holds a broadcast that was destroyed.
     """
     lineage = _parents_first(rdd)
     functions = [function for _, function in _functions_of(lineage)]
@@ -55,7 +56,7 @@ def dump_lineage(rdd: RDDCore[Any], action: Any) -> bytes:
     pickler = _Pickler(buffer, protocol=5)
     try:
         pickler.dump((functions, action))
-    except LocalClusterError:
+    except (SerializationError, SparkException):  # the latter: a broadcast that was destroyed
         raise
     except Exception as error:
         text = f"Could not serialize object: {type(error).__name__}: {error} (in {_culprit(lineage, action)})"

@@ -176,7 +176,7 @@ class DAGScheduler:
     def executor_lost(self, executor_id: str, reason: str, now: float) -> None:
         """Requeue what ran there. Map outputs in shared memory or files survive; heap ones do not exist."""
         for lost in self._tasks.remove_executor(executor_id):
-            failure = TaskFailed(lost.task.task_id, None, "executor_lost", f"ExecutorLostFailure ({reason})")
+            failure = _lost_with_executor(lost.task, reason)
             if lost.task_set.barrier is not None:
                 self._barrier_failed(lost.task_set, lost.task, failure, now)
             elif lost.blamed:
@@ -184,7 +184,7 @@ class DAGScheduler:
         for task_set in list(self._attempts.current.values()):
             task = task_set.barrier.kept_from(executor_id) if task_set.barrier is not None else None
             if task is not None:  # its output went with the executor, since it had not been told of
-                failure = TaskFailed(task.task_id, None, "executor_lost", f"ExecutorLostFailure ({reason})")
+                failure = _lost_with_executor(task, reason)
                 self._barrier_failed(task_set, task, failure, now)
 
     def output_lost(self, shuffle_id: int, map_index: int) -> None:
@@ -387,3 +387,8 @@ class DAGScheduler:
         for stage, shuffle_id in waiting.items():
             assert not self._outputs.is_complete(shuffle_id), f"{stage} waits for what is there"
             assert self._is_under_way(self._map_stages[shuffle_id]), f"{stage} waits for what nobody computes"
+
+
+def _lost_with_executor(task: RunningTask, reason: str) -> TaskFailed:
+    text = f"ExecutorLostFailure ({reason}): Python worker exited unexpectedly (crashed)"  # the latter as in PySpark
+    return TaskFailed(task.task_id, None, "executor_lost", text)

@@ -108,6 +108,7 @@ def test_a_task_that_always_kills_its_executor_ends_the_job_and_blames_no_other(
     with pytest.raises(TaskError, match="killed by signal 9") as caught:
         sc.parallelize(range(50), 50).map(kill).collect()
     assert "partition 5" in str(caught.value)
+    assert "Python worker exited unexpectedly (crashed)" in str(caught.value)
     assert sc.parallelize(range(50), 50).sum() == sum(range(50))
 
 

@@ -18,7 +18,6 @@ from localcluster import SparkContext, StorageLevel, TaskContext
 from localcluster.errors import (
     ContextError,
     JobCancelledError,
-    RDDError,
     SerializationError,
     SparkException,
     TaskError,
@@ -162,9 +161,9 @@ def test_what_cannot_be_pickled_is_named(sc: SparkContext) -> None:
 
 def test_rdds_and_contexts_are_refused_in_closures(sc: SparkContext) -> None:
     other = sc.parallelize([1])
-    with pytest.raises(RDDError, match="SPARK-5063"):
+    with pytest.raises(SerializationError, match="SPARK-5063"):
         sc.parallelize([1]).map(lambda x: other.count()).collect()
-    with pytest.raises(ContextError, match="SPARK-5063"):
+    with pytest.raises(SerializationError, match=r"CONTEXT_ONLY_VALID_ON_DRIVER.*SPARK-5063"):
         sc.parallelize([1]).map(lambda x: sc.parallelize([x]).count()).collect()
 
 

@@ -85,6 +85,22 @@ def test_pyspark_is_the_facade_in_drivers_executors_and_their_children(
     assert done.returncode == 0
 
 
+def test_what_tasks_print_is_not_the_programs_output(tmp_path: Path) -> None:
+    job = tmp_path / "job.py"
+    job.write_text(
+        """
+import os
+from pyspark import SparkContext
+with SparkContext("local[1]") as sc:
+    sc.parallelize([1]).foreach(lambda x: (print("a task"), os.system("echo its child")))
+    print("the program")
+"""
+    )
+    done = run(job, "--pyspark")
+    assert done.stdout == "the program\n"
+    assert {"a task", "its child"} <= set(done.stderr.splitlines())
+
+
 def test_without_the_option_pyspark_is_whatever_is_installed(other_pyspark: Path, tmp_path: Path) -> None:
     job = tmp_path / "job.py"
     job.write_text("import pyspark\n")

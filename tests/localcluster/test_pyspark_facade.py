@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import localcluster.pyspark
-from protocol.errors import ClusterError, PySparkImportError, SparkException
+from protocol.errors import ClusterError, PySparkImportError, SparkException, TaskError
 
 FACADE = Path(localcluster.pyspark.__file__).parent
 ALLOWED = ("__all__ = ", "__getattr__ = absent_names(", "raise absent(", "sys.modules[__name__] = ")
@@ -123,3 +123,11 @@ def test_what_programs_catch_by_the_names_of_py4j_is_what_is_raised() -> None:
     assert isinstance(caught.value, ClusterError)
     assert caught.value.java_exception.getMessage() == "no launcher"
     assert str(caught.value.java_exception) == "org.apache.spark.SparkException: no launcher"
+
+
+def test_java_exceptions_name_the_class_that_spark_would_raise() -> None:
+    failed = TaskError("ValueError: no").java_exception.getClass()
+    assert failed.getName() == "org.apache.spark.api.python.PythonException"
+    assert failed.getSimpleName() == "PythonException"
+    assert ClusterError("gone").java_exception.getClass().getName() == "org.apache.spark.SparkException"
+    assert ClusterError("gone").java_exception.getCause() is None

@@ -85,5 +85,6 @@ def test_the_number_of_all_cores_limits_the_executors() -> None:
 
 
 def test_a_cluster_has_a_master_string_where_the_program_gave_none() -> None:
-    assert Layout(3, 1, 4).master == "local[3]"
+    assert Layout(CORES, 1, 4).master == "local[*]"
+    assert Layout(CORES + 1, 1, 4).master == f"local[{CORES + 1}]"
     assert Layout(3, 2, 4).master == "local[3x2]"

@@ -23,9 +23,10 @@ def test_a_function_that_uses_an_rdd_is_refused(sc: LocalContext) -> None:
         sc.parallelize([(1, 2)]).reduceByKey(lambda a, b: other.count()),
         sc.parallelize([(1, 2)]).partitionBy(2, lambda key: other.count()),
     ):
-        with pytest.raises(RDDError, match=r"RDD_TRANSFORM_ONLY_VALID_ON_DRIVER.*SPARK-5063"):
+        with pytest.raises(SerializationError, match=r"RDD_TRANSFORM_ONLY_VALID_ON_DRIVER.*SPARK-5063") as caught:
             rdd.collect()
-    with pytest.raises(RDDError, match="SPARK-5063"):
+        assert isinstance(caught.value.__cause__, RDDError)
+    with pytest.raises(pickle.PicklingError, match=r"^Could not serialize object: .*SPARK-5063"):
         sc.parallelize([1]).foreach(lambda x: other.count())
     assert other.map(abs).collect() == [1]
 
