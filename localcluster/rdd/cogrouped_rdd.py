@@ -1,7 +1,8 @@
 """The RDD behind ``cogroup`` and all joins.
 
-PySpark tags records with the side they come from, unites the sides and groups by key; this RDD reads each side by
-itself, so nothing is tagged, and a side that is partitioned as the result is read without a shuffle.
+PySpark tags records with the side they come from, unites the sides and shuffles them as one. So does this RDD, in one
+stage, but nothing is tagged: which map task an output is from tells the side. A side that is partitioned as the result
+is read without a shuffle.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from localcluster.rdd.partition import Partition
 from localcluster.rdd.partitioner import Partitioner
 from localcluster.rdd.rdd import RDD
 from localcluster.rdd.shuffled_rdd import shuffle_functions
+from localcluster.rdd.union_rdd import UnionRDD
 
 if TYPE_CHECKING:
     from localcluster.task_context import TaskContext
@@ -25,11 +27,11 @@ K = TypeVar("K")
 
 
 class CoGroupPartition(Partition):
-    """``parents[i]``: the partition to read of parent i, None where the parent is read through a shuffle."""
+    """``parents``: the partition to read of each side that is in place."""
 
     __slots__ = ("parents",)
 
-    def __init__(self, index: int, parents: tuple[Partition | None, ...]) -> None:
+    def __init__(self, index: int, parents: tuple[Partition, ...]) -> None:
         super().__init__(index)
         self.parents = parents
 
@@ -43,31 +45,34 @@ class CoGroupedRDD(RDD[tuple[K, tuple[list[Any], ...]]]):
 
     def __init__(self, rdds: Sequence[RDDCore[tuple[K, Any]]], partitioner: Partitioner) -> None:
         self.num_partitions = partitioner.numPartitions
-        dependencies: tuple[Dependency, ...] = tuple(
-            OneToOneDependency(rdd) if rdd.partitioner == partitioner else ShuffleDependency(rdd, partitioner)
-            for rdd in rdds
-        )
-        super().__init__(rdds[0].ctx, dependencies, partitioner)
+        in_place = [rdd for rdd in rdds if rdd.partitioner == partitioner]
+        dependencies: list[Dependency] = [OneToOneDependency(rdd) for rdd in in_place]
+        moved = [rdd for rdd in rdds if rdd.partitioner != partitioner]
+        if moved:
+            united = UnionRDD(moved[0].ctx, moved) if len(moved) > 1 else moved[0]
+            dependencies.append(ShuffleDependency(united, partitioner))
+        super().__init__(rdds[0].ctx, tuple(dependencies), partitioner)
+        self._map_tasks = _map_tasks(rdds, partitioner)
 
     def _make_partitions(self) -> list[Partition]:
-        sides = [
-            [None] * self.num_partitions if isinstance(dependency, ShuffleDependency) else dependency.rdd._partitions()
-            for dependency in self.dependencies
-        ]
-        return [CoGroupPartition(index, parents) for index, parents in enumerate(zip(*sides, strict=True))]
+        sides = [d.rdd._partitions() for d in self.dependencies if not isinstance(d, ShuffleDependency)]
+        return [CoGroupPartition(index, tuple(side[index] for side in sides)) for index in range(self.num_partitions)]
 
     def compute(self, partition: Partition, task_context: TaskContext) -> Iterator[tuple[K, tuple[list[Any], ...]]]:
         assert isinstance(partition, CoGroupPartition)
-        sides = range(len(self.dependencies))
+        in_place = zip(self.dependencies, partition.parents)  # noqa: B905  # a shuffle comes after them
+        sides = range(len(self._map_tasks))
         groups = task_context.env.shuffle_manager.combiner(_merge_groups)
         task_context.on_completion(lambda _: groups.close())
-        for side, dependency, parent in zip(sides, self.dependencies, partition.parents, strict=True):
+        for side, map_tasks in enumerate(self._map_tasks):
             records: Iterator[tuple[K, Any]]
-            if isinstance(dependency, ShuffleDependency):
-                records = task_context.env.shuffle_manager.read(dependency, partition.index, task_context)
-            else:
-                assert parent is not None
+            if map_tasks is None:
+                dependency, parent = next(in_place)
                 records = dependency.rdd.iterator(parent, task_context)
+            else:
+                shuffle = self.dependencies[-1]
+                assert isinstance(shuffle, ShuffleDependency)
+                records = task_context.env.shuffle_manager.read(shuffle, partition.index, task_context, map_tasks)
             pairs = map(itemgetter(0, 1), records)  # PySpark, too, drops any further items
             groups.add(pairs, partial(_new_group, sides, side), partial(_add_to_group, side))
         return groups.items()
@@ -75,6 +80,19 @@ class CoGroupedRDD(RDD[tuple[K, tuple[list[Any], ...]]]):
     def _functions(self) -> tuple[Callable[..., Any], ...]:
         shuffles = [dependency for dependency in self.dependencies if isinstance(dependency, ShuffleDependency)]
         return tuple(function for shuffle in shuffles for function in shuffle_functions(shuffle))
+
+
+def _map_tasks(rdds: Sequence[RDDCore[Any]], partitioner: Partitioner) -> list[range | None]:
+    """For each side the map tasks of the shuffle that read it, None for a side that is in place."""
+    tasks: list[range | None] = []
+    start = 0
+    for rdd in rdds:
+        if rdd.partitioner == partitioner:
+            tasks.append(None)
+        else:
+            tasks.append(range(start, start + rdd.getNumPartitions()))
+            start += rdd.getNumPartitions()
+    return tasks
 
 
 def _new_group(sides: range, side: int, value: Any) -> tuple[list[Any], ...]:

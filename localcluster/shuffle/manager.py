@@ -61,12 +61,15 @@ class ShuffleManager(ABC):
 
     # --- the reduce side ---
 
-    def read(self, shuffle: ShuffleDependency, partition: int, context: TaskContext) -> Iterator[Record]:
-        """The records of one reduce partition, combined when the shuffle has an aggregator.
+    def read(
+        self, shuffle: ShuffleDependency, partition: int, context: TaskContext, map_tasks: range | None = None
+    ) -> Iterator[Record]:
+        """The records of one reduce partition, combined when the shuffle has an aggregator. Of all ``map_tasks`` when
+        it is None.
 
         Raises FetchFailedError, also while iterating, when a map output cannot be read.
         """
-        fetched = self._fetch(shuffle.shuffle_id, partition)
+        fetched = self._fetch(shuffle.shuffle_id, partition, map_tasks)
         if shuffle.aggregator is None:
             return fetched
         combiner = self.combiner(shuffle.aggregator.mergeCombiners)
@@ -77,9 +80,10 @@ class ShuffleManager(ABC):
             combiner.add(fetched, shuffle.aggregator.createCombiner, shuffle.aggregator.mergeValue)
         return combiner.items()
 
-    def _fetch(self, shuffle_id: int, partition: int) -> Iterator[Record]:
+    def _fetch(self, shuffle_id: int, partition: int, map_tasks: range | None) -> Iterator[Record]:
         table = self.outputs.table(shuffle_id)
-        parts = (self._read_part(shuffle_id, index, status, partition) for index, status in enumerate(table))
+        chosen = range(len(table)) if map_tasks is None else map_tasks
+        parts = (self._read_part(shuffle_id, index, table[index], partition) for index in chosen)
         return chain.from_iterable(parts)
 
     def _read_part(self, shuffle_id: int, map_index: int, status: MapStatus | None, partition: int) -> Sequence[Record]:

@@ -65,8 +65,12 @@ class DictShuffles:
             buckets[shuffle.partitioner(record[0])].append(record)
         self.outputs[shuffle.shuffle_id].append({i: pickle.dumps(bucket) for i, bucket in enumerate(buckets) if bucket})
 
-    def read(self, shuffle: ShuffleDependency, index: int, task_context: Any) -> Iterator[Any]:
-        parts = (pickle.loads(maps[index]) for maps in self.outputs[shuffle.shuffle_id] if index in maps)
+    def read(
+        self, shuffle: ShuffleDependency, index: int, task_context: Any, map_tasks: range | None = None
+    ) -> Iterator[Any]:
+        outputs = self.outputs[shuffle.shuffle_id]
+        chosen = range(len(outputs)) if map_tasks is None else map_tasks
+        parts = (pickle.loads(outputs[task][index]) for task in chosen if index in outputs[task])
         records = itertools.chain.from_iterable(parts)
         if shuffle.aggregator is None:
             return records

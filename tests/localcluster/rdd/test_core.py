@@ -76,12 +76,13 @@ def test_debug_strings_are_laid_out_as_sparks(sc: LocalContext) -> None:
     rdd = left.join(right).filter(bool).union(right).cache()
     lines = rdd.toDebugString().decode().splitlines()
     assert [line.split(" at ")[0] for line in lines] == [
-        "(243) UnionRDD[6]",
-        "  |   PythonRDD[5]",
-        "  |   CoGroupedRDD[3]",
-        "  +-(3) ShuffledRDD[1]",
-        "  |  +-(4) ParallelCollectionRDD[0]",
-        "  +-(120) ParallelCollectionRDD[2]",
+        "(243) UnionRDD[7]",
+        "  |   PythonRDD[6]",
+        "  |   CoGroupedRDD[4]",
+        "  +-(123) UnionRDD[3]",
+        "      |   ShuffledRDD[1]",
+        "      +-(4) ParallelCollectionRDD[0]",
+        "      |   ParallelCollectionRDD[2]",
         "  |   ParallelCollectionRDD[2]",
     ]
     assert all(line.endswith("[Memory Serialized 1x Replicated]") for line in lines)
