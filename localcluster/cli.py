@@ -125,6 +125,7 @@ def _drive(job: str, argv: list[str], conf: dict[str, str]) -> int:
     set_up_logging(conf, "driver")
     for key, text in conf.items():
         system_properties.set_property(key, text)
+    system_properties.set_property("SPARK_SUBMIT", "true")  # how Spark tells programs that were submitted
     interrupts.install()
     sys.argv = argv
     sys.path[0] = os.path.dirname(job)

@@ -38,6 +38,7 @@ MASTERS = {  # file: the master that PySpark itself runs the file's examples on;
     "resource/profile.py": "local",
     "resultiterable.py": None,
     "serializers.py": None,
+    "shuffle.py": None,
     "statcounter.py": "local",
     "storagelevel.py": None,
     "taskcontext.py": "local[2]",
@@ -61,8 +62,12 @@ LEFT_OUT: Mapping[str, Mapping[str, str]] = {  # file: {name of the docstring: r
     },
     # prints ids of RDDs, which Spark numbers as jobs need them and localcluster as they are made
     "profiler.py": {"Profiler": "ids of RDDs"},
+    # looks for the path of PySpark's own file in a traceback
+    "util.py": {"try_simplify_traceback": "a file of PySpark's"},
+    "statcounter.py": {"StatCounter.asDict": "written for Python 2"},
 }
 LEFT_OUT_FROM = {  # file: {name of the docstring: a text in the first of its examples that is left out}
+    "resource/profile.py": {"ResourceProfile": ".executorResources"},  # prints a dict in another order
     "conf.py": {"SparkConf": "conf._jconf"},  # a class of the JVM
     "serializers.py": {"": "rdd._jrdd"},  # the JVM's RDD
     "taskcontext.py": {"TaskContext": "pyspark.sql.functions"},  # DataFrames

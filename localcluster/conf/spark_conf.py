@@ -31,6 +31,9 @@ class SparkConf:
             )
         self._conf: dict[str, str] = system_properties.settings() if loadDefaults else {}
 
+    def __repr__(self) -> str:
+        return f"<pyspark.conf.SparkConf object at {id(self):#x}>"  # as programs and examples know it
+
     def set(self, key: str, value: str) -> SparkConf:
         """Set a key. Any value becomes its ``str``; any key is kept, also one that has no effect here."""
         self._conf[key] = str(value)

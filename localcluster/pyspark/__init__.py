@@ -10,6 +10,7 @@ from localcluster.barrier_task_context import BarrierTaskContext, BarrierTaskInf
 from localcluster.broadcast import Broadcast
 from localcluster.conf import SparkConf
 from localcluster.context import SparkContext
+from localcluster.decorators import keyword_only, since
 from localcluster.files import SparkFiles
 from localcluster.profiler import BasicProfiler, Profiler
 from localcluster.pyspark import (

@@ -1,5 +1,6 @@
 """PySpark's module of this name."""
 
+from localcluster.simple_tracebacks import try_simplify_traceback, walk_tb
 from localcluster.threads import InheritableThread, inheritable_thread_target
 from localcluster.util import (
     JVM_BYTE_MAX,

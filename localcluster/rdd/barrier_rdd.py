@@ -36,6 +36,9 @@ class RDDBarrier(Generic[T]):
     def __init__(self, rdd: RDD[T]) -> None:
         self.rdd = rdd
 
+    def __repr__(self) -> str:
+        return f"<pyspark.core.rdd.RDDBarrier object at {id(self):#x}>"  # as programs and examples know it
+
     def mapPartitions(self, f: Callable[[Iterator[T]], Iterable[U]], preservesPartitioning: bool = False) -> RDD[U]:
         """As `RDD.mapPartitions`, by tasks that are launched together."""
         return self.mapPartitionsWithIndex(partial(without_index, f), preservesPartitioning)

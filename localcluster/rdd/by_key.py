@@ -14,6 +14,7 @@ from localcluster.rdd.partitioner import Partitioner, hashes_like_executors, por
 from localcluster.rdd.result_iterable import ResultIterable
 from localcluster.shuffle.aggregator import Aggregator, stop_iteration_error
 from localcluster.task_context import TaskContext
+from localcluster.util import parse_memory
 
 if TYPE_CHECKING:
     from localcluster.rdd.rdd import RDD
@@ -178,6 +179,10 @@ class ByKey(Actions[T]):
 
     def _reducers(self, numPartitions: int | None) -> int:
         return self._defaultReducePartitions() if numPartitions is None else numPartitions
+
+    def _memory_limit(self) -> int:
+        """Mebibytes that one task may gather while it shuffles and sorts."""
+        return parse_memory(self.ctx.conf.get("spark.python.worker.memory", "512m"))
 
     def _shuffled(
         self: ByKey[tuple[K, V]], partitioner: Partitioner, aggregator: Aggregator | None

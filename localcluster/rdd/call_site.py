@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from typing import NamedTuple
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_chosen = threading.local()
 
 
 class CallSite(NamedTuple):
@@ -30,6 +32,26 @@ def first_spark_call() -> CallSite:
 
 
 def call_site() -> str:
-    """The same in short."""
+    """The same in short, or what a `SCCallSiteSync` has set for this thread."""
+    chosen: str | None = getattr(_chosen, "site", None)
+    if chosen is not None:
+        return chosen
     site = first_spark_call()
     return f"{site.function} at {site.file}:{site.linenum}"
+
+
+class SCCallSiteSync:
+    """``with SCCallSiteSync(sc):``: RDDs and jobs that this thread makes inside are said to come from that line.
+
+    Inside another one, the outer one's line counts.
+    """
+
+    def __init__(self, sc: object) -> None:
+        self._call_site = call_site()
+
+    def __enter__(self) -> None:
+        self._before = getattr(_chosen, "site", None)
+        _chosen.site = self._call_site
+
+    def __exit__(self, *_: object) -> None:
+        _chosen.site = self._before

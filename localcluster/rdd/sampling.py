@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import random
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -34,7 +34,7 @@ class Sampling(Actions[T]):
         """
         if not fraction >= 0:
             raise ValueError("Fraction must be nonnegative.")
-        return self.mapPartitionsWithIndex(partial(_sample, withReplacement, fraction, _seed(seed)), True)
+        return self.mapPartitionsWithIndex(partial(sample, withReplacement, fraction, chosen_seed(seed)), True)
 
     def sampleByKey(
         self: Sampling[tuple[K, V]],
@@ -46,7 +46,7 @@ class Sampling(Actions[T]):
         for fraction in fractions.values():
             if fraction < 0:
                 raise AssertionError(f"Negative fraction value: {fraction}")
-        return self.mapPartitionsWithIndex(partial(_sample_by_key, withReplacement, fractions, _seed(seed)), True)
+        return self.mapPartitionsWithIndex(partial(sample_by_key, withReplacement, fractions, chosen_seed(seed)), True)
 
     def randomSplit(self, weights: Sequence[float], seed: int | None = None) -> list[RDD[T]]:
         """Split into RDDs of sizes roughly in the proportions of ``weights``. Raises ValueError for weights that are
@@ -62,7 +62,7 @@ class Sampling(Actions[T]):
             bounds.append(bounds[-1] + weight / total)
         if seed is None:
             seed = random.randint(0, 2**32 - 1)
-        return [self.mapPartitionsWithIndex(partial(_between, low, high, seed), True) for low, high in pairwise(bounds)]
+        return [self.mapPartitionsWithIndex(partial(between, low, high, seed), True) for low, high in pairwise(bounds)]
 
     def takeSample(self, withReplacement: bool, num: int, seed: int | None = None) -> list[T]:
         """``num`` random records, in random order; fewer only where there are fewer and they are not to be repeated.
@@ -103,11 +103,11 @@ class Sampling(Actions[T]):
         return min(1, fraction + gamma + math.sqrt(gamma * gamma + 2 * gamma * fraction))
 
 
-def _seed(seed: int | None) -> int:
+def chosen_seed(seed: int | None) -> int:
     return random.randint(0, sys.maxsize) if seed is None else seed
 
 
-def _generator(seed: int, index: int) -> random.Random:
+def generator_of(seed: int, index: int) -> random.Random:
     generator = random.Random(seed ^ index)
     for _ in range(10):  # the seeds of neighbours are close to each other; drawing mixes them
         generator.randint(0, 1)
@@ -116,21 +116,21 @@ def _generator(seed: int, index: int) -> random.Random:
 
 def _draws(with_replacement: bool, seed: int, index: int) -> Callable[[float], int]:
     """How often a record is taken, drawn anew at each call with the record's fraction."""
-    generator = _generator(seed, index)
+    generator = generator_of(seed, index)
     if with_replacement:
-        return partial(_poisson, generator)
+        return partial(poisson, generator)
     return lambda fraction: 1 if generator.random() < fraction else 0  # numpy's bool, of a numpy fraction, is no number
 
 
-def _sample(with_replacement: bool, fraction: float, seed: int, index: int, iterator: Iterator[Any]) -> Iterator[Any]:
+def sample(with_replacement: bool, fraction: float, seed: int, index: int, iterator: Iterable[Any]) -> Iterator[Any]:
     draw = _draws(with_replacement, seed, index)
     for record in iterator:
         for _ in range(draw(fraction)):
             yield record
 
 
-def _sample_by_key(
-    with_replacement: bool, fractions: Mapping[Any, float], seed: int, index: int, iterator: Iterator[Any]
+def sample_by_key(
+    with_replacement: bool, fractions: Mapping[Any, float], seed: int, index: int, iterator: Iterable[Any]
 ) -> Iterator[tuple[Any, Any]]:
     draw = _draws(with_replacement, seed, index)
     for key, value in iterator:
@@ -138,12 +138,12 @@ def _sample_by_key(
             yield key, value
 
 
-def _between(low: float, high: float, seed: int, index: int, iterator: Iterator[Any]) -> Iterator[Any]:
-    generator = _generator(seed, index)
+def between(low: float, high: float, seed: int, index: int, iterator: Iterable[Any]) -> Iterator[Any]:
+    generator = generator_of(seed, index)
     return (record for record in iterator if low <= generator.random() < high)
 
 
-def _poisson(generator: random.Random, mean: float) -> int:
+def poisson(generator: random.Random, mean: float) -> int:
     """A Poisson draw by Knuth's algorithm, for large means in its logarithmic form."""
     count = 0
     if mean < 20.0:

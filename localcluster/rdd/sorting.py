@@ -1,5 +1,5 @@
-"""Sorting: range partitions whose bounds come from a sample, then a sort of each partition, which spills to disk when it
-needs more memory than a task may use.
+"""Sorting: range partitions whose bounds come from a sample, then a sort of each partition, which spills to disk when
+it needs more memory than a task may use.
 """
 
 from __future__ import annotations

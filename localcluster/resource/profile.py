@@ -36,6 +36,9 @@ class ResourceProfile:
         self._executor_resource_requests = _exec_req or {}
         self._task_resource_requests = _task_req or {}
 
+    def __repr__(self) -> str:
+        return f"<pyspark.resource.profile.ResourceProfile object at {id(self):#x}>"  # as programs and examples know it
+
     @property
     def id(self) -> int:
         """A number of its own. Raises RuntimeError while no context runs, as in PySpark."""

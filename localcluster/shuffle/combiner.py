@@ -42,8 +42,8 @@ class Combiner:
         create: Callable[[Any], Any] | None,
         merge: Callable[[Any, Any], Any],
     ) -> None:
-        """Combine ``(key, value)`` records by an aggregator's ``createCombiner`` and ``mergeValue``. ``create`` None: the
-        values are combiners.
+        """Combine ``(key, value)`` records by an aggregator's ``createCombiner`` and ``mergeValue``. ``create`` None:
+        the values are combiners.
 
         Raises what ``records`` or the functions raise, TypeError for an unhashable key, OSError when the disk is full.
         """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pytest
 from localcluster import SparkConf, SparkContext
 from protocol.errors import SparkException
 
-PAIRS = [(i * 7919 % 1009, i) for i in range(20_000)]
+PAIRS = [(i * 7919 % 1009, i) for i in range(6000)]
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_repartition_and_sort_that_spills(sc: SparkContext) -> None:
 
 
 def test_a_cogroup_that_spills_keeps_the_order_of_values(sc: SparkContext, local_dir: Path) -> None:
-    left, right = PAIRS, [(key, -value) for key, value in PAIRS[:5000]]
+    left, right = PAIRS, [(key, -value) for key, value in PAIRS[:2000]]
     before = bytes_spilled(sc)
     groups = sc.parallelize(left, 2).cogroup(sc.parallelize(right, 2), 2).collect()
     assert bytes_spilled(sc) > before
@@ -80,9 +80,9 @@ def test_a_cogroup_that_spills_keeps_the_order_of_values(sc: SparkContext, local
 
 
 def test_a_join_that_spills(sc: SparkContext) -> None:
-    rights = grouped(PAIRS[:3000])
-    joined = sc.parallelize(PAIRS, 2).leftOuterJoin(sc.parallelize(PAIRS[:3000], 2), 2).collect()
-    assert sorted(joined) == sorted((k, (v, w)) for k, v in PAIRS for w in rights[k])
+    rights = grouped(PAIRS[:1000])
+    joined = sc.parallelize(PAIRS, 2).leftOuterJoin(sc.parallelize(PAIRS[:1000], 2), 2).collect()
+    assert Counter(joined) == Counter((k, (v, w)) for k, v in PAIRS for w in rights[k] or [None])
 
 
 def test_combining_in_place_spills_too(sc: SparkContext, local_dir: Path) -> None:

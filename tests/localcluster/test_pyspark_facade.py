@@ -16,7 +16,8 @@ ALLOWED = ("__all__ = ", "__getattr__ = absent_names(", "raise absent(", "sys.mo
 MODULES = sorted(FACADE.rglob("*.py"))
 
 NAMES = {
-    "": "RDD SparkConf SparkContext SparkFiles StatusTracker StorageLevel BarrierTaskContext InheritableThread Row",
+    "": "RDD SparkConf SparkContext SparkFiles StatusTracker StorageLevel BarrierTaskContext InheritableThread "
+    "Row since keyword_only",
     "rdd": "RDD RDDBarrier PipelinedRDD Partitioner BoundedFloat portable_hash",
     "files": "SparkFiles",
     "status": "StatusTracker SparkJobInfo SparkStageInfo SparkExecutorInfo",
@@ -32,7 +33,8 @@ NAMES = {
     "statcounter": "StatCounter",
     "resultiterable": "ResultIterable",
     "serializers": "CPickleSerializer CloudPickleSerializer MarshalSerializer PickleSerializer BatchedSerializer",
-    "util": "InheritableThread inheritable_thread_target VersionUtils fail_on_stopiteration _parse_memory",
+    "util": "InheritableThread inheritable_thread_target VersionUtils fail_on_stopiteration _parse_memory "
+    "walk_tb try_simplify_traceback",
     "errors": "PySparkException PySparkRuntimeError PySparkTypeError AnalysisException",
     "errors.exceptions.base": "PySparkException PySparkValueError",
     "errors.exceptions.captured": "CapturedException AnalysisException",
@@ -45,6 +47,10 @@ NAMES = {
     "cloudpickle": "dumps CloudPickler",
     "testing.utils": "PySparkTestCase ReusedPySparkTestCase QuietTest eventually PySparkErrorTestUtils",
     "version": "__version__",
+    "shuffle": "Aggregator SimpleAggregator ExternalMerger ExternalSorter GroupByKey DiskBytesSpilled",
+    "rddsampler": "RDDSampler RDDRangeSampler RDDStratifiedSampler",
+    "traceback_utils": "CallSite first_spark_call SCCallSiteSync",
+    "loose_version": "LooseVersion",
     "_globals": "_NoValue",
 }
 

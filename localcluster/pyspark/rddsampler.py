@@ -1,0 +1,3 @@
+"""PySpark's module of this name."""
+
+from localcluster.rdd.samplers import RDDRangeSampler, RDDSampler, RDDSamplerBase, RDDStratifiedSampler
