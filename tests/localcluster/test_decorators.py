@@ -10,14 +10,11 @@ from localcluster.decorators import keyword_only, since
 
 
 def test_since_adds_to_the_docstring_at_its_margin() -> None:
-    def function() -> None:
-        """One.
+    def function() -> None: ...
 
-        Two.
-        """
-
+    function.__doc__ = "One.\n\n    Two.\n    "
     assert since("1.2")(function) is function
-    assert function.__doc__ == "One.\n\n        Two.\n\n        .. versionadded:: 1.2"
+    assert function.__doc__ == "One.\n\n    Two.\n\n    .. versionadded:: 1.2"
 
     def short() -> None:
         """One."""

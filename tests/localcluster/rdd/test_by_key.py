@@ -192,3 +192,8 @@ def test_lookup_of_a_known_place_reads_one_partition(sc: LocalContext) -> None:
     sc.jobs.clear()
     assert rdd.lookup(7) == [7]
     assert sc.jobs == [[2]]
+
+
+def test_the_memory_limit_is_in_mebibytes() -> None:
+    assert LocalContext().parallelize([1])._memory_limit() == 512
+    assert LocalContext(conf={"spark.python.worker.memory": "2g"}).parallelize([1])._memory_limit() == 2048
