@@ -187,7 +187,7 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
     def getOrCreate(cls, conf: SparkConf | None = None) -> SparkContext:
         """The active context, as it is, else a new one with these settings."""
         with SparkContext._lock:
-            return SparkContext._active_spark_context or cls(conf=conf)
+            return SparkContext._active_spark_context or SparkContext(conf=conf)
 
     def stop(self) -> None:
         """End executors and remove everything that the context left. May be called again; running jobs fail."""

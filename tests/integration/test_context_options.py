@@ -136,3 +136,22 @@ def test_arrays_of_a_block_that_found_no_room_can_be_changed() -> None:
 
         for _ in range(2):
             assert rdd.map(change).collect() == [i + 1.0 for i in range(20)]
+
+
+# --- subclasses ----------------------------------------------------------------------------------------------------
+
+
+class Named(SparkContext):
+    """A program's own context, whose constructor takes other arguments."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("local[1]", name)
+
+
+def test_get_or_create_of_a_subclass_gives_its_active_context_and_makes_plain_ones() -> None:
+    with Named("own") as own:
+        assert Named.getOrCreate() is own
+        assert own.parallelize([1, 2]).count() == 2
+    with Named.getOrCreate(SparkConf().setMaster("local[1]").setAppName("plain")) as plain:
+        assert type(plain) is SparkContext
+        assert plain.appName == "plain"
