@@ -32,6 +32,7 @@ def install_for_children() -> None:
     """The same for Python programs that this process and its forks start."""
     others = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = _DIRECTORY + (os.pathsep + others if others else "")
+    sys.path.insert(1, _DIRECTORY)  # where PYTHONPATH goes: processes that multiprocessing spawns take this list
 
 
 class AliasFinder(MetaPathFinder, Loader):

@@ -47,6 +47,15 @@ def inherit(ends: DriverEnds) -> None:
     _inherited = LauncherClient(ends, None)
 
 
+def _forget_inherited() -> None:
+    """In a fork of the driver: orders of its own contexts would reach the launcher among the driver's."""
+    global _inherited
+    _inherited = None
+
+
+os.register_at_fork(after_in_child=_forget_inherited)
+
+
 def connect() -> LauncherClient:
     """The launcher of this process: the one that forked it, else a fresh interpreter."""
     return _inherited or _spawn()
@@ -92,12 +101,14 @@ class LauncherClient:
     def receive_pipes(self, executor_id: str) -> tuple[Connection, Connection]:
         """The driver's ends (orders, reports) of the executor just announced. Raises ClusterError."""
         try:
-            name, fds, _, _ = socket.recv_fds(self._fd_socket, 64, 2)
+            name, fds, flags, _ = socket.recv_fds(self._fd_socket, 64, 2)
         except OSError as error:
             raise ClusterError(f"the launcher sent no pipes for executor {executor_id}: {error}") from error
         if name.decode() != executor_id or len(fds) != 2:
             for fd in fds:
                 os.close(fd)
+            if flags & socket.MSG_CTRUNC:  # so says the kernel when there are no descriptors left
+                raise ClusterError(f"too many open files: none are left for the pipes of executor {executor_id}")
             raise ClusterError(
                 f"the launcher sent the pipes of {name!r} where those of executor {executor_id} were due"
             )

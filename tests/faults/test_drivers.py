@@ -41,6 +41,24 @@ print("sum", sc.parallelize(range(10), 2).sum())
         run.assert_nothing_left()
 
 
+def test_a_forked_child_of_a_run_driver_may_have_a_context_of_its_own(tmp_path: Path) -> None:
+    ending = """
+sys.stdout.flush()
+child = os.fork()
+if child == 0:
+    with SparkContext("local[1]") as own:
+        print("child", own.range(4).sum(), flush=True)
+    os._exit(5)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
+print("sum", sc.parallelize(range(10), 2).sum())
+"""
+    with Run(tmp_path, BUSY_JOB.format(ending=ending)) as run:
+        run.until_ready()
+        assert run.wait() == 0, run.errors
+        assert run.output.endswith("child 6\nsum 45\n")
+        run.assert_nothing_left()
+
+
 def test_one_ctrl_c_is_one_keyboard_interrupt(tmp_path: Path) -> None:
     ending = f"""
 try:

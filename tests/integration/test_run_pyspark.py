@@ -85,6 +85,28 @@ def test_pyspark_is_the_facade_in_drivers_executors_and_their_children(
     assert done.returncode == 0
 
 
+def test_processes_that_multiprocessing_spawns_have_the_facade(other_pyspark: Path, tmp_path: Path) -> None:
+    job = tmp_path / "job.py"
+    job.write_text(
+        """
+import multiprocessing
+import pyspark
+
+def where(_):
+    return pyspark.__name__
+
+if __name__ == "__main__":
+    sc = pyspark.SparkContext("local[1]")
+    child = multiprocessing.get_context("spawn").Process(target=where, args=(0,))
+    child.start()
+    child.join()
+    print(child.exitcode, sc.range(4).sum())
+"""
+    )
+    done = run(job, "--pyspark", path=other_pyspark)
+    assert (done.stdout, done.stderr) == ("0 6\n", "")
+
+
 def test_what_tasks_print_is_not_the_programs_output(tmp_path: Path) -> None:
     job = tmp_path / "job.py"
     job.write_text(

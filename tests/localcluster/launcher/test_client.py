@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import socket
 import sys
 from collections.abc import Iterator
@@ -59,6 +61,23 @@ def test_too_few_pipes_are_an_error(line: Line) -> None:
     line.send("3", pipes=1)
     with pytest.raises(ClusterError):
         line.client.receive_pipes("3")
+
+
+def test_an_end_of_descriptors_is_called_that(line: Line) -> None:
+    line.send("3")
+    used = [os.dup(0)]
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (used[0] + 1, limits[1]))
+        with contextlib.suppress(OSError):
+            while True:  # until there are none at all
+                used.append(os.dup(0))
+        with pytest.raises(ClusterError, match="too many open files"):
+            line.client.receive_pipes("3")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for descriptor in used:
+            os.close(descriptor)
 
 
 def test_pipes_that_do_not_come_in_time_are_an_error(line: Line) -> None:
