@@ -183,7 +183,10 @@ class RDDCore(Generic[T]):
 
         Raises:
             SparkException: the RDD has another level already; `unpersist` it first.
+            TypeError: that is no level.
         """
+        if not isinstance(storageLevel, StorageLevel):
+            raise TypeError(f"storageLevel must be of type StorageLevel, not {type(storageLevel).__name__}")
         if self._keeps_disk:
             storageLevel = _with_disk(storageLevel)
         elif self._storage_level.is_valid and storageLevel != self._storage_level:

@@ -53,6 +53,13 @@ def test_a_level_is_not_changed_underway(sc: LocalContext) -> None:
     assert rdd.getStorageLevel() == StorageLevel.MEMORY_ONLY
 
 
+def test_only_a_level_is_a_level(sc: LocalContext) -> None:
+    rdd = sc.parallelize([1])
+    with pytest.raises(TypeError, match="storageLevel must be of type"):
+        rdd.persist("MEMORY_ONLY")  # type: ignore[arg-type]
+    assert not rdd.is_cached
+
+
 def test_persisting_late_serves_children_made_before(sc: LocalContext) -> None:
     rdd = sc.parallelize([1], 1).map(abs)
     child = rdd.map(abs)
