@@ -16,7 +16,7 @@ from localcluster.rdd.core import RDDCore
 from localcluster.rdd.dependency import Dependency, OneToOneDependency, ShuffleDependency
 from localcluster.rdd.partition import Partition
 from localcluster.rdd.partitioner import Partitioner
-from localcluster.rdd.rdd import RDD
+from localcluster.rdd.rdd import RDD, PipelinedRDD
 from localcluster.rdd.shuffled_rdd import shuffle_functions
 from localcluster.rdd.union_rdd import UnionRDD
 
@@ -45,11 +45,12 @@ class CoGroupedRDD(RDD[tuple[K, tuple[list[Any], ...]]]):
 
     def __init__(self, rdds: Sequence[RDDCore[tuple[K, Any]]], partitioner: Partitioner) -> None:
         self.num_partitions = partitioner.numPartitions
-        in_place = [rdd for rdd in rdds if rdd.partitioner == partitioner]
-        dependencies: list[Dependency] = [OneToOneDependency(rdd) for rdd in in_place]
-        moved = [rdd for rdd in rdds if rdd.partitioner != partitioner]
+        sides = [PipelinedRDD(rdd, _first_two, preservesPartitioning=True) for rdd in rdds]
+        in_place = [side for side in sides if side.partitioner == partitioner]
+        dependencies: list[Dependency] = [OneToOneDependency(side) for side in in_place]
+        moved = [side for side in sides if side.partitioner != partitioner]
         if moved:
-            united = UnionRDD(moved[0].ctx, moved) if len(moved) > 1 else moved[0]
+            united: RDD[Any] = UnionRDD(moved[0].ctx, moved) if len(moved) > 1 else moved[0]
             dependencies.append(ShuffleDependency(united, partitioner))
         super().__init__(rdds[0].ctx, tuple(dependencies), partitioner)
         self._map_tasks = _map_tasks(rdds, partitioner)
@@ -73,13 +74,17 @@ class CoGroupedRDD(RDD[tuple[K, tuple[list[Any], ...]]]):
                 shuffle = self.dependencies[-1]
                 assert isinstance(shuffle, ShuffleDependency)
                 records = task_context.env.shuffle_manager.read(shuffle, partition.index, task_context, map_tasks)
-            pairs = map(itemgetter(0, 1), records)  # PySpark, too, drops any further items
-            groups.add(pairs, partial(_new_group, sides, side), partial(_add_to_group, side))
+            groups.add(records, partial(_new_group, sides, side), partial(_add_to_group, side))
         return groups.items()
 
     def _functions(self) -> tuple[Callable[..., Any], ...]:
         shuffles = [dependency for dependency in self.dependencies if isinstance(dependency, ShuffleDependency)]
         return tuple(function for shuffle in shuffles for function in shuffle_functions(shuffle))
+
+
+def _first_two(index: int, records: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
+    """Pairs of records that may be longer, as in PySpark."""
+    return map(itemgetter(0, 1), records)
 
 
 def _map_tasks(rdds: Sequence[RDDCore[Any]], partitioner: Partitioner) -> list[range | None]:

@@ -14,9 +14,9 @@ from localcluster.rdd.checkpoint import write_checkpoint
 from localcluster.rdd.dependency import ShuffleDependency
 from localcluster.rdd.lineage import dump_lineage
 from localcluster.rdd.partitioner import Partitioner, portable_hash
+from localcluster.storage_level import StorageLevel
 from protocol.errors import CorruptBlockError, SparkException
 from protocol.sql_errors import IllegalArgumentException
-from storage.storage_level import StorageLevel
 from tests.localcluster.rdd.local_context import LocalContext
 
 

@@ -83,12 +83,14 @@ def test_debug_strings_are_laid_out_as_sparks(sc: LocalContext) -> None:
     rdd = left.join(right).filter(bool).union(right).cache()
     lines = rdd.toDebugString().decode().splitlines()
     assert [line.split(" at ")[0] for line in lines] == [
-        "(243) UnionRDD[7]",
-        "  |   PythonRDD[6]",
-        "  |   CoGroupedRDD[4]",
-        "  +-(123) UnionRDD[3]",
+        "(243) UnionRDD[9]",
+        "  |   PythonRDD[8]",
+        "  |   CoGroupedRDD[6]",
+        "  +-(123) UnionRDD[5]",
+        "      |   PythonRDD[3]",
         "      |   ShuffledRDD[1]",
         "      +-(4) ParallelCollectionRDD[0]",
+        "      |   PythonRDD[4]",
         "      |   ParallelCollectionRDD[2]",
         "  |   ParallelCollectionRDD[2]",
     ]
