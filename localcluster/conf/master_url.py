@@ -14,6 +14,7 @@ from protocol.errors import ConfigurationError
 
 _LOCAL = re.compile(r"local(?:\[\s*([0-9]+|\*)\s*(?:,\s*([0-9]+)\s*)?\])?")
 _LOCAL_CLUSTER = re.compile(r"local-cluster\[\s*([0-9]+)\s*,\s*([0-9]+)\s*,\s*([0-9]+)\s*\]")
+MOST_CORES = 4096  # in all; a slip of the pen should not fork until the machine gives up
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ def available_cores() -> int:
 def layout(conf: Mapping[str, str]) -> Layout:
     """What the settings ask for. Explicit numbers of executors, cores and failures win over the master's.
 
-    Raises ConfigurationError for a master that is not understood, and for a task that needs more cores than there are.
+    Raises ConfigurationError for a master that is not understood, for a task that needs more cores than there are, and
+    for more than MOST_CORES.
     """
     executors, cores, failures = _from_master(conf.get("spark.master"))
     cpus = settings.value(conf, "spark.task.cpus")
@@ -63,6 +65,11 @@ def layout(conf: Mapping[str, str]) -> Layout:
         executors = settings.value(conf, "spark.executor.instances")
     elif "spark.cores.max" in conf:
         executors = max(1, min(executors, settings.value(conf, "spark.cores.max") // cores))
+    if executors * cores > MOST_CORES:
+        raise ConfigurationError(
+            f"{executors} executors of {cores} cores are too many: each executor is a process of this machine and each "
+            f"core a thread; {MOST_CORES} cores in all are the limit."
+        )
     if failures is None or "spark.task.maxFailures" in conf:
         failures = settings.value(conf, "spark.task.maxFailures")
     return Layout(executors, cores, failures, cpus)

@@ -138,7 +138,7 @@ SPARK_LEVELS = {"ALL": 1, "DEBUG": 10, "ERROR": 40, "WARN": 30, "INFO": 20, "OFF
 ENTRIES: dict[str, ConfigEntry] = {
     entry.key: entry
     for entry in (
-        ConfigEntry("spark.master", None, *_TEXT, "`local`, `local[N]`, `local[N, R]`, `local[*]` or `local-cluster[N,C,M]`: N executors (R: attempts per task; C: cores each; M: memory each, MiB). Unset: one executor per core."),
+        ConfigEntry("spark.master", None, *_TEXT, "`local`, `local[N]`, `local[N, R]`, `local[*]` or `local-cluster[N,C,M]`: N executors (R: attempts per task; C: cores each; M: memory each, MiB). Unset: one executor per core. At most 4096 cores in all."),
         ConfigEntry("spark.app.name", "localcluster", *_TEXT, "Name of the application."),
         ConfigEntry("spark.executor.instances", None, *_COUNT, "Number of executors. Unset: from the master, else one per core of the machine."),
         ConfigEntry("spark.executor.cores", "1", *_COUNT, "Tasks that an executor runs at once, as threads of one process."),
@@ -211,6 +211,11 @@ def check(conf: Mapping[str, str]) -> None:
     """Raises ConfigurationError for the first bad value, or for two that do not go together."""
     for key in ENTRIES:
         value(conf, key)
+    for key, text in conf.items():
+        if key.startswith(EXECUTOR_ENVIRONMENT):
+            name = key.removeprefix(EXECUTOR_ENVIRONMENT)
+            if not name or "=" in name or "\0" in name + text:
+                raise ConfigurationError(f"{key!r}: no environment variable can have this name and the value {text!r}")
     timeout, interval = value(conf, "spark.network.timeout"), value(conf, "spark.executor.heartbeatInterval")
     if timeout <= interval:
         raise ConfigurationError(

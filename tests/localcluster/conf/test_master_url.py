@@ -88,3 +88,17 @@ def test_a_cluster_has_a_master_string_where_the_program_gave_none() -> None:
     assert Layout(CORES, 1, 4).master == "local[*]"
     assert Layout(CORES + 1, 1, 4).master == f"local[{CORES + 1}]"
     assert Layout(3, 2, 4).master == "local[3x2]"
+
+
+@pytest.mark.parametrize(
+    "conf",
+    [
+        {"spark.master": "local[4097]"},
+        {"spark.master": f"local[{10**20}]"},
+        {"spark.master": "local[2]", "spark.executor.cores": "2049"},
+        {"spark.executor.instances": "4097", "spark.executor.cores": "1"},
+    ],
+)
+def test_more_cores_than_any_machine_has_are_refused(conf: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="4096 cores in all are the limit"):
+        layout(conf)

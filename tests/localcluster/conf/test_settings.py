@@ -116,6 +116,12 @@ def test_sizes_grow_by_1024(number: int, unit: str) -> None:
     assert settings.parse_bytes(f"{number}", unit=unit) == number * 1024 ** "bkmgt".index(unit)
 
 
+@pytest.mark.parametrize(("name", "value"), [("", "x"), ("A=B", "x"), ("A", "\0"), ("A\0", "x")])
+def test_what_no_environment_can_hold_is_refused_before_executors_start(name: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match="no environment variable"):
+        settings.check({f"spark.executorEnv.{name}": value})
+
+
 def test_executors_may_not_be_declared_silent_between_two_heartbeats() -> None:
     settings.check({"spark.network.timeout": "11s"})
     with pytest.raises(ConfigurationError, match=r"spark\.network\.timeout=5s must be greater .*=10s"):
