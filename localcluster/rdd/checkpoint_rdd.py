@@ -1,8 +1,10 @@
 """What a checkpointed RDD is read from: a directory of files, or nothing but the blocks that are stored.
 
-A checkpoint is ``part-00000`` and so on, each the batches of `storage.serializer`, and ``_partitioner`` if there is
-one. It is written aside and renamed when it is complete, so it is whole or not there. Tasks use nothing of a partition
-but its index: an RDD made before the checkpoint may still hold partitions of before.
+A checkpoint is ``part-00000`` and so on, and ``_partitioner`` if there is one. It is written aside and renamed when it
+is complete, so it is whole or not there. A part is the batches of `storage.serializer`, their length in bytes (u64,
+little-endian) and END: a file that lost its last batches, or all of them, with the machine's power would be a shorter
+partition otherwise. Tasks use nothing of a partition but its index: an RDD made before the checkpoint may still hold
+partitions of before.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import logging
 import os
 import pickle
 import shutil
+import struct
 import uuid
 from collections.abc import Iterator
 from functools import partial
@@ -23,7 +26,7 @@ from localcluster.rdd.input_paths import file_uri
 from localcluster.rdd.partition import Partition
 from localcluster.rdd.partitioner import Partitioner
 from localcluster.rdd.rdd import RDD
-from protocol.errors import SparkException, StaleLocationError
+from protocol.errors import SparkException, StorageError
 from protocol.sql_errors import IllegalArgumentException
 from storage import serializer
 from storage.block_id import RDDBlockId
@@ -37,6 +40,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 PARTITIONER = "_partitioner"
 ATTEMPTS = "_temporary"
+END = b"LCPARTND"
+_TAIL = struct.Struct(f"<Q{len(END)}s")
 
 
 class ReliableCheckpointRDD(RDD[T]):
@@ -60,10 +65,13 @@ class ReliableCheckpointRDD(RDD[T]):
     def compute(self, partition: Partition, task_context: TaskContext) -> Iterator[T]:
         path = os.path.join(self.directory, _part(partition.index))
         try:
-            data = FileSegmentBuffer(path, 0, os.path.getsize(path))
-        except (OSError, StaleLocationError) as error:
+            data = FileSegmentBuffer(path, 0, os.path.getsize(path)).memoryview()
+        except (OSError, StorageError) as error:
             raise SparkException(f"checkpoint file {path} cannot be read: {error}") from error
-        return serializer.deserialize(data.memoryview(), copy=True)
+        length = len(data) - _TAIL.size
+        if length < 0 or _TAIL.unpack(data[length:]) != (length, END):
+            raise SparkException(f"checkpoint file {path} is damaged or not complete")
+        return serializer.deserialize(data[:length], copy=True)
 
     def checkpoint(self) -> None:
         """Nothing: it is one."""
@@ -116,6 +124,7 @@ def _write_part(attempts: str, task_context: TaskContext, records: Iterator[Any]
     path = os.path.join(attempts, uuid.uuid4().hex)
     with open(path, "wb") as file:
         serializer.serialize_stream(records, file.write)
+        file.write(_TAIL.pack(file.tell(), END))
     return path
 
 

@@ -266,9 +266,15 @@ def test_damaged_checkpoints_are_errors(sc: LocalContext, directory: Path) -> No
     (path / "_partitioner").write_bytes(b"no pickle")
     again = sc._checkpointFile(str(path))
     assert (again.partitioner, again.count()) == (None, 3)
-    (path / "part-00001").write_bytes(b"no block")
+    part = path / "part-00001"
+    whole = part.read_bytes()
+    part.write_bytes(whole.replace(b"LCB1", b"LCB2"))
     with pytest.raises(CorruptBlockError):
         rdd.count()
+    for damaged in (b"", b"no block", whole[64:], whole[:-1], whole[:64], whole + whole):
+        part.write_bytes(damaged)
+        with pytest.raises(SparkException, match=r"part-00001 is damaged or not complete"):
+            rdd.count()
     (path / "part-00001").unlink()
     with pytest.raises(SparkException, match=r"part-00001 cannot be read"):
         rdd.count()
