@@ -98,7 +98,7 @@ class Files:
         Adding the same path again has no effect.
 
         Raises:
-            InputPathError: there is nothing there.
+            UserFileError: there is nothing there.
             SparkException: it is a directory and ``recursive`` is not set, another file of the same name but with
                 other contents was added, or a URL cannot be fetched.
         """
@@ -123,7 +123,7 @@ class Files:
         gives the directory. ``path#name`` gives it another name. What is no such archive is copied as it is.
 
         Raises:
-            InputPathError: there is nothing there.
+            UserFileError: there is nothing there.
             PathError: the name after ``#`` is a path.
             SparkException: it cannot be unpacked, or a URL cannot be fetched.
         """

@@ -19,7 +19,7 @@ from pathlib import PurePath
 from urllib.parse import quote, unquote, urlsplit
 
 from localcluster.unpacking import is_archive, is_tar, make_tree_writable, unpack
-from protocol.errors import InputPathError, PathError, SparkException
+from protocol.errors import PathError, SparkException, UserFileError
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class UserFiles:
 
         As in Spark, a tar archive is also unpacked beside its copy, and files become executable.
 
-        Raises InputPathError when there is nothing at ``path``, PathError for a URI of another kind or a directory that
+        Raises UserFileError when there is nothing at ``path``, PathError for a URI of another kind or a directory that
         contains itself or this run's files, SparkException for what cannot be read, a directory without ``recursive``,
         or when another file of this name was added. Nothing has changed then.
         """
@@ -70,7 +70,7 @@ class UserFiles:
         """Unpack an archive into a directory named after it, or after what follows a ``#``; the name. What is no
         archive is copied. A URI that was added before is left alone; another one of the same name takes its place.
 
-        Raises InputPathError, PathError as `add_file`, PathError for a name that is none of a directory below this one,
+        Raises UserFileError, PathError as `add_file`, PathError for a name that is none of a directory below this one,
         SparkException for an archive that cannot be read. Nothing has changed then.
         """
         path, _, alias = path.partition("#")
@@ -102,7 +102,7 @@ class UserFiles:
         if uri == source:
             return _download(uri, into)
         if not os.path.exists(source):
-            raise InputPathError(f"File {uri} does not exist")
+            raise UserFileError(f"File {uri} does not exist")
         target = os.path.join(into, os.path.basename(source))
         try:
             if os.path.isdir(source):

@@ -140,7 +140,7 @@ class JavaException:
         self._error = error
 
     def getMessage(self) -> str:
-        return str(self._error)
+        return PySparkException.__str__(self._error)
 
     def getCause(self) -> None:
         """None: a message says all."""
@@ -149,7 +149,7 @@ class JavaException:
         return JavaClass(self._error.java_class)
 
     def toString(self) -> str:
-        return f"{self._error.java_class}: {self._error}"
+        return f"{self._error.java_class}: {self.getMessage()}"
 
     def __str__(self) -> str:
         return self.toString()
@@ -168,20 +168,39 @@ class JavaClass:
         return self._name.rpartition(".")[2]
 
 
-class InputPathError(SparkException, FileNotFoundError):
+class HadoopError(SparkException):
+    """What Hadoop raises in Spark. Its text begins with the Java class, which programs look for in it."""
+
+    def __str__(self) -> str:
+        return str(self.java_exception)
+
+
+class InputPathError(HadoopError, FileNotFoundError):
     """An input path does not exist, or a glob matches nothing. The message names each."""
 
+    java_class = "org.apache.hadoop.mapred.InvalidInputException"
 
-class InputDirectoryError(SparkException, IsADirectoryError):
+
+class UserFileError(InputPathError):
+    """A file that is to go with jobs does not exist."""
+
+    java_class = "java.io.FileNotFoundException"
+
+
+class InputDirectoryError(HadoopError, IsADirectoryError):
     """A directory lies in a directory whose files are read."""
+
+    java_class = "java.io.IOException"
 
 
 class PathError(SparkException, ValueError):
     """A path that cannot mean anything here: of another file system, empty, or a glob that is not complete."""
 
 
-class OutputExistsError(SparkException, FileExistsError):
+class OutputExistsError(HadoopError, FileExistsError):
     """There is something at an output path already."""
+
+    java_class = "org.apache.hadoop.mapred.FileAlreadyExistsException"
 
 
 # --- channels --------------------------------------------------------------------------------------------------------

@@ -68,11 +68,19 @@ def add_options(run: argparse.ArgumentParser) -> None:
     run.add_argument("--properties-file", metavar="FILE", help="more settings, which all others win over")
     run.add_argument("--progress", action=argparse.BooleanOptionalAction, help="progress bars (default: on a terminal)")
     run.add_argument("--verbose", "-v", action="store_true", help="print the settings before the job starts")
-    run.add_argument("--deploy-mode", choices=["client"], help=argparse.SUPPRESS)
+    run.add_argument("--deploy-mode", type=_client_mode, metavar="client", help=argparse.SUPPRESS)
     for option in _NO_EFFECT:
         run.add_argument(option, dest=option, help=argparse.SUPPRESS)
     for option in _REFUSED:
         run.add_argument(option, nargs="?", action=_Refuse, help=argparse.SUPPRESS)
+
+
+def _client_mode(mode: str) -> str:
+    if mode != "client":
+        raise argparse.ArgumentTypeError(
+            f"{mode!r} has no meaning here: the driver runs where you start it; leave it out"
+        )
+    return mode
 
 
 class _Refuse(argparse.Action):

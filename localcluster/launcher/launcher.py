@@ -25,7 +25,7 @@ from localcluster.executor.executor import executor_main
 from localcluster.launcher.client import DriverEnds
 from localcluster.launcher.forking import die_with_parent, fork, name_process, run_child
 from localcluster.launcher.janitor import start_janitor
-from localcluster.launcher.standard_streams import fill_standard_descriptors
+from localcluster.launcher.standard_streams import fill_standard_descriptors, print_to_standard_error
 from protocol.channel import Channel
 from protocol.cluster_messages import (
     ExecutorExited,
@@ -202,7 +202,7 @@ class Launcher:
     def _be_executor(self, order: LaunchExecutor, orders: Connection, reports: Connection, parent: int) -> int:
         os.setpgid(0, 0)  # Ctrl-C is the driver's, which stops us; and what tasks fork can be ended with us
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        os.dup2(2, 1)  # what tasks print is not the program's output: to stderr with it, as Spark does
+        print_to_standard_error()
         die_with_parent(parent)
         name_process(f"lc-executor-{order.executor_id}")
         assert self._scratch is not None

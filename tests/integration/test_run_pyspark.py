@@ -200,3 +200,34 @@ with SparkSession.builder.master("local[1]").getOrCreate() as spark:
         "'DataFrameReader' has no attribute 'parquet'",
     ]
     assert all("SQL and DataFrames are not part of localcluster" in line for line in lines)
+
+
+def test_a_suite_of_tests_is_a_job(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text("""
+import pytest
+from pyspark.sql import SparkSession
+
+@pytest.fixture(scope="session")
+def spark_context():
+    session = SparkSession.builder.master("local[2]").getOrCreate()
+    yield session.sparkContext
+    session.stop()
+""")
+    (tmp_path / "test_suite.py").write_text("""
+import pytest
+from py4j.protocol import Py4JJavaError
+
+def double(x):
+    return x * 2
+
+def test_doubles(spark_context):
+    assert spark_context.parallelize([1, 2]).map(double).collect() == [2, 4]
+
+def test_nothing_is_overwritten(spark_context, tmp_path):
+    with pytest.raises(Py4JJavaError, match="FileAlreadyExistsException: Output directory"):
+        spark_context.parallelize([1]).saveAsTextFile(str(tmp_path))
+""")
+    pytest_itself = tmp_path / "pytest"
+    pytest_itself.write_text("import sys, pytest; sys.exit(pytest.console_main())")
+    done = run(pytest_itself, "--pyspark")
+    assert done.returncode == 0 and "2 passed" in done.stdout, done.stdout + done.stderr

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import importlib
+import pickle
 from pathlib import Path
 
 import pytest
 
 import localcluster.pyspark
-from protocol.errors import ClusterError, PySparkImportError, SparkException, TaskError
+from protocol.errors import ClusterError, OutputExistsError, PySparkImportError, SparkException, TaskError
 
 FACADE = Path(localcluster.pyspark.__file__).parent
 ALLOWED = ("__all__ = ", "__getattr__ = absent_names(", "raise absent(", "sys.modules[__name__] = ")
@@ -137,3 +138,10 @@ def test_java_exceptions_name_the_class_that_spark_would_raise() -> None:
     assert failed.getSimpleName() == "PythonException"
     assert ClusterError("gone").java_exception.getClass().getName() == "org.apache.spark.SparkException"
     assert ClusterError("gone").java_exception.getCause() is None
+
+
+def test_errors_of_paths_say_what_hadoop_calls_them() -> None:
+    error = OutputExistsError("Output directory file:/out already exists")
+    assert str(error) == f"org.apache.hadoop.mapred.FileAlreadyExistsException: {error.java_exception.getMessage()}"
+    assert error.java_exception.toString() == str(error) == str(pickle.loads(pickle.dumps(error)))
+    assert error.java_exception.getMessage() == "Output directory file:/out already exists"

@@ -79,7 +79,7 @@ def test_options_are_not_abbreviated(capsys: pytest.CaptureFixture[str]) -> None
         ("--kill 7", "Ctrl-C"),
         ("--status 7", "process"),
         ("--load-spark-defaults", "--properties-file"),
-        ("--deploy-mode cluster", "choose from"),
+        ("--deploy-mode cluster", "has no meaning here: the driver runs where you start it"),
     ],
 )
 def test_an_option_that_cannot_be_followed_ends_with_the_way_out(
