@@ -230,4 +230,5 @@ def test_nothing_is_overwritten(spark_context, tmp_path):
     pytest_itself = tmp_path / "pytest"
     pytest_itself.write_text("import sys, pytest; sys.exit(pytest.console_main())")
     done = run(pytest_itself, "--pyspark")
-    assert done.returncode == 0 and "2 passed" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
