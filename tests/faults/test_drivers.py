@@ -81,7 +81,11 @@ def test_a_program_without_standard_streams_runs(tmp_path: Path) -> None:
     result = tmp_path / "result"
     job = tmp_path / "job.py"
     job.write_text(f"""
+import sys, traceback
 from localcluster import SparkContext
+def tell(*error):
+    traceback.print_exception(*error, file=open({str(result)!r}, "w"))
+sys.excepthook = tell
 with SparkContext("local[2]") as sc:
     total = sc.parallelize(range(10), 4).map(lambda x: (print("unseen"), x)[1]).sum()
 open({str(result)!r}, "w").write(str(total))
@@ -89,8 +93,8 @@ open({str(result)!r}, "w").write(str(total))
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
     for program in ('"$0" "$1"', '"$0" -m localcluster run "$1"'):
         command = ["sh", "-c", f"exec {program} <&- >&- 2>&-", sys.executable, str(job)]
-        assert subprocess.run(command, env=environment, timeout=DEADLINE).returncode == 0
-        assert result.read_text() == "45"
+        code = subprocess.run(command, env=environment, timeout=DEADLINE).returncode
+        assert (code, result.read_text()) == (0, "45")
         result.unlink()
 
 
