@@ -209,7 +209,7 @@ class ExecutorPool:
         self._cpu.forget(executor.pid)
         if self._stopping:
             return
-        log.warning("lost %s", reason)
+        log.warning("%s", reason)
         if not executor.was_ready:
             self._early_deaths += 1
         self._on_lost(executor.executor_id, reason)
