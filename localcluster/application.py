@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-from html import escape
 from typing import Any
 
 from localcluster.conf import SparkConf, settings, system_properties
@@ -30,6 +29,8 @@ class Application(StatusPage):
 
     def _repr_html_(self) -> str:
         """What a notebook shows, with a link to the status page if there is one."""
+        from html import escape  # not with the module, which every driver imports
+
         address = self.uiWebUrl
         link = f'<p><a href="{address}">Spark UI</a></p>' if address is not None else ""
         return (

@@ -6,10 +6,12 @@ Members cannot lead out of the directory they are unpacked into; the permissions
 from __future__ import annotations
 
 import os
-import tarfile
-import zipfile
+from typing import TYPE_CHECKING
 
 from protocol.errors import SparkException
+
+if TYPE_CHECKING:
+    import zipfile
 
 _ZIPS = (".zip", ".jar")
 _TARS = (".tar", ".tar.gz", ".tgz")
@@ -26,6 +28,9 @@ def is_archive(path: str) -> bool:
 
 def unpack(archive: str, directory: str) -> None:
     """Unpack into ``directory``, which is made. Raises SparkException when the archive cannot be read."""
+    import tarfile  # not with the module, which every driver imports
+    import zipfile
+
     os.mkdir(directory)
     try:
         if is_tar(archive):

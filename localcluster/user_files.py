@@ -13,7 +13,6 @@ import re
 import shutil
 import tempfile
 import threading
-import urllib.request
 from functools import partial
 from pathlib import PurePath
 from urllib.parse import quote, unquote, urlsplit
@@ -155,6 +154,8 @@ def _ignore_nothing(into: str, directory: str, names: list[str]) -> tuple[()]:
 
 
 def _download(url: str, into: str) -> str:
+    import urllib.request  # not with the module: it takes long to import, and few programs need it
+
     target = os.path.join(into, os.path.basename(unquote(urlsplit(url).path)) or "index")
     try:
         with urllib.request.urlopen(url, timeout=DOWNLOAD_SILENCE) as answer, open(target, "wb") as file:

@@ -35,7 +35,6 @@ from localcluster.driver.task_failure import task_failure
 from localcluster.env import Env, set_env
 from localcluster.launcher.client import LauncherClient
 from localcluster.make_env import SHUFFLE_MANAGERS, make_env
-from localcluster.scheduler.allocation_file import read_pools
 from localcluster.scheduler.dag_scheduler import DAGScheduler
 from localcluster.scheduler.job_history import JobHistory
 from localcluster.scheduler.limits import Limits
@@ -347,6 +346,8 @@ def _scheduling_order(conf: Mapping[str, str]) -> SchedulingOrder:
     """Raises ConfigurationError when the pools cannot be read."""
     if settings.value(conf, "spark.scheduler.mode") == "FIFO":
         return fifo
+    from localcluster.scheduler.allocation_file import read_pools  # few programs need it, and XML takes its time
+
     return FairOrder(read_pools(settings.value(conf, "spark.scheduler.allocation.file")))
 
 

@@ -6,7 +6,6 @@ Covers the statistics; does not run jobs (``approximate``). Follows Spark's ``Su
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 from typing import Any
 
 from localcluster.rdd.stat_counter import StatCounter
@@ -92,6 +91,8 @@ def _quantile(confidence: float, values: int) -> float:
     if confidence == 1:
         return math.inf
     if values > SMALL_SAMPLE:
+        from statistics import NormalDist  # not with the module, which every driver imports
+
         return NormalDist().inv_cdf((1 + confidence) / 2)
     return _student_quantile(confidence, values - 1)
 
