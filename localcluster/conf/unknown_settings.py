@@ -79,4 +79,4 @@ def warn_of_unknown(keys: Iterable[str]) -> None:
         known = key in ENTRIES or key.startswith((EXTERNAL_STORE_OPTIONS, EXECUTOR_ENVIRONMENT, *NOT_MISSED))
         if key.startswith(SETTINGS) and not known and key not in _warned:
             _warned.add(key)
-            log.warning("%s has no effect here, but the program can read it; docs/configuration.md has the keys that do something", key)
+            log.warning("%s has no effect here, but programs can read it; keys that have: docs/configuration.md", key)
