@@ -92,5 +92,5 @@ with SparkContext("local[1]") as sc:
     print(sc.parallelize([1]).count())
 """
     with Run(tmp_path, job, library=True) as run:
-        assert (run.wait(), run.output) == (0, "File file:/gone does not exist\n1\n")
+        assert (run.wait(), run.output) == (0, "java.io.FileNotFoundException: File file:/gone does not exist\n1\n")
         run.assert_nothing_left()

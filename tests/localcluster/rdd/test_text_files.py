@@ -137,7 +137,7 @@ def test_a_missing_path_is_named(sc: LocalContext, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught:
         rdd.count()
     assert str(caught.value).splitlines() == [
-        f"Input path does not exist: file:{tmp_path}/gone",
+        f"org.apache.hadoop.mapred.InvalidInputException: Input path does not exist: file:{tmp_path}/gone",
         f"Input Pattern file:{tmp_path}/also* matches 0 files",
     ]
 
