@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import typing
 from typing import NamedTuple
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_NOT_THE_USERS = (_PACKAGE, typing.__file__)  # the latter calls the constructors of generic classes
 _chosen = threading.local()
 
 
@@ -26,7 +28,7 @@ def first_spark_call() -> CallSite:
     while frame.f_back is not None:
         method = frame.f_code.co_name
         frame = frame.f_back
-        if not frame.f_code.co_filename.startswith(_PACKAGE):
+        if not frame.f_code.co_filename.startswith(_NOT_THE_USERS):
             break
     return CallSite(method, frame.f_code.co_filename, frame.f_lineno)
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from localcluster.conf.master_url import available_cores
+
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = 60  # seconds
 
@@ -232,3 +234,18 @@ def test_nothing_is_overwritten(spark_context, tmp_path):
     done = run(pytest_itself, "--pyspark")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout
+
+
+def test_a_job_that_names_no_master_runs_on_all_cores_and_tries_a_task_once(tmp_path: Path) -> None:
+    job = tmp_path / "job.py"
+    job.write_text("""
+from pyspark import SparkContext
+sc = SparkContext(appName="no master")
+print(sc.master, sc.defaultParallelism)
+try:
+    sc.parallelize([1]).map(lambda n: n // 0).collect()
+except Exception as error:
+    print("failed 1 times" in str(error))
+""")
+    ended = run(job, "--pyspark")
+    assert ended.stdout == f"local[*] {available_cores()}\nTrue\n", ended.stderr

@@ -15,6 +15,8 @@ def line_here() -> int:
 def test_an_rdd_comes_from_the_line_that_made_it(sc: LocalContext) -> None:
     rdd, line = sc.parallelize([1]).map(str), line_here()
     assert rdd.call_site == f"map at {__file__}:{line}"
+    numbers, line = sc.parallelize(range(9), 3), line_here()
+    assert numbers.call_site == f"parallelize at {__file__}:{line}"
 
 
 def test_a_chosen_line_counts_inside_and_the_outermost_of_several(sc: LocalContext) -> None:
