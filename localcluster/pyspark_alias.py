@@ -35,6 +35,11 @@ def install_for_children() -> None:
     sys.path.insert(1, _DIRECTORY)  # where PYTHONPATH goes: processes that multiprocessing spawns take this list
 
 
+def is_active() -> bool:
+    """Whether this process belongs to a run with ``--pyspark``."""
+    return _DIRECTORY in sys.path
+
+
 class AliasFinder(MetaPathFinder, Loader):
     """Finds a module of the facade under PySpark's name."""
 

@@ -21,11 +21,16 @@ import time
 
 from multiprocess.connection import Connection, Pipe
 
+from localcluster import pyspark_alias
 from localcluster.executor.executor import executor_main
 from localcluster.launcher.client import DriverEnds
 from localcluster.launcher.forking import die_with_parent, fork, name_process, run_child
 from localcluster.launcher.janitor import start_janitor
-from localcluster.launcher.standard_streams import fill_standard_descriptors, print_to_standard_error
+from localcluster.launcher.standard_streams import (
+    fill_standard_descriptors,
+    print_to_standard_error,
+    print_whole_lines,
+)
 from protocol.channel import Channel
 from protocol.cluster_messages import (
     ExecutorExited,
@@ -202,7 +207,9 @@ class Launcher:
     def _be_executor(self, order: LaunchExecutor, orders: Connection, reports: Connection, parent: int) -> int:
         os.setpgid(0, 0)  # Ctrl-C is the driver's, which stops us; and what tasks fork can be ended with us
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        print_to_standard_error()
+        print_whole_lines()
+        if pyspark_alias.is_active():
+            print_to_standard_error()  # as with a local master of Spark: a PySpark program's output is its driver's
         die_with_parent(parent)
         name_process(f"lc-executor-{order.executor_id}")
         assert self._scratch is not None

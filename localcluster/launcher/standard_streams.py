@@ -20,8 +20,12 @@ def fill_standard_descriptors() -> None:
 
 
 def print_to_standard_error() -> None:
-    """What tasks print is not the program's output, as in Spark. In whole lines, since other tasks print there too."""
+    """What is printed goes to standard error, what child processes print, too."""
     os.dup2(2, 1)
+
+
+def print_whole_lines() -> None:
+    """Write a line at once, since other processes write to the same place."""
     if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.closed:
         sys.stdout.reconfigure(line_buffering=True, write_through=False)
 

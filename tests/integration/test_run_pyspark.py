@@ -123,6 +123,9 @@ with SparkContext("local[1]") as sc:
     done = run(job, "--pyspark")
     assert done.stdout == "the program\n"
     assert {"a task", "its child"} <= set(done.stderr.splitlines())
+    job.write_text(job.read_text().replace("pyspark", "localcluster"))
+    done = run(job)
+    assert sorted(done.stdout.splitlines()) == ["a task", "its child", "the program"]
 
 
 def test_without_the_option_pyspark_is_whatever_is_installed(other_pyspark: Path, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import sys
 
 def test_tasks_print_whole_lines_to_standard_error() -> None:
     program = (
-        "from localcluster.launcher.standard_streams import print_to_standard_error\n"
+        "from localcluster.launcher.standard_streams import print_to_standard_error, print_whole_lines\n"
+        "print_whole_lines()\n"
         "print_to_standard_error()\n"
         "print('one', 1)\n"
         "print('two', 2)\n"
