@@ -110,7 +110,7 @@ def test_functions_without_state_are_shared(source: str) -> None:
     assert is_stateless(travelled(source))
 
 
-@pytest.mark.filterwarnings("ignore:Pickle, copy, and deepcopy support:DeprecationWarning")  # of itertools, from 3.12 on
+@pytest.mark.filterwarnings("ignore:Pickle, copy, and deepcopy support:DeprecationWarning")  # from 3.12 on
 @pytest.mark.parametrize("source", STATEFUL.values(), ids=STATEFUL.keys())
 def test_functions_that_may_hold_state_are_not_shared(source: str) -> None:
     assert not is_stateless(travelled(source))
