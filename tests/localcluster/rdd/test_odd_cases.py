@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from tests.localcluster.rdd.local_context import LocalContext
-from tests.localcluster.rdd.odd.record import DIFFERENT, GROUPS, RECORDED, difference
+from tests.localcluster.rdd.odd.record import BY_HASHES_OF_STRINGS, DIFFERENT, GROUPS, RECORDED, difference
 
 CASES = {name: case for group in GROUPS for name, case in group.items()}
-BY_HASHES_OF_STRINGS = "partitionBy of strings"  # which only executors and PySpark have in common
 
 
+# The hashes of strings are something that only executors and PySpark have in common: the double runs in this process.
 @pytest.mark.parametrize("name", sorted(CASES.keys() - {BY_HASHES_OF_STRINGS}))
 def test_ends_as_in_pyspark(name: str) -> None:
     assert difference(name, CASES[name], LocalContext(2)) is None
