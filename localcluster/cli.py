@@ -89,7 +89,6 @@ def _run(arguments: argparse.Namespace) -> int:
     for warning in submit_options.warnings_for(arguments, conf):
         print(f"localcluster: warning: {warning}", file=sys.stderr)
     if arguments.pyspark:  # before the forks, which all have it then
-        conf.setdefault("spark.master", "local[*]")  # spark-submit's default
         pyspark_alias.install()
         pyspark_alias.install_for_children()
     from localcluster.launcher.client import DriverEnds, inherit

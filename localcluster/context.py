@@ -155,7 +155,8 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
     def _describe(self) -> None:
         """What programs read from a context, and what Spark adds to its settings."""
         conf = self._conf
-        conf.setIfMissing("spark.master", self._layout.master).setIfMissing("spark.app.name", "localcluster")
+        memory = settings.value(dict(conf.getAll()), "spark.executor.memory")
+        conf.setIfMissing("spark.master", self._layout.master(memory)).setIfMissing("spark.app.name", "localcluster")
         conf.set("spark.app.id", self.applicationId).set("spark.app.startTime", str(self.startTime))
         conf.set("spark.executor.id", "driver").setIfMissing("spark.submit.deployMode", "client")
         self.master = conf.get("spark.master", "")

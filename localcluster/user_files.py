@@ -72,10 +72,9 @@ class UserFiles:
         Raises UserFileError, PathError as `add_file`, PathError for a name that is none of a directory below this one,
         SparkException for an archive that cannot be read. Nothing has changed then.
         """
-        path, _, alias = path.partition("#")
-        if (
-            alias in (".", "..") or "/" in alias or "\0" in alias
-        ):  # what is there is removed: it must be in our directory
+        path, _, alias = os.fspath(path).partition("#")
+        # What has the name already is removed: that must lie in our directory.
+        if alias in (".", "..") or "/" in alias or "\0" in alias:
             raise PathError(f"{alias!r} is no name for an archive: it is one name, without slashes")
         uri, source = _located(path)
         key = f"{uri}#{alias}" if alias else uri
@@ -127,7 +126,11 @@ class UserFiles:
 
 def _located(path: str) -> tuple[str, str]:
     """The URI that ``path`` is known by, and the local path (else the URL) to fetch it from."""
-    scheme = urlsplit(path).scheme
+    path = os.fspath(path)
+    try:
+        scheme = urlsplit(path).scheme
+    except ValueError as error:
+        raise PathError(f"{path} is no URL: {error}") from error
     if scheme in ("http", "https", "ftp"):
         return path, path
     if scheme not in ("", "file", "local"):

@@ -31,13 +31,13 @@ class Layout:
         """Tasks that an executor runs at once."""
         return self.cores // self.task_cpus
 
-    @property
-    def master(self) -> str:
-        """The master string of a cluster like this one, for programs that gave none."""
-        if self.cores == 1 and self.executors == available_cores():
-            return "local[*]"
-        cores = str(self.executors) if self.cores == 1 else f"{self.executors}x{self.cores}"
-        return f"local[{cores}]"
+    def master(self, memory: int) -> str:
+        """The master string of a cluster like this one with so many bytes of memory for an executor, for programs that
+        gave none. A later context may be given it.
+        """
+        if self.cores > 1:
+            return f"local-cluster[{self.executors},{self.cores},{memory >> 20}]"
+        return "local[*]" if self.executors == available_cores() else f"local[{self.executors}]"
 
 
 def available_cores() -> int:

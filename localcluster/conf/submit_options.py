@@ -103,6 +103,8 @@ def settings_of(arguments: argparse.Namespace) -> dict[str, str]:
     if arguments.progress is not None:
         conf["spark.ui.showConsoleProgress"] = str(arguments.progress).lower()
     conf.setdefault("spark.app.name", os.path.basename(arguments.job))
+    if arguments.pyspark:
+        conf.setdefault("spark.master", "local[*]")  # spark-submit's default; it tries a task once
     return conf
 
 

@@ -41,9 +41,9 @@ class Actions(Narrow[T]):
             for partition in range(self.getNumPartitions()):
                 started.append(self._start_collecting(partition))
                 if len(started) > ahead:
-                    yield from _finished(*started.popleft())
+                    yield from self._finished(*started.popleft())
             while started:
-                yield from _finished(*started.popleft())
+                yield from self._finished(*started.popleft())
         finally:
             for job, _ in started:
                 job.abandon_later()
@@ -54,6 +54,11 @@ class Actions(Narrow[T]):
         job = self._plan_job(list, [partition], lambda _, records: parts.append(records))
         job.start()
         return job, parts
+
+    def _finished(self, job: RunningJob, parts: list[list[T]]) -> list[T]:
+        job.collect()
+        self.ctx.write_checkpoints(self)
+        return parts[0]
 
     def collectWithJobGroup(self, groupId: str, description: str, interruptOnCancel: bool = False) -> list[T]:
         """`collect`, after ``setJobGroup`` with these arguments. Deprecated in PySpark."""
@@ -239,8 +244,3 @@ def _for_partition(f: Callable[[Iterator[Any]], Any], iterator: Iterator[Any]) -
         return
     for _ in results:
         pass
-
-
-def _finished(job: RunningJob, parts: list[list[Any]]) -> list[Any]:
-    job.collect()
-    return parts[0]

@@ -103,6 +103,15 @@ def test_directories_are_copied_with_all_below_them_when_asked(files: UserFiles,
     os.chmod(source / "tree" / "b", 0o755)
 
 
+def test_what_is_no_path_is_named(files: UserFiles) -> None:
+    for add in (files.add_file, files.add_archive):
+        with pytest.raises(TypeError, match="not NoneType"):
+            add(None)  # type: ignore[arg-type]
+        with pytest.raises(PathError, match=r"http://\[bad is no URL"):
+            add("http://[bad")
+    assert holds(files) == []
+
+
 def test_the_runs_own_directory_is_not_copied_into_itself(files: UserFiles, tmp_path: Path) -> None:
     with pytest.raises(PathError, match="this run's own files are below it"):
         files.add_file(str(tmp_path), recursive=True)

@@ -85,9 +85,15 @@ def test_the_number_of_all_cores_limits_the_executors() -> None:
 
 
 def test_a_cluster_has_a_master_string_where_the_program_gave_none() -> None:
-    assert Layout(CORES, 1, 4).master == "local[*]"
-    assert Layout(CORES + 1, 1, 4).master == f"local[{CORES + 1}]"
-    assert Layout(3, 2, 4).master == "local[3x2]"
+    assert Layout(CORES, 1, 4).master(1 << 30) == "local[*]"
+    assert Layout(CORES + 1, 1, 4).master(1 << 30) == f"local[{CORES + 1}]"
+    assert Layout(3, 2, 4).master(1 << 30) == "local-cluster[3,2,1024]"
+
+
+def test_the_settings_of_a_context_without_a_master_make_another_one_like_it() -> None:
+    given = {"spark.executor.instances": "3", "spark.executor.cores": "2"}
+    shown = layout(given).master(512 << 20)
+    assert layout({**given, "spark.master": shown}) == layout({"spark.master": shown}) == layout(given)
 
 
 @pytest.mark.parametrize(

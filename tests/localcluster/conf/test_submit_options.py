@@ -104,3 +104,9 @@ def test_numbers_of_executors_and_cores_together_make_the_cluster() -> None:
     assert layout(settings_from("--num-executors 3 --executor-cores 2 job.py")) == Layout(3, 2, 4)
     assert layout(settings_from("--master local[8] --total-executor-cores 4 job.py")) == Layout(4, 1, 1)
     assert layout(settings_from("--master local-cluster[8,2,99] --total-executor-cores 5 job.py")) == Layout(2, 2, 4)
+
+
+def test_only_a_pyspark_script_has_spark_submits_default_master() -> None:
+    assert settings_from("--pyspark job.py")["spark.master"] == "local[*]"
+    assert settings_from("--pyspark --master local[3] job.py")["spark.master"] == "local[3]"
+    assert "spark.master" not in settings_from("job.py")

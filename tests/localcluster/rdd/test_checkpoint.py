@@ -188,6 +188,14 @@ def test_nothing_of_what_came_before_travels_or_is_kept(sc: LocalContext, direct
     assert rdd.toDebugString().decode().splitlines()[1].startswith(" |  ReliableCheckpointRDD[")
 
 
+def test_reading_partition_by_partition_writes_it_too(sc: LocalContext, directory: Path) -> None:
+    for prefetch in (False, True):
+        rdd = sc.parallelize([1, 2, 3], 2)
+        rdd.checkpoint()
+        assert list(rdd.toLocalIterator(prefetch)) == [1, 2, 3]
+        assert rdd.isCheckpointed()
+
+
 def test_iterations_with_checkpoints_stay_short(sc: LocalContext, directory: Path) -> None:
     rdd = sc.parallelize([(1, 1)], 2)
     lengths = []
