@@ -16,10 +16,10 @@ The checksum leaves out the buffers, which may be huge and are read in place. Ev
 blocks laid end to end are a block again, and a block that starts at a multiple of 64 has its buffers there too. An
 empty block has no bytes.
 
-Kinds: marshal when all values are exactly builtin; else pickle protocol 5; else, for what plain pickle cannot take or
-would only take by a reference into ``__main__`` (executors have another ``__main__``), cloudpickle. Both pickles read
-the same. Objects that records of one batch share are shared after reading; across batches they become several, as in
-PySpark.
+Kinds: marshal when all values are exactly builtin, and none is too large for it; else pickle protocol 5; else, for what
+plain pickle cannot take or would only take by a reference into ``__main__`` (executors have another ``__main__``),
+cloudpickle. Both pickles read the same. Objects that records of one batch share are shared after reading; across
+batches they become several, as in PySpark.
 """
 
 from __future__ import annotations
@@ -117,9 +117,8 @@ def loads(data: BytesLike, copy: bool = False) -> Any:
 def _write_batch(records: list[Any], first: int | None) -> Iterator[BytesLike]:
     """The pieces of one batch. ``first`` is the number of its first record in the block, None for a single object."""
     buffers: list[memoryview] = []
-    if are_exact(records):
-        kind, payload = MARSHAL, marshal.dumps(records)
-    else:
+    kind, payload = MARSHAL, _marshal(records)
+    if payload is None:
         kind, payload = PICKLE, _pickle(records, buffers, first)
     table = struct.pack(f"<{len(buffers)}Q", *map(len, buffers))
     checked = _DESCRIPTION.pack(kind, SINGLE if first is None else 0, len(records), len(buffers), len(payload)) + table
@@ -146,6 +145,16 @@ def _join_small(pieces: Iterator[BytesLike]) -> Iterator[BytesLike]:
         small = []
         yield piece
     yield b"".join(small)
+
+
+def _marshal(records: list[Any]) -> bytes | None:
+    """None: this is for pickle."""
+    if not are_exact(records):
+        return None
+    try:
+        return marshal.dumps(records)
+    except ValueError:  # its lengths have 31 bits, so it takes no text, bytes or collection of 2 GiB or more
+        return None
 
 
 def _pickle(records: list[Any], buffers: list[memoryview], first: int | None) -> bytes:

@@ -66,7 +66,9 @@ def write_int(value: int, stream: BinaryIO) -> None:
 
 
 def write_with_length(obj: bytes, stream: BinaryIO) -> None:
-    """The number of bytes, then the bytes."""
+    """The number of bytes, then the bytes. Raises ValueError when they are too many for that number."""
+    if len(obj) >= MAX_FRAME:
+        raise ValueError("can not serialize object larger than 2G")
     write_int(len(obj), stream)
     stream.write(obj)
 
@@ -131,8 +133,6 @@ class FramedSerializer(Serializer):
         serialized = self.dumps(obj)
         if serialized is None:
             raise ValueError("serialized value should not be None")
-        if len(serialized) >= MAX_FRAME:
-            raise ValueError("can not serialize object larger than 2G")
         write_with_length(serialized, stream)
 
     def _read_with_length(self, stream: BinaryIO) -> Any:

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localcluster import serializers as s
+from localcluster.serializers import framing
 from protocol.errors import SerializationError
 
 Point = namedtuple("Point", "x y")
@@ -157,6 +158,13 @@ def test_what_cannot_be_serialised_fails_as_in_pyspark() -> None:
         s.CompressedSerializer(s.BatchedSerializer(s.PickleSerializer()))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="should not be None"):
         written(s.NoOpSerializer(), [None])
+
+
+def test_a_batch_that_is_longer_than_its_length_can_say_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(framing, "MAX_FRAME", 100)
+    for serializer in (s.PickleSerializer(), s.AutoBatchedSerializer(s.PickleSerializer())):
+        with pytest.raises(ValueError, match="larger than 2G"):
+            written(serializer, ["x" * 100])
 
 
 def test_marshal_is_given_up_at_the_first_object_it_refuses() -> None:

@@ -111,6 +111,45 @@ def test_builtin_records_go_through_marshal() -> None:
     assert marshalled(("word", 1)) == ("word", 1)
 
 
+@pytest.fixture
+def least_refused(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Marshal with a limit of its own: from so many characters, bytes or items on it refuses a value as it does from
+    2 ** 31 on.
+    """
+    limit, real = 1000, marshal.dumps
+
+    def limited(value: Any) -> bytes:
+        if is_too_large(value, limit):
+            raise ValueError("unmarshallable object")
+        return real(value)
+
+    monkeypatch.setattr(marshal, "dumps", limited)
+    return limit
+
+
+def is_too_large(value: Any, limit: int) -> bool:
+    parts = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    sized = isinstance(value, (str, bytes, list, tuple, dict))
+    return (sized and len(value) >= limit) or any(is_too_large(part, limit) for part in parts)
+
+
+@pytest.mark.parametrize("piece", ["a", b"a", (None,), [1]], ids=["str", "bytes", "tuple", "list"])
+@pytest.mark.parametrize("wrap", [lambda value: value, lambda value: ("key", {"b": [value]})], ids=["alone", "inside"])
+def test_what_is_too_large_for_marshal_is_pickled(piece: Any, wrap: Any, least_refused: int) -> None:
+    small, large = wrap(piece * (least_refused - 1)), wrap(piece * least_refused)
+    assert marshalled(small) == small
+    assert marshalled(large) is None
+    assert same(round_trip_one(large), large)
+    assert same(round_trip([1, large, small]), [1, large, small])
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("piece", ["a", b"a"], ids=["str", "bytes"])
+def test_text_and_bytes_of_2_gib_survive(piece: Any) -> None:
+    large = piece * 2**31
+    assert round_trip_one(large) == large
+
+
 def test_no_values_are_no_bytes() -> None:
     assert serialize([]) == []
     assert list(deserialize(b"")) == []
