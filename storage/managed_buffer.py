@@ -27,7 +27,9 @@ class ManagedBuffer(ABC):
 
     @abstractmethod
     def memoryview(self) -> memoryview:
-        """All the bytes, read-only, one byte per item, without a copy. Raises StorageError after `release`."""
+        """All the bytes, read-only, one byte per item, without a copy: a new view each time, whose own ``release`` is
+        the caller's affair. Raises StorageError after `release`.
+        """
 
     @abstractmethod
     def release(self) -> None:
@@ -48,7 +50,7 @@ class _HeldView(ManagedBuffer):
     def memoryview(self) -> memoryview:
         if self._view is None:
             raise StorageError(f"{type(self).__name__} of {self.size} bytes is used after its release")
-        return self._view
+        return memoryview(self._view)
 
     def release(self) -> None:
         # Dropped, not memoryview.release(): that raises BufferError while arrays made over the view are alive.

@@ -22,6 +22,7 @@ from localcluster.errors import (
     SparkException,
     TaskError,
 )
+from storage.block_id import RDDBlockId
 
 DEADLINE = 30.0  # seconds
 
@@ -192,6 +193,7 @@ LEVELS = [
     StorageLevel.OFF_HEAP,
     StorageLevel.MEMORY_ONLY_2,
     StorageLevel.DISK_ONLY_2,
+    StorageLevel(True, True, True, False, 2),
 ]
 
 
@@ -208,6 +210,8 @@ def test_a_persisted_rdd_is_computed_once(sc: SparkContext, tmp_path: Path, leve
     for _ in range(3):
         assert rdd.collect() == [(x, str(x)) for x in range(40)]
     assert len(log.read_text()) == 40
+    (holders,) = sc._cluster.master.endpoint.locations_of([RDDBlockId(rdd.id(), 0)])
+    assert len(holders) == level.replication
     rdd.unpersist(blocking=True)
     assert rdd.count() == 40
     assert len(log.read_text()) == 80

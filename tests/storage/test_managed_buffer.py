@@ -74,6 +74,15 @@ def test_views_and_streams_outlive_the_release_and_the_buffer_does_not(make: Mak
             use()
 
 
+@every_kind
+def test_a_view_that_is_released_leaves_the_others_good(make: Maker, tmp_path: Path) -> None:
+    buffer = make(tmp_path, DATA)
+    with buffer.memoryview() as first, buffer.memoryview() as second:
+        assert first == second == DATA
+    with buffer.open() as stream:
+        assert stream.read() == buffer.memoryview() == DATA
+
+
 def test_a_view_of_other_items_becomes_bytes() -> None:
     assert HeapBuffer(memoryview(DATA).cast("I")).memoryview() == DATA
 
