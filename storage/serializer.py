@@ -36,6 +36,7 @@ import cloudpickle
 
 from protocol.errors import CorruptBlockError, LocalClusterError, SerializationError
 from storage.exact_types import are_exact
+from storage.own_arrays import load_own
 from storage.unpicklable import explain_unpicklable
 
 BytesLike: TypeAlias = bytes | bytearray | memoryview
@@ -260,9 +261,10 @@ def _load_marshal(batch: _Batch) -> Any:
 
 
 def _load_pickle(batch: _Batch, copy: bool) -> Any:
-    buffers: Iterable[BytesLike] = map(bytearray, batch.buffers) if copy else batch.buffers
     try:
-        return pickle.loads(batch.payload, buffers=buffers)
+        if copy and batch.buffers:
+            return load_own(batch.payload, map(bytearray, batch.buffers))
+        return pickle.loads(batch.payload, buffers=batch.buffers)
     except (MemoryError, LocalClusterError):
         raise
     except Exception as error:  # the bytes are as they were written: a class is missing, or its own code raised

@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 from localcluster.rdd.input_paths import file_uri
 from localcluster.serializers import CPickleSerializer
 from protocol.errors import SerializationError, SparkException
+from storage.own_arrays import load_own
 
 MAGIC = b"lcpickl1"
 STRIDE = 16 << 10  # bytes
@@ -69,7 +70,7 @@ def read_pickles(path: str, start: int, length: int) -> Iterator[Any]:
             payload = file.read(size) if position <= end else b""  # a damaged length may be larger than memory
             if position > end or zlib.crc32(payload) != crc:
                 raise SparkException(f"{file_uri(path)} is damaged")
-            yield from _SERIALIZER.loads(payload)
+            yield from load_own(payload)
 
 
 def _offsets(file: BinaryIO, path: str) -> list[int]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import namedtuple
+from collections.abc import Callable
+from operator import add
 from typing import Any
 
 import numpy as np
 import pytest
 
-from localcluster import SparkContext, StorageLevel
+from localcluster import RDD, SparkContext, StorageLevel
 from localcluster.serializers import AutoBatchedSerializer, CPickleSerializer
 
 
@@ -50,6 +52,33 @@ def test_a_task_that_changes_cached_records_does_not_change_the_cache(sc: SparkC
     for _ in range(3):
         assert cached.map(grow).collect() == [([1.0] * 3, [0, 0]), ([2.0] * 3, [1, 0])]
     cached.unpersist()
+
+
+BRINGERS: list[Callable[[RDD[Any]], list[Any]]] = [
+    lambda rdd: rdd.collect(),
+    lambda rdd: [rdd.first(), *rdd.take(1), *rdd.top(1, key=len)],
+    lambda rdd: list(rdd.toLocalIterator()),
+    lambda rdd: [array for part in rdd.glom().collect() for array in part],
+    lambda rdd: [rdd.reduce(lambda one, other: one)],
+    lambda rdd: rdd.aggregate([], lambda found, array: [*found, array], add),
+    lambda rdd: [array for _, group in rdd.keyBy(len).groupByKey().collect() for array in group],
+]
+
+
+@pytest.mark.parametrize("bring", BRINGERS)
+@pytest.mark.parametrize("size", [10, 100_000], ids=["small", "large"])
+def test_arrays_from_shared_memory_are_the_drivers_own_when_they_arrive(
+    sc: SparkContext, size: int, bring: Callable[[RDD[Any]], list[Any]]
+) -> None:
+    shared = sc.parallelize([0, 1], 2).map(lambda i: np.full(size, i)).persist(StorageLevel.OFF_HEAP)
+    for array in bring(shared):
+        array += 5
+    assert not shared.map(lambda array: array.flags.writeable).reduce(max)
+    assert [array.max() for array in shared.collect()] == [0, 1]
+    kept = shared.map(lambda array: array).cache()
+    assert kept.map(lambda array: array.flags.writeable).collect() == [True, True]
+    for rdd in (kept, shared):
+        rdd.unpersist()
 
 
 def test_objects_are_shared_where_that_is_asked_for(sc: SparkContext) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from protocol.errors import SerializationError
 from storage import serializer
+from storage.own_arrays import load_own
 from storage.serializer import ALIGNMENT, deserialize, dumps, loads, serialize
 
 
@@ -64,6 +65,33 @@ def test_copied_arrays_own_writable_memory(array: Any) -> None:
     copy.fill(copy.flat[0])
     copy[...] = np.zeros_like(copy)
     assert bytes(view) == before
+
+
+@array_kinds
+def test_copies_of_read_only_views_are_writable(array: Any) -> None:
+    """What a task returns of what it read from shared memory."""
+    view = loads(aligned_block(dumps(array)))
+    assert not view.flags.writeable
+    again = b"".join(dumps(view))
+    copy = loads(again, copy=True)
+    assert (copy.dtype, copy.shape, copy.flags.f_contiguous) == (array.dtype, array.shape, array.flags.f_contiguous)
+    assert np.array_equal(copy, array)
+    copy.fill(copy.flat[0])
+    assert np.array_equal(loads(again), array)
+    copy, _ = deserialize(b"".join(serialize([view, {"a": [view]}])), copy=True)
+    copy.fill(copy.flat[0])
+
+
+@array_kinds
+def test_read_only_arrays_inside_of_a_pickle_become_writable(array: Any) -> None:
+    array = array.copy("K")
+    array.flags.writeable = False
+    pickled = pickle.dumps([array, array], protocol=5)
+    copy, same = load_own(pickled)
+    assert same is copy
+    assert np.array_equal(copy, array)
+    copy.fill(copy.flat[0])
+    assert np.array_equal(pickle.loads(pickled)[0], array)
 
 
 def test_an_array_keeps_the_block_alive() -> None:
@@ -147,6 +175,9 @@ def test_pandas_frames_come_back_as_views() -> None:
     owned["x"] *= 2
     assert owned["x"][2] == 4.0
     assert copy["x"][2] == 2.0
+    (owned,) = deserialize(b"".join(serialize([copy])), copy=True)  # a copy of a view
+    owned.iloc[2, 0] = 5.0
+    assert (owned["x"][2], copy["x"][2]) == (5.0, 2.0)
 
 
 def test_pandas_timestamps_keep_their_type() -> None:

@@ -7,6 +7,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,6 +53,16 @@ def test_large_files_are_cut_into_about_as_many_ranges_as_asked_for(sc: LocalCon
     assert (len(sizes), sum(sizes), min(sizes) > 0) == (3, 400, True)
     pieces = sc.pickleFile(f"{tmp_path}/out", 1000).getNumPartitions()
     assert pieces == -(-(tmp_path / "out" / "part-00000").stat().st_size // pickle_file_rdd.SMALLEST_RANGE)
+
+
+def test_arrays_that_were_read_only_are_writable_when_they_are_read(tmp_path: Path) -> None:
+    array = np.arange(3)
+    array.flags.writeable = False  # as those of OFF_HEAP blocks are in tasks
+    with open(tmp_path / "file", "wb") as file:
+        write_pickles(file, [array], 0)
+    (copy,) = read_pickles(str(tmp_path / "file"), 0, 1 << 20)
+    copy += 1
+    assert copy.tolist() == [1, 2, 3]
 
 
 def test_batches_hold_as_many_records_as_asked_for() -> None:

@@ -1,0 +1,34 @@
+"""Unpickling so that numpy arrays own memory which may be changed, whatever they were pickled from.
+
+Covers arrays that are read-only views, as those of blocks in shared memory are. A pickle says of each buffer whether it
+was read-only, and what is read from it would be again, the copy that a program owns too.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+
+def load_own(payload: bytes | memoryview, buffers: Iterable[bytearray] = ()) -> Any:
+    """As ``pickle.loads``. Raises what that raises."""
+    return _OwningUnpickler(io.BytesIO(payload), buffers=buffers).load()
+
+
+class _OwningUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        found = super().find_class(module, name)
+        # Where numpy puts an array together. The package's name inside numpy differs between its versions.
+        is_array = name == "_frombuffer" and module.startswith("numpy.")
+        return partial(_make_writable, found) if is_array else found
+
+
+def _make_writable(make_array: Callable[..., Any], data: Any, *described: Any) -> Any:
+    """``data``: one of the buffers, as a read-only view where it was that when it was pickled; bytes in the pickle."""
+    view = memoryview(data)
+    if view.readonly:
+        data = view.obj if isinstance(view.obj, bytearray) else bytearray(view)
+    return make_array(data, *described)
