@@ -14,12 +14,12 @@ Does not cover tasks and processes: see `protocol.cluster_messages`.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import cloudpickle
-
+from protocol import by_value
 from protocol.locations import BlockManagerId, Location, SharedLocation, ShmLocation
 from protocol.message import BlockIdLike, Order, Report, StorageLevelLike
 
@@ -82,7 +82,7 @@ class GetSlaveMatchingBlockIds(Order):
     filter: Callable[[Any], bool]  # {block id: wanted}; called in the slave
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _with_filter, (GetSlaveMatchingBlockIds, cloudpickle.dumps(self.filter))
+        return _with_filter, (GetSlaveMatchingBlockIds, by_value.dumps(self.filter))
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,12 +230,12 @@ class GetMatchingBlockIds(Report):
     ask_slaves: bool = True
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _with_filter, (GetMatchingBlockIds, cloudpickle.dumps(self.filter), self.ask_slaves)
+        return _with_filter, (GetMatchingBlockIds, by_value.dumps(self.filter), self.ask_slaves)
 
 
 def _with_filter(message: Callable[..., Any], pickled: bytes, *fields: Any) -> Any:
     # Plain pickle would send a function of the job's script as a name in __main__: another module in an executor.
-    return message(cloudpickle.loads(pickled), *fields)
+    return message(pickle.loads(pickled), *fields)
 
 
 @dataclass(frozen=True, slots=True)

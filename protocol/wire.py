@@ -12,8 +12,7 @@ import zlib
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-import cloudpickle
-
+from protocol import by_value
 from protocol.errors import FrameError, SerializationError
 
 MAGIC = b"Lc"
@@ -116,15 +115,14 @@ class FrameDecoder:
 
 
 def dumps(value: Any) -> bytes:
-    """Pickle, by value (cloudpickle) where pickle itself cannot. Raises SerializationError, which names the value."""
+    """Pickle, by value where pickle itself cannot. Raises SerializationError, which names the value."""
     try:
         return pickle.dumps(value, protocol=5)
     except Exception:  # a __reduce__ may raise anything; what cloudpickle cannot do either is reported with its reason
         try:
-            pickled: bytes = cloudpickle.dumps(value, protocol=5)
+            return by_value.dumps(value)
         except Exception as error:
             raise SerializationError(f"cannot pickle {describe(value)}: {error}") from error
-        return pickled
 
 
 def loads(payload: bytes) -> Any:

@@ -18,7 +18,7 @@ empty block has no bytes.
 
 Kinds: marshal when all values are exactly builtin, and none is too large for it; else pickle protocol 5; else, for what
 plain pickle cannot take or would only take by a reference into ``__main__`` (executors have another ``__main__``),
-cloudpickle. Both pickles read the same. Objects that records of one batch share are shared after reading; across
+pickle by value. Both pickles read the same. Objects that records of one batch share are shared after reading; across
 batches they become several, as in PySpark.
 """
 
@@ -32,8 +32,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
-import cloudpickle
-
+from protocol import by_value
 from protocol.errors import CorruptBlockError, LocalClusterError, SerializationError
 from storage.exact_types import are_exact
 from storage.own_arrays import load_own
@@ -169,10 +168,10 @@ def _pickle(records: list[Any], buffers: list[memoryview], first: int | None) ->
     except (MemoryError, LocalClusterError):  # the latter: a task that is killed while it pickles
         raise
     except Exception:
-        pass  # lambdas and the like; when cloudpickle cannot take the records either, its error is the one to report
+        pass  # lambdas and the like; when they cannot go by value either, its error is the one to report
     buffers.clear()
     try:
-        return _pickle_with(cloudpickle.dumps, records, buffers)
+        return _pickle_with(by_value.dumps, records, buffers)
     except (MemoryError, LocalClusterError):
         raise
     except Exception as error:

@@ -13,7 +13,7 @@ from itertools import islice
 from types import FunctionType, MethodType
 from typing import Any
 
-import cloudpickle
+from protocol import by_value
 
 MAX_DEPTH = 20
 MAX_CHILDREN = 1000  # looked at per value
@@ -42,7 +42,7 @@ def explain_unpicklable(value: Any, name: str) -> str | None:
 
 def _pickling_error(value: Any) -> Exception | None:
     try:
-        cloudpickle.dumps(value, protocol=5, buffer_callback=lambda buffer: None)  # do not copy arrays
+        by_value.dumps(value, buffer_callback=lambda buffer: None)  # do not copy arrays
     except Exception as error:  # whatever a user's __reduce__ raises
         return error
     return None

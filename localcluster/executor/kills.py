@@ -27,6 +27,7 @@ from protocol.errors import TaskKilledError
 REPEAT = 0.05  # seconds between two signals to a task that did not end
 # Libraries do not tell by themselves whose call is running: who called them does.
 _STANDARD_LIBRARY = (sysconfig.get_path("stdlib") + os.sep, "<frozen ")
+_IMPORTING = (os.path.join(sysconfig.get_path("stdlib"), "importlib") + os.sep, "<frozen importlib")
 _OUR_LIBRARIES = tuple(os.path.dirname(str(module.__file__)) + os.sep for module in (cloudpickle, multiprocess, psutil))
 
 
@@ -95,7 +96,7 @@ def is_user_code(frame: FrameType | None) -> bool:
     decided = False
     while frame is not None:
         name = frame.f_code.co_filename
-        if "importlib" in name:
+        if name.startswith(_IMPORTING):
             return False
         if not decided:
             if name.startswith(OWN_PACKAGES):

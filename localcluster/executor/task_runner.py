@@ -13,8 +13,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import cloudpickle
-
 from localcluster.accumulators import collect_updates
 from localcluster.barrier_task_context import BarrierTaskContext
 from localcluster.conf import settings
@@ -27,6 +25,7 @@ from localcluster.executor.stage_code import StageCode
 from localcluster.rdd.core import RDDCore
 from localcluster.rdd.dependency import ShuffleDependency
 from localcluster.task_context import TaskContext
+from protocol import by_value
 from protocol.cluster_messages import StageDescription, TaskDescription, TaskFailed, TaskResult
 from protocol.errors import DeserializationError, FetchFailedError, SerializationError
 from protocol.locations import SharedLocation
@@ -122,7 +121,7 @@ def _pickled(error: BaseException) -> bytes | None:
     """
     for candidate in (error, _Rebuilt(error)):
         try:
-            data: bytes = cloudpickle.dumps(candidate)
+            data = by_value.dumps(candidate)
             pickle.loads(data)
         except Exception:
             continue

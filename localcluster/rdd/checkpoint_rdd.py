@@ -19,13 +19,12 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import cloudpickle
-
 from localcluster.rdd.core import RDDCore
 from localcluster.rdd.input_paths import file_uri
 from localcluster.rdd.partition import Partition
 from localcluster.rdd.partitioner import Partitioner
 from localcluster.rdd.rdd import RDD
+from protocol import by_value
 from protocol.errors import SparkException, StorageError
 from protocol.sql_errors import IllegalArgumentException
 from storage import serializer
@@ -111,7 +110,7 @@ def write_files(rdd: RDD[Any], directory: str) -> None:
             os.replace(path, os.path.join(aside, _part(index)))
         if rdd.partitioner is not None:
             with open(os.path.join(aside, PARTITIONER), "wb") as file:
-                cloudpickle.dump((rdd.partitioner.numPartitions, rdd.partitioner.partitionFunc), file)
+                file.write(by_value.dumps((rdd.partitioner.numPartitions, rdd.partitioner.partitionFunc)))
         shutil.rmtree(attempts, ignore_errors=True)  # attempts that did not count, one of which may still be writing
         os.rename(aside, directory)
     except BaseException:

@@ -15,9 +15,8 @@ from contextlib import contextmanager
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-import cloudpickle
-
 from localcluster.rdd.dependency import ShuffleDependency
+from protocol import by_value
 from protocol.errors import RDDError, SerializationError, SparkException
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def dump_lineage(rdd: RDDCore[Any], action: Any) -> bytes:
     return buffer.getvalue()
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
+class _Pickler(by_value.Pickler):
     """Takes our own classes and functions by reference without the search that cloudpickle makes for each of them,
     which costs more than all the rest of a small lineage.
     """
@@ -123,7 +122,7 @@ def _parents_first(rdd: RDDCore[Any]) -> list[RDDCore[Any]]:
 def _culprit(lineage: list[RDDCore[Any]], action: Any) -> str:
     for member, function in _functions_of(lineage):
         try:
-            cloudpickle.dumps(function)
+            by_value.dumps(function)
         except Exception:
             return f"{function!r} of {member!r}"
     return repr(action)

@@ -9,9 +9,8 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-import cloudpickle
-
 from localcluster.serializers.framing import FramedSerializer, Serializer, SpecialLengths, read_int
+from protocol import by_value
 from protocol.errors import SerializationError
 
 pickle_protocol = pickle.HIGHEST_PROTOCOL
@@ -44,8 +43,7 @@ class CloudPickleSerializer(FramedSerializer):
     def dumps(self, obj: Any) -> bytes:
         """Raises SerializationError, a PicklingError."""
         try:
-            data: bytes = cloudpickle.dumps(obj, pickle_protocol)
-            return data
+            return by_value.dumps(obj, pickle_protocol)
         except pickle.PickleError:
             raise
         except Exception as error:

@@ -45,7 +45,8 @@ class Short(BasicProfiler):
 def test_jobs_are_profiled_by_rdd(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with context(settings={"spark.python.profile": "true"}) as sc:
         assert sc.profiler_collector is not None
-        rdd = sc.parallelize([1, 2, 3, 4], 2).map(heavy)
+        rdd = sc.parallelize([1, 2, 3, 4], 2).map(lambda x: heavy(x))
+        line = sys._getframe().f_lineno - 1
         assert (rdd.sum(), rdd.count()) == (10, 4)
         assert sc.parallelize([(1, 10), (2, 20)], 2).mapValues(heavy).reduceByKey(max).count() == 2
         jobs = {id: profiler.stats() for id, profiler, _ in sc.profiler_collector.profilers}
@@ -58,6 +59,7 @@ def test_jobs_are_profiled_by_rdd(tmp_path: Path, capsys: pytest.CaptureFixture[
         shown = capsys.readouterr().out
         assert shown.count("Profile of RDD<id=") == 3
         assert "(heavy)" in shown
+        assert f"{os.path.basename(__file__)}:{line}(<lambda>)" in shown
         sc.show_profiles()
         assert capsys.readouterr().out == ""
         sc.dump_profiles(str(tmp_path))
