@@ -86,8 +86,9 @@ class JobControl(JobProperties, Checkpoints):
 
     def cancelJobGroup(self, groupId: str) -> None:
         """Cancel the group's jobs; they end with JobCancelledError."""
+        group = str(groupId)  # as local properties are
         self._cluster.cancel_where(
-            lambda job: job.properties.get(JOB_GROUP) == groupId, f"part of cancelled job group {groupId}"
+            lambda job: job.properties.get(JOB_GROUP) == group, f"part of cancelled job group {group}"
         )
 
     def cancelJobsWithTag(self, tag: str) -> None:

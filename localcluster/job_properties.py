@@ -24,7 +24,12 @@ class JobProperties:
     _properties: threading.local
 
     def setLocalProperty(self, key: str, value: str | None) -> None:
-        """Set a property of the jobs that this thread starts; None removes it."""
+        """Set a property of the jobs that this thread starts; None removes it.
+
+        Raises PySparkTypeError for a key that is no string.
+        """
+        if not isinstance(key, str):
+            raise PySparkTypeError(f"The name of a local property must be a string, not {key!r}.")
         properties = self._job_properties()
         if value is None:
             properties.pop(key, None)

@@ -111,11 +111,14 @@ class Endpoint:
         finally:
             with self._lock:
                 self._pending.pop(correlation, None)
+        error = pending.future.exception()
+        if isinstance(error, RemoteAskError):
+            load_cause(error)
         return pending.future.result()
 
     def ask_async(self, message: Any, timeout: float) -> Future[Any]:
         """As `ask`, for an event loop: the future ends in `receive_ready`, `expire` or `fail_pending`, with the same
-        errors.
+        errors, but without their cause: who wants that calls `load_cause`, in a thread that may wait.
 
         Raises what sending raises. The future cannot be cancelled.
         """
@@ -309,18 +312,25 @@ def _load_error(what: str, value: Any) -> RemoteAskError:
         case (str(text), None):
             return _remote_error(what, text, None)
         case (str(text), bytes(pickled)):
-            return _remote_error(what, text, _load_cause(pickled))
+            error = _remote_error(what, text, None)
+            error.pickled_cause = pickled
+            return error
         case _:
             return _remote_error(what, f"the error is unreadable: {describe(value)}", None)
 
 
-def _load_cause(pickled: bytes) -> BaseException | None:
+def load_cause(error: RemoteAskError) -> None:
+    """Set ``__cause__`` to the peer's exception, if it has come and can be unpickled. That may run code of the user's,
+    import modules and take its time: nothing for an event loop.
+    """
+    if error.pickled_cause is None:
+        return
     try:
-        cause = loads(pickled)
+        cause = loads(error.pickled_cause)
     except SerializationError as unreadable:
         logger.debug("an error came as text only: %s", unreadable)
-        return None
-    return cause if isinstance(cause, BaseException) else None
+        return
+    error.__cause__ = cause if isinstance(cause, BaseException) else None
 
 
 def _remote_error(what: str, text: str, cause: BaseException | None) -> RemoteAskError:

@@ -231,7 +231,11 @@ class AskTimeoutError(ChannelError, TimeoutError):
 
 
 class RemoteAskError(ChannelError):
-    """The peer's handler raised while it answered an ask. ``__cause__`` is its exception where that could travel."""
+    """The peer's handler raised while it answered an ask. ``__cause__`` is its exception where that could travel, once
+    `protocol.endpoint.load_cause` has unpickled it.
+    """
+
+    pickled_cause: bytes | None = None
 
 
 # --- storage ---------------------------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ from localcluster.scheduler.stage import Job, Stage
 from localcluster.scheduler.task_scheduler import TaskScheduler
 from protocol import cluster_messages as c
 from protocol.block_messages import RemoveBroadcast, RemoveExecutor, RemoveRdd, RemoveShuffle
-from protocol.endpoint import Incoming
+from protocol.endpoint import Incoming, load_cause
 from protocol.errors import (
     BrokenChannelError,
     ChannelError,
@@ -136,6 +136,7 @@ class Cluster:
         try:
             return Scratch.attach(answer.result(START_DEADLINE))
         except RemoteAskError as error:
+            load_cause(error)
             raise (error.__cause__ or error) from None  # a local directory that cannot be written, say
         except FutureTimeoutError:
             raise ClusterError(f"the launcher made no scratch space within {START_DEADLINE} s") from None
@@ -178,13 +179,15 @@ class Cluster:
         self._callbacks.append(callback)
 
     def check_usable(self) -> None:
-        """Raises ContextError when stopped, ClusterError when broken."""
+        """Raises ContextError when stopped, or in the event loop's own thread; ClusterError when broken."""
         if os.getpid() != self._pid:
             raise ContextError("this process was forked from the one whose SparkContext this is; make one of its own")
         if self.error is not None:
             raise ClusterError(str(self.error)) from self.error
         if self.closed:
             raise ContextError("Cannot call methods on a stopped SparkContext.")
+        if self._loop.is_this_thread:
+            raise ContextError("a finalizer that the driver's own thread happens to run cannot start jobs")
         if not self._loop.is_alive:
             raise ClusterError("the driver's event loop is not running")
 
@@ -218,7 +221,7 @@ class Cluster:
         self._remove(RemoveRdd(rdd_id), blocking)
 
     def _remove(self, message: Report, blocking: bool) -> None:
-        if blocking:
+        if blocking and not self._loop.is_this_thread:  # a finalizer of the user's may run there, and must not wait
             self.master.ask(message)
         else:
             self.master.tell(message)

@@ -60,6 +60,10 @@ class EventLoop:
     def is_alive(self) -> bool:
         return self._thread.is_alive()
 
+    @property
+    def is_this_thread(self) -> bool:
+        return threading.current_thread() is self._thread
+
     def add(
         self, endpoint: Endpoint, on_messages: Callable[[list[Incoming]], None], on_end: Callable[[ChannelError], None]
     ) -> None:

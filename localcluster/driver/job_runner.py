@@ -56,7 +56,7 @@ class JobRunner:
         planner = Planner(self._pickle_stage, self._stage_ids.__next__, self._cluster.slots)
         stage = planner.result_stage(rdd, ResultAction(func), partitions, name)
         job = Job(next(self._job_ids), stage, planner.map_stages, properties)
-        return RunningJob(job, self._cluster, on_result)
+        return RunningJob(job, self._cluster, on_result, planner.lineage)
 
     def finish_in_background(self, job: RunningJob) -> None:
         """Nobody waits for the job any more, but it goes on, and its accumulators count."""

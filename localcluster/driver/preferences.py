@@ -22,14 +22,17 @@ LocationsOf = Callable[[Sequence[BlockId]], Sequence[Holders]]
 
 def stage_preferences(stage: Stage, positions: Sequence[int], locations_of: LocationsOf) -> Mapping[int, Sequence[str]]:
     """{position: executor ids}, for those positions that have a wish."""
-    members = list(narrow_lineage(stage.rdd))
+    last = stage.rdd()
+    if last is None:  # the program has let go of the job
+        return {}
+    members = list(narrow_lineage(last))
     cached = {rdd.id(): _holders(rdd, locations_of) for rdd in members if rdd.getStorageLevel().is_valid}
     has_wishes = any(type(rdd).preferred_locations is not RDDCore.preferred_locations for rdd in members)
     if not has_wishes and not any(any(holders) for holders in cached.values()):
         return {}
     wishes = {}
     for position in positions:
-        homes = _homes(stage.rdd, stage.partitions[position], cached)
+        homes = _homes(last, stage.partitions[position], cached)
         if homes:
             wishes[position] = homes
     return wishes

@@ -8,12 +8,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from queue import Empty
 from typing import Any
 
 from localcluster.accumulators import merge_updates
 from localcluster.driver.cluster import Cluster
+from localcluster.driver.task_failure import with_cause
 from localcluster.scheduler.stage import Job, JobEnd, TaskOutcome
 from protocol.block_messages import RemoveBlock
 from storage import serializer
@@ -25,12 +27,17 @@ LIVENESS_CHECK = 1.0  # seconds between looks at whether the event loop still li
 
 
 class RunningJob:
-    """``on_result(position, value)`` is called by `collect`, in its thread, as results come."""
+    """``on_result(position, value)`` is called by `collect`, in its thread, as results come. ``lineage`` is what the
+    job is computed from (`Planner.lineage`).
+    """
 
-    def __init__(self, job: Job, cluster: Cluster, on_result: Callable[[int, Any], None]) -> None:
+    def __init__(
+        self, job: Job, cluster: Cluster, on_result: Callable[[int, Any], None], lineage: Sequence[object]
+    ) -> None:
         self._job = job
         self._cluster = cluster
         self._on_result = on_result
+        self._lineage = lineage  # kept, not used
 
     def run(self) -> None:
         """Start the job and take its results until it has ended.
@@ -44,7 +51,7 @@ class RunningJob:
         except BaseException:
             self.abandon()
             raise
-        self._drop_binary()
+        _drop_binary(self._job, self._cluster)
 
     def start(self) -> None:
         """Submit the job; `collect` or `abandon` must follow. Raises ClusterError, ContextError."""
@@ -64,18 +71,18 @@ class RunningJob:
             self.abandon()
             raise
         if ended:
-            self._drop_binary()
+            _drop_binary(self._job, self._cluster)
         return ended
 
     def abandon(self) -> None:
         """Cancel the job unless it has ended; nothing of it is left. Not while another thread collects."""
-        self._cluster.cancel(self._job.id, "because the thread that started it was interrupted")
-        self._discard_rest()
-        self._drop_binary()
+        _abandon(self._job, self._cluster)
 
     def abandon_later(self) -> None:
-        """`abandon`, in a thread of the cluster: for finalizers, which may run under any lock."""
-        self._cluster.later(self.abandon)
+        """`abandon`, in a thread of the cluster: for finalizers, which may run under any lock. What is the user's
+        (results, the lineage) is not passed on to that thread, which would run its finalizers.
+        """
+        self._cluster.later(partial(_abandon, self._job, self._cluster))
 
     def _take(self, deadline: float | None) -> bool:
         while True:
@@ -88,9 +95,13 @@ class RunningJob:
                     return False
                 continue
             if isinstance(event, JobEnd):
-                if event.error is not None:
-                    raise event.error
-                return True
+                if event.error is None:
+                    return True
+                error = event.error if event.cause is None else with_cause(event.error, event.cause)
+                try:
+                    raise error
+                finally:
+                    del error, event  # its traceback refers to this frame: only the collector would free what jobs used
             for outcome in event:
                 if outcome.updates is not None:
                     merge_updates(outcome.updates)
@@ -109,15 +120,23 @@ class RunningJob:
             buffer.release()
             self._cluster.master.tell(RemoveBlock(TaskResultBlockId(outcome.task_id)))
 
-    def _discard_rest(self) -> None:
-        """Results that nobody will take leave no blocks."""
-        with contextlib.suppress(Empty):
-            while not isinstance(event := self._job.events.get_nowait(), JobEnd):
-                for outcome in event:
-                    if not isinstance(outcome.result, (bytes, type(None))):
-                        self._cluster.master.tell(RemoveBlock(TaskResultBlockId(outcome.task_id)))
 
-    def _drop_binary(self) -> None:
-        binary = self._job.final_stage.binary
-        if isinstance(binary, BroadcastBlockId) and not self._cluster.closed:
-            self._cluster.remove_broadcast(binary.broadcast_id)
+def _abandon(job: Job, cluster: Cluster) -> None:
+    cluster.cancel(job.id, "because the thread that started it was interrupted")
+    _discard_rest(job, cluster)
+    _drop_binary(job, cluster)
+
+
+def _discard_rest(job: Job, cluster: Cluster) -> None:
+    """Results that nobody will take leave no blocks."""
+    with contextlib.suppress(Empty):
+        while not isinstance(event := job.events.get_nowait(), JobEnd):
+            for outcome in event:
+                if not isinstance(outcome.result, (bytes, type(None))):
+                    cluster.master.tell(RemoveBlock(TaskResultBlockId(outcome.task_id)))
+
+
+def _drop_binary(job: Job, cluster: Cluster) -> None:
+    binary = job.final_stage.binary
+    if isinstance(binary, BroadcastBlockId) and not cluster.closed:
+        cluster.remove_broadcast(binary.broadcast_id)

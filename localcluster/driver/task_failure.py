@@ -1,4 +1,4 @@
-"""The error that a job ends with when one of its tasks failed for good."""
+"""The error that a job ends with when one of its tasks failed for good: its text, and the task's own exception."""
 
 from __future__ import annotations
 
@@ -14,18 +14,28 @@ log = logging.getLogger(__name__)
 
 
 def task_failure(stage: Stage, task: RunningTask, failure: TaskFailed, failures: int) -> TaskError:
-    """Spark's wording, then the user's own traceback. ``cause`` and ``__cause__`` are the original exception."""
+    """Spark's wording, then the user's own traceback."""
     headline = _barrier_headline if stage.is_barrier else _headline
     thrown = "" if failure.kind == "executor_lost" else f"{TaskError.java_class}: "
-    error = TaskError(f"Job aborted due to stage failure: {headline(stage, task, failures)} {thrown}{failure.text}")
-    if failure.error is not None:
-        try:
-            cause = pickle.loads(failure.error)
-        except Exception:
-            log.debug("the task's exception cannot be unpickled here", exc_info=True)
-        else:
-            error.cause = error.__cause__ = cause
-    return error
+    return TaskError(f"Job aborted due to stage failure: {headline(stage, task, failures)} {thrown}{failure.text}")
+
+
+def with_cause(error: BaseException, pickled: bytes) -> TaskError:
+    """The same error, with the task's exception as ``cause`` and ``__cause__``. In the thread that waits for the job:
+    unpickling runs the user's code, which may take its time, import modules, or raise anything. A KeyboardInterrupt is
+    the user's own.
+    """
+    own = TaskError(*error.args)  # jobs that end together share the error
+    try:
+        cause = pickle.loads(pickled)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        log.debug("the task's exception cannot be unpickled here", exc_info=True)
+        return own
+    if isinstance(cause, BaseException):
+        own.cause = own.__cause__ = cause
+    return own
 
 
 def _headline(stage: Stage, task: RunningTask, failures: int) -> str:
@@ -39,9 +49,9 @@ def _headline(stage: Stage, task: RunningTask, failures: int) -> str:
 
 
 def _barrier_headline(stage: Stage, task: RunningTask, failures: int) -> str:
-    kind = "ResultTask" if stage.shuffle is None else "ShuffleMapTask"
+    kind = "ResultTask" if stage.shuffle_id is None else "ShuffleMapTask"
     reason = f"Stage failed because barrier task {kind}({stage.id}, {stage.partitions[task.position]})"
-    if stage.shuffle is None:
+    if stage.shuffle_id is None:
         what = "Could not recover from a failed barrier ResultStage"
     else:
         what = f"ShuffleMapStage {stage.id} ({stage.name}) has failed the maximum allowable number of times: {failures}"

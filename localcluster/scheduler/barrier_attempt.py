@@ -104,6 +104,7 @@ class BarrierAttempt:
     def keep(self, task: RunningTask, result: TaskResult) -> list[BarrierAnswer]:
         """A task has succeeded. If others wait, it is in vain."""
         self._results[task.position] = (task, result)
+        self._waiting.pop(task.position, None)  # a call that a thread of the task made; the executor ends its wait
         problem = self._problem() if self._waiting else None
         return [] if problem is None else self.fail(problem)
 

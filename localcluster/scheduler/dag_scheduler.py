@@ -48,7 +48,7 @@ class DAGStatistics:
 
 class DAGScheduler:
     """``preferences`` tells where a stage's positions would like to run, ``encode`` pickles a position's partition,
-    ``describe_failure`` makes the error that a job ends with.
+    ``describe_failure`` makes the error that a job ends with, but for its cause (`JobEnd.cause`).
     """
 
     def __init__(
@@ -245,8 +245,8 @@ class DAGScheduler:
 
     def _accept(self, stage: Stage, task: RunningTask, result: TaskResult) -> bool:
         """Use a result, unless nobody needs it."""
-        if stage.shuffle is not None:
-            return self._register_output(stage, stage.shuffle.shuffle_id, task, result)
+        if stage.shuffle_id is not None:
+            return self._register_output(stage, stage.shuffle_id, task, result)
         try:
             return self._results.add(stage, task, result)
         except JobError as error:
@@ -266,7 +266,7 @@ class DAGScheduler:
         return True
 
     def _attempt_finished(self, stage: Stage, now: float) -> None:
-        if stage.shuffle is None:
+        if stage.shuffle_id is None:
             return  # its job ends once the results are delivered
         self._outbox.extend(self._attempts.retire(stage))
         if self._map_stages.is_complete(stage):
@@ -275,11 +275,11 @@ class DAGScheduler:
             self._submit_stage(stage, now)
 
     def _stage_complete(self, stage: Stage, now: float) -> None:
-        assert stage.shuffle is not None
+        assert stage.shuffle_id is not None
         stage.fetch_failures = 0
         stage.barrier_failures = 0
         self._outbox.extend(self._attempts.kill(stage, "another attempt was faster"))
-        for waiter in self._waiting.release(stage.shuffle.shuffle_id):
+        for waiter in self._waiting.release(stage.shuffle_id):
             self._submit_stage(waiter, now)
 
     def _is_under_way(self, stage: Stage) -> bool:
@@ -292,7 +292,8 @@ class DAGScheduler:
         if not self._attempts.is_current(task_set):
             return  # the failure of a retired attempt: the current one runs the position again
         if failure.kind == "fatal" or task_set.exhausted(task.position):
-            self._abort_stage(stage, self._describe_failure(stage, task, failure, task_set.failures[task.position]))
+            error = self._describe_failure(stage, task, failure, task_set.failures[task.position])
+            self._abort_stage(stage, error, failure.error)
 
     def _fetch_failed(self, task_set: TaskSet, failure: TaskFailed, now: float) -> None:
         """A reducer could not read a map output: compute it again, then the rest of this stage."""
@@ -317,9 +318,10 @@ class DAGScheduler:
         if not self._attempts.is_current(task_set):
             return  # another task of the same attempt failed first
         stage.barrier_failures += 1
-        most = self._limits.barrier_attempts(stage.shuffle is None, failure.kind == "executor_lost")
+        most = self._limits.barrier_attempts(stage.shuffle_id is None, failure.kind == "executor_lost")
         if failure.kind == "fatal" or stage.barrier_failures >= most:
-            self._abort_stage(stage, self._describe_failure(stage, task, failure, stage.barrier_failures))
+            error = self._describe_failure(stage, task, failure, stage.barrier_failures)
+            self._abort_stage(stage, error, failure.error)
             return
         log.info("a task of barrier stage %d failed; running all of them again", stage.id)
         self._outbox.extend(self._attempts.kill(stage, f"another task of barrier stage {stage.id} failed"))
@@ -330,13 +332,13 @@ class DAGScheduler:
         failure.__cause__ = error
         self._abort_stage(stage, failure)
 
-    def _abort_stage(self, stage: Stage, error: BaseException) -> None:
+    def _abort_stage(self, stage: Stage, error: BaseException, cause: bytes | None = None) -> None:
         for job in list(stage.jobs):
-            self._end_job(job, error)
+            self._end_job(job, error, cause)
 
     # --- ends ---
 
-    def _end_job(self, job: Job, error: BaseException | None) -> None:
+    def _end_job(self, job: Job, error: BaseException | None, cause: bytes | None = None) -> None:
         if self._jobs.pop(job.id, None) is None:
             return
         reason = f"job {job.id} ended" if error is None else str(error).partition("\n")[0]
@@ -344,7 +346,7 @@ class DAGScheduler:
         for shuffle_id in job.map_stages:
             self._leave(self._map_stages[shuffle_id], job, reason)
         self.history.job_ended(job, succeeded=error is None)
-        job.events.put(JobEnd(error))
+        job.events.put(JobEnd(error, cause))
 
     def _leave(self, stage: Stage, job: Job, reason: str) -> None:
         """A job does not need the stage any more; the last one to leave ends it."""

@@ -61,6 +61,6 @@ def discards(executor_id: str, result: TaskResult, stage: Stage | None) -> list[
         return []
     if not isinstance(blocks, tuple):
         return [Discard(executor_id, result.task_id, None, (blocks,))]
-    if stage is None or stage.shuffle is None:
+    if stage is None or stage.shuffle_id is None:
         return []
-    return [Discard(executor_id, result.task_id, stage.shuffle.shuffle_id, blocks)]
+    return [Discard(executor_id, result.task_id, stage.shuffle_id, blocks)]

@@ -32,12 +32,12 @@ class MapStages:
 
     def remove(self, stage: Stage) -> None:
         """No job needs the stage any more. A result stage is none of these."""
-        if stage.shuffle is not None:
-            del self._stages[stage.shuffle.shuffle_id]
+        if stage.shuffle_id is not None:
+            del self._stages[stage.shuffle_id]
 
     def latest(self, stage: Stage) -> Stage:
         """The stage itself, or the one that a later job planned for the same shuffle."""
-        return stage if stage.shuffle is None else self._stages.get(stage.shuffle.shuffle_id, stage)
+        return stage if stage.shuffle_id is None else self._stages.get(stage.shuffle_id, stage)
 
     def missing_parents(self, stage: Stage) -> list[int]:
         """The shuffles of which the stage needs outputs that are not there."""
@@ -47,9 +47,9 @@ class MapStages:
 
     def open_positions(self, stage: Stage) -> list[int]:
         """What of a stage has to be computed, about to start it."""
-        if stage.shuffle is None:
+        shuffle_id = stage.shuffle_id
+        if shuffle_id is None:
             return [position for position in range(len(stage.partitions)) if position not in stage.done]
-        shuffle_id = stage.shuffle.shuffle_id
         if stage.is_barrier and not self._outputs.is_complete(shuffle_id):
             self._outputs.unregister_shuffle(shuffle_id)  # its tasks run all or none
         self._register(stage, shuffle_id)
@@ -57,7 +57,7 @@ class MapStages:
 
     def is_complete(self, stage: Stage) -> bool:
         """Whether it is a map stage whose outputs are all there."""
-        return stage.shuffle is not None and self._outputs.is_complete(stage.shuffle.shuffle_id)
+        return stage.shuffle_id is not None and self._outputs.is_complete(stage.shuffle_id)
 
     def _register(self, stage: Stage, shuffle_id: int) -> None:
         """Whenever a shuffle is needed, for it may have been cleaned since it was last."""

@@ -1,7 +1,7 @@
 """Stages and jobs: what the DAG scheduler moves around, and the cut of a lineage into stages.
 
 Covers passive records and planning. Decides nothing about when anything runs. Follows Spark's ``Stage`` (a
-``ShuffleMapStage`` is a stage with a shuffle dependency, a ``ResultStage`` one without) and ``ActiveJob``.
+``ShuffleMapStage`` is a stage with a shuffle, a ``ResultStage`` one without) and ``ActiveJob``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeAlias
+from weakref import ref
 
 from localcluster.rdd.core import RDDCore
 from localcluster.rdd.dependency import ShuffleDependency
@@ -35,20 +36,26 @@ class TaskOutcome(NamedTuple):
 
 
 class JobEnd(NamedTuple):
-    """Last event of a job; ``error`` is None when it succeeded."""
+    """Last event of a job; ``error`` is None when it succeeded. ``cause`` is the exception of the task that failed,
+    pickled: the job's own thread unpickles it, since that runs the user's code.
+    """
 
     error: BaseException | None
+    cause: bytes | None = None
 
 
 @dataclass(eq=False)
 class Stage:
     """A set of partitions computed without a shuffle in between. ``partitions`` are indices of ``rdd``, by position.
     ``inputs`` are all its partitions, as when ``binary`` was pickled: a checkpoint may cut the lineage meanwhile.
+
+    RDDs are held weakly, and shuffles by their ids: whoever lets go of a lineage last runs the finalizers of the user's
+    objects in it, which must not be the driver's event loop. `Planner.lineage` keeps them alive.
     """
 
     id: int
-    rdd: RDDCore[Any]
-    shuffle: ShuffleDependency | None
+    rdd: ref[RDDCore[Any]]
+    shuffle_id: int | None
     parent_shuffles: tuple[int, ...]
     binary: StageBinary
     partitions: Sequence[int]
@@ -99,6 +106,8 @@ class Planner:
         self._pickle_stage = pickle_stage
         self._next_stage_id = next_stage_id
         self.map_stages: dict[int, Stage] = {}  # {shuffle id: its map stage}
+        self.lineage: list[Any] = []
+        """What the stages are computed from, to be kept by the job's own thread as long as the job runs."""
 
     def result_stage(self, rdd: RDDCore[Any], action: Any, partitions: Sequence[int], name: str) -> Stage:
         shuffles = shuffle_parents(rdd)
@@ -107,7 +116,9 @@ class Planner:
         together = self._runs_together(rdd, len(partitions))
         inputs = rdd._partitions()  # before the binary: see `RDDCore._cut_lineage`
         binary = self._pickle_stage(rdd, action)
-        return Stage(self._next_stage_id(), rdd, None, parents, binary, partitions, name, inputs, is_barrier=together)
+        self.lineage.append(rdd)
+        stage_id = self._next_stage_id()
+        return Stage(stage_id, ref(rdd), None, parents, binary, partitions, name, inputs, is_barrier=together)
 
     def _plan_map_stages(self, shuffles: list[ShuffleDependency]) -> None:
         """Parents before children, with a stack of our own in place of recursion."""
@@ -134,10 +145,11 @@ class Planner:
             shuffle.stage_binary = members, self._pickle_stage(shuffle.rdd, shuffle)
         parent_ids = tuple(parent.shuffle_id for parent in parents)
         stage_id, (_, binary) = self._next_stage_id(), shuffle.stage_binary
+        self.lineage.append(shuffle)
         return Stage(
             stage_id,
-            shuffle.rdd,
-            shuffle,
+            ref(shuffle.rdd),
+            shuffle.shuffle_id,
             parent_ids,
             binary,
             partitions,

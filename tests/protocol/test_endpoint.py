@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from protocol.channel import Channel
-from protocol.endpoint import BATCH_SIZE, Endpoint, Incoming
+from protocol.endpoint import BATCH_SIZE, Endpoint, Incoming, load_cause
 from protocol.errors import (
     AskTimeoutError,
     BrokenChannelError,
@@ -275,6 +275,36 @@ def ask_and_fail(error: BaseException) -> RemoteAskError:
         result = asker.outcome()
     assert isinstance(result, RemoteAskError)
     return result
+
+
+unpickled: list[str] = []
+
+
+class NotesUnpickling(Exception):
+    def __reduce__(self) -> Any:
+        return _note_unpickling, (str(self),)
+
+
+def _note_unpickling(text: str) -> Exception:
+    unpickled.append(text)
+    return ValueError(text)
+
+
+def test_an_event_loop_leaves_a_handlers_exception_pickled() -> None:
+    unpickled.clear()
+    with endpoints(buffered=True) as (asks, answers):
+        future = asks.ask_async("x", LONG)
+        reply = answers.receive(LONG).reply
+        assert reply is not None
+        reply.error(NotesUnpickling("boom"))
+        wait_readable(asks)
+        asks.receive_ready()
+        error = future.exception(0)
+    assert isinstance(error, RemoteAskError)
+    assert (unpickled, error.__cause__) == ([], None)
+    load_cause(error)
+    assert unpickled == ["boom"]
+    assert isinstance(error.__cause__, ValueError)
 
 
 class NeedsTwo(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from weakref import ref
 
 from localcluster.driver.preferences import stage_preferences
 from localcluster.rdd.core import RDDCore
@@ -55,7 +56,7 @@ def wishes(
         return [[(BlockManagerId(holder, 1), location) for holder, location in row.items()] for row in rows]
 
     partitions = range(rdd.getNumPartitions())
-    return stage_preferences(Stage(0, rdd, None, (), b"", partitions, ""), partitions, locations_of)
+    return stage_preferences(Stage(0, ref(rdd), None, (), b"", partitions, ""), partitions, locations_of)
 
 
 def test_nothing_cached_means_no_wishes() -> None:

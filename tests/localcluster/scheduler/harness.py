@@ -40,8 +40,8 @@ class FakeDriver:
         max_result_size: int = 0,
     ) -> None:
         self.now = 0.0  # seconds
-        self.preferences: dict[int, dict[int, Sequence[str]]] = {}  # {rdd id: {position: executor ids}}
-        self.unsendable: set[tuple[int, int]] = set()  # {(rdd id, position)}
+        self.preferences: dict[int | None, dict[int, Sequence[str]]] = {}  # {rdd id: {position: executor ids}}
+        self.unsendable: set[tuple[int | None, int]] = set()  # {(rdd id, position)}
         self.queues: dict[str, dict[int, tuple[Stage, TaskDescription]]] = {}  # {executor id: {task id: task}}
         self.launches: list[Launch] = []
         self.killed: list[int] = []
@@ -57,7 +57,7 @@ class FakeDriver:
             self.tasks,
             self.outputs,
             encode=self._encode,
-            preferences=lambda stage, positions: self.preferences.get(stage.rdd.id(), {}),
+            preferences=lambda stage, positions: self.preferences.get(_rdd_id(stage), {}),
             describe_failure=_describe,
             limits=Limits(max_failures, max_failures, max_stage_attempts, barrier_timeout, max_result_size),
         )
@@ -65,7 +65,7 @@ class FakeDriver:
             self.add(executor_id, cores)
 
     def _encode(self, stage: Stage, position: int) -> bytes:
-        if (stage.rdd.id(), position) in self.unsendable:
+        if (_rdd_id(stage), position) in self.unsendable:
             raise RecursionError("nested too deeply")
         return b"partition"
 
@@ -103,12 +103,18 @@ class FakeDriver:
     def result(self, executor_id: str, task_id: int, run_time: float = 1.0) -> TaskResult:
         stage, _ = self.queues[executor_id][task_id]
         blocks = (FileLocation(f"/{task_id}", 0, 1),)
-        return TaskResult(task_id, b"result" if stage.shuffle is None else blocks, b"updates", run_time)
+        return TaskResult(task_id, b"result" if stage.shuffle_id is None else blocks, b"updates", run_time)
 
-    def fail(self, task_id: int, kind: str = "exception", fetch: tuple[int, int] | None = None) -> None:
+    def fail(
+        self,
+        task_id: int,
+        kind: str = "exception",
+        fetch: tuple[int, int] | None = None,
+        pickled: bytes | None = None,
+    ) -> None:
         executor_id = self.where(task_id)
         del self.queues[executor_id][task_id]
-        self.dag.task_failed(executor_id, TaskFailed(task_id, None, kind, "it failed", fetch), self.now)
+        self.dag.task_failed(executor_id, TaskFailed(task_id, pickled, kind, "it failed", fetch), self.now)
         self.step()
 
     def give_back(self, *task_ids: int) -> None:
@@ -211,6 +217,11 @@ class FakeDriver:
         assert (stats.task_sets, stats.pending, stats.binaries) == (0, 0, 0)
         assert stats.launched == len(self.running())
         assert not self.binaries
+
+
+def _rdd_id(stage: Stage) -> int | None:
+    rdd = stage.rdd()
+    return None if rdd is None else rdd.id()
 
 
 def _named(executors: int | Mapping[str, int]) -> Mapping[str, int]:

@@ -18,6 +18,7 @@ class Lineage:
         self._rdd_ids, self._shuffle_ids, self._job_ids, self._stage_ids = count(), count(), count(), count()
         self.slots = 8  # of the cluster, for barrier stages
         self.pickled: list[int] = []  # ids of the RDDs whose stage was pickled
+        self.kept: list[object] = []  # what running jobs keep alive
 
     def source(self, partitions: int) -> FakeRDD:
         return FakeRDD(self, partitions, ())
@@ -38,6 +39,7 @@ class Lineage:
         planner = Planner(self._pickle, self._stage_ids.__next__, self.slots)
         chosen = range(rdd.getNumPartitions()) if partitions is None else partitions
         stage = planner.result_stage(rdd, "action", chosen, "action")  # type: ignore[arg-type]
+        self.kept += planner.lineage
         properties = {} if pool is None else {"spark.scheduler.pool": pool}
         return Job(next(self._job_ids), stage, planner.map_stages, properties)
 

@@ -171,6 +171,15 @@ def test_a_task_that_ends_leaves_nobody_waiting(driver: FakeDriver, lineage: Lin
     assert "ended without calling it" in str(errors(call(driver, first))[0])
 
 
+def test_a_task_that_ends_while_a_thread_of_it_waits_gets_no_answer(driver: FakeDriver, lineage: Lineage) -> None:
+    driver.submit(barrier_job(lineage))
+    first = driver.task(0)
+    call(driver, first)
+    driver.finish(first)
+    assert driver.answers == []
+    assert "ended without calling it" in str(errors(call(driver, driver.task(1)))[0])
+
+
 def test_a_task_that_has_ended_is_not_waited_for(driver: FakeDriver, lineage: Lineage) -> None:
     driver.submit(barrier_job(lineage))
     driver.finish(driver.task(1))

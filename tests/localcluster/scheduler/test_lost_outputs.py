@@ -28,7 +28,7 @@ def test_only_the_missing_outputs_are_computed_again(driver: FakeDriver, lineage
     assert driver.recalled == [other]
     driver.finish(other)  # it had started and was not hurt
     (again,) = driver.running()
-    assert driver.stage(again).shuffle is not None
+    assert driver.stage(again).shuffle_id is not None
     assert driver.partition(again) == 3
     driver.finish(again)
     assert sorted(driver.partition(task_id) for task_id in driver.running()) == [1, 3]
@@ -59,7 +59,7 @@ def test_a_late_report_does_not_lose_what_was_computed_since(lineage: Lineage) -
     run_maps(driver, 1)
     early, late = driver.running(job)
     driver.fail(early, "fetch", fetch=(shuffle, 0))
-    run = [task_id for task_id in driver.running() if driver.stage(task_id).shuffle is not None]
+    run = [task_id for task_id in driver.running() if driver.stage(task_id).shuffle_id is not None]
     driver.finish(*run)
     assert driver.outputs.is_complete(shuffle)
     driver.fail(late, "fetch", fetch=(shuffle, 0))
@@ -187,7 +187,7 @@ def test_a_parent_lost_while_another_is_computed_is_computed_again(driver: FakeD
     driver.dag.output_lost(rdd.shuffle_ids[0], 0)
     driver.finish(driver.running()[0])
     (again,) = driver.running()
-    assert driver.stage(again).rdd is left
+    assert driver.stage(again).rdd() is left
     driver.finish_all()
     assert_succeeded(job)
 

@@ -61,8 +61,10 @@ def test_a_failing_shared_stage_ends_all_its_jobs(driver: FakeDriver, lineage: L
     shared = lineage.shuffled(lineage.source(2))
     jobs = [lineage.job(shared), lineage.job(shared)]
     driver.submit(*jobs)
-    driver.fail(driver.running()[0], kind="fatal")
-    assert all(Outcome(job).error for job in jobs)
+    driver.fail(driver.running()[0], kind="fatal", pickled=b"not to be looked at")
+    ends = [Outcome(job).end for job in jobs]
+    assert all(end is not None and end.error is not None for end in ends)
+    assert [end.cause for end in ends if end is not None] == [b"not to be looked at"] * 2
 
 
 def test_a_failure_reported_after_the_job_ended_does_nothing(driver: FakeDriver, lineage: Lineage) -> None:
