@@ -21,7 +21,7 @@ from localcluster.hash_seed import fix_hash_seed
 from localcluster.launcher import interrupts
 from localcluster.py_files import extend_import_path, search_paths
 from localcluster.version import __version__
-from protocol.errors import ConfigurationError
+from protocol.errors import ClusterError, ConfigurationError
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # where the three packages lie
 USAGE_ERROR = 2
@@ -56,6 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigurationError as error:
         print(f"localcluster: error: {error}", file=sys.stderr)
         return USAGE_ERROR
+    except ClusterError as error:
+        print(f"localcluster: error: {error}", file=sys.stderr)
+        return 1
 
 
 def _clean(arguments: argparse.Namespace) -> int:
@@ -91,11 +94,11 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.pyspark:  # before the forks, which all have it then
         pyspark_alias.install()
         pyspark_alias.install_for_children()
-    from localcluster.launcher.client import DriverEnds, inherit
+    from localcluster.launcher.client import Ends, inherit
     from localcluster.launcher.launcher import fork_driver
 
     launched = fork_driver()
-    if not isinstance(launched, DriverEnds):
+    if not isinstance(launched, Ends):
         return launched.serve()
     inherit(launched)
     return _drive(job, [arguments.job, *arguments.args], conf)

@@ -260,6 +260,18 @@ class ExecutorLaunched(Report):
 
 
 @dataclass(frozen=True, slots=True)
+class LaunchFailed(Report):
+    """The system is short of something that an executor needs to start; ``reason`` says of what.
+
+    Triggered by `LaunchExecutor` when there is no process, pipe or descriptor for it; there is no such executor then.
+    The executor itself tells it when it cannot start its threads, and ends.
+    """
+
+    executor_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutorExited(Report):
     """An executor ended, however. Triggered by its sentinel. Exactly one of exit code and signal is given."""
 

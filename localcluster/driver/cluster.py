@@ -266,6 +266,8 @@ class Cluster:
             message = incoming.message
             if isinstance(message, c.ExecutorLaunched):
                 self.pool.launched(message)
+            elif isinstance(message, c.LaunchFailed):
+                self.pool.launch_failed(message)
             elif isinstance(message, c.ExecutorExited):
                 self.pool.exited(message)
 

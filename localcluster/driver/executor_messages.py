@@ -61,6 +61,8 @@ class ExecutorMessages:
         elif isinstance(message, c.RegisterExecutor):
             self._pool.registered(executor_id)
             self._dag.executor_added(executor_id, message.cores, now)
+        elif isinstance(message, c.LaunchFailed):
+            self._pool.launch_failed(message)
         elif isinstance(message, c.GetMapOutputs):
             assert incoming.reply is not None
             self._map_outputs.answer(message.shuffle_id, incoming.reply)

@@ -6,20 +6,28 @@ executor is declared lost exactly once, by ``on_lost``, and another one is order
 
 from __future__ import annotations
 
-import enum
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from localcluster.driver.backoff import PATIENCE, Backoff
 from localcluster.driver.event_loop import EventLoop
+from localcluster.driver.known_executor import Executor, State
 from localcluster.driver.liveness import CpuWatch, Liveness
 from localcluster.launcher.client import LauncherClient
+from localcluster.launcher.shortage import shortage
 from protocol.channel import Channel
-from protocol.cluster_messages import ExecutorExited, ExecutorLaunched, KillExecutor, LaunchExecutor, StopExecutor
+from protocol.cluster_messages import (
+    ExecutorExited,
+    ExecutorLaunched,
+    KillExecutor,
+    LaunchExecutor,
+    LaunchFailed,
+    StopExecutor,
+)
 from protocol.endpoint import Endpoint, Incoming
 from protocol.errors import BrokenChannelError, ChannelError
 from protocol.locations import BlockManagerId
@@ -31,30 +39,6 @@ log = logging.getLogger(__name__)
 EXIT_STATUS_WAIT = 2.0  # seconds between the end of an executor's pipes and giving up on its exit status
 JUDGE_INTERVAL = 5.0  # seconds between two looks at a silent executor, in which a busy one uses the processor
 MAX_EARLY_DEATHS = 5  # executors in a row that died before they registered: forking more is pointless
-
-
-class State(enum.Enum):
-    ORDERED = "ordered"  # the launcher was told to fork it
-    STARTING = "starting"  # forked, not registered yet
-    REGISTERED = "registered"
-    BROKEN = "broken"  # its pipes ended; its exit status is awaited, for the message
-
-
-@dataclass(eq=False)
-class Executor:
-    executor_id: str
-    state: State = State.ORDERED
-    pid: int = 0
-    orders: Endpoint | None = None  # we ask and tell
-    reports: Endpoint | None = None  # it asks and tells
-    was_ready: bool = False
-    judged_at: float = 0.0  # seconds, monotonic
-    broken_at: float = 0.0  # seconds, monotonic
-    doomed: str | None = None  # why we had it killed
-
-    @property
-    def endpoints(self) -> list[Endpoint]:
-        return [endpoint for endpoint in (self.orders, self.reports) if endpoint is not None]
 
 
 class ExecutorPool:
@@ -80,6 +64,8 @@ class ExecutorPool:
         self._ids = count()
         self._executors: dict[str, Executor] = {}
         self._early_deaths = 0
+        self._backoff = Backoff()
+        self._put_off = 0  # executors to order when the system may have room for them again
         self._cpu = CpuWatch()
         self._stopping = False
 
@@ -100,24 +86,40 @@ class ExecutorPool:
         self._tell_launcher(LaunchExecutor(executor_id, template.cores, template.conf, template.sys_path))
 
     def launched(self, message: ExecutorLaunched) -> None:
-        executor_id = message.executor_id
-        orders, reports = self._launcher.receive_pipes(executor_id)
-        executor = self._executors[executor_id]
+        executor = self._executors[message.executor_id]
         executor.pid = message.pid
         executor.state = State.STARTING
+        try:
+            self._connect(executor)
+        except OSError as error:  # no descriptors left
+            executor.short_of = shortage(error) or str(error)
+            self._tell_launcher(KillExecutor(executor.executor_id, "it cannot be reached"))
+            return
+        if self._stopping:  # it was ordered before the stop, when there was no pipe to tell it by
+            self._tell_to_stop(executor)
+
+    def _connect(self, executor: Executor) -> None:
+        executor_id = executor.executor_id
+        orders, reports = self._launcher.receive_pipes(executor_id)
         executor.orders = Endpoint(Channel(orders, name=f"orders of executor {executor_id}", buffered=True))
         executor.reports = Endpoint(Channel(reports, name=f"reports of executor {executor_id}", buffered=True))
         for endpoint in executor.endpoints:
             self._loop.add(
                 endpoint, lambda batch: self._received(executor, batch), lambda end: self._broken(executor, end)
             )
-        if self._stopping:  # it was ordered before the stop, when there was no pipe to tell it by
-            self._tell_to_stop(executor)
+
+    def launch_failed(self, message: LaunchFailed) -> None:
+        """So says the launcher of one that it could not fork, or an executor of itself, which ends then."""
+        executor = self._executors[message.executor_id]
+        executor.short_of = message.reason
+        if executor.state is State.ORDERED:
+            self._lost(executor, None, None)
 
     def registered(self, executor_id: str) -> None:
         self._executors[executor_id].state = State.REGISTERED
         self._executors[executor_id].was_ready = True
         self._early_deaths = 0
+        self._backoff.succeeded()
 
     def block_manager_id(self, executor_id: str) -> BlockManagerId:
         return BlockManagerId(executor_id, self._executors[executor_id].pid)
@@ -154,7 +156,7 @@ class ExecutorPool:
     def exited(self, message: ExecutorExited) -> None:
         executor = self._executors.get(message.executor_id)
         if executor is not None:
-            self._lost(executor, _how(executor, message.exit_code, message.signal))
+            self._lost(executor, message.exit_code, message.signal)
 
     def judge_silent(self, executor_id: str, now: float) -> None:
         """No heartbeat for too long: kill it unless it is merely busy. Looks again after JUDGE_INTERVAL."""
@@ -169,17 +171,22 @@ class ExecutorPool:
             self.kill(executor_id, f"it sent no heartbeat and {liveness.value}")
 
     def expire(self, now: float) -> None:
-        """Overdue asks, and executors whose exit status does not come."""
+        """Overdue asks, executors whose exit status does not come, and those whose order was put off."""
         for executor in self:
             if executor.orders is not None:
                 executor.orders.expire(now)
             if executor.state is State.BROKEN and now - executor.broken_at > EXIT_STATUS_WAIT:
                 self._tell_launcher(KillExecutor(executor.executor_id, "its pipes ended"))
-                self._lost(executor, _how(executor, None, None))
+                self._lost(executor, None, None)
+        if self._backoff.is_due(now):
+            put_off, self._put_off = self._put_off, 0
+            for _ in range(put_off):
+                self.order()
 
     def stop(self) -> None:
         """Tell all to end in good order; none is replaced from here on."""
         self._stopping = True
+        self._put_off = 0
         for executor in self:
             self._tell_to_stop(executor)
 
@@ -202,23 +209,36 @@ class ExecutorPool:
             executor.state = State.BROKEN
             executor.broken_at = time.monotonic()
 
-    def _lost(self, executor: Executor, reason: str) -> None:
+    def _lost(self, executor: Executor, exit_code: int | None, signum: int | None) -> None:
         self._read_the_rest(executor)
+        reason = executor.how_it_ended(exit_code, signum)
         del self._executors[executor.executor_id]
         self._close(executor)
         self._cpu.forget(executor.pid)
         if self._stopping:
             return
-        log.warning("%s", reason)
+        log.log(logging.DEBUG if executor.short_of and self._backoff.is_failing else logging.WARNING, "%s", reason)
+        self._on_lost(executor.executor_id, reason)
+        if executor.short_of is not None:
+            self._try_again_later(executor.short_of)
+            return
         if not executor.was_ready:
             self._early_deaths += 1
-        self._on_lost(executor.executor_id, reason)
         if self._early_deaths >= MAX_EARLY_DEATHS:
             self._on_hopeless(
                 f"{self._early_deaths} executors in a row died before they were ready; the last: {reason}"
             )
         else:
             self.order()
+
+    def _try_again_later(self, short_of: str) -> None:
+        """Until PATIENCE is over, and then as long as another executor works, as Spark's master does."""
+        now = time.monotonic()
+        self._backoff.failed(now)
+        if self._backoff.is_over(now) and not any(executor.state is State.REGISTERED for executor in self):
+            self._on_hopeless(f"no executor could be started for {PATIENCE:g} s: {short_of}")
+        else:
+            self._put_off += 1
 
     def _tell_launcher(self, order: Order) -> None:
         try:
@@ -240,15 +260,3 @@ class ExecutorPool:
         for endpoint in executor.endpoints:
             self._loop.remove(endpoint)
             endpoint.abort()
-
-
-def _how(executor: Executor, exit_code: int | None, signum: int | None) -> str:
-    who = f"executor {executor.executor_id} (pid {executor.pid})"
-    if executor.doomed is not None:
-        return f"{who} was ended: {executor.doomed}"
-    if signum is not None:
-        hint = ", often the system's out-of-memory killer" if signum == 9 else ""
-        return f"{who} was killed by signal {signum}{hint}"
-    if exit_code is not None:
-        return f"{who} exited with code {exit_code}"
-    return f"{who} closed its pipes"

@@ -24,6 +24,7 @@ from localcluster.executor.kills import Kills
 from localcluster.executor.reporter import DRIVER_GONE, Reporter
 from localcluster.executor.stage_code import StageCode
 from localcluster.executor.task_runner import describe, run_task
+from localcluster.launcher.shortage import shortage
 from localcluster.launcher.standard_streams import flush_standard_streams
 from localcluster.logs import set_up_logging
 from localcluster.make_env import make_env
@@ -36,6 +37,7 @@ from protocol.cluster_messages import (
     DropStage,
     KillTask,
     LaunchExecutor,
+    LaunchFailed,
     LaunchTasks,
     RegisterExecutor,
     ReturnTasks,
@@ -56,14 +58,21 @@ log = logging.getLogger(__name__)
 
 
 def executor_main(order: LaunchExecutor, orders: Connection, reports: Connection, scratch: Scratch) -> int:
-    """The whole life of an executor process; its exit code."""
+    """The whole life of an executor process; its exit code. 1: it could not start, or the driver disappeared."""
     sys.path[:] = order.sys_path
     prefix = settings.EXECUTOR_ENVIRONMENT
     os.environ.update({key.removeprefix(prefix): text for key, text in order.conf.items() if key.startswith(prefix)})
     set_up_logging(order.conf, f"executor {order.executor_id}")
-    executor = Executor(
-        order, Endpoint(Channel(orders, name="orders")), Endpoint(Channel(reports, name="reports")), scratch
-    )
+    reporting = Endpoint(Channel(reports, name="reports"))
+    try:
+        executor = Executor(order, Endpoint(Channel(orders, name="orders")), reporting, scratch)
+        executor.start()
+    except Exception as error:
+        short = shortage(error)
+        if short is None:
+            raise
+        reporting.tell(LaunchFailed(order.executor_id, short))
+        return 1
     return executor.run()
 
 
@@ -83,22 +92,25 @@ class Executor:
         interval = settings.value(order.conf, "spark.executor.heartbeatInterval")
         self._reporter = Reporter(reports, self._env.block_manager, self._kills, interval)
         self._barriers = BarrierCalls(self._reporter.tell, self._kills)
+        self._threads = [
+            threading.Thread(target=self._run_tasks, name=f"task-{n}", daemon=True) for n in range(1, self._cores)
+        ]
 
-    def run(self) -> int:
-        """Serve until told to stop; 1 when the driver disappeared."""
+    def start(self) -> None:
+        """Get ready for tasks and say so, last of all: who registers is expected to work."""
         set_env(self._env)
         self._env.block_manager.register()
         self._kills.install()
-        self._reports.tell(RegisterExecutor(self._id, os.getpid(), self._cores))
         self._reporter.start()
         threading.Thread(target=self._take_orders, name="orders", daemon=True).start()
-        others = [
-            threading.Thread(target=self._run_tasks, name=f"task-{n}", daemon=True) for n in range(1, self._cores)
-        ]
-        for thread in others:
+        for thread in self._threads:
             thread.start()
+        self._reports.tell(RegisterExecutor(self._id, os.getpid(), self._cores))
+
+    def run(self) -> int:
+        """Serve until told to stop; the exit code."""
         self._run_tasks()
-        for thread in others:
+        for thread in self._threads:
             thread.join(1.0)  # the launcher ends us by force if a task does not return
         self._reporter.stop()
         self._env.block_manager.stop()

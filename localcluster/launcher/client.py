@@ -6,6 +6,7 @@ driver still imports the rest.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -14,8 +15,10 @@ import sys
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
-from multiprocess.connection import Connection, Pipe
+from multiprocess.connection import Connection
 
+from localcluster.launcher import os_layer
+from localcluster.launcher.shortage import shortage
 from localcluster.launcher.standard_streams import fill_standard_descriptors
 from protocol.channel import Channel
 from protocol.endpoint import Endpoint
@@ -31,17 +34,33 @@ from localcluster.launcher.launcher import main
 sys.exit(main(*map(int, sys.argv[2:])))"""
 
 
-class DriverEnds(NamedTuple):
-    """What connects a driver to its launcher."""
+class Ends(NamedTuple):
+    """One side of what connects a driver and its launcher."""
 
     control: Connection
     fd_socket: socket.socket
+
+    def close(self) -> None:
+        self.control.close()
+        self.fd_socket.close()
+
+
+def pair_of_ends() -> tuple[Ends, Ends]:
+    """Ours and theirs. Raises OSError with nothing left open."""
+    control, theirs = os_layer.pipe()
+    try:
+        fd_socket, their_socket = os_layer.socket_pair()
+    except OSError:
+        control.close()
+        theirs.close()
+        raise
+    return Ends(control, fd_socket), Ends(theirs, their_socket)
 
 
 _inherited: LauncherClient | None = None
 
 
-def inherit(ends: DriverEnds) -> None:
+def inherit(ends: Ends) -> None:
     """`run` mode: contexts of this process use the launcher that forked it, one after the other."""
     global _inherited
     _inherited = LauncherClient(ends, None)
@@ -63,9 +82,11 @@ def connect() -> LauncherClient:
 
 def _spawn() -> LauncherClient:
     fill_standard_descriptors()
-    control, theirs = Pipe()
-    fd_socket, their_socket = socket.socketpair(type=socket.SOCK_DGRAM)
-    fds = (theirs.fileno(), their_socket.fileno())
+    try:
+        ours, theirs = pair_of_ends()
+    except OSError as error:
+        raise ClusterError(f"cannot start the launcher: {shortage(error) or error}") from error
+    fds = tuple(end.fileno() for end in theirs)
     # Not PYTHONPATH, which every program that a task starts would inherit.
     search = json.dumps([os.path.abspath(path) for path in sys.path])
     command = [sys.executable, "-c", _START, search, *map(str, fds)]
@@ -74,19 +95,18 @@ def _spawn() -> LauncherClient:
     try:
         process = subprocess.Popen(command, pass_fds=fds, env=environment, stdin=subprocess.DEVNULL)
     except OSError as error:
-        control.close()
-        fd_socket.close()
-        raise ClusterError(f"cannot start the launcher with {sys.executable}: {error}") from error
+        ours.close()
+        reason = shortage(error) or error
+        raise ClusterError(f"cannot start the launcher with {sys.executable}: {reason}") from error
     finally:
         theirs.close()
-        their_socket.close()
-    return LauncherClient(DriverEnds(control, fd_socket), process)
+    return LauncherClient(ours, process)
 
 
 class LauncherClient:
     """``process`` is the launcher when this process started it, None when it forked us."""
 
-    def __init__(self, ends: DriverEnds, process: subprocess.Popen[bytes] | None) -> None:
+    def __init__(self, ends: Ends, process: subprocess.Popen[bytes] | None) -> None:
         self.endpoint = Endpoint(Channel(ends.control, name="launcher", buffered=True))
         self._fd_socket = ends.fd_socket
         self._fd_socket.settimeout(FD_DEADLINE)
@@ -99,16 +119,20 @@ class LauncherClient:
         return self.endpoint.ask_async(order, timeout)
 
     def receive_pipes(self, executor_id: str) -> tuple[Connection, Connection]:
-        """The driver's ends (orders, reports) of the executor just announced. Raises ClusterError."""
+        """The driver's ends (orders, reports) of the executor just announced.
+
+        Raises OSError EMFILE when there are no descriptors left for them, which are lost then; ClusterError for what
+        cannot be mended.
+        """
         try:
-            name, fds, flags, _ = socket.recv_fds(self._fd_socket, 64, 2)
+            name, fds, truncated = os_layer.receive_fds(self._fd_socket, 2)
         except OSError as error:
             raise ClusterError(f"the launcher sent no pipes for executor {executor_id}: {error}") from error
-        if name.decode() != executor_id or len(fds) != 2:
+        if name != executor_id or len(fds) != 2:
             for fd in fds:
                 os.close(fd)
-            if flags & socket.MSG_CTRUNC:  # so says the kernel when there are no descriptors left
-                raise ClusterError(f"too many open files: none are left for the pipes of executor {executor_id}")
+            if truncated:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             raise ClusterError(
                 f"the launcher sent the pipes of {name!r} where those of executor {executor_id} were due"
             )

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import logging
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable
 
+from localcluster.launcher import os_layer
 from localcluster.launcher.standard_streams import flush_standard_streams
+
+log = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
@@ -23,9 +27,12 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 def fork() -> int:
-    """Fork with the standard streams flushed. In the child (0): signals as a new Python process has them."""
+    """Fork with the standard streams flushed. In the child (0): signals as a new Python process has them.
+
+    Raises OSError when the system is short of processes or memory.
+    """
     flush_standard_streams()
-    pid = os.fork()
+    pid = os_layer.fork()
     if pid == 0:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -43,6 +50,14 @@ def die_with_parent(parent: int) -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before the call
             os._exit(1)
+
+
+def kill(pid: int, signum: int) -> None:
+    """Send a signal to a process that may be gone."""
+    try:
+        os.kill(pid, signum)
+    except ProcessLookupError:
+        log.debug("process %d was gone", pid)
 
 
 def name_process(name: str) -> None:

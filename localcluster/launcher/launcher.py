@@ -19,29 +19,27 @@ import signal
 import socket
 import time
 
-from multiprocess.connection import Connection, Pipe
+from multiprocess.connection import Connection
 
-from localcluster import pyspark_alias
-from localcluster.executor.executor import executor_main
-from localcluster.launcher.client import DriverEnds
-from localcluster.launcher.forking import die_with_parent, fork, name_process, run_child
+from localcluster.launcher.client import Ends, pair_of_ends
+from localcluster.launcher.executor_processes import ExecutorProcesses
+from localcluster.launcher.forking import die_with_parent, fork, kill, name_process
 from localcluster.launcher.janitor import start_janitor
-from localcluster.launcher.standard_streams import (
-    fill_standard_descriptors,
-    print_to_standard_error,
-    print_whole_lines,
-)
+from localcluster.launcher.shortage import shortage
+from localcluster.launcher.standard_streams import fill_standard_descriptors
 from protocol.channel import Channel
 from protocol.cluster_messages import (
     ExecutorExited,
     ExecutorLaunched,
     KillExecutor,
     LaunchExecutor,
+    LaunchFailed,
     StartCluster,
     StopCluster,
 )
 from protocol.endpoint import Endpoint, Incoming
-from protocol.errors import ChannelError
+from protocol.errors import ChannelError, ClusterError
+from protocol.message import Report
 from storage.scratch import Scratch
 
 log = logging.getLogger(__name__)
@@ -51,25 +49,30 @@ STOP_GRACE = 3.0  # seconds for executors to end in good order once they were to
 TERM_GRACE = 10.0  # seconds for a driver to end after a signal was passed on
 
 
-def fork_driver() -> Launcher | DriverEnds:
+def fork_driver() -> Launcher | Ends:
     """Start `run` mode by forking: the launcher in the parent, the driver's ends in the child.
 
-    The child goes on as if it were the only process and ends as any Python program does.
+    The child goes on as if it were the only process and ends as any Python program does. Raises ClusterError.
     """
     fill_standard_descriptors()
-    control, driver_control = Pipe()
-    fd_socket, driver_fd_socket = socket.socketpair(type=socket.SOCK_DGRAM)
     parent = os.getpid()
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # until the driver takes it (``interrupts``)
-    pid = fork()
+    try:
+        ours, theirs = pair_of_ends()
+        try:
+            pid = fork()
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
+    except OSError as error:
+        raise ClusterError(f"cannot start the driver: {shortage(error) or error}") from error
     if pid == 0:
-        control.close()
-        fd_socket.close()
+        ours.close()
         die_with_parent(parent)
-        return DriverEnds(driver_control, driver_fd_socket)
-    driver_control.close()
-    driver_fd_socket.close()
-    return Launcher(control, fd_socket, driver=pid)
+        return theirs
+    theirs.close()
+    return Launcher(*ours, driver=pid)
 
 
 class Launcher:
@@ -82,7 +85,7 @@ class Launcher:
         self._driver = driver
         self._driver_status: int | None = None
         self._parent = os.getppid() if driver is None else None
-        self._executors: dict[int, str] = {}  # {pid: executor id}
+        self._executors = ExecutorProcesses(fd_socket, self._close_inherited)
         self._scratch: Scratch | None = None
         self._janitor: int | None = None
         self._terminate_by: float | None = None
@@ -124,7 +127,7 @@ class Launcher:
         if self._parent is not None and os.getppid() != self._parent:
             self._stopping = True  # the control pipe alone would not tell: a fork of the driver may hold its other end
         if self._terminate_by is not None and time.monotonic() > self._terminate_by and self._driver is not None:
-            _kill(self._driver, signal.SIGKILL)
+            kill(self._driver, signal.SIGKILL)
 
     # --- signals ---
 
@@ -134,7 +137,7 @@ class Launcher:
         """
         while (info := signal.sigtimedwait({signal.SIGINT, signal.SIGTERM}, 0)) is not None:
             if self._driver is not None:
-                _kill(self._driver, signal.SIGUSR2 if info.si_signo == signal.SIGINT else info.si_signo)
+                kill(self._driver, signal.SIGUSR2 if info.si_signo == signal.SIGINT else info.si_signo)
             if info.si_signo == signal.SIGTERM:
                 self._terminate_by = time.monotonic() + TERM_GRACE
                 self._stopping |= self._driver is None
@@ -159,9 +162,7 @@ class Launcher:
         if isinstance(message, LaunchExecutor):
             self._launch_executor(message)
         elif isinstance(message, KillExecutor):
-            for pid, executor_id in self._executors.items():
-                if executor_id == message.executor_id:
-                    _kill(pid, signal.SIGKILL)
+            self._executors.kill(message.executor_id)
         elif incoming.reply is not None:
             try:
                 incoming.reply(self._answer(message))
@@ -181,41 +182,20 @@ class Launcher:
         return self._scratch.primary
 
     def _launch_executor(self, order: LaunchExecutor) -> None:
+        """A shortage of processes or descriptors is no reason to end: the driver hears of it and orders again."""
         assert self._scratch is not None
-        orders, driver_orders = Pipe()
-        reports, driver_reports = Pipe()
-        parent = os.getpid()
-        pid = fork()
-        if pid == 0:
-            driver_orders.close()
-            driver_reports.close()
-            self._close_inherited()
-            run_child(lambda: self._be_executor(order, orders, reports, parent))
-        self._executors[pid] = order.executor_id
-        orders.close()
-        reports.close()
-        fds = [driver_orders.fileno(), driver_reports.fileno()]
         try:
-            socket.send_fds(self._fd_socket, [order.executor_id.encode()], fds)
-            self._control.tell(ExecutorLaunched(order.executor_id, pid))
-        except (OSError, ChannelError) as error:
-            log.debug("the driver is gone: %s", error)
-        finally:
-            driver_orders.close()
-            driver_reports.close()
+            pid = self._executors.launch(order, self._scratch)
+        except OSError as error:
+            self._tell_driver(LaunchFailed(order.executor_id, shortage(error) or str(error)))
+        else:
+            self._tell_driver(ExecutorLaunched(order.executor_id, pid))
 
-    def _be_executor(self, order: LaunchExecutor, orders: Connection, reports: Connection, parent: int) -> int:
-        os.setpgid(0, 0)  # Ctrl-C is the driver's, which stops us; and what tasks fork can be ended with us
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        print_whole_lines()
-        if pyspark_alias.is_active():
-            print_to_standard_error()  # as with a local master of Spark: a PySpark program's output is its driver's
-        die_with_parent(parent)
-        name_process(f"lc-executor-{order.executor_id}")
-        assert self._scratch is not None
-        # What a task forks may live on if we are killed all at once; it must not hold the lock that the janitor awaits.
-        os.register_at_fork(after_in_child=self._scratch.disown)
-        return executor_main(order, orders, reports, self._scratch)
+    def _tell_driver(self, report: Report) -> None:
+        try:
+            self._control.tell(report)
+        except ChannelError as error:
+            log.debug("the driver is gone: %s", error)
 
     # --- children ---
 
@@ -236,14 +216,9 @@ class Launcher:
             self._stopping = True
         elif pid == self._janitor:
             self._janitor = None
-        elif (executor_id := self._executors.pop(pid, None)) is not None:
-            _kill_group(pid)
+        elif (executor_id := self._executors.ended(pid)) is not None:
             code = os.waitstatus_to_exitcode(status)
-            exited = ExecutorExited(executor_id, code if code >= 0 else None, -code if code < 0 else None)
-            try:
-                self._control.tell(exited)
-            except ChannelError as error:
-                log.debug("the driver is gone: %s", error)
+            self._tell_driver(ExecutorExited(executor_id, code if code >= 0 else None, -code if code < 0 else None))
 
     def _await_driver(self) -> None:
         """The driver closed its pipe: it is ending, or a context ended badly. Only its exit status is awaited."""
@@ -255,7 +230,7 @@ class Launcher:
             self._take_signals()
             self._reap()
             if self._terminate_by is not None and time.monotonic() > self._terminate_by and self._driver is not None:
-                _kill(self._driver, signal.SIGKILL)
+                kill(self._driver, signal.SIGKILL)
 
     def _stop_cluster(self, grace: float) -> None:
         """End the executors, by force after ``grace`` seconds, and remove the scratch space."""
@@ -264,23 +239,22 @@ class Launcher:
             _wait_readable(self._wakeup_read, min(TICK, max(0.0, deadline - time.monotonic())))
             _drain(self._wakeup_read)
             self._reap()
-        for pid in self._executors:
-            _kill(pid, signal.SIGKILL)
-        for pid in list(self._executors):
+        for pid in self._executors.pids:
+            kill(pid, signal.SIGKILL)
+        for pid in self._executors.pids:
             os.waitpid(pid, 0)  # a killed child always ends
-            _kill_group(pid)
-            del self._executors[pid]
+            self._executors.ended(pid)
         if self._scratch is not None:
             self._scratch.remove()
             self._scratch = None
         if self._janitor is not None:
-            _kill(self._janitor, signal.SIGKILL)
+            kill(self._janitor, signal.SIGKILL)
             os.waitpid(self._janitor, 0)
             self._janitor = None
 
     def _end_driver(self) -> None:
         if self._driver is not None:  # only after an error of our own
-            _kill(self._driver, signal.SIGKILL)
+            kill(self._driver, signal.SIGKILL)
             self._driver_status = os.waitpid(self._driver, 0)[1]
             self._driver = None
 
@@ -290,21 +264,6 @@ class Launcher:
         self._fd_socket.close()
         os.close(self._wakeup_read)
         os.close(self._wakeup_write)
-
-
-def _kill(pid: int, signum: int) -> None:
-    try:
-        os.kill(pid, signum)
-    except ProcessLookupError:
-        log.debug("process %d was gone", pid)
-
-
-def _kill_group(pid: int) -> None:
-    """End what the tasks of a dead executor started and left behind."""
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):  # there is none; macOS says the latter of zombies
-        log.debug("executor process %d left nobody", pid)
 
 
 def _drain(fd: int) -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import time
 from collections.abc import Iterator
 from operator import add
 from pathlib import Path
 
+import psutil
 import pytest
 
 from localcluster import SparkConf, SparkContext, StorageLevel, TaskContext
 from localcluster.errors import TaskError
+from tests.faults.runs import wait_for
+from tests.integration.conftest import wait_for_executors
 
 EXPECTED = [(key, sum(x for x in range(1000) if x % 5 == key)) for key in range(5)]
 
@@ -149,3 +153,17 @@ def test_a_lost_map_output_is_computed_again(sc: SparkContext) -> None:
     for segment in segments:
         os.unlink(segment)
     assert sorted(sums.collect()) == EXPECTED
+
+
+def test_a_launcher_that_is_short_of_descriptors_tries_again(caplog: pytest.LogCaptureFixture) -> None:
+    with SparkContext("local[2]") as context:
+        pids = set(context.parallelize(range(8), 8).map(lambda _: (time.sleep(0.05), os.getpid())[1]).collect())
+        launcher = psutil.Process(min(pids)).ppid()
+        limits = resource.prlimit(launcher, resource.RLIMIT_NOFILE)
+        resource.prlimit(launcher, resource.RLIMIT_NOFILE, (4, limits[1]))
+        os.kill(min(pids), signal.SIGKILL)
+        assert context.parallelize(range(8), 8).sum() == 28
+        wait_for(lambda: "ulimit -n" in caplog.text, "nobody says that there are no descriptors")
+        resource.prlimit(launcher, resource.RLIMIT_NOFILE, limits)
+        wait_for_executors(context, 2)
+        assert context.parallelize(range(8), 8).sum() == 28

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from localcluster import SparkConf, SparkContext
-from localcluster.driver.executor_pool import State
+from localcluster.driver.known_executor import State
 
 
 def two_executors(shared_memory: str) -> SparkContext:

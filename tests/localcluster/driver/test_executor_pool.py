@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import logging
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -10,10 +13,19 @@ from typing import Any
 import pytest
 from multiprocess.connection import Pipe
 
+from localcluster.driver.backoff import LONGEST_PAUSE, PATIENCE
 from localcluster.driver.event_loop import EventLoop
-from localcluster.driver.executor_pool import EXIT_STATUS_WAIT, MAX_EARLY_DEATHS, ExecutorPool, State
+from localcluster.driver.executor_pool import EXIT_STATUS_WAIT, MAX_EARLY_DEATHS, ExecutorPool
+from localcluster.driver.known_executor import State
 from protocol.channel import Channel
-from protocol.cluster_messages import ExecutorExited, ExecutorLaunched, KillExecutor, LaunchExecutor, StopExecutor
+from protocol.cluster_messages import (
+    ExecutorExited,
+    ExecutorLaunched,
+    KillExecutor,
+    LaunchExecutor,
+    LaunchFailed,
+    StopExecutor,
+)
 from protocol.endpoint import Endpoint
 from protocol.errors import BrokenChannelError, ChannelError
 from tests.protocol.support import LONG
@@ -26,6 +38,7 @@ class Launcher:
         self.told: list[Any] = []
         self.far: dict[str, tuple[Endpoint, Endpoint]] = {}
         self.is_gone = False
+        self.has_descriptors = True
 
     def tell(self, order: Any) -> None:
         if self.is_gone:
@@ -33,6 +46,8 @@ class Launcher:
         self.told.append(order)
 
     def receive_pipes(self, executor_id: str) -> tuple[Any, Any]:
+        if not self.has_descriptors:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         (orders, far_orders), (reports, far_reports) = Pipe(), Pipe()
         self.far[executor_id] = Endpoint(Channel(far_orders)), Endpoint(Channel(far_reports))
         return orders, reports
@@ -212,6 +227,127 @@ def test_deaths_of_those_that_were_ready_are_never_hopeless(bed: Bed) -> None:
     for _ in range(2 * MAX_EARLY_DEATHS):
         bed.exit(bed.launch(), code=1)
     assert bed.hopeless == []
+
+
+NO_PROCESS = "no further process"
+
+
+def fail_to_launch(bed: Bed) -> None:
+    """The launcher has no process for the executor ordered last."""
+    bed.pool.launch_failed(LaunchFailed(bed.launcher.ordered[-1], NO_PROCESS))
+
+
+def test_one_that_could_not_be_forked_is_ordered_again_later_and_the_others_are_left_alone(bed: Bed) -> None:
+    first = bed.launch()
+    bed.pool.order()
+    fail_to_launch(bed)
+    assert bed.lost == [("1", f"executor 1 could not be started: {NO_PROCESS}")]
+    now = time.monotonic()
+    bed.pool.expire(now)
+    assert bed.launcher.ordered == ["0", "1"]
+    bed.pool.expire(now + LONGEST_PAUSE)
+    assert bed.launcher.ordered == ["0", "1", "2"]
+    bed.pool.expire(now + 2 * LONGEST_PAUSE)
+    assert bed.launcher.ordered == ["0", "1", "2"], "ordered once"
+    assert bed.pool.executors[first].state is State.REGISTERED
+
+
+def test_all_that_could_not_be_forked_are_ordered_again(bed: Bed) -> None:
+    for _ in range(3):
+        bed.pool.order()
+    for number in range(3):
+        bed.pool.launch_failed(LaunchFailed(str(number), NO_PROCESS))
+    bed.pool.expire(time.monotonic() + LONGEST_PAUSE)
+    assert bed.launcher.ordered == list("012345")
+
+
+def test_a_driver_without_descriptors_for_the_pipes_orders_another_one_later(bed: Bed) -> None:
+    bed.launcher.has_descriptors = False
+    executor_id = bed.launch(register=False)
+    assert [type(order) for order in bed.launcher.told] == [LaunchExecutor, KillExecutor]
+    bed.exit(executor_id, signal=9)
+    ((_, reason),) = bed.lost
+    assert "ulimit -n" in reason
+    bed.launcher.has_descriptors = True
+    bed.pool.expire(time.monotonic() + LONGEST_PAUSE)
+    assert bed.launcher.ordered == ["0", "1"]
+
+
+def test_a_selector_that_takes_no_more_pipes_leaves_none_open(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = bed.loop._selector.register, [0]
+
+    def register(*arguments: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == 2:
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+        return real(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bed.loop._selector, "register", register)
+        executor_id = bed.launch(register=False)
+    for end in bed.launcher.far[executor_id]:
+        end.abort()
+    bed.read()
+    bed.exit(executor_id, signal=9)
+    ((_, reason),) = bed.lost
+    assert "memory" in reason
+
+
+def test_an_executor_that_says_that_it_cannot_start_is_no_early_death(bed: Bed) -> None:
+    for _ in range(2 * MAX_EARLY_DEATHS):
+        executor_id = bed.launch(register=False)
+        bed.pool.launch_failed(LaunchFailed(executor_id, NO_PROCESS))
+        assert executor_id in bed.pool.executors, "it is not gone yet"
+        bed.exit(executor_id, code=1)
+    assert bed.hopeless == []
+    assert {reason for _, reason in bed.lost} == {
+        f"executor {number} could not be started: {NO_PROCESS}" for number in range(2 * MAX_EARLY_DEATHS)
+    }
+
+
+def test_a_shortage_that_lasts_is_hopeless_when_no_executor_works(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    first = bed.launch()
+    bed.pool.order()
+    fail_to_launch(bed)
+    while clock.now < 2 * PATIENCE:
+        clock.now += LONGEST_PAUSE
+        bed.pool.expire(clock.now)
+        fail_to_launch(bed)
+    assert bed.hopeless == [], "one still works"
+    bed.exit(first, code=1)
+    fail_to_launch(bed)
+    assert bed.hopeless == [f"no executor could be started for {PATIENCE:g} s: {NO_PROCESS}"]
+
+
+def test_a_shortage_is_warned_of_once(bed: Bed, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        for pause in range(1, 4):
+            bed.pool.order()
+            fail_to_launch(bed)
+            bed.pool.expire(time.monotonic() + pause * LONGEST_PAUSE)
+            fail_to_launch(bed)
+        assert len(caplog.messages) == 1
+        bed.launch()
+        bed.pool.order()
+        fail_to_launch(bed)
+    assert len(caplog.messages) == 2, "a new one is told again"
+
+
+def test_what_was_put_off_is_not_ordered_after_the_stop(bed: Bed) -> None:
+    bed.pool.order()
+    fail_to_launch(bed)
+    bed.pool.stop()
+    bed.pool.expire(time.monotonic() + LONGEST_PAUSE)
+    assert bed.launcher.ordered == ["0"]
+
+
+class Clock:
+    """In the place of ``time.monotonic``."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
 
 
 def test_while_stopping_all_are_told_and_none_is_lost_or_replaced(bed: Bed) -> None:

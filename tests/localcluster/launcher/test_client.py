@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
 import socket
@@ -13,7 +14,8 @@ import pytest
 from multiprocess.connection import Pipe
 
 from localcluster.launcher import client as client_module
-from localcluster.launcher.client import DriverEnds, LauncherClient
+from localcluster.launcher import os_layer
+from localcluster.launcher.client import Ends, LauncherClient
 from protocol.errors import ClusterError
 
 
@@ -23,7 +25,7 @@ class Line:
     def __init__(self) -> None:
         control, self.control = Pipe()
         fd_socket, self.fd_socket = socket.socketpair(type=socket.SOCK_DGRAM)
-        self.client = LauncherClient(DriverEnds(control, fd_socket), None)
+        self.client = LauncherClient(Ends(control, fd_socket), None)
         self.ours = fd_socket
 
     def send(self, name: str, pipes: int = 2) -> None:
@@ -72,8 +74,9 @@ def test_an_end_of_descriptors_is_called_that(line: Line) -> None:
         with contextlib.suppress(OSError):
             while True:  # until there are none at all
                 used.append(os.dup(0))
-        with pytest.raises(ClusterError, match="too many open files"):
+        with pytest.raises(OSError, match="Too many open files") as caught:
             line.client.receive_pipes("3")
+        assert caught.value.errno == errno.EMFILE
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         for descriptor in used:
@@ -92,6 +95,18 @@ def test_a_client_of_a_launcher_that_forked_us_stays_open_when_closed(line: Line
     line.send("3")
     for end in line.client.receive_pipes("3"):
         end.close()
+
+
+@pytest.mark.parametrize(
+    ("call", "number", "named"), [("pipe", errno.EMFILE, "ulimit -n"), ("socket_pair", errno.ENFILE, "fs.file-max")]
+)
+def test_a_shortage_at_the_start_is_named(monkeypatch: pytest.MonkeyPatch, call: str, number: int, named: str) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os_layer, call, fail)
+    with pytest.raises(ClusterError, match=named):
+        client_module._spawn()
 
 
 def test_an_interpreter_that_cannot_be_started_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

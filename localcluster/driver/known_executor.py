@@ -1,0 +1,47 @@
+"""What the driver knows of one executor."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from protocol.endpoint import Endpoint
+
+
+class State(enum.Enum):
+    ORDERED = "ordered"  # the launcher was told to fork it
+    STARTING = "starting"  # forked, not registered yet
+    REGISTERED = "registered"
+    BROKEN = "broken"  # its pipes ended; its exit status is awaited, for the message
+
+
+@dataclass(eq=False)
+class Executor:
+    executor_id: str
+    state: State = State.ORDERED
+    pid: int = 0
+    orders: Endpoint | None = None  # we ask and tell
+    reports: Endpoint | None = None  # it asks and tells
+    was_ready: bool = False
+    judged_at: float = 0.0  # seconds, monotonic
+    broken_at: float = 0.0  # seconds, monotonic
+    doomed: str | None = None  # why we had it killed
+    short_of: str | None = None  # what the system had too little of for it to start
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        return [endpoint for endpoint in (self.orders, self.reports) if endpoint is not None]
+
+    def how_it_ended(self, exit_code: int | None, signum: int | None) -> str:
+        """For messages; both are None when its exit status is not known."""
+        if self.short_of is not None:
+            return f"executor {self.executor_id} could not be started: {self.short_of}"
+        who = f"executor {self.executor_id} (pid {self.pid})"
+        if self.doomed is not None:
+            return f"{who} was ended: {self.doomed}"
+        if signum is not None:
+            hint = ", often the system's out-of-memory killer" if signum == 9 else ""
+            return f"{who} was killed by signal {signum}{hint}"
+        if exit_code is not None:
+            return f"{who} exited with code {exit_code}"
+        return f"{who} closed its pipes"

@@ -1,0 +1,48 @@
+"""An executor that cannot start says why if trying again may help, and fails like any program if not."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+from multiprocess.connection import Pipe
+
+from localcluster.executor import executor as executor_module
+from localcluster.executor.executor import executor_main
+from protocol.channel import Channel
+from protocol.cluster_messages import LaunchExecutor, LaunchFailed
+from protocol.endpoint import Endpoint
+from tests.protocol.support import LONG
+
+
+def start(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Any:
+    """What the driver hears from an executor whose threads, say, cannot be started."""
+
+    class Executor:
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def start(self) -> None:
+            raise error
+
+    monkeypatch.setattr(executor_module, "Executor", Executor)
+    monkeypatch.setattr(executor_module, "set_up_logging", lambda *_: None)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    (orders, driver_orders), (reports, driver_reports) = Pipe(), Pipe()
+    with orders, driver_orders, reports, driver_reports:
+        order = LaunchExecutor("7", 1, {}, tuple(sys.path))
+        assert executor_main(order, orders, reports, scratch=None) == 1  # type: ignore[arg-type]
+        return Endpoint(Channel(driver_reports)).receive(LONG).message
+
+
+def test_a_shortage_is_told_to_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = start(monkeypatch, RuntimeError("can't start new thread"))
+    assert isinstance(heard, LaunchFailed)
+    assert heard.executor_id == "7"
+    assert "ulimit -u" in heard.reason
+
+
+def test_any_other_error_is_not_taken_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RuntimeError, match="a bug"):
+        start(monkeypatch, RuntimeError("a bug"))

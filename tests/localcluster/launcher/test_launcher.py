@@ -1,0 +1,129 @@
+"""A launcher that finds the system short of processes or descriptors: it says so, keeps nothing and goes on."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from multiprocess.connection import Connection, Pipe
+
+from localcluster.launcher import launcher as launcher_module
+from localcluster.launcher import os_layer
+from localcluster.launcher.launcher import Launcher
+from protocol.channel import Channel
+from protocol.cluster_messages import ExecutorExited, ExecutorLaunched, LaunchExecutor, LaunchFailed
+from protocol.endpoint import Endpoint, Incoming
+from protocol.errors import ClusterError
+from storage.scratch import Scratch
+from tests.protocol.support import LONG
+
+
+class Bed:
+    """A launcher that is not served: the test gives it orders and reads what it tells the driver."""
+
+    def __init__(self, scratch: Scratch) -> None:
+        control, driver_control = Pipe()
+        self.fd_socket, self.driver_fd_socket = socket.socketpair(type=socket.SOCK_DGRAM)
+        self.driver = Endpoint(Channel(driver_control))
+        self.launcher = Launcher(control, self.fd_socket, driver=None)
+        self.launcher._scratch = scratch
+        self.forked: list[subprocess.Popen[bytes]] = []
+
+    def fork(self) -> int:
+        """As the system's, but the child is a program that waits: a test process is not for forking."""
+        program = "import sys; sys.stdin.read()"
+        child = subprocess.Popen([sys.executable, "-S", "-c", program], stdin=subprocess.PIPE, start_new_session=True)
+        self.forked.append(child)
+        return child.pid
+
+    def order(self, executor_id: str) -> Any:
+        """What the launcher tells when it is told to launch."""
+        self.launcher._handle(Incoming(LaunchExecutor(executor_id, 1, {}, ())))
+        return self.driver.receive(LONG).message
+
+    def close(self) -> None:
+        self.launcher._close_inherited()
+        self.driver.abort()
+        self.driver_fd_socket.close()
+        for child in self.forked:
+            child.kill()
+            child.communicate()
+
+
+@pytest.fixture
+def bed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bed]:
+    scratch = Scratch.create(parent=str(tmp_path))
+    bed = Bed(scratch)
+    monkeypatch.setattr(os_layer, "fork", bed.fork)
+    yield bed
+    bed.close()
+    scratch.remove()
+
+
+def failing(number: int, *, after: int = 0) -> Callable[..., Any]:
+    """A function in the place of a call that makes pipes: the first ``after`` of them come, then the error."""
+    calls = [0]
+
+    def fail(*_: object) -> tuple[Connection, Connection]:
+        calls[0] += 1
+        if calls[0] <= after:
+            ours, theirs = Pipe()
+            return ours, theirs
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("call", "failure", "named"),
+    [
+        ("fork", failing(errno.EAGAIN), "ulimit -u"),
+        ("fork", failing(errno.ENOMEM), "memory"),
+        ("pipe", failing(errno.EMFILE), "ulimit -n"),
+        ("pipe", failing(errno.ENFILE, after=1), "fs.file-max"),
+        ("send_fds", failing(errno.ETOOMANYREFS), "ulimit -n"),
+        ("fork", failing(errno.EPERM), "Operation not permitted"),
+    ],
+)
+def test_a_shortage_is_told_and_the_next_order_is_carried_out(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch, call: str, failure: Callable[..., Any], named: str
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(os_layer, call, failure)
+        failed = bed.order("3")
+    assert isinstance(failed, LaunchFailed)
+    assert failed.executor_id == "3"
+    assert named in failed.reason
+
+    launched = bed.order("4")
+    assert launched == ExecutorLaunched("4", bed.forked[-1].pid)
+    name, fds, _ = os_layer.receive_fds(bed.driver_fd_socket, 2)
+    assert (name, len(fds)) == ("4", 2)
+    for fd in fds:
+        os.close(fd)
+
+
+def test_an_executor_whose_pipes_cannot_be_sent_is_killed(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os_layer, "send_fds", failing(errno.ENOBUFS))
+    assert isinstance(bed.order("3"), LaunchFailed)
+    assert bed.forked[0].wait(LONG) == -signal.SIGKILL
+    bed.launcher._child_ended(bed.forked[0].pid, signal.SIGKILL)
+    assert bed.driver.receive(LONG).message == ExecutorExited("3", None, signal.SIGKILL)
+
+
+def test_a_driver_that_cannot_be_forked_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os_layer, "fork", failing(errno.EAGAIN))
+    before = signal.getsignal(signal.SIGUSR2)
+    try:
+        with pytest.raises(ClusterError, match=r"cannot start the driver: .*ulimit -u"):
+            launcher_module.fork_driver()
+    finally:
+        signal.signal(signal.SIGUSR2, before)
