@@ -154,7 +154,7 @@ class DAGScheduler:
         for task_id in task_ids:
             task_set = self._tasks.task_returned(executor_id, task_id)
             if task_set is not None:
-                task_set.failed(task_id, counts=False)
+                task_set.returned(task_id)
 
     def barrier_called(self, executor_id: str, call: BarrierCall, now: float) -> None:
         """A task waits for the others of its stage. One whose end was reported is not there any more."""

@@ -34,6 +34,9 @@ class StageRecord(NamedTuple):
 
     info: SparkStageInfo
     properties: Mapping[str, str]
+    partitions: int
+    earlier_completed: int = 0  # tasks of attempts before the latest, as is the next
+    earlier_failed: int = 0
     status: str = "PENDING"
     submitted: float | None = None
     completed: float | None = None
@@ -91,7 +94,7 @@ class JobHistory:
             ids.append(stage.id)
             if stage.id not in self._stages:
                 info = SparkStageInfo(stage.id, 0, stage.name, len(stage.partitions), 0, 0, 0)
-                self._stages[stage.id] = StageRecord(info, job.properties)
+                self._stages[stage.id] = StageRecord(info, job.properties, len(stage.partitions))
         info_of_job = SparkJobInfo(job.id, sorted(ids), "RUNNING")
         self._jobs[job.id] = JobRecord(info_of_job, job.final_stage.name, job.properties, self._clock())
 
@@ -106,7 +109,15 @@ class JobHistory:
     def attempt_started(self, task_set: TaskSet) -> None:
         stage_id = task_set.stage.id
         self._running[stage_id] = task_set
-        self._change(stage_id, status="ACTIVE", submitted=self._clock(), completed=None)
+        before = self._stages[stage_id]
+        self._change(
+            stage_id,
+            status="ACTIVE",
+            submitted=self._clock(),
+            completed=None,
+            earlier_completed=before.earlier_completed + before.info.numCompletedTasks,
+            earlier_failed=before.earlier_failed + before.info.numFailedTasks,
+        )
 
     def attempt_ended(self, task_set: TaskSet) -> None:
         stage_id = task_set.stage.id
@@ -143,5 +154,5 @@ def _summary(task_set: TaskSet) -> SparkStageInfo:
         numTasks=task_set.tasks,
         numActiveTasks=len(task_set.running),
         numCompletedTasks=task_set.tasks - task_set.unfinished,
-        numFailedTasks=sum(task_set.failures.values()),
+        numFailedTasks=task_set.failed_tasks,
     )

@@ -87,8 +87,8 @@ class TaskScheduler:
         # A queued task is innocent. So may be all but a task of a withdrawn set, which was told to stop or is late.
         certain = len(slots.tasks) <= slots.cores and all(s.key in self._sets for s in slots.tasks.values())
         lost = []
-        for task_id, task_set in slots.tasks.items():
-            task = task_set.lost(task_id, counts=certain)
+        for number, (task_id, task_set) in enumerate(slots.tasks.items()):
+            task = task_set.lost(task_id, ran=number < slots.cores, counts=certain)
             if task is not None:
                 lost.append(LostTask(task_set, task, certain))
         for task_set in self._sets.values():

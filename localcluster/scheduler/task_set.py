@@ -50,6 +50,7 @@ class TaskSet:
         self.pool = pool
         self.properties = properties
         self.running: dict[int, RunningTask] = {}  # {task id: task}
+        self.failed_tasks = 0  # that ended in an error or with their executor, whether that counts against them or not
         self.failures: dict[int, int] = {}  # {position: attempts that count against it}
         self._losses: dict[int, int] = {}  # {position: those of them that ended with their executor}
         self.mean_time: float | None = None  # seconds, moving average
@@ -145,21 +146,31 @@ class TaskSet:
         self._suspects.discard(position)
 
     def failed(self, task_id: int, counts: bool) -> RunningTask | None:
-        """Put a task back in the queue, before those that were never tried. None when its position is done already."""
+        """Note an error, and whether it counts against the task. None when its position is done already."""
+        self.failed_tasks += 1
+        return self._put_back(task_id, counts)
+
+    def lost(self, task_id: int, ran: bool, counts: bool) -> RunningTask | None:
+        """As `failed`, for a task whose executor died, perhaps because of it, if it ran."""
+        self.failed_tasks += ran
+        task = self._put_back(task_id, counts)
+        if task is not None:
+            self._suspects.add(task.position)
+            self._losses[task.position] = self._losses.get(task.position, 0) + counts
+        return task
+
+    def returned(self, task_id: int) -> None:
+        """A task came back without blame: it was killed, or recalled before it ran."""
+        self._put_back(task_id, counts=False)
+
+    def _put_back(self, task_id: int, counts: bool) -> RunningTask | None:
+        """Into the queue, before those that were never tried."""
         task = self.running.pop(task_id)
         if task.position not in self._unfinished:
             return None
         if counts:
             self.failures[task.position] = self.failures.get(task.position, 0) + 1
         self._enqueue(task.position, first=True)
-        return task
-
-    def lost(self, task_id: int, counts: bool) -> RunningTask | None:
-        """As `failed`, for a task whose executor died, perhaps because of it."""
-        task = self.failed(task_id, counts)
-        if task is not None:
-            self._suspects.add(task.position)
-            self._losses[task.position] = self._losses.get(task.position, 0) + counts
         return task
 
     def home_lost(self, executor_id: str) -> None:

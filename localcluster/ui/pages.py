@@ -44,7 +44,7 @@ def _job_row(job: Record) -> Sequence[object]:
         job["submissionTime"],
         job.get("completionTime", ""),
         _progress(job["numCompletedStages"], stages, job["numFailedStages"], job["numSkippedStages"]),
-        _progress(job["numCompletedTasks"], tasks, job["numFailedTasks"], job["numSkippedTasks"]),
+        _progress(job["numCompletedIndices"], tasks, job["numFailedTasks"], job["numSkippedTasks"]),
     )
 
 

@@ -64,7 +64,7 @@ class StatusStore:
             jobs, stages = self._cluster.dag.history.jobs(), self._cluster.dag.history.stages()
         by_id = {stage.info.stageId: stage for stage in stages}
         newest_first = sorted(jobs, key=lambda job: job.info.jobId, reverse=True)
-        return [_job(job, [by_id[id] for id in job.info.stageIds if id in by_id]) for job in newest_first]
+        return [job_record(job, [by_id[id] for id in job.info.stageIds if id in by_id]) for job in newest_first]
 
     def stages(self) -> list[Record]:
         """Newest first; of each its latest attempt."""
@@ -136,9 +136,9 @@ class StatusStore:
         }
 
 
-def _job(job: JobRecord, stages: Sequence[StageRecord]) -> Record:
+def job_record(job: JobRecord, stages: Sequence[StageRecord]) -> Record:
+    """Counts of tasks are over all attempts of the stages."""
     statuses = [stage.status for stage in stages]
-    completed = sum(stage.info.numCompletedTasks for stage in stages)
     return _known(
         jobId=job.info.jobId,
         name=job.name,
@@ -149,17 +149,23 @@ def _job(job: JobRecord, stages: Sequence[StageRecord]) -> Record:
         jobGroup=job.properties.get(JOB_GROUP),
         jobTags=tags_of(job.properties),
         status=job.info.status,
-        numTasks=sum(stage.info.numTasks for stage in stages),
+        numTasks=sum(stage.partitions for stage in stages),
         numActiveTasks=sum(stage.info.numActiveTasks for stage in stages),
-        numCompletedTasks=completed,
-        numSkippedTasks=sum(stage.info.numTasks for stage in stages if stage.status == "SKIPPED"),
-        numFailedTasks=sum(stage.info.numFailedTasks for stage in stages),
-        numCompletedIndices=completed,
+        numCompletedTasks=sum(stage.earlier_completed + stage.info.numCompletedTasks for stage in stages),
+        numSkippedTasks=sum(stage.partitions for stage in stages if stage.status == "SKIPPED"),
+        numFailedTasks=sum(stage.earlier_failed + stage.info.numFailedTasks for stage in stages),
+        numCompletedIndices=sum(map(_done, stages)),
         numActiveStages=statuses.count("ACTIVE"),
         numCompletedStages=statuses.count("COMPLETE"),
         numSkippedStages=statuses.count("SKIPPED"),
         numFailedStages=statuses.count("FAILED"),
     )
+
+
+def _done(stage: StageRecord) -> int:
+    """How many partitions of a stage that has started are there."""
+    started = stage.submitted is not None
+    return stage.partitions - (stage.info.numTasks - stage.info.numCompletedTasks) if started else 0
 
 
 def _stage(stage: StageRecord) -> Record:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from localcluster.job_properties import JOB_GROUP
 from localcluster.scheduler.job_history import JobHistory
+from localcluster.scheduler.task_scheduler import QUEUE_SECONDS
 from localcluster.status import SparkJobInfo, SparkStageInfo
 from tests.localcluster.scheduler.harness import FakeDriver
 from tests.localcluster.scheduler.lineage import Lineage
@@ -55,6 +56,27 @@ def test_failed_tasks_and_failed_jobs_are_told(lineage: Lineage) -> None:
     assert counts(driver.dag.history.stage(job.final_stage.id)) == (0, 2, 0, 0, 2)
 
 
+def test_tasks_that_ran_at_a_lost_executor_have_failed_and_those_queued_there_have_not(lineage: Lineage) -> None:
+    driver = FakeDriver({"a": 2})
+    job = lineage.job(lineage.source(30))
+    driver.submit(job)
+    driver.finish(driver.running()[0], run_time=QUEUE_SECONDS / 20)
+    assert driver.loads() == [22]
+    driver.lose("a")
+    assert counts(driver.dag.history.stage(job.final_stage.id)) == (0, 30, 0, 1, 2)
+    driver.add("b", 2)
+    driver.finish_all()
+    assert counts(driver.dag.history.stage(job.final_stage.id)) == (0, 30, 0, 30, 2)
+
+
+def test_killed_and_recalled_tasks_have_not_failed(driver: FakeDriver, lineage: Lineage) -> None:
+    job = lineage.job(lineage.source(2))
+    driver.submit(job)
+    driver.give_back(driver.task(0))
+    driver.finish_all()
+    assert counts(driver.dag.history.stage(job.final_stage.id)) == (0, 2, 0, 2, 0)
+
+
 def test_a_cancelled_job_has_failed(driver: FakeDriver, lineage: Lineage) -> None:
     job = lineage.job(lineage.source(2))
     driver.submit(job)
@@ -71,6 +93,8 @@ def test_a_second_attempt_has_the_tasks_that_were_left(driver: FakeDriver, linea
     driver.give_back(driver.task(2))
     driver.finish_all()
     assert counts(driver.dag.history.stage(job.final_stage.id)) == (1, 2, 0, 2, 0)
+    (record,) = [record for record in driver.dag.history.stages() if record.info.stageId == job.final_stage.id]
+    assert (record.partitions, record.earlier_completed, record.earlier_failed) == (3, 1, 1)
 
 
 def test_a_job_without_partitions_has_no_stages(driver: FakeDriver, lineage: Lineage) -> None:

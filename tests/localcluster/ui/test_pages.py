@@ -17,7 +17,7 @@ def job(**values: Any) -> dict[str, Any]:
     counts = dict.fromkeys(("Completed", "Skipped", "Failed"), 0)
     numbers = {f"num{kind}{what}": n for kind, n in counts.items() for what in ("Stages", "Tasks")}
     told = {"jobId": 7, "name": "count at a.py:1", "status": "RUNNING", "submissionTime": "then", "stageIds": [1, 2]}
-    return {**told, "numTasks": 10, **numbers, **values}
+    return {**told, "numTasks": 10, "numCompletedIndices": 0, **numbers, **values}
 
 
 def stage(**values: Any) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def test_jobs_stand_under_what_became_of_them() -> None:
 
 
 def test_skipped_stages_and_tasks_do_not_count_as_work() -> None:
-    (row,) = [cells(pages.jobs([job(numSkippedStages=1, numSkippedTasks=6, numCompletedTasks=3, numFailedTasks=2)]))]
+    (row,) = [cells(pages.jobs([job(numSkippedStages=1, numSkippedTasks=6, numCompletedIndices=3, numFailedTasks=2)]))]
     assert row[-2:] == ["0/1 (1 skipped)", "3/4 (2 failed) (6 skipped)"]
 
 
