@@ -167,7 +167,7 @@ ENTRIES: dict[str, ConfigEntry] = {
         ConfigEntry("spark.scheduler.mode", "FIFO", _one_of("FIFO", "FAIR"), "FIFO or FAIR", "Order of the jobs of several threads."),
         ConfigEntry("spark.scheduler.allocation.file", None, *_TEXT, "XML file of the pools of FAIR scheduling, as Spark's `fairscheduler.xml`; a thread chooses its pool by the local property `spark.scheduler.pool`."),
         ConfigEntry("spark.executor.heartbeatInterval", "10s", *_at_least("10ms", _MS_TIME), "Time between an executor's heartbeats."),
-        ConfigEntry("spark.network.timeout", "120s", *_SECONDS_TIME, "Silence after which an executor that is neither busy nor gone is declared lost. Longer than the heartbeats' interval."),
+        ConfigEntry("spark.network.timeout", "120s", *_SECONDS_TIME, "Silence after which an executor that is neither busy nor gone is declared lost; an executor that starts has as long to get ready. Longer than the heartbeats' interval."),
         ConfigEntry("spark.cleaner.ttl", None, *_SECONDS_TIME, "Age after which blocks and broadcasts are dropped even while they are referred to. Unset: never."),
         ConfigEntry("spark.cleaner.referenceTracking", "true", *_BOOLEAN, "Whether the blocks of RDDs, broadcasts and shuffles that the driver's program dropped are removed."),
         ConfigEntry("spark.cleaner.referenceTracking.cleanCheckpoints", "false", *_BOOLEAN, "Whether the files of checkpoints are removed whose RDDs the driver's program dropped."),

@@ -241,7 +241,8 @@ class Cluster:
     def _round(self, now: float) -> float:
         self.pool.expire(now)
         self._launcher.endpoint.expire(now)
-        for executor_id in self.master.endpoint.silent_executors(now, self._network_timeout):
+        silent = self.master.endpoint.silent_executors(now, self._network_timeout)
+        for executor_id in [*silent, *self.pool.unregistered(now - self._network_timeout)]:
             self.pool.judge_silent(executor_id, now)
         self._instructions.expire_kills(now)
         for callback in self._callbacks:

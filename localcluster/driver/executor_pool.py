@@ -81,7 +81,7 @@ class ExecutorPool:
     def order(self) -> None:
         """Have the launcher fork one more."""
         executor_id = str(next(self._ids))
-        self._executors[executor_id] = Executor(executor_id)
+        self._executors[executor_id] = Executor(executor_id, ordered_at=time.monotonic())
         template = self._template
         self._tell_launcher(LaunchExecutor(executor_id, template.cores, template.conf, template.sys_path))
 
@@ -158,17 +158,26 @@ class ExecutorPool:
         if executor is not None:
             self._lost(executor, message.exit_code, message.signal)
 
+    def unregistered(self, ordered_before: float) -> list[str]:
+        """Executors that take long to register, for `judge_silent`."""
+        starting = (State.ORDERED, State.STARTING)
+        return [each.executor_id for each in self if each.state in starting and each.ordered_at < ordered_before]
+
     def judge_silent(self, executor_id: str, now: float) -> None:
-        """No heartbeat for too long: kill it unless it is merely busy. Looks again after JUDGE_INTERVAL."""
+        """Nothing was heard of it for too long: kill it unless it is merely busy. Looks again after JUDGE_INTERVAL."""
         executor = self._executors.get(executor_id)
-        if executor is None or executor.state is not State.REGISTERED or now < executor.judged_at + JUDGE_INTERVAL:
+        if executor is None or executor.state is State.BROKEN or now < executor.judged_at + JUDGE_INTERVAL:
             return
         executor.judged_at = now
-        liveness = self._cpu.judge(executor.pid)
+        is_forked = executor.state is not State.ORDERED
+        liveness = self._cpu.judge(executor.pid if is_forked else self._launcher.pid)
+        lacks = "sent no heartbeat" if executor.state is State.REGISTERED else "did not get ready"
         if liveness is Liveness.BUSY:
-            log.warning("executor %s sends no heartbeat, but %s; it is kept", executor_id, liveness.value)
+            log.warning("executor %s %s, but %s; it is waited for", executor_id, lacks, liveness.value)
+        elif is_forked:
+            self.kill(executor_id, f"it {lacks} and {liveness.value}")
         else:
-            self.kill(executor_id, f"it sent no heartbeat and {liveness.value}")
+            self._on_hopeless(f"the launcher (pid {self._launcher.pid}) forks no executor: {liveness.value}")
 
     def expire(self, now: float) -> None:
         """Overdue asks, executors whose exit status does not come, and those whose order was put off."""

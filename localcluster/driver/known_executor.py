@@ -23,6 +23,7 @@ class Executor:
     orders: Endpoint | None = None  # we ask and tell
     reports: Endpoint | None = None  # it asks and tells
     was_ready: bool = False
+    ordered_at: float = 0.0  # seconds, monotonic
     judged_at: float = 0.0  # seconds, monotonic
     broken_at: float = 0.0  # seconds, monotonic
     doomed: str | None = None  # why we had it killed

@@ -112,6 +112,10 @@ class LauncherClient:
         self._fd_socket.settimeout(FD_DEADLINE)
         self._process = process
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid if self._process is not None else os.getppid()
+
     def tell(self, order: Order) -> None:
         self.endpoint.tell(order)
 

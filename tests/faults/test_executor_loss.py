@@ -167,3 +167,33 @@ def test_a_launcher_that_is_short_of_descriptors_tries_again(caplog: pytest.LogC
         resource.prlimit(launcher, resource.RLIMIT_NOFILE, limits)
         wait_for_executors(context, 2)
         assert context.parallelize(range(8), 8).sum() == 28
+
+
+STOPS_AT_START = """
+import os, signal
+from pathlib import Path
+from storage.conf import StorageConf
+from storage.memory_store import MemoryStore
+
+class Store(MemoryStore):
+    def __init__(self, options):
+        super().__init__(StorageConf(max_memory=1 << 20, shared_memory=0))
+        marker = Path(options["marker"])
+        if os.getpid() != int(options["driver"]) and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
+def test_an_executor_that_stops_before_it_registered_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "stops_at_start.py").write_text(STOPS_AT_START)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    conf = SparkConf().setMaster("local[1]").set("localcluster.externalBlockStore.class", "stops_at_start.Store")
+    conf.set("localcluster.externalBlockStore.driver", str(os.getpid()))
+    conf.set("localcluster.externalBlockStore.marker", str(tmp_path / "marker"))
+    conf.set("spark.executor.heartbeatInterval", "100ms").set("spark.network.timeout", "500ms")
+    with SparkContext(conf=conf) as context:
+        assert context.parallelize(range(8), 8).sum() == 28
+    assert "it did not get ready and its process is stopped" in caplog.text

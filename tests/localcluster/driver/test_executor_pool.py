@@ -15,8 +15,9 @@ from multiprocess.connection import Pipe
 
 from localcluster.driver.backoff import LONGEST_PAUSE, PATIENCE
 from localcluster.driver.event_loop import EventLoop
-from localcluster.driver.executor_pool import EXIT_STATUS_WAIT, MAX_EARLY_DEATHS, ExecutorPool
+from localcluster.driver.executor_pool import EXIT_STATUS_WAIT, JUDGE_INTERVAL, MAX_EARLY_DEATHS, ExecutorPool
 from localcluster.driver.known_executor import State
+from localcluster.driver.liveness import Liveness
 from protocol.channel import Channel
 from protocol.cluster_messages import (
     ExecutorExited,
@@ -33,6 +34,8 @@ from tests.protocol.support import LONG
 
 class Launcher:
     """Takes orders down and hands out pipes."""
+
+    pid = 3999
 
     def __init__(self) -> None:
         self.told: list[Any] = []
@@ -227,6 +230,69 @@ def test_deaths_of_those_that_were_ready_are_never_hopeless(bed: Bed) -> None:
     for _ in range(2 * MAX_EARLY_DEATHS):
         bed.exit(bed.launch(), code=1)
     assert bed.hopeless == []
+
+
+class Verdicts:
+    """In the place of the look at processes."""
+
+    def __init__(self, bed: Bed, liveness: Liveness) -> None:
+        self.liveness = liveness
+        self.judged: list[int] = []
+        bed.pool._cpu = self  # type: ignore[assignment]
+
+    def judge(self, pid: int) -> Liveness:
+        self.judged.append(pid)
+        return self.liveness
+
+    def forget(self, pid: int) -> None:
+        pass
+
+
+def test_those_that_take_long_to_register_are_found(bed: Bed) -> None:
+    bed.launch()
+    starting = bed.launch(register=False)
+    bed.pool.order()
+    assert bed.pool.unregistered(time.monotonic() - 1) == []
+    assert bed.pool.unregistered(time.monotonic() + 1) == [starting, "2"]
+    for end in bed.launcher.far[starting]:
+        end.abort()
+    bed.read()
+    assert bed.pool.unregistered(time.monotonic() + 1) == ["2"], "the end of its pipes was seen"
+
+
+@pytest.mark.parametrize("liveness", [Liveness.STOPPED, Liveness.HUNG, Liveness.GONE])
+def test_one_that_does_nothing_before_it_is_ready_is_killed_and_counts_as_an_early_death(
+    bed: Bed, liveness: Liveness
+) -> None:
+    verdicts = Verdicts(bed, liveness)
+    for _ in range(MAX_EARLY_DEATHS):
+        assert bed.hopeless == []
+        executor_id = bed.launch(register=False)
+        bed.pool.judge_silent(executor_id, time.monotonic())
+        assert isinstance(bed.launcher.told[-1], KillExecutor)
+        bed.exit(executor_id, signal=9)
+    assert len(bed.hopeless) == 1
+    assert f"it did not get ready and {liveness.value}" in bed.hopeless[0]
+    assert verdicts.judged == [4000 + 2 * number for number in range(MAX_EARLY_DEATHS)]
+
+
+@pytest.mark.parametrize("register", [False, True])
+def test_a_busy_one_is_waited_for_and_looked_at_again_later(bed: Bed, register: bool) -> None:
+    verdicts = Verdicts(bed, Liveness.BUSY)
+    executor_id = bed.launch(register=register)
+    now = time.monotonic()
+    for moment in (now, now + JUDGE_INTERVAL / 2, now + JUDGE_INTERVAL):
+        bed.pool.judge_silent(executor_id, moment)
+    assert len(verdicts.judged) == 2
+    assert [type(order) for order in bed.launcher.told] == [LaunchExecutor]
+
+
+def test_a_launcher_that_forks_nothing_because_it_is_stopped_is_hopeless(bed: Bed) -> None:
+    verdicts = Verdicts(bed, Liveness.STOPPED)
+    bed.pool.order()
+    bed.pool.judge_silent("0", time.monotonic())
+    assert verdicts.judged == [3999]
+    assert bed.hopeless == ["the launcher (pid 3999) forks no executor: its process is stopped"]
 
 
 NO_PROCESS = "no further process"
