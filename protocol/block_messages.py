@@ -104,6 +104,15 @@ class ReplicateBlock(Order):
 
 
 @dataclass(frozen=True, slots=True)
+class AdoptBlocks(Order):
+    """Look after these blocks in the external store from now on. Triggered by the death of the executor that put them.
+    Told to the driver, not asked.
+    """
+
+    block_ids: tuple[BlockIdLike, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ExtentReleased(Order):
     """No other process reads these extents any more: the owner may reuse them. Triggered by the last lease of an extent
     in limbo. Told, not asked.

@@ -64,5 +64,13 @@ class HeapLocation:
         return HeapLocation, (self.executor_id,)
 
 
-Location: TypeAlias = ShmLocation | FileLocation | HeapLocation
+@dataclass(frozen=True, slots=True)
+class ExternalLocation:
+    """A block in the program's own store: every process asks that store for it, whoever put it there and died since."""
+
+    def __reduce__(self) -> tuple[type[ExternalLocation], tuple[()]]:
+        return ExternalLocation, ()
+
+
+Location: TypeAlias = ShmLocation | FileLocation | HeapLocation | ExternalLocation
 SharedLocation: TypeAlias = ShmLocation | FileLocation

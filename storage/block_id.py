@@ -22,6 +22,7 @@ MAX_NUMBER = 2**63 - 1  # Spark's Long
 _NUMBER = "(0|[1-9][0-9]{0,18})"  # not \d, which takes the digits of every script
 _UUID = "([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
 _FIELD = "[A-Za-z0-9_]+"
+_RUN = "[A-Za-z0-9-]+"
 
 
 class BlockId:
@@ -210,6 +211,22 @@ class TempShuffleBlockId(BlockId):
         return TempShuffleBlockId, (self.uuid,)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ExternalBlockId(BlockId):
+    """A block of one run as a store knows it that outlives runs: ``localcluster-1000-0123456789ab.rdd_1_2``."""
+
+    run: str
+    block: BlockId
+
+    def __post_init__(self) -> None:
+        if re.fullmatch(_RUN, self.run) is None:
+            raise BlockIdError(f"a run's name has letters, digits and - only, not {self.run!r}")
+        _set_name(self, f"{self.run}.{self.block.name}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ExternalBlockId, (self.run, self.block)
+
+
 def _of_numbers(kind: Callable[..., BlockId]) -> Callable[..., BlockId]:
     return lambda *numbers: kind(*map(int, numbers))
 
@@ -227,4 +244,5 @@ _PARSERS: list[tuple[re.Pattern[str], Callable[..., BlockId]]] = [
     (re.compile(f"input-{_NUMBER}-{_NUMBER}"), _of_numbers(StreamBlockId)),
     (re.compile(f"temp_local_{_UUID}"), lambda text: TempLocalBlockId(UUID(text))),
     (re.compile(f"temp_shuffle_{_UUID}"), lambda text: TempShuffleBlockId(UUID(text))),
+    (re.compile(rf"({_RUN})\.(.+)"), lambda run, name: ExternalBlockId(run, BlockId.parse(name))),
 ]

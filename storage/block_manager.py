@@ -50,7 +50,7 @@ class BlockManager:
         self._local = LocalBlocks(self.id, master, conf, scratch)
         self._reader = LocationReader(self._local.arena, self._local.shared.enclosing)
         self._sharing = BlockSharing(self.id, master, self._local)
-        self._remote = RemoteBlocks(self.id, master, self._reader)
+        self._remote = RemoteBlocks(self.id, master, self._reader, self._local.read_external)
         self.disk_block_manager = self._local.disk_block_manager
         self.memory_store = self._local.memory_store
         self.off_heap_store = self._local.off_heap_store
@@ -298,6 +298,11 @@ class BlockManager:
         """No other process reads these extents, which this one gave up: they may be reused."""
         for location in locations:
             self._local.arena.released(location)
+
+    def adopt_blocks(self, block_ids: Iterable[BlockId]) -> None:
+        """A dead process left these in the external store: look after them."""
+        for block_id in block_ids:
+            self._local.adopt(block_id)
 
     def release_segment(self, path: str) -> None:
         """A dead process's segment or file is not needed any more: unmap it, and the driver removes it."""

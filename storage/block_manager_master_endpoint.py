@@ -20,7 +20,15 @@ from typing import Any, TypeAlias, cast
 
 from protocol import block_messages as m
 from protocol.errors import StorageError
-from protocol.locations import DRIVER, BlockManagerId, HeapLocation, Location, SharedLocation, ShmLocation
+from protocol.locations import (
+    DRIVER,
+    BlockManagerId,
+    ExternalLocation,
+    HeapLocation,
+    Location,
+    SharedLocation,
+    ShmLocation,
+)
 from protocol.message import Message, Order
 from storage.block_id import BlockId, BroadcastBlockId, RDDBlockId
 from storage.block_status import BlockStatus
@@ -156,20 +164,25 @@ class BlockManagerMasterEndpoint:
         return Outcome(self._table.seen(message.block_manager_id, now))
 
     def _expire_dead_hosts(self, sender: str, message: m.ExpireDeadHosts, now: float) -> Outcome:
+        outcome = Outcome()
         for executor_id in self._table.silent_since(now - self._slave_timeout):
             logger.warning("no heartbeat of %s for %.0f s: its blocks are dropped", executor_id, self._slave_timeout)
-            self._table.remove_manager(executor_id)
+            outcome.tells += self._remove_manager(executor_id)
             self._expired.add(executor_id)
-        return Outcome()
+        return outcome
+
+    def _remove_manager(self, executor_id: str) -> list[tuple[str, Order]]:
+        external = self._table.remove_manager(executor_id)
+        return [(DRIVER, m.AdoptBlocks(external))] if external else []
 
     def _remove_executor(self, sender: str, message: m.RemoveExecutor, now: float) -> Outcome:
         """Precondition: the process is dead. Its leases end here, so views that it still used would change under it."""
         executor_id = message.executor_id
         self._expired.discard(executor_id)
-        self._table.remove_manager(executor_id)
+        tells = self._remove_manager(executor_id)
         self._leases.owner_lost(executor_id)
         self._dropped = {key: place for key, place in self._dropped.items() if key[1].executor_id != executor_id}
-        tells = _extents_released(self._leases.reader_lost(executor_id))
+        tells += _extents_released(self._leases.reader_lost(executor_id))
         for segment in self._budget.owned_by(executor_id):
             if not self._table.is_adopted(segment):
                 tells += self._give_up(segment)
@@ -297,7 +310,7 @@ class BlockManagerMasterEndpoint:
         def combine(answers: list[Any]) -> Outcome:
             (location,) = answers
             if location is None:
-                self._drop_from_heap(block_id, holder)
+                self._drop_unshared(block_id, holder)
             if isinstance(location, ShmLocation):
                 self._leases.grant(location, sender)
                 self._leases.retire(location, holder.executor_id)
@@ -305,9 +318,9 @@ class BlockManagerMasterEndpoint:
 
         return ask([holder], m.ShareBlock(message.block_id), combine)
 
-    def _drop_from_heap(self, block_id: BlockId, holder: BlockManagerId) -> None:
+    def _drop_unshared(self, block_id: BlockId, holder: BlockManagerId) -> None:
         status = self._table.status(block_id, holder)
-        if status is not None and isinstance(status.location, HeapLocation):
+        if status is not None and isinstance(status.location, HeapLocation | ExternalLocation):
             self._table.drop(block_id, holder)
 
     def _replicate_to(self, sender: str, message: m.ReplicateTo, now: float) -> Outcome:

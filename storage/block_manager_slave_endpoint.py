@@ -29,6 +29,7 @@ class BlockManagerSlaveEndpoint:
             m.GetSlaveMatchingBlockIds: lambda order: tuple(manager.get_matching_block_ids(order.filter)),
             m.ShareBlock: lambda order: manager.share_block(order.block_id),
             m.ReplicateBlock: lambda order: manager.store_replica(order.block_id, order.level, order.location),
+            m.AdoptBlocks: lambda order: manager.adopt_blocks(order.block_ids),
             m.ExtentReleased: lambda order: manager.extents_released(order.locations),
             m.ReleaseSegment: lambda order: manager.release_segment(order.segment),
         }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from protocol.locations import BlockManagerId, FileLocation, SharedLocation, ShmLocation
+from protocol.locations import BlockManagerId, ExternalLocation, FileLocation, SharedLocation, ShmLocation
 from storage.block_id import BlockId
 from storage.block_manager_master import BlockManagerMaster
 from storage.local_blocks import LocalBlocks
@@ -26,7 +26,12 @@ class BlockSharing:
         self._local = local
 
     def replicate(self, block_id: BlockId, level: StorageLevel) -> None:
-        """Have peers copy the block. Fewer copies than the level asks for are a warning in the log."""
+        """Have peers copy the block. Fewer copies than the level asks for are a warning in the log.
+
+        Not what is in an external store, which is one for all: whether it keeps copies is its own affair.
+        """
+        if isinstance(self._local.status(block_id).location, ExternalLocation):
+            return
         single = StorageLevel(level.use_disk, level.use_memory, level.use_off_heap, level.deserialized)
 
         def upload(peers: Sequence[BlockManagerId]) -> Sequence[BlockManagerId]:

@@ -69,5 +69,8 @@ class BlockStore(ABC):
     def clear(self) -> None:
         """Drop every block."""
 
+    def close(self) -> None:  # noqa: B027 - most stores have nothing to let go of
+        """The process needs the store no more: let go of connections and the like. The blocks stay."""
+
     def check(self) -> None:  # noqa: B027 - a store without books of its own has nothing to audit
         """Audit the store's own books against what it holds. Raises AssertionError."""

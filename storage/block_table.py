@@ -5,7 +5,7 @@ messages (`storage.block_manager_master_endpoint`).
 
 A block manager that dies takes the blocks on its heap with it. What it had reported in shared memory or in files is
 *adopted*: it stays in the books under the dead manager's id and is read as before, and the segment or file is given
-up when the last block in it goes.
+up when the last block in it goes. What it had put into an external store passes to the driver's block manager.
 """
 
 from __future__ import annotations
@@ -13,7 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from protocol.locations import BlockManagerId, FileLocation, HeapLocation, Location, ShmLocation
+from protocol.locations import (
+    DRIVER,
+    BlockManagerId,
+    ExternalLocation,
+    FileLocation,
+    HeapLocation,
+    Location,
+    ShmLocation,
+)
 from storage.block_id import BlockId
 from storage.block_status import BlockStatus, StorageStatus
 from storage.storage_level import StorageLevel
@@ -99,18 +107,24 @@ class BlockTable:
             if manager.last_seen < moment and not manager.id.is_driver
         ]
 
-    def remove_manager(self, executor_id: str) -> None:
-        """Forget a manager: its heap blocks go, the others are adopted."""
+    def remove_manager(self, executor_id: str) -> tuple[BlockId, ...]:
+        """Forget a manager: its heap blocks go, the others are adopted. Those that are the driver's from now on."""
         manager = self._managers.pop(executor_id, None)
         if manager is None:
-            return
+            return ()
+        external = []
         for block_id in manager.blocks:
-            location = self._holders[block_id][manager.id].location
-            if location is None or isinstance(location, HeapLocation):
+            status = self._holders[block_id][manager.id]
+            location = status.location
+            if isinstance(location, ExternalLocation) and DRIVER in self._managers:
+                self.put(block_id, self._managers[DRIVER].id, status)
+                external.append(block_id)
+            if location is None or isinstance(location, HeapLocation | ExternalLocation):
                 self._forget(block_id, manager.id)
             else:
                 self._holders[block_id][manager.id] = shared_status(location)
                 self._adopted.setdefault(path_of(location), set()).add((block_id, manager.id))
+        return tuple(external)
 
     # --- blocks -----------------------------------------------------------------------------------------------------
 
@@ -143,7 +157,7 @@ class BlockTable:
         if manager is not None:
             manager.blocks.discard(block_id)
         self._forget(block_id, holder)
-        if manager is not None or status.location is None or isinstance(status.location, HeapLocation):
+        if manager is not None or not isinstance(status.location, ShmLocation | FileLocation):
             return None
         path = path_of(status.location)
         self._adopted[path].discard((block_id, holder))
@@ -159,7 +173,7 @@ class BlockTable:
             del self._holders[block_id]
 
     def locations(self, block_id: BlockId) -> list[tuple[BlockManagerId, Location]]:
-        """Holders and where, cheapest to read first: shared memory, files, heaps."""
+        """Holders and where, cheapest to read first: shared memory, files, an external store, heaps."""
         found = [
             (holder, status.location)
             for holder, status in self._holders.get(block_id, {}).items()
@@ -221,4 +235,4 @@ class BlockTable:
                 assert path_of(location) == path, f"{block_id} is not in {path}"
 
 
-_COST: dict[type, int] = {ShmLocation: 0, FileLocation: 1, HeapLocation: 2}
+_COST: dict[type, int] = {ShmLocation: 0, FileLocation: 1, ExternalLocation: 2, HeapLocation: 3}

@@ -65,11 +65,11 @@ class Eviction:
             if info.tell_master:
                 self._report(block_id)
         finally:
-            self._finish(block_id)
+            self._finish(block_id, info)
         return True
 
-    def _finish(self, block_id: BlockId) -> None:
-        if self._tiers.contains(block_id):
+    def _finish(self, block_id: BlockId, info: BlockInfo) -> None:
+        if self._tiers.contains(block_id, info.level):
             self._unlock(block_id)
         else:
             self._infos.remove_block(block_id)
@@ -115,4 +115,5 @@ class Eviction:
         finally:
             if block_id in self._leaving:
                 self._leaving.discard(block_id)
-                self._finish(block_id)
+                assert info is not None, "the write lock keeps it in the books"
+                self._finish(block_id, info)

@@ -1,18 +1,32 @@
 """Plugging in a store of the user's own, named in the configuration.
 
-Covers finding the class and making the store. The class is a `BlockStore`, is constructed with one argument, the
-mapping of options from the configuration, and passes `tests/storage/store_conformance.py`;
-`tests/storage/redis_store.py` is an example. Follows Spark's ``ExternalBlockStore`` with its pluggable block manager.
+Covers finding the class, making the store, and using one that others may use at the same time. The class is a
+`BlockStore`, is constructed with one argument, the mapping of options from the configuration, and passes
+`tests/storage/store_conformance.py`; `tests/storage/redis_store.py` is an example. Follows Spark's
+``ExternalBlockStore`` with its pluggable block manager.
+
+Every process makes a store of that class, and most such stores lead to the same place: what one process put there all
+can read, also when that process is dead, or its whole run. Ids of RDDs begin anew with each run, so a run's blocks go
+by names that no other run has; and within a run nothing is read but what the block master knows of.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
-from protocol.errors import ConfigurationError
-from storage.block_store import BlockStore
+from protocol.errors import BlockPutError, ConfigurationError
+from protocol.locations import ExternalLocation
+from storage.block_id import BlockId, ExternalBlockId
+from storage.block_store import BlockStore, PutResult
+from storage.managed_buffer import ManagedBuffer
+from storage.storage_level import StorageLevel
+
+logger = logging.getLogger(__name__)
 
 KEY = "localcluster.externalBlockStore.class"
 
@@ -38,3 +52,80 @@ def load_external_store(class_name: str, options: Mapping[str, str]) -> BlockSto
         raise ConfigurationError(f"{KEY} is {class_name!r}, which does not define {missing}")
     make: Callable[[Mapping[str, str]], BlockStore] = found
     return make(options)
+
+
+class ExternalStore(BlockStore):
+    """The blocks of one run in a store of the program's own. Thread-safe as the store is."""
+
+    def __init__(self, store: BlockStore, run: str) -> None:
+        self.store = store
+        self._run = run
+        self._mine: set[BlockId] = set()  # what this process looks after
+
+    def put_bytes(self, block_id: BlockId, data: ManagedBuffer, level: StorageLevel) -> PutResult:
+        return self._put(block_id, lambda key: self.store.put_bytes(key, data, level))
+
+    def put_iterator(self, block_id: BlockId, values: Iterator[Any], level: StorageLevel) -> PutResult:
+        return self._put(block_id, lambda key: self.store.put_iterator(key, values, level))
+
+    def _put(self, block_id: BlockId, put: Callable[[BlockId], PutResult]) -> PutResult:
+        try:
+            result = put(self._key(block_id))
+        except BlockPutError:
+            if not self._has(block_id):
+                raise
+            result = PutResult(True)  # another process of the run was quicker, or died before it could tell
+        if result.stored:
+            self._mine.add(block_id)
+        return result
+
+    def _has(self, block_id: BlockId) -> bool:
+        with contextlib.suppress(Exception):  # whatever the store raises when it cannot be reached
+            return self.contains(block_id)
+        return False
+
+    def adopt(self, block_id: BlockId) -> bool:
+        """Look after a block of a process that died. False when this process's store does not have it."""
+        found = self._has(block_id)
+        if found:
+            self._mine.add(block_id)
+        return found
+
+    def location(self, block_id: BlockId) -> ExternalLocation:
+        return ExternalLocation()
+
+    def get_size(self, block_id: BlockId) -> int:
+        return self.store.get_size(self._key(block_id))
+
+    def get_bytes(self, block_id: BlockId) -> ManagedBuffer | None:
+        return self.store.get_bytes(self._key(block_id))
+
+    def get_values(self, block_id: BlockId) -> Iterator[Any] | None:
+        return self.store.get_values(self._key(block_id))
+
+    def remove(self, block_id: BlockId) -> bool:
+        removed = self.store.remove(self._key(block_id))
+        self._mine.discard(block_id)
+        return removed
+
+    def contains(self, block_id: BlockId) -> bool:
+        return self.store.contains(self._key(block_id))
+
+    def clear(self) -> None:
+        """Drop the blocks that this process looks after, not those of others."""
+        for block_id in list(self._mine):
+            self.remove(block_id)
+
+    def close(self) -> None:
+        """Also drops the blocks, as far as the store can be reached."""
+        try:
+            self.clear()
+            self.store.close()
+        except Exception as error:
+            logger.warning("blocks named %s.* may be left in the external store: %r", self._run, error)
+
+    def check(self) -> None:
+        self.store.check()
+
+    def _key(self, block_id: BlockId) -> BlockId:
+        return ExternalBlockId(self._run, block_id)

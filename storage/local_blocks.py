@@ -24,13 +24,13 @@ from storage.block_info import BlockInfo, BlockInfoManager
 from storage.block_manager_master import BlockManagerMaster
 from storage.block_result import BlockResult, ReadMethod
 from storage.block_status import NOT_HERE, BlockStatus
-from storage.block_store import BlockStore, BytesLike
-from storage.block_table import shared_status
+from storage.block_store import BytesLike
+from storage.block_table import IN_SHARED_MEMORY, shared_status
 from storage.conf import StorageConf
 from storage.disk_block_manager import DiskBlockManager
 from storage.disk_store import DiskStore
 from storage.eviction import Eviction
-from storage.external_store import load_external_store
+from storage.external_store import ExternalStore, load_external_store
 from storage.managed_buffer import ManagedBuffer
 from storage.memory_store import MemoryStore
 from storage.scratch import SHARED_MEMORY, Scratch
@@ -39,7 +39,7 @@ from storage.shared_blocks import SharedBlocks
 from storage.shared_memory_store import SharedMemoryStore
 from storage.status_reporter import StatusReporter
 from storage.storage_level import StorageLevel
-from storage.tiers import Tiers
+from storage.tiers import OffHeapStore, Tiers
 
 logger = logging.getLogger(__name__)
 
@@ -89,16 +89,16 @@ class LocalBlocks:
             drop=lambda block_id, data: self._eviction.drop_from_memory(block_id, data),
         )
         self.disk_store = DiskStore(self.disk_block_manager)
-        self.off_heap_store = self._make_off_heap_store(me.executor_id, conf)
+        self.off_heap_store = self._make_off_heap_store(me.executor_id, conf, scratch.name)
         self._tiers = Tiers(me.executor_id, self.memory_store, self.off_heap_store, self.disk_store)
         self._eviction = Eviction(self.infos, self._tiers, master, self.reporter.report, self.release_lock)
         self._doomed: dict[BlockId, bool] = {}  # {block to be removed when its locks are given back: tell the master}
         self._last_used: dict[BlockId, float] = {}  # {block: seconds of time.monotonic}
 
-    def _make_off_heap_store(self, executor_id: str, conf: StorageConf) -> BlockStore:
+    def _make_off_heap_store(self, executor_id: str, conf: StorageConf, run: str) -> OffHeapStore:
         if conf.external_store is not None:
             options = {**conf.external_store_options, "executor_id": executor_id}
-            return load_external_store(conf.external_store, options)
+            return ExternalStore(load_external_store(conf.external_store, options), run)
         return SharedMemoryStore(
             self.arena,
             conf.shared_memory,
@@ -142,6 +142,14 @@ class LocalBlocks:
         self.infos.downgrade_lock(block_id)
         return Put.STORED
 
+    def adopt(self, block_id: BlockId) -> None:
+        """Hold a block of the external store whose holder died, or tell the master that the store does not have it."""
+        store = self.off_heap_store
+        assert isinstance(store, ExternalStore), "blocks were left in an external store, and this process has none"
+        if self.put(block_id, IN_SHARED_MEMORY, True, lambda _: store.adopt(block_id)) is not Put.STORED:
+            self.reporter.report(block_id)  # the master takes it for this process's already
+        self.release_lock(block_id)
+
     def _note_stored(self, block_id: BlockId) -> None:
         info = self.infos.assert_locked_for_writing(block_id)
         info.size = self._tiers.status(block_id, info.level).size
@@ -154,8 +162,8 @@ class LocalBlocks:
         info = self.infos.assert_locked_for_writing(block_id)
         logger.warning("putting block %s failed", block_id)
         try:
-            self._remove_everywhere(block_id, info.tell_master)
-        except (ChannelError, StorageError):
+            self._remove_everywhere(block_id, info.level, info.tell_master)
+        except Exception:  # an external store may raise anything
             logger.warning("cannot undo the put of block %s", block_id, exc_info=True)
         finally:
             self.infos.remove_block(block_id)
@@ -203,6 +211,10 @@ class LocalBlocks:
             return None
         return found[0]
 
+    def read_external(self, block_id: BlockId) -> ManagedBuffer | None:
+        """The bytes of a block of any process in the external store, if there is one and has it."""
+        return self.off_heap_store.get_bytes(block_id) if isinstance(self.off_heap_store, ExternalStore) else None
+
     def _get_shared(self, block_id: BlockId) -> ManagedBuffer | None:
         data = self.shared.get(block_id)
         if data is not None:
@@ -218,7 +230,7 @@ class LocalBlocks:
         """Drop a block whose bytes are gone, unless somebody uses it: that one comes here, too."""
         info = self.infos.lock_for_writing(block_id, blocking=False)
         if info is not None:
-            self._remove_locked(block_id, info.tell_master)
+            self._remove_locked(block_id, info.level, info.tell_master)
 
     def release_lock(self, block_id: BlockId) -> None:
         """Give back a lock of the calling thread, if it has one."""
@@ -255,21 +267,22 @@ class LocalBlocks:
         info = self.infos.lock_for_writing(block_id, blocking=False)
         if info is not None:
             self._doomed.pop(block_id, None)
-            self._remove_locked(block_id, tell_master and info.tell_master)
+            self._remove_locked(block_id, info.level, tell_master and info.tell_master)
         elif self.infos.get(block_id) is None:
             self._doomed.pop(block_id, None)
 
-    def _remove_locked(self, block_id: BlockId, tell_master: bool) -> None:
+    def _remove_locked(self, block_id: BlockId, level: StorageLevel, tell_master: bool) -> None:
         try:
-            self._remove_everywhere(block_id, tell_master)
+            self._remove_everywhere(block_id, level, tell_master)
         except BaseException:
             self.infos.unlock(block_id)  # without another attempt, which would raise the same
             raise
         self.infos.remove_block(block_id)
 
-    def _remove_everywhere(self, block_id: BlockId, tell_master: bool) -> None:
+    def _remove_everywhere(self, block_id: BlockId, level: StorageLevel, tell_master: bool) -> None:
         self._tiers.remove_from_heap_and_disk(block_id)
-        in_shared_memory = self.off_heap_store.remove(block_id) and isinstance(self.off_heap_store, SharedMemoryStore)
+        removed = level.use_off_heap and self.off_heap_store.remove(block_id)
+        in_shared_memory = removed and isinstance(self.off_heap_store, SharedMemoryStore)
         if tell_master and not in_shared_memory:  # else `Eviction.left_off_heap` has told: it needs the master's answer
             self.reporter.report(block_id)
 
@@ -319,6 +332,7 @@ class LocalBlocks:
         self.memory_store.clear()
         if unlink:
             self.disk_store.clear()
+            self.off_heap_store.close()
         self.arena.close(unlink=unlink)
 
     def check(self) -> None:
@@ -328,4 +342,7 @@ class LocalBlocks:
         self.shared.check()
         for block_id in self.infos.block_ids():
             assert block_id not in self._doomed, f"nobody uses block {block_id}, and it was not removed"
-            assert self._tiers.contains(block_id), f"block {block_id} is in the books and in no store"
+            info = self.infos.get(block_id)
+            assert info is None or self._tiers.contains(block_id, info.level), (
+                f"{block_id} is in the books and no store"
+            )

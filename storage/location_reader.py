@@ -50,9 +50,9 @@ class LocationReader:
         start = location.offset - extent.offset
         return self._arena.view(extent)[start : start + location.length]
 
-    def give_back(self, location: SharedLocation) -> None:
+    def give_back(self, location: ShmLocation) -> None:
         """A lease on `location` was granted and is not needed."""
-        if isinstance(location, ShmLocation) and not self._arena.owns(location):
+        if not self._arena.owns(location):
             self._leases.acquire(location)
             self._leases.release(location)
 

@@ -1,16 +1,25 @@
 """Reading blocks that other processes hold, or left behind.
 
-Covers asking the master for locations and trying them one after the other: shared memory and files are mapped here, a
-block on a heap is shared by its holder first. A location that leads nowhere is reported, dropped by the master, and
-the next one is tried; every lease that came with a location is used or given back.
+Covers asking the master for locations and trying them one after the other: shared memory and files are mapped here, an
+external store is asked by this process, a block on a heap is shared by its holder first. A location that leads nowhere
+is reported, dropped by the master, and the next one is tried; every lease that came with a location is used or given
+back.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from protocol.errors import StaleLocationError
-from protocol.locations import BlockManagerId, HeapLocation, Location, SharedLocation
+from protocol.locations import (
+    BlockManagerId,
+    ExternalLocation,
+    HeapLocation,
+    Location,
+    SharedLocation,
+    ShmLocation,
+)
 from storage.block_id import BlockId
 from storage.block_manager_master import BlockManagerMaster
 from storage.location_reader import LocationReader
@@ -20,12 +29,21 @@ logger = logging.getLogger(__name__)
 
 
 class RemoteBlocks:
-    """What one block manager reads from the others. Thread-safe."""
+    """What one block manager reads from the others. Thread-safe. ``read_external(block_id)`` asks the external store,
+    if there is one.
+    """
 
-    def __init__(self, me: BlockManagerId, master: BlockManagerMaster, reader: LocationReader) -> None:
+    def __init__(
+        self,
+        me: BlockManagerId,
+        master: BlockManagerMaster,
+        reader: LocationReader,
+        read_external: Callable[[BlockId], ManagedBuffer | None],
+    ) -> None:
         self._me = me
         self._master = master
         self._reader = reader
+        self._read_external = read_external
 
     def get_bytes(self, block_id: BlockId) -> ManagedBuffer | None:
         """The serialised bytes from the first location that has them; None when none has. Raises ChannelError."""
@@ -39,12 +57,16 @@ class RemoteBlocks:
             return None
         finally:
             for _, location in left:
-                if not isinstance(location, HeapLocation):
+                if isinstance(location, ShmLocation):
                     self._reader.give_back(location)
 
     def _try(self, block_id: BlockId, holder: BlockManagerId, location: Location) -> ManagedBuffer | None:
         shared: SharedLocation | None
-        if isinstance(location, HeapLocation):
+        if isinstance(location, ExternalLocation):
+            found = self._read_external(block_id)
+            if found is not None:
+                return found
+        if isinstance(location, HeapLocation | ExternalLocation):  # a store may be its process's own
             shared = self._master.fetch_block(block_id, holder.executor_id)
             if shared is None:
                 logger.info("%s does not share block %s any more", holder.executor_id, block_id)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from protocol.errors import BlockNotFoundError, BlockPutError
 from protocol.locations import HeapLocation, Location
@@ -19,6 +19,7 @@ from storage.block_result import ReadMethod
 from storage.block_status import NOT_HERE, BlockStatus
 from storage.block_store import BlockStore
 from storage.disk_store import DiskStore
+from storage.external_store import ExternalStore
 from storage.managed_buffer import ManagedBuffer
 from storage.memory_store import MemoryStore
 from storage.serializer import deserialize
@@ -26,6 +27,10 @@ from storage.shared_memory_store import SharedMemoryStore
 from storage.storage_level import StorageLevel
 
 logger = logging.getLogger(__name__)
+
+OffHeapStore: TypeAlias = SharedMemoryStore | ExternalStore
+
+_METHOD = {False: ReadMethod.MEMORY, True: ReadMethod.OFF_HEAP}
 
 
 @dataclass(slots=True)
@@ -39,9 +44,11 @@ class Found:
 
 
 class Tiers:
-    """`off_heap` is the shared-memory store, or the user's own in its place. Thread-safe as the stores are."""
+    """`off_heap` is the shared-memory store, or the user's own in its place, which is asked for blocks of its levels
+    only: each question may be a round trip. Thread-safe as the stores are.
+    """
 
-    def __init__(self, executor_id: str, memory: MemoryStore, off_heap: BlockStore, disk: DiskStore) -> None:
+    def __init__(self, executor_id: str, memory: MemoryStore, off_heap: OffHeapStore, disk: DiskStore) -> None:
         self._executor_id = executor_id
         self.memory = memory
         self.off_heap = off_heap
@@ -109,21 +116,22 @@ class Tiers:
         return Found(values, data.size, ReadMethod.DISK, moved)
 
     def _get_from_memory(self, block_id: BlockId, level: StorageLevel) -> Found | None:
-        if level.deserialized:
-            values = self.memory.get_values(block_id)
+        store = self._memory_of(level)
+        if level.use_off_heap or level.deserialized:
+            values = store.get_values(block_id)
         else:
-            data = self.memory.get_bytes(block_id)
+            data = store.get_bytes(block_id)
             values = None if data is None else deserialize(data.memoryview(), copy=True)
-        if values is not None:
-            return Found(values, self.memory.get_size(block_id), ReadMethod.MEMORY)
-        values = self.off_heap.get_values(block_id)
-        return None if values is None else Found(values, self.off_heap.get_size(block_id), ReadMethod.OFF_HEAP)
+        if values is None:
+            return None
+        # An external store may lose a block between two questions.
+        return Found(values, _size(store, block_id) or 0, _METHOD[level.use_off_heap])
 
     def get_bytes(self, block_id: BlockId, level: StorageLevel) -> tuple[ManagedBuffer, bool] | None:
         """(serialised bytes, whether the read brought them back into memory). Otherwise as `get_values`."""
-        for store in (self.off_heap, self.disk, self.memory):  # memory last: it may have to serialise
-            if store is self.disk and not level.deserialized and self.memory.contains(block_id):
-                continue
+        memory = self._memory_of(level)
+        # Of objects on the heap the disk's bytes come first: the heap's would have to be serialised.
+        for store in (self.disk, memory) if level.deserialized else (memory, self.disk):
             data = store.get_bytes(block_id)
             if data is not None:
                 moved = store is self.disk and not level.deserialized and self._bring_back(block_id, data, level)[0]
@@ -144,27 +152,29 @@ class Tiers:
 
     # --- what there is ------------------------------------------------------------------------------------------------
 
-    def contains(self, block_id: BlockId) -> bool:
-        return any(store.contains(block_id) for store in (self.memory, self.off_heap, self.disk))
+    def contains(self, block_id: BlockId, level: StorageLevel) -> bool:
+        return self._memory_of(level).contains(block_id) or self.disk.contains(block_id)
 
     def status(self, block_id: BlockId, level: StorageLevel) -> BlockStatus:
         """Where the block is now, which may be less than `level` asks for. Needs no lock on the block."""
-        on_heap, off_heap, on_disk = (_size(store, block_id) for store in (self.memory, self.off_heap, self.disk))
-        if on_heap is None and off_heap is None and on_disk is None:
+        in_memory, on_disk = _size(self._memory_of(level), block_id), _size(self.disk, block_id)
+        if in_memory is None and on_disk is None:
             return NOT_HERE
+        off_heap = level.use_off_heap and in_memory is not None
         now = StorageLevel(
             use_disk=on_disk is not None,
-            use_memory=on_heap is not None or off_heap is not None,
-            use_off_heap=off_heap is not None,
-            deserialized=level.deserialized and on_heap is not None and off_heap is None,
+            use_memory=in_memory is not None,
+            use_off_heap=off_heap,
+            deserialized=level.deserialized and in_memory is not None,
             replication=level.replication,
         )
-        return BlockStatus(now, on_heap or 0, on_disk or 0, off_heap or 0, self._location(block_id))
+        sizes = (0, on_disk or 0, in_memory or 0) if off_heap else (in_memory or 0, on_disk or 0, 0)
+        return BlockStatus(now, *sizes, self._location(block_id, off_heap=off_heap))
 
-    def _location(self, block_id: BlockId) -> Location:
+    def _location(self, block_id: BlockId, *, off_heap: bool) -> Location:
         """The best for other processes: they read the first two without asking, and these outlive this process."""
         try:
-            if isinstance(self.off_heap, SharedMemoryStore) and self.off_heap.contains(block_id):
+            if off_heap:
                 return self.off_heap.location(block_id)
             if self.disk.contains(block_id):
                 return self.disk.location(block_id)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from protocol import block_messages as m
-from protocol.locations import DRIVER, BlockManagerId, FileLocation, HeapLocation, Location, ShmLocation
+from protocol.locations import (
+    DRIVER,
+    BlockManagerId,
+    ExternalLocation,
+    FileLocation,
+    HeapLocation,
+    Location,
+    ShmLocation,
+)
 from protocol.message import Message
 from storage.block_id import RDDBlockId
 from storage.block_manager_master_endpoint import BlockManagerMasterEndpoint
@@ -54,6 +62,7 @@ class Master:
             ShmLocation: StorageLevel.OFF_HEAP,
             FileLocation: StorageLevel.DISK_ONLY,
             HeapLocation: StorageLevel.MEMORY_ONLY,
+            ExternalLocation: StorageLevel.OFF_HEAP,
         }
         update = m.UpdateBlockInfo(holder, block, level[type(location)], memory, 0, 0, location)
         reply: m.UpdateReply = self.ask(holder, update)

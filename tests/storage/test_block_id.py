@@ -16,6 +16,7 @@ from storage.block_id import (
     MAX_NUMBER,
     BlockId,
     BroadcastBlockId,
+    ExternalBlockId,
     RDDBlockId,
     ShuffleBlockId,
     ShuffleDataBlockId,
@@ -40,6 +41,7 @@ KINDS = [
     (StreamBlockId(1, 100), StreamBlockId(2, 101), "input-1-100"),
     (TempLocalBlockId(UUID(UUID_TEXT)), TempLocalBlockId(UUID(int=3)), f"temp_local_{UUID_TEXT}"),
     (TempShuffleBlockId(UUID(UUID_TEXT)), TempShuffleBlockId(UUID(int=3)), f"temp_shuffle_{UUID_TEXT}"),
+    (ExternalBlockId("run-1", RDDBlockId(1, 2)), ExternalBlockId("run-2", RDDBlockId(1, 2)), "run-1.rdd_1_2"),
 ]
 IDS = [block_id for block_id, _, _ in KINDS]
 
@@ -56,6 +58,7 @@ block_ids = st.one_of(
     st.builds(TempLocalBlockId, st.uuids()),
     st.builds(TempShuffleBlockId, st.uuids()),
 )
+block_ids |= st.builds(ExternalBlockId, st.text("abcXYZ019-", min_size=1), block_ids)
 
 
 @pytest.mark.parametrize(("block_id", "different", "name"), KINDS)

@@ -1,24 +1,21 @@
-"""Shared blocks of the runtime, a store of the user's own, the time to live, and the end of a block manager."""
+"""Shared blocks of the runtime, the time to live, and the end of a block manager."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from typing import Any
 
 import numpy as np
 import pytest
 
 from protocol import block_messages as m
-from protocol.errors import BlockNotFoundError, BlockPutError, StaleLocationError
+from protocol.errors import BlockPutError, StaleLocationError
 from protocol.locations import DRIVER, ShmLocation
 from storage import os_layer
 from storage.block_id import BroadcastBlockId, ShuffleDataBlockId
-from storage.block_store import BlockStore
-from storage.managed_buffer import HeapBuffer
 from storage.serializer import deserialize, serialize
 from storage.storage_level import StorageLevel
-from tests.storage.clusters import BIG, ClusterMaker, block, has, locations, values
+from tests.storage.clusters import BIG, ClusterMaker, block, has, locations
 
 
 def test_shared_blocks_are_read_by_location_whole_or_in_part(make_cluster: ClusterMaker) -> None:
@@ -61,58 +58,6 @@ def test_a_broadcast_is_read_everywhere_and_gone_when_removed(make_cluster: Clus
     del array, data
     a.flush_lease_releases()
     assert cluster.driver.statistics().extents == 0
-
-
-class ListStore(BlockStore):
-    """The simplest store that a user could plug in."""
-
-    def __init__(self, options: Any) -> None:
-        self.options = options
-        self.blocks: dict[Any, bytes] = {}
-
-    def put_bytes(self, block_id: Any, data: Any, level: Any) -> Any:
-        from storage.block_store import PutResult
-
-        self.blocks[block_id] = bytes(data.memoryview())
-        return PutResult(True, data.size)
-
-    def put_iterator(self, block_id: Any, values: Any, level: Any) -> Any:
-        return self.put_bytes(block_id, HeapBuffer(b"".join(serialize(values))), level)
-
-    def get_size(self, block_id: Any) -> int:
-        if block_id not in self.blocks:
-            raise BlockNotFoundError(f"no {block_id}")
-        return len(self.blocks[block_id])
-
-    def get_bytes(self, block_id: Any) -> Any:
-        return HeapBuffer(self.blocks[block_id]) if block_id in self.blocks else None
-
-    def get_values(self, block_id: Any) -> Any:
-        return deserialize(self.blocks[block_id]) if block_id in self.blocks else None
-
-    def remove(self, block_id: Any) -> bool:
-        return self.blocks.pop(block_id, None) is not None
-
-    def contains(self, block_id: Any) -> bool:
-        return block_id in self.blocks
-
-    def clear(self) -> None:
-        self.blocks.clear()
-
-
-def test_a_store_of_the_user_s_own_takes_off_heap_blocks(make_cluster: ClusterMaker) -> None:
-    cluster = make_cluster(external_store=f"{__name__}.ListStore", external_store_options={"key": "value"})
-    a, b = cluster.add("A"), cluster.add("B")
-    assert isinstance(a.off_heap_store, BlockStore)
-    assert a.off_heap_store.options == {"key": "value", "executor_id": "A"}  # type: ignore[attr-defined]
-    a.put_single(block(1), "kept outside", StorageLevel.OFF_HEAP)
-    a.put_single(block(2), "kept inside", StorageLevel.MEMORY_ONLY)
-    assert a.off_heap_store.contains(block(1))
-    assert not a.off_heap_store.contains(block(2))
-    assert values(a, block(1)) == values(b, block(1)) == ["kept outside"]
-    a.master.remove_block(block(1))
-    assert not a.off_heap_store.contains(block(1))
-    assert locations(cluster, block(1)) == ()
 
 
 def test_old_blocks_are_dropped_broadcasts_apart_from_the_others(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,50 +13,16 @@ from storage.block_id import RDDBlockId
 from storage.block_store import BlockStore
 from storage.external_store import load_external_store
 from storage.storage_level import StorageLevel
+from tests.storage.redis_server import redis_server
 from tests.storage.store_conformance import CHECKS, Check, put_values, values_of
 
 REDIS_STORE = "tests.storage.redis_store.RedisStore"
-DEADLINE = 20  # seconds
 
 
 @pytest.fixture(scope="module")
 def redis_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The unix socket of a Redis server that this module started."""
-    pytest.importorskip("redis", reason="the Python package redis is not installed")
-    server = shutil.which("redis-server")
-    if server is None:
-        pytest.skip("there is no redis-server (Debian: apt-get install redis-server)")
-    directory = tmp_path_factory.mktemp("r")  # short: the path of a unix socket has at most 107 bytes
-    socket = str(directory / "s")
-    command = [
-        server,
-        "--port",
-        "0",
-        "--unixsocket",
-        socket,
-        "--dir",
-        str(directory),
-        "--save",
-        "",
-        "--daemonize",
-        "no",
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        wait_until_ready(process)
+    with redis_server(tmp_path_factory.mktemp("r")) as socket:
         yield socket
-    finally:
-        process.terminate()
-        process.communicate(timeout=DEADLINE)
-
-
-def wait_until_ready(process: subprocess.Popen[str]) -> None:
-    """The server says when it takes connections; the test's own time limit watches over this."""
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "ready to accept connections" in line.lower():
-            return
-    pytest.fail("redis-server ended before it was ready")
 
 
 @pytest.fixture
