@@ -5,12 +5,12 @@ Does not cover starting and stopping, which is `SparkContext`'s own.
 
 from __future__ import annotations
 
-import logging
 import os
 from typing import Any
 
 from localcluster.conf import SparkConf, settings, system_properties
 from localcluster.conf.master_url import Layout
+from localcluster.logs import set_own_level
 from localcluster.ui.status_page import StatusPage
 from localcluster.version import SPARK_VERSION
 from protocol.errors import ConfigurationError
@@ -74,16 +74,17 @@ class Application(StatusPage):
         return os.environ.get("SPARK_USER") or system_properties.user_name()
 
     def setLogLevel(self, logLevel: str) -> None:
-        """Level of the driver's own log records: ALL, DEBUG, ERROR, FATAL, INFO, OFF, TRACE or WARN, as in Spark.
+        """Level of localcluster's log records, and of those of tasks whose stages start from now on. As in Spark: ALL,
+        DEBUG, ERROR, FATAL, INFO, OFF, TRACE or WARN.
 
-        Raises ConfigurationError for another one.
+        Tasks log at the level of the driver's root logger if that lets more through. Raises ConfigurationError for
+        another name.
         """
         level = settings.SPARK_LEVELS.get(logLevel.upper())
         if level is None:
             names = ",".join(settings.SPARK_LEVELS)
             raise ConfigurationError(f"Supplied level {logLevel} did not match one of: {names}")
-        for package in ("localcluster", "storage", "protocol"):
-            logging.getLogger(package).setLevel(level)
+        set_own_level(level)
 
     @classmethod
     def setSystemProperty(cls, key: str, value: str) -> None:

@@ -10,7 +10,6 @@ import argparse
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -123,9 +122,7 @@ def _problem_with(job: str) -> str | None:
 def _drive(job: str, argv: list[str], conf: dict[str, str]) -> int:
     """In the driver: run the script as ``__main__``."""
     from localcluster.conf import system_properties
-    from localcluster.logs import set_up_logging
 
-    set_up_logging(conf, "driver")
     for key, text in conf.items():
         system_properties.set_property(key, text)
     system_properties.set_property("SPARK_SUBMIT", "true")  # how Spark tells programs that were submitted
@@ -151,7 +148,7 @@ def _drive(job: str, argv: list[str], conf: dict[str, str]) -> int:
         print(f"localcluster: error: {error}", file=sys.stderr)
         return USAGE_ERROR
     except Exception as error:
-        own_frames_left_out = error.__traceback__.tb_next if error.__traceback__ is not None else None
-        traceback.print_exception(type(error), error, own_frames_left_out)
+        users = error.__traceback__.tb_next if error.__traceback__ is not None else None  # without our own frame
+        sys.excepthook(type(error), error.with_traceback(users), users)  # which may be the program's
         return 1
     return 0

@@ -27,6 +27,7 @@ from localcluster.conf.unknown_settings import warn_of_unknown
 from localcluster.files import Files
 from localcluster.job_control import JobControl
 from localcluster.launcher.client import connect
+from localcluster.logs import show_own_records
 from localcluster.no_jvm import NoJVM
 from localcluster.persistence import Persistence
 from localcluster.profiler import BasicProfiler, MemoryProfiler, Profiler, UDFBasicProfiler
@@ -111,10 +112,8 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
         """Start every part, and tell ``started`` how it is ended."""
         values = dict(conf.getAll())
         settings.check(values)
+        show_own_records(values)
         warn_of_unknown(values)
-        level = settings.value(values, "spark.log.level")
-        if level is not None:
-            self.setLogLevel(level)
         self._conf = conf
         self._layout = layout(values)
         self.startTime = int(time.time() * 1000)

@@ -1,19 +1,125 @@
-"""Where log records go: to standard error, at the level that the run was given.
+"""Where log records go, and which.
 
-Only the CLI and executors call this; a program that uses the library sets up its own logging.
+A driver is the program's process: its root logger is left alone, as plain Python and spark-submit leave it. Our own
+records go to the handlers that the program has; while it has none, to a handler of our own, on standard error.
+
+Executors are processes of ours: what no handler of a task takes goes to standard error, at the levels that the driver
+has when a stage starts there. Formats and handlers of the driver stay there: they cannot travel.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Mapping
+from functools import wraps
+from typing import Any
 
 from localcluster.conf import settings
 
 FORMAT = "%(asctime)s %(levelname)s {process} %(name)s: %(message)s"
+OWN_LOGGERS = ("localcluster", "storage", "protocol")
+
+
+class _StandardError(logging.Handler):
+    """Writes to what ``sys.stderr`` is at the time; ``process`` names this one in each record."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter(FORMAT.format(process=process)))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if sys.stderr is None:  # of a daemon
+            return
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+        except Exception:
+            self.handleError(record)
+
+
+class _LastResort(_StandardError):
+    """On our own loggers; silent as soon as the program has a handler that gets the record, too."""
+
+    def filter(self, record: logging.LogRecord) -> Any:
+        logger: logging.Logger | None = logging.getLogger(record.name)
+        while logger is not None:
+            if any(handler is not self for handler in logger.handlers):
+                return False
+            logger = logger.parent if logger.propagate else None
+        return super().filter(record)
+
+
+_own_handler = _LastResort("driver")
+
+
+def show_own_records(conf: Mapping[str, str]) -> None:
+    """In a driver: our records are seen whether or not the program sets up logging."""
+    for name in OWN_LOGGERS:
+        logging.getLogger(name).addHandler(_own_handler)  # which is added once
+    level = _configured_level(conf)
+    if level is not None:
+        set_own_level(level)
+
+
+def set_own_level(level: int) -> None:
+    for name in OWN_LOGGERS:
+        logging.getLogger(name).setLevel(level)
+
+
+def _configured_level(conf: Mapping[str, str]) -> int | None:
+    name: str | None = settings.value(conf, "spark.log.level")
+    if name is not None:
+        return settings.SPARK_LEVELS[name]
+    name = settings.value(conf, "localcluster.log.level")
+    return None if name is None else getattr(logging, name)
+
+
+# --- executors -----------------------------------------------------------------------------------------------------
+
+
+def levels() -> dict[str, int]:
+    """The levels of this driver's loggers by name, but for those that inherit theirs; the root's name is ``""``.
+
+    Who asks for our records asks for those of tasks, too, as with Spark's ``setLogLevel``.
+    """
+    root = logging.getLogger()
+    disabled = root.manager.disable + 1 if root.manager.disable else 0
+    own = logging.getLogger(OWN_LOGGERS[0]).level or root.level
+    loggers = list(root.manager.loggerDict.items())  # at once: other threads make loggers
+    set_here = {name: logger.level for name, logger in loggers if isinstance(logger, logging.Logger) and logger.level}
+    return {name: max(level, disabled) for name, level in {"": min(root.level, own), **set_here}.items()}
+
+
+class FollowedLevels:
+    """In an executor: the levels of its driver."""
+
+    def __init__(self) -> None:
+        self._levels: Mapping[str, int] = {}
+
+    def follow(self, wanted: Mapping[str, int]) -> None:
+        """Set what changed since the last call. The rest stays: a task may have set it."""
+        before, self._levels = self._levels, wanted
+        for name in before.keys() - wanted.keys():
+            logging.getLogger(name).setLevel(logging.NOTSET)
+        for name, level in wanted.items():
+            if before.get(name) != level:
+                logging.getLogger(name).setLevel(level)
 
 
 def set_up_logging(conf: Mapping[str, str], process: str) -> None:
-    """Set the root logger's level and, unless the job set one up, its handler; ``process`` names this one in it."""
-    logging.basicConfig(format=FORMAT.format(process=process))
-    logging.getLogger().setLevel(settings.value(conf, "localcluster.log.level"))
+    """In an executor. The level is that of the time before its first stage."""
+    logging.lastResort = _StandardError(process)
+    logging.basicConfig = _basic_config
+    logging.getLogger().setLevel(_configured_level(conf) or logging.WARNING)
+
+
+_configure = logging.basicConfig
+
+
+@wraps(_configure)
+def _basic_config(**options: Any) -> None:
+    """A task may set up logging. ``logging.info`` and its like do so without options, which would take the executor's
+    name and the time out of all further records.
+    """
+    if options:
+        _configure(**options)

@@ -8,7 +8,7 @@ blocks: see `protocol.block_messages`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from protocol.locations import SharedLocation
@@ -33,7 +33,8 @@ class StageDescription(Order):
     ``binary`` is the pickled lineage and action, or the block that holds it. ``epoch`` is the map output tracker's:
     tables of map outputs that the executor fetched at an older one are out of date. ``barrier`` has the addresses of
     a barrier stage's tasks by position; it is empty for other stages. ``import_paths`` has an entry for each
-    file that was added for import so far, oldest first: what has to be on ``sys.path`` for it.
+    file that was added for import so far, oldest first: what has to be on ``sys.path`` for it. ``log_levels`` are the
+    levels of the driver's loggers by name.
     """
 
     stage_id: int
@@ -43,6 +44,7 @@ class StageDescription(Order):
     epoch: int
     barrier: tuple[str, ...] = ()
     import_paths: tuple[str, ...] = ()
+    log_levels: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

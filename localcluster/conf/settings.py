@@ -183,8 +183,8 @@ ENTRIES: dict[str, ConfigEntry] = {
         ConfigEntry("spark.submit.pyFiles", None, *_LIST, "`.py` files, `.zip` and `.egg` archives put on the import path of driver and executors."),
         ConfigEntry("localcluster.externalBlockStore.class", None, *_TEXT, "`package.module.Class` of a block store of your own, used in place of the off-heap store."),
         ConfigEntry("spark.executor.allowSparkContext", "false", *_BOOLEAN, "Whether a task may make a SparkContext of its own. Read from the conf that is given to its constructor."),
-        ConfigEntry("spark.log.level", None, _one_of(*SPARK_LEVELS), " or ".join(SPARK_LEVELS), "Level of the driver's own log records, as `setLogLevel` sets it. Unset: what the program's logging says."),
-        ConfigEntry("localcluster.log.level", "WARNING", _one_of(*_LEVELS), " or ".join(_LEVELS), "Level of the log records that executors and the CLI's driver write to standard error."),
+        ConfigEntry("spark.log.level", None, _one_of(*SPARK_LEVELS), " or ".join(SPARK_LEVELS), "Level of localcluster's log records and of those of tasks, as `setLogLevel` sets it. Unset: `localcluster.log.level`, else what the program's logging says."),
+        ConfigEntry("localcluster.log.level", None, _one_of(*_LEVELS), " or ".join(_LEVELS), "The same with Python's names of levels."),
     )
 }  # fmt: skip
 

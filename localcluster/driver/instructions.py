@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Sequence
 
+from localcluster import logs
 from localcluster.driver.block_master import BlockMaster
 from localcluster.driver.executor_pool import ExecutorPool
 from localcluster.scheduler.barrier_attempt import BarrierAnswer
@@ -93,6 +94,7 @@ class Instructions:
                 self._outputs.epoch,
                 _addresses(task_set),
                 self.import_paths,
+                logs.levels(),
             )
         self._send(launch.executor_id, c.LaunchTasks(task_set.key, description, launch.tasks))
 

@@ -26,7 +26,7 @@ from localcluster.executor.stage_code import StageCode
 from localcluster.executor.task_runner import describe, run_task
 from localcluster.launcher.shortage import shortage
 from localcluster.launcher.standard_streams import flush_standard_streams
-from localcluster.logs import set_up_logging
+from localcluster.logs import FollowedLevels, set_up_logging
 from localcluster.make_env import make_env
 from localcluster.py_files import extend_import_path
 from localcluster.rdd.partition_data import read_shared
@@ -86,6 +86,7 @@ class Executor:
         self._queued: dict[int, tuple[int, TaskDescription]] = {}  # {task id: (stage key, task)}, not started yet
         self._queue: SimpleQueue[int | None] = SimpleQueue()  # task ids, some of them recalled meanwhile; None: stop
         self._kills = Kills()
+        self._log_levels = FollowedLevels()
         self._import_paths: tuple[str, ...] = ()
         self._env: Env = make_env(self._id, order.conf, _ReportTransport(reports), scratch, self._ask)
         self._slave = BlockManagerSlaveEndpoint(self._env.block_manager)
@@ -166,6 +167,7 @@ class Executor:
     def _launch(self, order: LaunchTasks) -> None:
         if order.stage is not None:
             self._env.shuffle_manager.outputs.advance(order.stage.epoch)
+            self._log_levels.follow(order.stage.log_levels)
             self._extend_import_path(order.stage.import_paths)
             self._stages[order.stage_key] = StageCode(order.stage, self._binary(order.stage))
         for task in order.tasks:

@@ -46,6 +46,18 @@ def test_a_job_that_raises_leaves_nothing_and_exits_with_1(tmp_path: Path, libra
         run.assert_nothing_left()
 
 
+def test_a_job_that_raises_is_told_by_its_own_excepthook(tmp_path: Path) -> None:
+    job = """
+import sys
+sys.excepthook = lambda kind, error, trace: print(kind.__name__, error, trace.tb_frame.f_code.co_filename)
+raise ValueError("the job is wrong")
+"""
+    with Run(tmp_path, job) as run:
+        assert run.wait() == 1
+        assert run.output == f"ValueError the job is wrong {tmp_path / 'job.py'}\n"
+        assert run.errors == ""
+
+
 @MODES
 @pytest.mark.parametrize("code", [0, 7])
 def test_the_exit_code_of_the_job_is_the_runs(tmp_path: Path, library: bool, code: int) -> None:

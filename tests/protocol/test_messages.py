@@ -57,6 +57,7 @@ SAMPLES: dict[str, Any] = {
     "tuple[TaskResult, ...]": (TaskResult(1, b"r", None, 0.5), TaskResult(2, SHM, b"u", 0.25)),
     "tuple[str, ...]": ("a", "b"),
     "Mapping[str, str]": {"spark.executor.memory": "1g"},
+    "Mapping[str, int]": {"": 30, "app": 10},
     "BlockIdLike": BLOCK_ID,
     "tuple[BlockIdLike, ...]": (BLOCK_ID, NamedId("broadcast_3")),
     "StorageLevelLike": LEVEL,
