@@ -193,6 +193,18 @@ class InputDirectoryError(HadoopError, IsADirectoryError):
     java_class = "java.io.IOException"
 
 
+class DamagedFileError(HadoopError, OSError):
+    """An input file cannot be read: its device fails, or it is not what its name or the program says."""
+
+    java_class = "java.io.IOException"
+
+
+class FileGoneError(HadoopError, FileNotFoundError):
+    """An input file went away between the time when its path was looked up and that when it was read."""
+
+    java_class = "java.io.FileNotFoundException"
+
+
 class PathError(SparkException, ValueError):
     """A path that cannot mean anything here: of another file system, empty, or a glob that is not complete."""
 

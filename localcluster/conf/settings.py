@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from protocol.errors import ConfigurationError
 from storage.conf import StorageConf
@@ -60,6 +60,10 @@ def _natural(text: str) -> int:
     if value < 0:
         raise ValueError
     return value
+
+
+def _not_empty(text: str) -> str:
+    return text or _reject()
 
 
 def _port(text: str) -> int:
@@ -119,6 +123,7 @@ class ConfigEntry:
     parse: Callable[[str], Any]
     accepts: str
     doc: str
+    old_key: str | None = None  # counts where the key itself is not set
 
 
 # A number without a unit means what it means in Spark, which differs from key to key.
@@ -129,6 +134,7 @@ _MS_TIME = (partial(parse_seconds, unit="ms"), "a time such as 10s, 500ms or 2m;
 _FRACTION = (_fraction, "a number from 0 to 1")
 _COUNT = (_positive_int, "a whole number above 0")
 _BOOLEAN = (_boolean, "true or false")
+_SPLIT_SIZE = (_natural, "a whole number of bytes")
 _TEXT = (str, "any text")
 _LIST = (_names, "names separated by commas")
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -181,6 +187,21 @@ ENTRIES: dict[str, ConfigEntry] = {
         ConfigEntry("spark.files", None, *_LIST, "Files that are added as `SparkContext.addFile` does, separated by commas."),
         ConfigEntry("spark.archives", None, *_LIST, "Archives that are added as `SparkContext.addArchive` does, separated by commas."),
         ConfigEntry("spark.submit.pyFiles", None, *_LIST, "`.py` files, `.zip` and `.egg` archives put on the import path of driver and executors."),
+        ConfigEntry("spark.files.maxPartitionBytes", "128m", *_BYTES_SIZE, "Bytes from which on a partition of `binaryFiles` takes no further file. 0: no limit."),
+        ConfigEntry("spark.files.openCostInBytes", "4m", *_BYTES_SIZE, "Bytes that opening a file of `binaryFiles` counts as, when the size of partitions is chosen."),
+        ConfigEntry("spark.files.ignoreCorruptFiles", "false", *_BOOLEAN, "Whether a damaged input file is warned of and passed over from where the damage begins, instead of failing the job."),
+        ConfigEntry("spark.files.ignoreMissingFiles", "false", *_BOOLEAN, "Whether input paths that do not exist, and files that go away before they are read, are passed over instead of failing the job."),
+        ConfigEntry("spark.sql.files.ignoreCorruptFiles", "false", *_BOOLEAN, "As `spark.files.ignoreCorruptFiles`, for `spark.read.text`; an option of the reader, `ignoreCorruptFiles`, wins."),
+        ConfigEntry("spark.sql.files.ignoreMissingFiles", "false", *_BOOLEAN, "As `spark.files.ignoreMissingFiles`, for `spark.read.text`, where paths have to exist all the same; `ignoreMissingFiles` of the reader wins."),
+        ConfigEntry("spark.hadoop.textinputformat.record.delimiter", None, _not_empty, "text of one character or more", "What separates the records of `textFile`. Unset: LF, CR or CRLF."),
+        ConfigEntry("spark.hadoop.mapreduce.input.fileinputformat.input.dir.recursive", "false", *_BOOLEAN, "Whether the files of directories in a directory are read, too. Old name: `spark.hadoop.mapred.input.dir.recursive`.", "spark.hadoop.mapred.input.dir.recursive"),
+        ConfigEntry("spark.hadoop.mapreduce.input.fileinputformat.input.dir.nonrecursive.ignore.subdirs", "false", *_BOOLEAN, "Whether directories in a directory are passed over where they are an error otherwise."),
+        ConfigEntry("spark.hadoop.mapreduce.input.fileinputformat.split.minsize", "0", *_SPLIT_SIZE, "Least bytes of a partition of `textFile`, `pickleFile` and `binaryRecords`. Old name: `spark.hadoop.mapred.min.split.size`.", "spark.hadoop.mapred.min.split.size"),
+        ConfigEntry("spark.hadoop.mapreduce.input.fileinputformat.split.maxsize", None, *_SPLIT_SIZE, "Most bytes of a partition of `binaryRecords`, but for one record. Unset: 32 MiB. Old name: `spark.hadoop.mapred.max.split.size`.", "spark.hadoop.mapred.max.split.size"),
+        ConfigEntry("spark.hadoop.validateOutputSpecs", "true", *_BOOLEAN, "Whether `saveAsTextFile` and `saveAsPickleFile` refuse a directory that exists. If not, they replace the files of the same names and leave others there."),
+        ConfigEntry("spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs", "true", *_BOOLEAN, "Whether `saveAsTextFile` and `saveAsPickleFile` leave a file `_SUCCESS` when all others are there."),
+        ConfigEntry("spark.hadoop.mapreduce.output.fileoutputformat.compress", "false", *_BOOLEAN, "Whether `saveAsTextFile` compresses when it is not given a codec. Old name: `spark.hadoop.mapred.output.compress`.", "spark.hadoop.mapred.output.compress"),
+        ConfigEntry("spark.hadoop.mapreduce.output.fileoutputformat.compress.codec", "org.apache.hadoop.io.compress.DefaultCodec", _not_empty, "the class of a codec", "The codec that `saveAsTextFile` compresses with then. Old name: `spark.hadoop.mapred.output.compression.codec`.", "spark.hadoop.mapred.output.compression.codec"),
         ConfigEntry("localcluster.externalBlockStore.class", None, *_TEXT, "`package.module.Class` of a block store of your own, used in place of the off-heap store."),
         ConfigEntry("spark.executor.allowSparkContext", "false", *_BOOLEAN, "Whether a task may make a SparkContext of its own. Read from the conf that is given to its constructor."),
         ConfigEntry("spark.log.level", None, _one_of(*SPARK_LEVELS), " or ".join(SPARK_LEVELS), "Level of localcluster's log records and of those of tasks, as `setLogLevel` sets it. Unset: `localcluster.log.level`, else what the program's logging says."),
@@ -195,10 +216,23 @@ EXECUTOR_ENVIRONMENT = "spark.executorEnv."
 """``spark.executorEnv.NAME`` sets the environment variable NAME in executors."""
 
 
-def value(conf: Mapping[str, str], key: str) -> Any:
+OLD_KEYS = frozenset(entry.old_key for entry in ENTRIES.values() if entry.old_key is not None)
+
+
+class Texts(Protocol):
+    """Settings as text: a mapping, or a `SparkConf`."""
+
+    def get(self, key: str, /) -> str | None: ...
+
+
+def value(conf: Texts, key: str) -> Any:
     """The typed value of a key in ``ENTRIES``. Raises ConfigurationError that names key, value and what is accepted."""
     entry = ENTRIES[key]
-    text = conf.get(key, entry.default)
+    text = conf.get(key)
+    if text is None and entry.old_key is not None and (text := conf.get(entry.old_key)) is not None:
+        key = entry.old_key
+    if text is None:
+        text = entry.default
     if text is None:
         return None
     try:

@@ -1,8 +1,8 @@
 """Settings of Spark that nothing here reads: which of them go without saying, and the warning for the others.
 
-What is listed here tunes the JVM, the network, the files, the web pages or the cluster managers that a Spark cluster
-consists of: a program that sets it loses nothing. Anything else that starts with ``spark.`` asks for something which is
-not there, so it is warned of. Settings that do mean something are in ``settings``.
+What is listed here tunes the JVM, the network, the web pages or the cluster managers that a Spark cluster consists of:
+a program that sets it loses nothing. Anything else that starts with ``spark.`` asks for something which is not there,
+so it is warned of. Settings that do mean something are in ``settings``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from localcluster.conf.settings import ENTRIES, EXECUTOR_ENVIRONMENT, EXTERNAL_STORE_OPTIONS
+from localcluster.conf.settings import ENTRIES, EXECUTOR_ENVIRONMENT, EXTERNAL_STORE_OPTIONS, OLD_KEYS
 from localcluster.conf.system_properties import SETTINGS
 
 log = logging.getLogger(__name__)
@@ -37,8 +37,6 @@ NOT_MISSED = (  # how keys start
     "spark.executor.id",
     "spark.executor.logs.",
     "spark.executor.memoryOverhead",
-    "spark.files.",
-    "spark.hadoop.",
     "spark.history.",
     "spark.home",
     "spark.io.compression.",
@@ -70,13 +68,14 @@ NOT_MISSED = (  # how keys start
     "spark.yarn.",
 )
 
+_KNOWN = (EXTERNAL_STORE_OPTIONS, EXECUTOR_ENVIRONMENT, *NOT_MISSED)
 _warned: set[str] = set()
 
 
 def warn_of_unknown(keys: Iterable[str]) -> None:
     """Log a warning for each key that would be missed, once in the life of this process."""
     for key in keys:
-        known = key in ENTRIES or key.startswith((EXTERNAL_STORE_OPTIONS, EXECUTOR_ENVIRONMENT, *NOT_MISSED))
+        known = key in ENTRIES or key in OLD_KEYS or key.startswith(_KNOWN)
         if key.startswith(SETTINGS) and not known and key not in _warned:
             _warned.add(key)
             log.warning("%s has no effect here, but programs can read it; keys that have: docs/configuration.md", key)

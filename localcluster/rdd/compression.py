@@ -13,6 +13,9 @@ from typing import Any, BinaryIO, cast
 
 from protocol.errors import ConfigurationError, PySparkNotImplementedError
 
+DAMAGE = (EOFError, zlib.error, lzma.LZMAError)
+"""What decompressors raise, besides OSErrors, for a file that is damaged or cut."""
+
 _PACKAGE = "org.apache.hadoop.io.compress"
 _UNREADABLE = (".snappy", ".lz4", ".zst")
 _CODECS = {"GzipCodec": ".gz", "BZip2Codec": ".bz2", "DefaultCodec": ".deflate", "DeflateCodec": ".deflate"}
@@ -47,14 +50,13 @@ def is_splittable(path: str) -> bool:
 
 def open_compressed(path: str) -> BinaryIO:
     """What the file holds, decompressed as it is read. Raises PySparkNotImplementedError for a format that Hadoop reads
-    and Python does not, and what the decompressor raises when the file is damaged.
+    and Python does not; reading raises one of DAMAGE, or an OSError, where the file is damaged.
     """
     extension = _extension(path)
     if extension in _UNREADABLE:
         raise PySparkNotImplementedError(f"{path}: there is no decompressor for {extension} files; use .gz or .bz2")
     if extension == ".deflate":
-        with open(path, "rb") as file:
-            return io.BytesIO(zlib.decompress(file.read()))
+        return io.BufferedReader(_DeflateReader(path))
     return cast(BinaryIO, _READERS[extension](path, "rb"))
 
 
@@ -68,6 +70,31 @@ def create(path: str) -> BinaryIO:
 
 def _extension(path: str) -> str:
     return os.path.splitext(path)[1].lower()
+
+
+class _DeflateReader(io.RawIOBase):
+    """The content of a zlib stream."""
+
+    def __init__(self, path: str) -> None:
+        self._file = open(path, "rb")  # noqa: SIM115 - closed in close()
+        self._decompressor = zlib.decompressobj()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        while not self._decompressor.eof:
+            piece = self._decompressor.unconsumed_tail or self._file.read(io.DEFAULT_BUFFER_SIZE)
+            if data := self._decompressor.decompress(piece, len(buffer)):
+                buffer[: len(data)] = data
+                return len(data)
+            if not piece:
+                raise EOFError("the file ends before its zlib stream does")
+        return 0
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 class _DeflateWriter(io.RawIOBase):

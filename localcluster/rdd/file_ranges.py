@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from localcluster.rdd.compression import is_compressed, is_splittable
+from localcluster.rdd.input_paths import InputFile
 from localcluster.rdd.partition import Partition
 from protocol.errors import PySparkValueError
 
@@ -25,23 +25,23 @@ class FileRange(Partition):
         self.length = length
 
 
-def file_ranges(files: list[str], wanted: int, smallest: int = 1) -> Iterator[FileRange]:
+def file_ranges(files: Sequence[InputFile], wanted: int, smallest: int = 0) -> Iterator[FileRange]:
     """Ranges of the files, about ``wanted`` in all and none empty, in the order of the files. Raises PySparkValueError
     for a negative number.
     """
     if wanted < 0:
         raise PySparkValueError(f"minPartitions must not be negative, but it is {wanted}")
-    total = sum(map(os.path.getsize, files))
-    step = max(smallest, min(total // (wanted or 1), LARGEST))
+    total = sum(size for _, size in files)
+    step = max(1, smallest, min(total // (wanted or 1), LARGEST))
     return (FileRange(index, *part) for index, part in enumerate(split_files(files, step)))
 
 
-def split_files(files: list[str], step: int) -> Iterator[tuple[str, int, int]]:
+def split_files(files: Iterable[InputFile], step: int) -> Iterator[tuple[str, int, int]]:
     """Ranges (path, start, length) of ``step`` bytes, the last of a file a little longer or shorter, none empty.
     Compressed files are cut only if their format allows it.
     """
-    for path in files:
-        start, size = 0, os.path.getsize(path)
+    for path, size in files:
+        start = 0
         if not is_compressed(path) or is_splittable(path):
             while (size - start) / step > SLOP:
                 yield path, start, step

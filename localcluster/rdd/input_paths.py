@@ -2,43 +2,66 @@
 
 A path may be a list separated by commas, a ``file:`` URI (in which, as in Hadoop, ``%20`` is no blank), a file, a
 directory (its files) or a glob with ``* ? [abc] [^abc] {a,b}`` and ``\\\\`` to escape. Names that begin with ``_`` or
-``.`` are hidden. Files of a directory or glob come sorted by path.
+``.`` are hidden. Files of a directory or glob come sorted by path. Reading them is the business of `reading`.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from enum import Enum, auto
+from stat import S_ISDIR, S_ISFIFO, S_ISREG, S_ISSOCK
+from typing import NamedTuple
 
 from protocol.errors import InputDirectoryError, InputPathError, PathError
 
 GLOB_CHARACTERS = re.compile(r"[*?\[{\\]")
 
 
-def input_files(paths: str | Sequence[str], *, skip_directories: bool = False) -> list[str]:
-    """Absolute paths of the files. In a sequence of paths, commas belong to their names. Directories in a directory are
-    left out or an error.
+class InputFile(NamedTuple):
+    """A file as it was when it was listed."""
+
+    path: str  # absolute
+    size: int
+
+
+class Directories(Enum):
+    """What becomes of the directories in a directory that is read."""
+
+    REFUSED = auto()
+    PASSED_OVER = auto()
+    READ = auto()
+
+
+def input_files(
+    paths: str | Sequence[str], directories: Directories = Directories.REFUSED, *, ignore_missing: bool = False
+) -> list[InputFile]:
+    """The files. In a sequence of paths, commas belong to their names.
 
     Raises:
-        InputPathError: a path does not exist, or a glob matches nothing. The message names each.
-        InputDirectoryError: a directory lies in a directory that is read.
+        InputPathError: a path does not exist or is a pipe or a socket, or a glob matches nothing. The message names
+            each that is missing; with ``ignore_missing`` those are passed over.
+        InputDirectoryError: a directory lies in a directory that is read, and is REFUSED there.
         PathError: a path is empty, a URI of another file system, or a glob with a brace that is not closed.
     """
-    files: list[str] = []
+    files: list[InputFile] = []
     missing: list[str] = []
     for path in _split_at_commas(paths) if isinstance(paths, str) else paths:
         path = local_path(path)
         is_glob = GLOB_CHARACTERS.search(path) is not None
-        found = [
-            match for match in (_expand(path) if is_glob else [path]) if _is_visible(match) and os.path.exists(match)
-        ]
+        found = _present(_expand(path) if is_glob else [path])
         if not found:
             uri = file_uri(path)
             missing.append(f"Input Pattern {uri} matches 0 files" if is_glob else f"Input path does not exist: {uri}")
-        for match in found:
-            files += _files_of(match, skip_directories) if os.path.isdir(match) else [match]
-    if missing:
+        for match, status in found:
+            if S_ISDIR(status.st_mode):
+                files += _files_below(match, directories, ((status.st_dev, status.st_ino),))
+            elif S_ISFIFO(status.st_mode) or S_ISSOCK(status.st_mode):
+                raise InputPathError(f"Input path is neither a file nor a directory: {file_uri(match)}")
+            else:
+                files.append(InputFile(match, status.st_size))
+    if missing and not ignore_missing:
         raise InputPathError("\n".join(missing))
     return files
 
@@ -66,17 +89,35 @@ def file_uri(path: str) -> str:
     return "file:" + path
 
 
-def _is_visible(path: str) -> bool:
-    return not os.path.basename(path).startswith(("_", "."))
+def _present(paths: Iterable[str]) -> list[tuple[str, os.stat_result]]:
+    """Those that are not hidden and exist. A link that leads nowhere does not."""
+    found = []
+    for path in paths:
+        if not os.path.basename(path).startswith(("_", ".")):
+            try:
+                found.append((path, os.stat(path)))
+            except PermissionError:
+                raise
+            except (OSError, ValueError):  # the latter: no path has a NUL in it
+                continue
+    return found
 
 
-def _files_of(directory: str, skip_directories: bool) -> list[str]:
-    entries = [os.path.join(directory, name) for name in sorted(os.listdir(directory)) if _is_visible(name)]
-    files = [path for path in entries if not os.path.isdir(path)]
-    if len(files) < len(entries) and not skip_directories:
-        inner = next(path for path in entries if os.path.isdir(path))
-        raise InputDirectoryError(f"Path: {inner} is a directory, which is not supported by the record reader")
-    return files
+def _files_below(directory: str, directories: Directories, above: tuple[tuple[int, int], ...]) -> Iterator[InputFile]:
+    """Regular files only. ``above`` identifies the directory and those that it is in: a link to one of them is passed
+    over, since it leads to nothing new.
+    """
+    for path, status in _present(os.path.join(directory, name) for name in sorted(os.listdir(directory))):
+        identity = status.st_dev, status.st_ino
+        if S_ISREG(status.st_mode):
+            yield InputFile(path, status.st_size)
+        elif S_ISDIR(status.st_mode) and directories is Directories.REFUSED:
+            raise InputDirectoryError(
+                f"Path: {path} is a directory, which is not supported by the record reader when "
+                "`mapreduce.input.fileinputformat.input.dir.recursive` is false."
+            )
+        elif S_ISDIR(status.st_mode) and directories is Directories.READ and identity not in above:
+            yield from _files_below(path, directories, (*above, identity))
 
 
 def _expand(pattern: str) -> list[str]:

@@ -10,9 +10,11 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar, cast
 
+from localcluster.conf.settings import value
 from localcluster.rdd.compression import codec_extension, create
 from localcluster.rdd.hadoop import HadoopOutput
 from localcluster.rdd.input_paths import file_uri, local_path
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 TEMPORARY = "_temporary"
+_COMPRESS = "spark.hadoop.mapreduce.output.fileoutputformat."
 
 
 class _Write(Protocol):
@@ -38,16 +41,20 @@ class Output(HadoopOutput[T]):
         """Write each record as a line of UTF-8 into ``path/part-00000`` and so on; what is not str or bytes, as ``str``
         of it.
 
-        Codecs: ``org.apache.hadoop.io.compress.`` GzipCodec, BZip2Codec, DefaultCodec.
+        Codecs: ``org.apache.hadoop.io.compress.`` GzipCodec, BZip2Codec, DefaultCodec. None: as the settings say, by
+        default none.
 
         Raises:
-            OutputExistsError: there is something at ``path`` already.
+            OutputExistsError: there is something at ``path`` already, and the settings do not say that it may be there.
             PathError: ``path`` is empty, or of another file system.
             ConfigurationError: there is no such codec.
 
         After a failed task ``path`` holds no ``_SUCCESS`` and no part file.
         """
-        self._save(path, codec_extension(compressionCodecClass), _write_lines)
+        codec = compressionCodecClass
+        if codec is None and value(self.ctx.conf, f"{_COMPRESS}compress"):
+            codec = value(self.ctx.conf, f"{_COMPRESS}compress.codec")
+        self._save(path, codec_extension(codec), _write_lines)
 
     def saveAsPickleFile(self, path: str, batchSize: int = 10) -> None:
         """Write the records, pickled in batches, into ``path/part-00000`` and so on, for `SparkContext.pickleFile`.
@@ -69,10 +76,10 @@ class Output(HadoopOutput[T]):
 
     def _save(self, path: str, extension: str, write: _Write) -> None:
         directory = local_path(path)
-        if os.path.lexists(directory):
+        if os.path.lexists(directory) and value(self.ctx.conf, "spark.hadoop.validateOutputSpecs"):
             raise OutputExistsError(f"Output directory {file_uri(directory)} already exists")
         chosen = range(self.getNumPartitions())
-        aside = os.path.join(directory, TEMPORARY)
+        aside = os.path.join(directory, TEMPORARY, uuid.uuid4().hex)
         try:
             os.makedirs(aside)
         except OSError as error:
@@ -83,8 +90,11 @@ class Output(HadoopOutput[T]):
                 os.replace(part, os.path.join(directory, f"part-{index:05d}{extension}"))
         finally:
             shutil.rmtree(aside)
-        with open(os.path.join(directory, "_SUCCESS"), "wb"):
-            pass
+            with suppress(OSError):  # another program may be writing there, too
+                os.rmdir(os.path.dirname(aside))
+        if value(self.ctx.conf, "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs"):
+            with open(os.path.join(directory, "_SUCCESS"), "wb"):
+                pass
 
 
 def _write_part(aside: str, extension: str, write: _Write, task_context: TaskContext, records: Iterator[Any]) -> str:

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from localcluster.rdd.file_ranges import FileRange, file_ranges
-from localcluster.rdd.input_paths import input_files
+from localcluster.rdd.input_files_rdd import InputFilesRDD
 from localcluster.rdd.partition import Partition
 from localcluster.rdd.pickle_files import read_pickles
-from localcluster.rdd.rdd import RDD
 
 if TYPE_CHECKING:
     from localcluster.context import SparkContext
@@ -18,19 +17,16 @@ if TYPE_CHECKING:
 SMALLEST_RANGE = 100 << 10  # bytes; Hadoop cuts its SequenceFiles into no smaller ranges
 
 
-class PickleFileRDD(RDD[Any]):
+class PickleFileRDD(InputFilesRDD):
     """The records of the pickle files at ``path``."""
 
-    kind = "MapPartitionsRDD"
-
     def __init__(self, ctx: SparkContext, path: str, min_partitions: int) -> None:
-        super().__init__(ctx)
-        self.path = path
+        super().__init__(ctx, path)
         self.min_partitions = min_partitions
 
     def _make_partitions(self) -> list[Partition]:
-        return list(file_ranges(input_files(self.path), self.min_partitions, SMALLEST_RANGE))
+        return list(file_ranges(self._files(), self.min_partitions, max(SMALLEST_RANGE, self.settings.least)))
 
     def compute(self, partition: Partition, task_context: TaskContext) -> Iterator[Any]:
         assert isinstance(partition, FileRange)
-        return read_pickles(partition.path, partition.start, partition.length)
+        return self.settings.tolerance.guard(read_pickles(partition.path, partition.start, partition.length))

@@ -21,8 +21,9 @@ from itertools import islice
 from typing import Any, BinaryIO
 
 from localcluster.rdd.input_paths import file_uri
+from localcluster.rdd.reading import open_input
 from localcluster.serializers import CPickleSerializer
-from protocol.errors import SerializationError, SparkException
+from protocol.errors import DamagedFileError, SerializationError
 from storage.own_arrays import load_own
 
 MAGIC = b"lcpickl1"
@@ -57,8 +58,10 @@ def write_pickles(file: BinaryIO, records: Iterable[Any], batch_size: int) -> No
 
 
 def read_pickles(path: str, start: int, length: int) -> Iterator[Any]:
-    """The records that a range of bytes owns. Raises SparkException for a file of another kind or a damaged one."""
-    with open(path, "rb") as file:
+    """The records that a range of bytes owns. Raises DamagedFileError for a file of another kind or a damaged one,
+    FileGoneError if there is none any more.
+    """
+    with open_input(path) as file:
         offsets = _offsets(file, path)  # the last one is the end of the batches
         first = bisect_left(offsets, start, hi=len(offsets) - 1)
         after = bisect_left(offsets, start + length, hi=len(offsets) - 1)
@@ -69,7 +72,7 @@ def read_pickles(path: str, start: int, length: int) -> Iterator[Any]:
             position += _HEAD.size + size
             payload = file.read(size) if position <= end else b""  # a damaged length may be larger than memory
             if position > end or zlib.crc32(payload) != crc:
-                raise SparkException(f"{file_uri(path)} is damaged")
+                raise DamagedFileError(f"{file_uri(path)} is damaged")
             yield from load_own(payload)
 
 
@@ -83,4 +86,4 @@ def _offsets(file: BinaryIO, path: str) -> list[int]:
             table = file.read(size - _TAIL.size - end)
             if zlib.crc32(table + _OFFSET.pack(end)) == crc:
                 return [offset for (offset,) in _OFFSET.iter_unpack(table)] + [end]
-    raise SparkException(f"{file_uri(path)} is not a pickle file of localcluster, or not all of one")
+    raise DamagedFileError(f"{file_uri(path)} is not a pickle file of localcluster, or not all of one")

@@ -1,8 +1,9 @@
 """``textFile``: the lines of text files, split as Hadoop's TextInputFormat splits them.
 
 A file is cut into ranges of bytes; a range owns the lines from the first line start after its offset (or the file's
-start) to the first line start after its end. Lines end with LF, CR or CRLF. Of a compressed file, all lines are in the
-first range. Which files a path means is the business of `input_paths`, cutting them that of `file_ranges`.
+start) to the first line start after its end. Lines end with LF, CR or CRLF, or at a delimiter (`delimited`) that the
+settings name. Of a compressed file, all lines are in the first range. Which files a path means is the business of
+`input_paths`, cutting them that of `file_ranges`.
 """
 
 from __future__ import annotations
@@ -12,40 +13,40 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from localcluster.rdd.compression import is_compressed, open_compressed
+from localcluster.rdd.compression import is_compressed
+from localcluster.rdd.delimited import record_start_after, records
 from localcluster.rdd.file_ranges import FileRange, file_ranges
-from localcluster.rdd.input_paths import input_files
+from localcluster.rdd.input_files_rdd import InputFilesRDD
 from localcluster.rdd.partition import Partition
-from localcluster.rdd.rdd import RDD
+from localcluster.rdd.reading import Tolerance, open_input
 
 if TYPE_CHECKING:
     from localcluster.context import SparkContext
+    from localcluster.rdd.rdd import RDD
     from localcluster.task_context import TaskContext
 
 CHUNK = 256 << 10  # bytes read at a time
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-class TextFileRDD(RDD[Any]):
+class TextFileRDD(InputFilesRDD):
     """The lines of the files at ``path``, as str or (``use_unicode`` False) as UTF-8 bytes. Invalid UTF-8 becomes
     U+FFFD.
     """
 
-    kind = "MapPartitionsRDD"
-
     def __init__(self, ctx: SparkContext, path: str, min_partitions: int, use_unicode: bool) -> None:
-        super().__init__(ctx)
-        self.path = path
+        super().__init__(ctx, path)
         self.min_partitions = min_partitions
         self.use_unicode = use_unicode
         self.setName(path)
 
     def _make_partitions(self) -> list[Partition]:
-        return list(file_ranges(input_files(self.path), self.min_partitions))
+        return list(file_ranges(self._files(), self.min_partitions, self.settings.least))
 
     def compute(self, partition: Partition, task_context: TaskContext) -> Iterator[Any]:
         assert isinstance(partition, FileRange)
-        return text_lines(partition, self.use_unicode)
+        blocks: Iterator[list[Any]] = text_blocks(partition, self.settings.delimiter, self.settings.tolerance)
+        return chain.from_iterable(blocks if self.use_unicode else map(_encoded, blocks))
 
 
 def text_file(ctx: SparkContext, name: str, minPartitions: int | None = None, use_unicode: bool = True) -> RDD[Any]:
@@ -56,25 +57,38 @@ def text_file(ctx: SparkContext, name: str, minPartitions: int | None = None, us
     return TextFileRDD(ctx, name, minPartitions or min(ctx.defaultParallelism, 2), use_unicode)
 
 
-def text_lines(partition: FileRange, use_unicode: bool = True) -> Iterator[Any]:
-    """The lines that a range of bytes owns."""
-    blocks = _compressed_blocks(partition) if is_compressed(partition.path) else _plain_blocks(partition)
-    return chain.from_iterable(map(partial(_lines, use_unicode), blocks))
+def text_blocks(partition: FileRange, delimiter: bytes | None, tolerance: Tolerance) -> Iterator[list[str]]:
+    """The lines that a range of bytes owns, or the records between delimiters, some at a time."""
+    return tolerance.guard(_blocks(partition, delimiter))
 
 
-def _plain_blocks(partition: FileRange) -> Iterator[bytes]:
-    with open(partition.path, "rb") as file:
-        start = _line_start_after(file, partition.start) if partition.start else 0
-        end = _line_start_after(file, partition.start + partition.length)
-        file.seek(start)
-        yield from _blocks(file, end - start, skip_mark=start == 0)
-
-
-def _compressed_blocks(partition: FileRange) -> Iterator[bytes]:
-    if partition.start:
+def _blocks(partition: FileRange, delimiter: bytes | None) -> Iterator[list[str]]:
+    compressed = is_compressed(partition.path)
+    if compressed and partition.start:
         return
-    with open_compressed(partition.path) as file:
-        yield from _blocks(file, None, skip_mark=True)
+    with open_input(partition.path, decompress=True) as file:
+        chunks = _all_chunks(file) if compressed else _chunks_of_range(file, partition, delimiter)
+        if delimiter is None:
+            yield from map(_lines, _whole_lines(chunks))
+        else:
+            for block in records(chunks, delimiter):
+                yield [record.decode("utf-8", "replace") for record in block]
+
+
+def _all_chunks(file: BinaryIO) -> Iterator[bytes]:
+    """What can be decompressed at a time: of a damaged file, all that comes before the damage."""
+    yield file.read(len(BYTE_ORDER_MARK)).removeprefix(BYTE_ORDER_MARK)
+    yield from iter(partial(file.read1, CHUNK), b"")  # type: ignore[attr-defined]  # those that decompress have it
+
+
+def _chunks_of_range(file: BinaryIO, partition: FileRange, delimiter: bytes | None) -> Iterator[bytes]:
+    find = _line_start_after if delimiter is None else partial(record_start_after, delimiter=delimiter)
+    start = find(file, partition.start) if partition.start else 0
+    end = find(file, partition.start + partition.length)
+    file.seek(start)
+    for position in range(start, end, CHUNK):
+        chunk = file.read(min(CHUNK, end - position))
+        yield chunk if position else chunk.removeprefix(BYTE_ORDER_MARK)
 
 
 def _line_start_after(file: BinaryIO, offset: int) -> int:
@@ -94,17 +108,10 @@ def _line_start_after(file: BinaryIO, offset: int) -> int:
     return position
 
 
-def _blocks(file: BinaryIO, length: int | None, skip_mark: bool) -> Iterator[bytes]:
-    """The next ``length`` bytes (None: all there are), cut at line ends into blocks of about CHUNK bytes, none
-    empty.
-    """
+def _whole_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The chunks, cut at line ends instead, none empty."""
     pending: list[bytes] = []  # the beginning of a line whose end is not read yet
-    left = length
-    while chunk := file.read(CHUNK if left is None else min(CHUNK, left)):
-        left = None if left is None else left - len(chunk)
-        if skip_mark and chunk.startswith(BYTE_ORDER_MARK):
-            chunk = chunk[len(BYTE_ORDER_MARK) :]
-        skip_mark = False
+    for chunk in chunks:
         # A CR at the very end may be half of a CRLF, so it ends nothing yet.
         cut = chunk.rfind(b"\n") + 1 or chunk.rfind(b"\r", 0, -1) + 1
         if cut:
@@ -115,8 +122,11 @@ def _blocks(file: BinaryIO, length: int | None, skip_mark: bool) -> Iterator[byt
         yield rest
 
 
-def _lines(use_unicode: bool, block: bytes) -> list[Any]:
+def _lines(block: bytes) -> list[str]:
     if b"\r" in block:
         block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    lines = block.decode("utf-8", "replace").removesuffix("\n").split("\n")
-    return lines if use_unicode else [line.encode("utf-8") for line in lines]
+    return block.decode("utf-8", "replace").removesuffix("\n").split("\n")
+
+
+def _encoded(lines: list[str]) -> list[bytes]:
+    return [line.encode("utf-8") for line in lines]

@@ -5,21 +5,19 @@ Small files share a partition, as Hadoop's CombineFileInputFormat packs them.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from localcluster.rdd.compression import is_compressed, open_compressed
-from localcluster.rdd.input_paths import file_uri, input_files
+from localcluster.conf.settings import value
+from localcluster.rdd.input_files_rdd import InputFilesRDD
+from localcluster.rdd.input_paths import Directories, InputFile, file_uri
 from localcluster.rdd.partition import Partition
-from localcluster.rdd.rdd import RDD
+from localcluster.rdd.reading import open_input
 
 if TYPE_CHECKING:
     from localcluster.context import SparkContext
     from localcluster.task_context import TaskContext
-
-OPEN_COST = 4 << 20  # bytes that opening a binary file counts as, as in Spark
-LARGEST = 128 << 20  # bytes of binary files in one partition
 
 
 class FilesPartition(Partition):
@@ -32,14 +30,11 @@ class FilesPartition(Partition):
         self.paths = paths
 
 
-class WholeFilesRDD(RDD[Any]):
-    """Files read whole. Directories in a directory are left out."""
-
-    kind = "MapPartitionsRDD"
+class WholeFilesRDD(InputFilesRDD):
+    """Files read whole. Directories in a directory are left out, unless the settings say that they are read."""
 
     def __init__(self, ctx: SparkContext, path: str, min_partitions: int) -> None:
-        super().__init__(ctx)
-        self.path = path
+        super().__init__(ctx, path)
         self.min_partitions = min_partitions
         self.setName(path)
 
@@ -51,14 +46,15 @@ class WholeFilesRDD(RDD[Any]):
         raise NotImplementedError
 
     def _make_partitions(self) -> list[Partition]:
-        files = input_files(self.path, skip_directories=True)
-        sizes = list(map(os.path.getsize, files))
-        groups = packed(files, sizes, self._limit(sizes))
+        refused = self.settings.directories is Directories.REFUSED
+        files = self._files(Directories.PASSED_OVER if refused else None)
+        groups = packed(files, self._limit([size for _, size in files]))
         return [FilesPartition(index, paths) for index, paths in enumerate(groups)]
 
     def compute(self, partition: Partition, task_context: TaskContext) -> Iterator[Any]:
         assert isinstance(partition, FilesPartition)
-        return map(self._read, partition.paths)
+        guard = self.settings.tolerance.guard
+        return chain.from_iterable(guard(map(self._read, [path])) for path in partition.paths)
 
 
 class WholeTextFilesRDD(WholeFilesRDD):
@@ -74,7 +70,7 @@ class WholeTextFilesRDD(WholeFilesRDD):
         return -(-sum(sizes) // max(self.min_partitions, 1))
 
     def _read(self, path: str) -> tuple[Any, Any]:
-        with open_compressed(path) if is_compressed(path) else open(path, "rb") as file:
+        with open_input(path, decompress=True) as file:
             text = file.read().decode("utf-8", "replace")
         pair = file_uri(path), text
         return pair if self.use_unicode else (pair[0].encode("utf-8", "replace"), text.encode("utf-8"))
@@ -85,26 +81,27 @@ class BinaryFilesRDD(WholeFilesRDD):
 
     def _limit(self, sizes: list[int]) -> int:
         parallelism = max(self.ctx.defaultParallelism, self.min_partitions)
-        return min(LARGEST, max(OPEN_COST, sum(size + OPEN_COST for size in sizes) // parallelism))
+        most, cost = (value(self.ctx.conf, f"spark.files.{key}") for key in ("maxPartitionBytes", "openCostInBytes"))
+        return int(min(most, max(cost, sum(size + cost for size in sizes) // parallelism)))
 
     def _read(self, path: str) -> tuple[Any, Any]:
-        with open(path, "rb") as file:
+        with open_input(path) as file:
             return file_uri(path), file.read()
 
 
-def packed(files: list[str], sizes: list[int], limit: int) -> list[list[str]]:
-    """Groups of files, each complete once it has ``limit`` bytes or more. Those left over make the last one, with all
-    empty files.
+def packed(files: Sequence[InputFile], limit: int) -> list[list[str]]:
+    """Paths in groups, each complete once it has ``limit`` bytes or more. Those left over make the last one, with all
+    empty files. 0: all in one.
     """
     groups: list[list[int]] = []
     group: list[int] = []
     weight = 0
-    for index, size in enumerate(sizes):
+    for index, (_, size) in enumerate(files):
         if size:
             group.append(index)
             weight += size
-        if group and weight >= limit:
+        if group and 0 < limit <= weight:
             groups.append(group)
             group, weight = [], 0
-    rest = sorted([*group, *(index for index, size in enumerate(sizes) if not size)])
-    return [[files[index] for index in members] for members in [*groups, rest] if members]
+    rest = sorted([*group, *(index for index, (_, size) in enumerate(files) if not size)])
+    return [[files[index].path for index in members] for members in [*groups, rest] if members]

@@ -81,5 +81,5 @@ class Builder:
     def _apply(self, session: SparkSession) -> None:
         """As in Spark, settings that the running context has read already are left alone."""
         for key, text in self._options.items():
-            if key not in ENTRIES:
+            if key not in ENTRIES or session.conf.isModifiable(key):
                 session.conf.set(key, text)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from localcluster.rdd.input_paths import input_files
+from localcluster.conf import settings
+from localcluster.rdd.input_paths import InputFile, input_files
+from localcluster.rdd.reading import Tolerance
 from localcluster.sql.data_frame import DataFrame
 from localcluster.sql.no_data_frames import no_data_frames
 from localcluster.sql.text_rows_rdd import TextRowsRDD
@@ -15,7 +17,7 @@ from protocol.sql_errors import AnalysisException
 if TYPE_CHECKING:
     from localcluster.sql.session import SparkSession
 
-_OPTIONS = {"wholetext", "linesep"}
+_OPTIONS = {"wholetext", "linesep", "ignorecorruptfiles", "ignoremissingfiles"}
 
 
 class DataFrameReader:
@@ -31,11 +33,13 @@ class DataFrameReader:
         return self
 
     def option(self, key: str, value: Any) -> DataFrameReader:
-        """``wholetext`` or ``lineSep``. Raises PySparkNotImplementedError for others."""
+        """``wholetext``, ``lineSep``, ``ignoreCorruptFiles`` or ``ignoreMissingFiles``. Raises
+        PySparkNotImplementedError for others.
+        """
         if key.lower() not in _OPTIONS:
             raise PySparkNotImplementedError(
-                f"the option {key} of reading is not part of localcluster, which knows wholetext and lineSep; choose "
-                f"files by a glob in the path"
+                f"the option {key} of reading is not part of localcluster, which knows wholetext, lineSep, "
+                f"ignoreCorruptFiles and ignoreMissingFiles; choose files by a glob in the path"
             )
         self._options[key.lower()] = value
         return self
@@ -90,15 +94,24 @@ class DataFrameReader:
 
     def _read(self, paths: str | list[str]) -> DataFrame:
         files = [file for path in ([paths] if isinstance(paths, str) else paths) for file in _files(path)]
-        whole_text = str(self._options.get("wholetext", False)).lower() == "true"
-        rdd = TextRowsRDD(self._spark.sparkContext, files, whole_text, self._options.get("linesep"))
+        tolerance = Tolerance(self._is_set("ignoreMissingFiles"), self._is_set("ignoreCorruptFiles"))
+        rdd = TextRowsRDD(
+            self._spark.sparkContext, files, self._is_set("wholetext"), self._options.get("linesep"), tolerance
+        )
         return DataFrame(rdd, ["value"])
+
+    def _is_set(self, option: str) -> bool:
+        """Whether an option is true, or, where it is not given, the session's setting of its name."""
+        given, key = self._options.get(option.lower()), f"spark.sql.files.{option}"
+        if given is None and key in settings.ENTRIES:
+            return bool(settings.value(self._spark.conf.getAll, key))
+        return str(given).lower() == "true"
 
     def __getattr__(self, name: str) -> Any:
         raise no_data_frames("DataFrameReader", name, "read text files, or sc.pickleFile and the like")
 
 
-def _files(path: str) -> list[str]:
+def _files(path: str) -> list[InputFile]:
     try:
         return input_files([path])
     except InputPathError as error:

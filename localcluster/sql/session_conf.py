@@ -8,6 +8,7 @@ from localcluster.conf.settings import ENTRIES
 from protocol.errors import PySparkTypeError
 from protocol.sql_errors import AnalysisException, SparkNoSuchElementException
 
+_OF_SQL = "spark.sql."
 _NO_DEFAULT: Any = object()
 
 
@@ -43,10 +44,10 @@ class RuntimeConfig:
 
     def isModifiable(self, key: str) -> bool:
         """Whether setting the key means something: as in Spark, for keys of SQL that can change while it runs."""
-        return key.startswith("spark.sql.") and key not in ENTRIES
+        return key.startswith(_OF_SQL)
 
     def _require_modifiable(self, key: str) -> None:
-        if key in ENTRIES:
+        if key in ENTRIES and not self.isModifiable(key):
             raise AnalysisException(errorClass="CANNOT_MODIFY_CONFIG", messageParameters={"key": f'"{key}"'})
 
 

@@ -7,16 +7,17 @@ Does not cover columns from names of directories (``year=2024``).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from localcluster.rdd.compression import is_compressed, open_compressed
+from localcluster.rdd.compression import is_compressed
 from localcluster.rdd.file_ranges import FileRange
+from localcluster.rdd.input_paths import InputFile
 from localcluster.rdd.partition import Partition
 from localcluster.rdd.rdd import RDD
-from localcluster.rdd.text_file_rdd import text_lines
+from localcluster.rdd.reading import Tolerance, open_input
+from localcluster.rdd.text_file_rdd import text_blocks
 from localcluster.sql.row import Row, _create_row
 
 if TYPE_CHECKING:
@@ -41,24 +42,26 @@ class RowsPartition(Partition):
 class TextRowsRDD(RDD[Row]):
     """One `Row` with a field ``value`` for each line of ``files``, or (``whole_text``) for each file.
 
-    ``separator`` ends lines in place of LF, CR and CRLF; files are then not cut into ranges.
+    ``separator`` ends lines in place of LF, CR and CRLF.
     """
 
-    def __init__(self, ctx: SparkContext, files: list[str], whole_text: bool, separator: str | None) -> None:
+    def __init__(
+        self, ctx: SparkContext, files: list[InputFile], whole_text: bool, separator: str | None, tolerance: Tolerance
+    ) -> None:
         super().__init__(ctx)
         self.files = files
         self.whole_text = whole_text
-        self.separator = separator
+        self.delimiter = None if separator is None else separator.encode("utf-8")
+        self.tolerance = tolerance
 
     def _make_partitions(self) -> list[Partition]:
-        sizes = {path: size for path in self.files if (size := os.path.getsize(path))}
-        per_core = sum(size + OPEN_COST for size in sizes.values()) // self.ctx.defaultParallelism
+        files = {path: size for path, size in self.files if size}
+        per_core = sum(size + OPEN_COST for size in files.values()) // self.ctx.defaultParallelism
         limit = min(MAX_PARTITION, max(OPEN_COST, per_core))
-        in_one_piece = self.whole_text or self.separator is not None
         ranges = [
             FileRange(0, path, start, min(step, size - start))
-            for path, size in sizes.items()
-            for step in [size if in_one_piece or is_compressed(path) else limit]
+            for path, size in files.items()
+            for step in [size if self.whole_text or is_compressed(path) else limit]
             for start in range(0, size, step)
         ]
         return [RowsPartition(index, group) for index, group in enumerate(_packed(ranges, limit))]
@@ -68,15 +71,18 @@ class TextRowsRDD(RDD[Row]):
 
     def compute(self, partition: Partition, task_context: TaskContext) -> Iterator[Row]:
         assert isinstance(partition, RowsPartition)
-        lines = chain.from_iterable(map(self._values, partition.ranges))
-        return (_create_row(_FIELDS, (line,)) for line in lines)
+        blocks = chain.from_iterable(map(self._blocks, partition.ranges))
+        return (_create_row(_FIELDS, (line,)) for line in chain.from_iterable(blocks))
 
-    def _values(self, part: FileRange) -> Iterator[str]:
-        if not self.whole_text and self.separator is None:
-            return text_lines(part)
-        with open_compressed(part.path) if is_compressed(part.path) else open(part.path, "rb") as file:
-            text = file.read().decode("utf-8", "replace")
-        return iter([text] if self.whole_text else text.removesuffix(self.separator or "").split(self.separator))
+    def _blocks(self, part: FileRange) -> Iterator[list[str]]:
+        if not self.whole_text:
+            return text_blocks(part, self.delimiter, self.tolerance)
+        return self.tolerance.guard(map(_whole_text, [part.path]))
+
+
+def _whole_text(path: str) -> list[str]:
+    with open_input(path, decompress=True) as file:
+        return [file.read().decode("utf-8", "replace")]
 
 
 def _packed(ranges: list[FileRange], limit: int) -> Iterator[list[FileRange]]:

@@ -17,11 +17,18 @@ def nothing_warned_of_yet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_key_that_would_be_missed_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    keys = [
+        "spark.speculation",
+        "localcluster.unheard.of",
+        "spark.jars.packages",
+        "spark.files.overwrite",
+        "spark.hadoop.fs.defaultFS",
+        "spark.hadoop.mapreduce.input.linerecordreader.line.maxlength",
+    ]
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
-            warn_of_unknown(["spark.speculation", "localcluster.unheard.of", "spark.jars.packages"])
-    names = [record.getMessage().split()[0] for record in caplog.records]
-    assert names == ["spark.speculation", "localcluster.unheard.of", "spark.jars.packages"]
+            warn_of_unknown(keys)
+    assert [record.getMessage().split()[0] for record in caplog.records] == keys
 
 
 @pytest.mark.parametrize(
@@ -52,7 +59,8 @@ def test_a_key_that_would_be_missed_is_warned_of_once(caplog: pytest.LogCaptureF
         "spark.dynamicAllocation.enabled",
         "spark.python.worker.reuse",
         "spark.pyspark.python",
-        "spark.hadoop.fs.defaultFS",
+        "spark.files.ignoreCorruptFiles",
+        "spark.hadoop.mapred.output.compress",
         "spark.yarn.queue",
         "spark.submit.deployMode",
         "spark.port.maxRetries",

@@ -11,6 +11,7 @@ import pytest
 
 from localcluster.sql.reader import DataFrameReader
 from localcluster.sql.row import Row
+from localcluster.sql.session_conf import RuntimeConfig
 from protocol.errors import NoDataFramesError, PySparkNotImplementedError
 from protocol.sql_errors import AnalysisException
 from tests.localcluster.rdd.local_context import LocalContext
@@ -18,7 +19,7 @@ from tests.localcluster.rdd.local_context import LocalContext
 
 @pytest.fixture
 def read() -> DataFrameReader:
-    return DataFrameReader(SimpleNamespace(sparkContext=LocalContext()))  # type: ignore[arg-type]
+    return DataFrameReader(SimpleNamespace(sparkContext=LocalContext(), conf=RuntimeConfig({})))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -94,6 +95,31 @@ def test_options_may_be_arguments_or_set_before(
     assert lines(read.text("a.txt", **options)) == expected
     assert lines(DataFrameReader(read._spark).options(**options).text("a.txt")) == expected
     assert lines(DataFrameReader(read._spark).format("text").load("a.txt", **options)) == expected
+
+
+def test_damaged_and_missing_files_are_passed_over_where_settings_or_options_say_so(files: Path) -> None:
+    (files / "cut.txt.gz").write_bytes(gzip.compress(b"1\n2\n")[:-8])
+    session = SimpleNamespace(sparkContext=LocalContext(), conf=RuntimeConfig({}))
+
+    def read_what_is_left(**options: bool) -> list[str]:
+        frame = DataFrameReader(session).options(**options).text(["cut.txt.gz", "a.txt"])  # type: ignore[arg-type]
+        text = (files / "a.txt").read_bytes()
+        (files / "a.txt").unlink()
+        try:
+            return [row.value for row in frame.rdd.collect()]
+        finally:
+            (files / "a.txt").write_bytes(text)
+
+    with pytest.raises(FileNotFoundError, match=r"a\.txt"):
+        read_what_is_left(ignoreCorruptFiles=True)
+    with pytest.raises(OSError, match=r"cut\.txt\.gz cannot be read"):
+        read_what_is_left(ignoreMissingFiles=True)
+    assert read_what_is_left(ignoreMissingFiles=True, ignoreCorruptFiles=True) == ["1", "2"]
+    session.conf.set("spark.sql.files.ignoreCorruptFiles", True)
+    session.conf.set("spark.sql.files.ignoreMissingFiles", "true")
+    assert read_what_is_left() == ["1", "2"]
+    with pytest.raises(FileNotFoundError, match=r"a\.txt"):
+        read_what_is_left(ignoreMissingFiles=False)
 
 
 @pytest.mark.parametrize("path", ["nope.txt", "a.txt,b.txt", "nope*.txt"])
