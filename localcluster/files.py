@@ -62,7 +62,6 @@ class Files:
         """Make the directory, and add what the settings name."""
         self._user_files = UserFiles(get_env().files_directory)
         self._python_includes: list[str] = []
-        self._import_paths: tuple[str, ...] = ()  # an entry for each file, so that it changes with each
         extend_import_path([self._user_files.directory])
         for path in files:
             self.addFile(path)
@@ -142,5 +141,4 @@ class Files:
 
     def _add_import_path(self, path: str) -> None:
         extend_import_path([path])
-        self._import_paths += (path,)
-        self._cluster.set_import_paths(self._import_paths)
+        self._cluster.add_import_path(path)

@@ -1,4 +1,5 @@
-"""Files that a job brings along for import: ``--py-files``, ``pyFiles``, ``addPyFile``.
+"""What a job's processes import from: the driver's import path, and files that come along for import (``--py-files``,
+``pyFiles``, ``addPyFile``).
 
 Covers the import path of one process. Which process has to know what is told by `files` (driver) and
 `StageDescription` (executors).
@@ -47,6 +48,25 @@ def extend_import_path(paths: Iterable[str]) -> None:
     for path in paths:
         if path not in sys.path:
             sys.path.insert(1, path)
+    importlib.invalidate_caches()
+
+
+def import_path() -> tuple[str, ...]:
+    """This process's import path, as another one can use it whatever its working directory is."""
+    return tuple(path if path.startswith("/") else os.path.abspath(path) for path in sys.path if isinstance(path, str))
+
+
+def follow_import_path(paths: Iterable[str]) -> None:
+    """Put what is missing of the paths on this process's import path, in their order among those that are there, and
+    have Python look again for modules that it did not find before.
+    """
+    place = 0
+    for path in paths:
+        if path in sys.path:
+            place = sys.path.index(path) + 1
+        else:
+            sys.path.insert(place, path)
+            place += 1
     importlib.invalidate_caches()
 
 

@@ -1,8 +1,9 @@
 """Pickling by value: functions and classes that the reader cannot import go as what they are, not as names.
 
-What cloudpickle does, and besides: code keeps the name of its file, and where no file has its source (a notebook's
-cell, an interactive line) the source goes with it. So tracebacks, warnings, profiles and debuggers show the user's
-lines in every process. Covers pickling; plain `pickle.loads` reads the result.
+What cloudpickle does, and besides: so do those of modules that only this process can import (`importable`); code keeps
+the name of its file, and where no file has its source (a notebook's cell, an interactive line) the source goes with it.
+So tracebacks, warnings, profiles and debuggers show the user's lines in every process. Covers pickling; plain
+`pickle.loads` reads the result.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ import marshal
 import os
 from collections import ChainMap
 from collections.abc import Callable
-from types import CodeType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import cloudpickle
+from cloudpickle.cloudpickle import _dynamic_class_reduce
 
-_reduce = cloudpickle.Pickler.dispatch_table[CodeType]
+from protocol.importable import only_here
+
+_reduce = cloudpickle.Pickler.dispatch_table
 
 _ATOMS = {type(None), type(...), bool, int, float, complex, str, bytes}
 
@@ -29,6 +33,18 @@ _received: dict[str, str] = {}  # {file name: source that came with code of it}
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
     """Use it for all that may hold functions: cloudpickle's own names all files ``<dynamic-code>`` (3.1.3)."""
 
+    def __init__(self, file: Any, protocol: int = 5, buffer_callback: Callable[[Any], Any] | None = None) -> None:
+        super().__init__(file, protocol, buffer_callback)
+        self._only_here = only_here()
+        self.taken: set[str] = set()
+        """Names of the modules that only this process can import, as far as they were met."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        if self._only_here and isinstance(obj, (type, FunctionType)) and obj.__module__ in self._only_here:
+            self.taken.add(obj.__module__)
+            return _dynamic_class_reduce(obj) if isinstance(obj, type) else self._dynamic_function_reduce(obj)
+        return super().reducer_override(obj)
+
 
 def dumps(value: Any, protocol: int = 5, buffer_callback: Callable[[Any], Any] | None = None) -> bytes:
     with io.BytesIO() as file:
@@ -36,11 +52,27 @@ def dumps(value: Any, protocol: int = 5, buffer_callback: Callable[[Any], Any] |
         return file.getvalue()
 
 
+def names_only_here(pickled: bytes) -> bool:
+    """Whether a plain pickle may refer to a module that its reader does not have. Where such a name only occurs in the
+    data, the answer is wrong, and pickling by value gives the same values.
+    """
+    return b"__main__" in pickled or any(
+        b"\x8c%c%b" % (len(name), name) in pickled for name in map(str.encode, only_here()) if len(name) < 256
+    )
+
+
+def _reduce_module(module: ModuleType) -> tuple[Any, ...]:
+    if module.__name__ not in only_here():
+        return _reduce[ModuleType](module)  # type: ignore[no-any-return]
+    left_out = ("__builtins__", "__spec__", "__loader__")  # of no use elsewhere, and a loader may hold anything
+    return ModuleType, (module.__name__,), {k: v for k, v in vars(module).items() if k not in left_out}
+
+
 def _reduce_code(code: CodeType) -> tuple[Any, ...]:
     source = _source(code)
     if source is None and _is_plain(code):
         return marshal.loads, (marshal.dumps(code),)  # half the time that the fields of code take
-    make, fields = _reduce(code)
+    make, fields = _reduce[CodeType](code)
     return _make_code, (code.co_filename, source, make, *fields)
 
 
@@ -61,7 +93,7 @@ def _make_code(filename: str, source: str | None, make: Callable[..., CodeType],
 
 
 # A table of its own before cloudpickle's, which other libraries may add to.
-Pickler.dispatch_table = ChainMap({CodeType: _reduce_code}, *cloudpickle.Pickler.dispatch_table.maps)
+Pickler.dispatch_table = ChainMap({CodeType: _reduce_code, ModuleType: _reduce_module}, *_reduce.maps)
 
 
 def _source(code: CodeType) -> str | None:

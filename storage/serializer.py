@@ -161,9 +161,7 @@ def _pickle(records: list[Any], buffers: list[memoryview], first: int | None) ->
     """The pickle of the records; their buffers are appended to ``buffers``."""
     try:
         payload = _pickle_with(pickle.dumps, records, buffers)
-        # A class or function of __main__ pickles by its name, and executors have another __main__. Where the name only
-        # occurs in the data, the second attempt costs time but gives the same values.
-        if b"__main__" not in payload:
+        if not by_value.names_only_here(payload):
             return payload
     except (MemoryError, LocalClusterError):  # the latter: a task that is killed while it pickles
         raise

@@ -35,6 +35,7 @@ from localcluster.driver.task_failure import task_failure
 from localcluster.env import Env, set_env
 from localcluster.launcher.client import LauncherClient
 from localcluster.make_env import SHUFFLE_MANAGERS, make_env
+from localcluster.py_files import import_path
 from localcluster.scheduler.dag_scheduler import DAGScheduler
 from localcluster.scheduler.job_history import JobHistory
 from localcluster.scheduler.limits import Limits
@@ -115,6 +116,7 @@ class Cluster:
         self._messages = ExecutorMessages(
             self.dag, self.pool, self._instructions, self.master, self.outputs, self._map_outputs
         )
+        self._added_paths: tuple[str, ...] = ()  # an entry for each file, so that it changes with each
         self._broadcast_ids = count()
         self._callbacks: list[Callable[[], None]] = []
         self._loop.add(self._launcher.endpoint, self._launcher_messages, self._launcher_gone)
@@ -159,6 +161,7 @@ class Cluster:
     def submit(self, job: Job) -> None:
         self.check_usable()
         with self.lock:
+            self._instructions.import_paths = import_path() + self._added_paths
             self.dag.submit(job, time.monotonic())
             self._perform()
 
@@ -191,10 +194,11 @@ class Cluster:
         if not self._loop.is_alive:
             raise ClusterError("the driver's event loop is not running")
 
-    def set_import_paths(self, paths: tuple[str, ...]) -> None:
-        """For the tasks of stages that start from now on: see `StageDescription`."""
+    def add_import_path(self, path: str) -> None:
+        """A file was added that can be imported from ``path``: for the tasks of stages that start from now on."""
         with self.lock:
-            self._instructions.import_paths = paths
+            self._added_paths += (path,)
+            self._instructions.import_paths = import_path() + self._added_paths
 
     # --- blocks of the driver's own ---
 

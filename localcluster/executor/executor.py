@@ -28,7 +28,7 @@ from localcluster.launcher.shortage import shortage
 from localcluster.launcher.standard_streams import flush_standard_streams
 from localcluster.logs import FollowedLevels, set_up_logging
 from localcluster.make_env import make_env
-from localcluster.py_files import extend_import_path
+from localcluster.py_files import follow_import_path
 from localcluster.rdd.partition_data import read_shared
 from protocol.block_messages import RemoveBroadcast, RemoveShuffle
 from protocol.channel import Channel
@@ -168,15 +168,15 @@ class Executor:
         if order.stage is not None:
             self._env.shuffle_manager.outputs.advance(order.stage.epoch)
             self._log_levels.follow(order.stage.log_levels)
-            self._extend_import_path(order.stage.import_paths)
+            self._follow_import_path(order.stage.import_paths)
             self._stages[order.stage_key] = StageCode(order.stage, self._binary(order.stage))
         for task in order.tasks:
             self._queued[task.task_id] = (order.stage_key, task)
             self._queue.put(task.task_id)
 
-    def _extend_import_path(self, paths: tuple[str, ...]) -> None:
+    def _follow_import_path(self, paths: tuple[str, ...]) -> None:
         if paths != self._import_paths:
-            extend_import_path(paths)
+            follow_import_path(paths)
             self._import_paths = paths
 
     def _binary(self, stage: StageDescription) -> bytes | memoryview:

@@ -31,7 +31,11 @@ class StageCode:
         try:
             loaded = load_lineage(self._binary)
         except Exception as error:
-            raise DeserializationError(f"the task's function cannot be unpickled in the executor: {error!r}") from error
+            missing = "; executors import from the driver's import path, and what addPyFile and --py-files gave them"
+            advice = missing if isinstance(error, ModuleNotFoundError) else ""
+            raise DeserializationError(
+                f"the task's function cannot be unpickled in the executor: {error!r}{advice}"
+            ) from error
         # Looked at for the second task: a stage that has only one here need not pay for it.
         if self._loaded_before and self._may_share is None:
             self._may_share = is_stateless(*loaded)

@@ -59,6 +59,11 @@ def dump_lineage(rdd: RDDCore[Any], action: Any) -> bytes:
         raise
     except Exception as error:
         text = f"Could not serialize object: {type(error).__name__}: {error} (in {_culprit(lineage, action)})"
+        if pickler.taken:
+            names = ", ".join(sorted(pickler.taken))
+            text += (
+                f". What {names} defines goes by value, as executors cannot import it; addPyFile or --py-files let them"
+            )
         raise SerializationError(text) from error
     with lineage_pickling():
         pickler.dump(lineage)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import json
 import linecache
 import pickle
+import sys
+import threading
 import traceback
 from collections.abc import Callable
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import cloudpickle
@@ -73,6 +76,29 @@ def test_constants_that_are_no_literals_stay_as_they_are() -> None:
     copy = pickle.loads(by_value.dumps(function))
     assert type(copy()) is np.int16  # bytes, had marshal taken it
     assert files(copy) == {__file__}
+
+
+def test_a_module_of_this_process_alone_goes_by_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("out_of_nothing")
+    monkeypatch.setitem(sys.modules, "out_of_nothing", module)
+    exec("def double(x): return 2 * x\ndef itself(): return me", module.__dict__)
+    module.__dict__.update(me=module, __loader__=threading.Lock())  # a loader holds what it likes
+    data = by_value.dumps([module, module.double, json])
+    monkeypatch.delitem(sys.modules, "out_of_nothing")
+    copy, double, same = pickle.loads(data)
+    assert (copy.double(3), double(4), copy.me is copy) == (6, 8, True)
+    assert copy.itself().__name__ == "out_of_nothing"
+    assert same is json
+
+
+def test_a_plain_pickle_is_no_good_where_it_names_such_a_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("x")
+    monkeypatch.setitem(sys.modules, "x", module)
+    exec("class Box: pass", module.__dict__)
+    assert by_value.names_only_here(pickle.dumps([module.Box()], protocol=5))
+    assert not by_value.names_only_here(pickle.dumps(["text with an x", object()], protocol=5))
+    monkeypatch.delitem(sys.modules, "x")
+    assert by_value.names_only_here(pickle.dumps("__main__"))  # and so it is pickled a second time, to the same effect
 
 
 # --- source that no file has ---------------------------------------------------------------------------------------

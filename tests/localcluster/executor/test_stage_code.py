@@ -62,3 +62,9 @@ def test_a_binary_in_shared_memory_loads_as_well() -> None:
     rdd = LocalContext().range(3)
     binary = memoryview(dump_lineage(rdd, "action"))
     assert StageCode(StageDescription(0, 0, b"", {}, 0), binary).load()[1] == "action"
+
+
+def test_a_module_that_is_missing_is_named_with_the_way_out() -> None:
+    binary = b"cno_such_module\nname\n."
+    with pytest.raises(SerializationError, match=r"No module named 'no_such_module'.*addPyFile"):
+        StageCode(StageDescription(0, 0, binary, {}, 0), binary).load()
