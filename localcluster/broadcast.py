@@ -7,24 +7,33 @@ use and keeps the result. In tasks, arrays come back as read-only views on the s
 
 from __future__ import annotations
 
+import logging
+import os
 import pickle
 import threading
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, BinaryIO, Generic, NoReturn, TypeVar
 
 from localcluster.env import get_env
 from localcluster.task_context import TaskContext
-from protocol.errors import ContextError, LocalClusterError, SerializationError, SparkException
+from protocol.errors import ContextError, ForkedChannelError, LocalClusterError, SerializationError, SparkException
+from protocol.forks import free_in_forks
 from storage import serializer
 from storage.block_id import BroadcastBlockId
 
 if TYPE_CHECKING:
     from storage.block_manager import BlockManager
+    from storage.managed_buffer import ManagedBuffer
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 _loaded: dict[int, Any] = {}  # {broadcast id: value}: what tasks of this process have deserialised
-_loading = threading.RLock()  # unpickling a value may load the value of a broadcast within it
+_loading = free_in_forks(threading.RLock())  # unpickling a value may load the value of a broadcast within it
+_in_tasks: weakref.WeakSet[_RemoteBroadcast[Any]] = weakref.WeakSet()
+_found: dict[int, ManagedBuffer] = {}  # {broadcast id: its bytes}: what forks of this process can load
 
 
 class Broadcast(Generic[T]):
@@ -52,7 +61,7 @@ class Broadcast(Generic[T]):
         self._require_undestroyed()
         with _loading:
             if not hasattr(self, "_value"):  # not kept from the start: the program may change what it broadcast
-                self._value: T = _read(self._blocks, self.id)
+                self._value: T = _value_of(_bytes_of(self._blocks, self.id))
             return self._value
 
     def dump(self, value: T, f: BinaryIO) -> None:
@@ -113,6 +122,7 @@ class _RemoteBroadcast(Broadcast[T]):
     def __init__(self, broadcast_id: int) -> None:
         self.id = broadcast_id
         self._destroyed = False
+        _in_tasks.add(self)
 
     @property
     def value(self) -> T:
@@ -149,7 +159,8 @@ def load(broadcast_id: int) -> Any:
         pass
     with _loading:  # several task threads of one executor: one of them loads
         if broadcast_id not in _loaded:
-            _loaded[broadcast_id] = _read(_block_manager(broadcast_id), broadcast_id)
+            found = _found.get(broadcast_id) or _bytes_of(_block_manager(broadcast_id), broadcast_id)
+            _loaded[broadcast_id] = _value_of(found)
         return _loaded[broadcast_id]
 
 
@@ -161,12 +172,20 @@ def _block_manager(broadcast_id: int) -> BlockManager:
         raise ContextError(errorClass="BROADCAST_VARIABLE_NOT_LOADED", messageParameters=parameters) from error
 
 
-def _read(blocks: BlockManager, broadcast_id: int) -> Any:
-    found = blocks.get_bytes(BroadcastBlockId(broadcast_id))
+def _bytes_of(blocks: BlockManager, broadcast_id: int) -> ManagedBuffer:
+    try:
+        found = blocks.get_bytes(BroadcastBlockId(broadcast_id))
+    except ForkedChannelError as error:
+        reason = f"Broadcast({broadcast_id}) was not known to the task when this process was forked; refer to it before"
+        raise ContextError(reason) from error
     if found is None:
         _raise_destroyed(broadcast_id)
+    return found
+
+
+def _value_of(data: ManagedBuffer) -> Any:
     # The driver's program may change what it gets, as in PySpark; a task's views spare each executor a copy.
-    return serializer.loads(found.memoryview(), copy=TaskContext.get() is None)
+    return serializer.loads(data.memoryview(), copy=TaskContext.get() is None)
 
 
 def _raise_destroyed(broadcast_id: int) -> NoReturn:
@@ -177,3 +196,16 @@ def _raise_destroyed(broadcast_id: int) -> NoReturn:
 def forget(broadcast_id: int) -> None:
     """Drop this process's deserialised copy."""
     _loaded.pop(broadcast_id, None)
+    _found.pop(broadcast_id, None)
+
+
+def _find_for_fork() -> None:
+    """Before a fork: find what tasks here may read, since the fork cannot ask where it is."""
+    for broadcast_id in {variable.id for variable in list(_in_tasks)} - _loaded.keys() - _found.keys():
+        try:
+            _found[broadcast_id] = _bytes_of(get_env().block_manager, broadcast_id)
+        except LocalClusterError as error:  # it may be destroyed, and nobody's loss
+            log.debug("broadcast %d will be unknown in a fork: %s", broadcast_id, error)
+
+
+os.register_at_fork(before=_find_for_fork)

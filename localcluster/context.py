@@ -39,7 +39,9 @@ from localcluster.rdd.sources import Sources
 from localcluster.serializers import AutoBatchedSerializer, BatchedSerializer, CPickleSerializer, Serializer
 from localcluster.serializers.record_encoding import encoded_and_decoded
 from localcluster.task_context import TaskContext
+from localcluster.task_forks import stay
 from protocol.errors import ActiveContextError, ContextError, PySparkValueError
+from protocol.forks import free_in_forks
 from storage import serializer
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
     """Endings of files that go onto the import path themselves."""
 
     _active_spark_context: SparkContext | None = None
-    _lock = threading.RLock()
+    _lock = free_in_forks(threading.RLock())
     _next_accum_id = 0
     _gateway = NoJVM()
     _jvm = NoJVM()
@@ -101,6 +103,7 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
         self._stopping = threading.RLock()
         with SparkContext._lock:
             SparkContext._ensure_initialized(self)
+            stay()
             with ExitStack() as started:
                 self._start(_settings(master, appName, sparkHome, environment, conf), pyFiles or (), started)
                 self._set_up_profiling(profiler_cls, udf_profiler_cls, memory_profiler_cls)
@@ -284,7 +287,6 @@ def _settings(
 def _forget_context() -> None:
     """In a forked child: the active context is the parent's; one of the child's own may be made."""
     SparkContext._active_spark_context = None
-    SparkContext._lock = threading.RLock()
 
 
 os.register_at_fork(after_in_child=_forget_context)

@@ -28,8 +28,10 @@ from protocol.errors import (
     ChannelError,
     ClosedChannelError,
     EndOfChannel,
+    ForkedChannelError,
     FrameError,
 )
+from protocol.forks import disown_in_forks, free_in_forks
 from protocol.wire import MAX_FRAME, Frame, FrameDecoder, Kind, encode
 
 logger = logging.getLogger(__name__)
@@ -61,8 +63,8 @@ class ChannelStatistics:
 class Channel:
     """One end. Any thread may send, receive or close at any time.
 
-    The channel owns the connection. Only one process may use an end: a forked child that inherited it may only `abort`
-    its copy, which does not disturb the parent's.
+    The channel owns the connection. Only one process uses an end: in a forked one the channel is closed, which does not
+    disturb the parent's.
     """
 
     def __init__(
@@ -74,15 +76,14 @@ class Channel:
         self._connection = connection
         self._fd = connection.fileno()
         self._max_frame = max_frame
-        self._owner = os.getpid()
-        self._close_lock = threading.Lock()
+        self._close_lock = free_in_forks(threading.Lock())
         self._closed = False  # close_lock; set together with both failures below
-        self._receive_lock = threading.Lock()
+        self._receive_lock = free_in_forks(threading.Lock())
         self._decoder = FrameDecoder(max_frame)  # receive_lock, as the next three
         self._end: ChannelError | None = None  # how the stream ended, for when the decoder has no frame left
         self._failure: ChannelError | None = None  # why nothing more can be received
         self._frames_received = self._bytes_received = 0
-        self._send_lock = threading.Lock()
+        self._send_lock = free_in_forks(threading.Lock())
         self._outbound = bytearray()  # send_lock, as the next two; what the socket has not taken yet
         self._send_failure: ChannelError | None = None  # why nothing more can be sent
         self._frames_sent = self._bytes_sent = 0
@@ -91,6 +92,7 @@ class Channel:
         self._readable.register(self._fd, select.POLLIN)
         self._writable = select.poll()  # send_lock
         self._writable.register(self._fd, select.POLLOUT)
+        disown_in_forks(self)
 
     def fileno(self) -> int:
         """The descriptor, for a selector. Raises ClosedChannelError: unregister before closing."""
@@ -271,19 +273,21 @@ class Channel:
 
         Never raises: a peer that is gone needs no goodbye.
         """
-        if self._owner == os.getpid() and self._begin_close():
+        if self._begin_close():
             self._say_goodbye(timeout)
             self._finish_close()
 
     def abort(self) -> None:
-        """Close without a goodbye and without waiting; threads that wait in send or receive get ClosedChannelError.
-
-        In a forked child it closes the child's copy of the descriptor and nothing else.
-        """
-        if self._owner != os.getpid():
-            self._connection.close()  # no locks: a thread that does not exist here may have held them at the fork
-        elif self._begin_close():
+        """Close without a goodbye and without waiting; threads that wait in send or receive get ClosedChannelError."""
+        if self._begin_close():
             self._finish_close()
+
+    def disown(self) -> None:
+        """In a forked process, whose copy ends here: sending and receiving raise ForkedChannelError."""
+        text = self._text(f"process {os.getpid()} was forked from the one that it belongs to")
+        self._failure = self._send_failure = ForkedChannelError(text)
+        self._closed = True
+        self._connection.close()  # without a shutdown, which would end the parent's stream
 
     def _begin_close(self) -> bool:
         with self._close_lock:

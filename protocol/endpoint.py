@@ -27,6 +27,7 @@ from protocol.errors import (
     RemoteAskError,
     SerializationError,
 )
+from protocol.forks import free_in_forks
 from protocol.wire import Frame, Kind, describe, dumps, loads
 
 logger = logging.getLogger(__name__)
@@ -76,9 +77,9 @@ class Endpoint:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._correlations = itertools.count(1)
-        self._lock = threading.Lock()
+        self._lock = free_in_forks(threading.Lock())
         self._pending: dict[int, _Pending] = {}  # lock; {correlation: who waits}
-        self._turn = threading.Condition(threading.Lock())
+        self._turn = free_in_forks(threading.Condition(threading.Lock()))
         self._someone_reads = False  # turn
         self._ready: deque[Incoming] = deque()  # from batches; what receive has not returned yet
 

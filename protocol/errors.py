@@ -226,6 +226,10 @@ class ClosedChannelError(ChannelError):
     """This side closed the channel and then used it."""
 
 
+class ForkedChannelError(ClosedChannelError):
+    """The channel is that of the process which this one was forked from."""
+
+
 class BrokenChannelError(ChannelError):
     """The peer died, or the system broke the channel: no clean goodbye was seen."""
 

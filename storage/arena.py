@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from protocol.errors import OutOfSharedMemoryError, StaleLocationError, StorageError
+from protocol.forks import free_in_forks, stop_strays
 from protocol.locations import ShmLocation
 from storage.arena_books import ArenaStatistics, Room, State, statistics_of, surplus_of
 from storage.segment import PAGE, BytesLike, Segment
@@ -47,6 +48,7 @@ class Extent:
 
         Raises OutOfSharedMemoryError when the system has no memory for the pages.
         """
+        stop_strays()
         self._segment.write(self.view[position : position + len(data)], self.location.offset + position, data)
 
 
@@ -73,8 +75,8 @@ class Arena:
         self._first_segment = first_segment
         self._max_segment = max_segment
         self._pid = os.getpid()
-        self._growing = threading.Lock()
-        self._lock = threading.Lock()
+        self._growing = free_in_forks(threading.Lock())
+        self._lock = free_in_forks(threading.Lock())
         self._rooms: dict[str, Room] = {}  # {path of segment: room}, in the order in which they are searched
         self._dead_pins: deque[tuple[str, int]] = deque()  # (path of segment, offset), appended by finalizers
 
@@ -308,5 +310,6 @@ class Arena:
                 room.check()
 
     def _check_process(self) -> None:
+        stop_strays()
         if os.getpid() != self._pid:
             raise StorageError(f"this arena belongs to process {self._pid}: a forked child must make its own")

@@ -21,6 +21,7 @@ from threading import Condition, Thread, current_thread
 from typing import TypeAlias
 
 from protocol.errors import BlockNotFoundError, StorageError
+from protocol.forks import free_in_forks
 from storage.block_id import BlockId
 from storage.storage_level import StorageLevel
 
@@ -58,7 +59,8 @@ class BlockInfoManager:
     """
 
     def __init__(self) -> None:
-        self._changed = Condition()  # guards all below; notified whenever a lock is given back or a block goes
+        # Guards all below; notified whenever a lock is given back or a block goes.
+        self._changed = free_in_forks(Condition())
         self._infos: dict[BlockId, BlockInfo] = {}
         self._read_locks: dict[Owner, Counter[BlockId]] = {}  # no empty counter, no zero count
         self._write_locks: dict[Owner, set[BlockId]] = {}  # no empty set

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from protocol.errors import BlockNotFoundError, BlockPutError, StorageError
+from protocol.forks import free_in_forks
 from protocol.locations import FileLocation
 from storage import os_layer
 from storage.block_id import BlockId
@@ -35,7 +36,8 @@ class DiskStore(BlockStore):
 
     def __init__(self, disk_block_manager: DiskBlockManager) -> None:
         self._files = disk_block_manager
-        self._lock = threading.Lock()  # guards the next two; held to open, rename or unlink, never to write
+        # Guards the next two; held to open, rename or unlink, never to write.
+        self._lock = free_in_forks(threading.Lock())
         self._sizes: dict[BlockId, int] = {}  # {block: bytes}
         self._being_put: set[BlockId] = set()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 
+from protocol.forks import free_in_forks
 from protocol.locations import ShmLocation
 
 
@@ -20,7 +21,7 @@ class LeaseBook:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = free_in_forks(threading.Lock())
         self._held: Counter[ShmLocation] = Counter()  # {extent: leases that `take_releases` has not given back}
         self._released: deque[ShmLocation] = deque()
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from protocol.block_messages import BlockManagerHeartbeat, ExpireDeadHosts, RemoveExecutor
 from protocol.errors import AskTimeoutError, BrokenChannelError
+from protocol.forks import free_in_forks
 from protocol.locations import DRIVER
 from protocol.message import Message, Order, Report
 from storage.block_manager import BlockManager
@@ -61,7 +62,7 @@ class LocalCluster:
         self.is_lost: Callable[[str, Message], bool] = lambda party, message: False
         self._conf = conf
         self._scratch = scratch
-        self._lock = threading.RLock()  # guards the endpoint
+        self._lock = free_in_forks(threading.RLock())  # guards the endpoint
         self._slaves: dict[str, BlockManagerSlaveEndpoint] = {}
         self._managers: dict[str, BlockManager] = {}
         self.driver = self.add(DRIVER)

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocol.errors import BlockNotFoundError, BlockPutError, TaskKilledError
+from protocol.forks import free_in_forks
 from storage.block_id import BlockId
 from storage.block_store import BlockStore, PutResult
 from storage.conf import StorageConf
@@ -73,8 +74,8 @@ class MemoryStore(BlockStore):
         self._max_unroll = int(conf.max_memory * conf.unroll_fraction)  # bytes that unrolling may have by eviction
         self._can_evict = can_evict
         self._drop = drop
-        self._eviction = threading.Lock()  # held by the one thread that evicts; taken before `_lock`
-        self._lock = threading.Lock()  # guards all below, for a few lines at a time
+        self._eviction = free_in_forks(threading.Lock())  # held by the one thread that evicts; taken before `_lock`
+        self._lock = free_in_forks(threading.Lock())  # guards all below, for a few lines at a time
         self._entries: OrderedDict[BlockId, _Entry] = OrderedDict()  # the one not used for longest comes first
         self._being_put: dict[BlockId, Reservation] = {}
         self._storage_memory = 0

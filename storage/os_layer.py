@@ -16,6 +16,8 @@ import shutil
 import sys
 from typing import TypeAlias
 
+from protocol.forks import stop_strays
+
 BytesLike: TypeAlias = bytes | bytearray | memoryview
 
 _MADV_POPULATE_WRITE = 23  # Linux 5.14; Python's mmap module has no name for it yet
@@ -46,6 +48,7 @@ def file_size(fd: int) -> int:
 
 def write(fd: int, data: BytesLike) -> int:
     """Write at the file's position; how many bytes were taken, which may be fewer than given. See `write_all`."""
+    stop_strays()
     return os.write(fd, data)
 
 
@@ -73,11 +76,13 @@ def read_all(path: str) -> bytes:
 
 def rename(source: str, target: str) -> None:
     """Give a file its final name; atomic within one file system, and replaces what had that name."""
+    stop_strays()
     os.replace(source, target)
 
 
 def unlink(path: str) -> bool:
     """Remove a file's name; False when there is no such file."""
+    stop_strays()
     try:
         os.unlink(path)
     except FileNotFoundError:

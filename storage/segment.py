@@ -24,6 +24,7 @@ from functools import partial
 from typing import TypeAlias
 
 from protocol.errors import OutOfSharedMemoryError, StaleLocationError
+from protocol.forks import free_in_forks
 from protocol.locations import ShmLocation
 from storage import os_layer
 
@@ -142,7 +143,7 @@ class SegmentReader:
     """The segments of other processes that this process reads, each mapped once. Thread-safe."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = free_in_forks(threading.Lock())
         self._segments: OrderedDict[str, Segment] = OrderedDict()  # {path: segment}, the least recently read first
 
     def view(self, location: ShmLocation, on_release: Callable[[ShmLocation], object] | None = None) -> memoryview:

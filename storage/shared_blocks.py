@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from protocol.errors import BlockPutError
+from protocol.forks import free_in_forks
 from protocol.locations import ShmLocation
 from storage.arena import Arena
 from storage.block_id import BlockId
@@ -32,7 +33,7 @@ class SharedBlocks:
     def __init__(self, arena: Arena, report: Callable[[BlockId], bool]) -> None:
         self._arena = arena
         self._report = report
-        self._lock = threading.Lock()
+        self._lock = free_in_forks(threading.Lock())
         self._blocks: dict[BlockId, _Shared] = {}
         self._starts: dict[str, list[tuple[int, int]]] = {}  # {segment: sorted (offset, length) of the blocks in it}
 

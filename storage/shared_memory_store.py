@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from protocol.errors import BlockNotFoundError, BlockPutError, OutOfSharedMemoryError
+from protocol.forks import free_in_forks
 from protocol.locations import ShmLocation
 from storage.arena import Arena, Extent
 from storage.block_id import BlockId, RDDBlockId
@@ -71,7 +72,7 @@ class SharedMemoryStore(BlockStore):
         self._can_evict = can_evict
         self._drop = drop
         self._release = release
-        self._lock = threading.Lock()
+        self._lock = free_in_forks(threading.Lock())
         self._blocks: OrderedDict[BlockId, ShmLocation] = OrderedDict()  # the least recently used first
         self._writing: set[BlockId] = set()
         self._evicting: set[BlockId] = set()

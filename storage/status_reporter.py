@@ -12,6 +12,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 
+from protocol.forks import free_in_forks
 from protocol.locations import BlockManagerId
 from storage.block_id import BlockId
 from storage.block_manager_master import BlockManagerMaster
@@ -38,7 +39,7 @@ class StatusReporter:
         self._max_memory = max_memory
         self._status = status
         self._reported = reported
-        self._lock = threading.RLock()  # registering again reports all blocks
+        self._lock = free_in_forks(threading.RLock())  # registering again reports all blocks
         # Blocks whose old extent turned out to be read when `reregister` reported them, to be told to whoever left it.
         self._still_read: set[BlockId] = set()
 

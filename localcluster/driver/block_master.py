@@ -44,7 +44,7 @@ class BlockMaster:
     ) -> None:
         self.endpoint = endpoint
         self.slave: BlockManagerSlaveEndpoint | None = None
-        self._lock = lock
+        self.lock = lock
         self._side = side
         self._send = send
         self._ask_executor = ask_executor
@@ -72,7 +72,7 @@ class BlockMaster:
 
         Raises AskTimeoutError, and what handling the message raises.
         """
-        with self._lock:
+        with self.lock:
             answer = self.receive(DRIVER, message)
         try:
             return answer.result(timeout)
@@ -82,7 +82,7 @@ class BlockMaster:
             raise AskTimeoutError(f"{type(message).__name__}: no answer within {timeout} s") from error
 
     def tell(self, *messages: Report) -> None:
-        with self._lock:
+        with self.lock:
             for message in messages:
                 self.receive(DRIVER, message)
 
@@ -109,10 +109,10 @@ class BlockMaster:
             try:
                 result = self._obey(order)
             except Exception as error:
-                with self._lock:  # what waits for the answer continues in this thread
+                with self.lock:  # what waits for the answer continues in this thread
                     answer.set_exception(error)
             else:
-                with self._lock:
+                with self.lock:
                     answer.set_result(result)
 
         self._side.submit(obey)

@@ -10,7 +10,6 @@ decide anything about tasks or blocks (``scheduler``, ``storage``).
 from __future__ import annotations
 
 import logging
-import os
 import pickle
 import sys
 import threading
@@ -18,6 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin only from Python 3.11 on
+from contextlib import AbstractContextManager
 from itertools import count
 from typing import Any
 
@@ -27,6 +27,7 @@ from localcluster.driver.block_master import BlockMaster
 from localcluster.driver.event_loop import EventLoop
 from localcluster.driver.executor_messages import ExecutorMessages
 from localcluster.driver.executor_pool import ExecutorPool
+from localcluster.driver.forked_lock import FORKED, ForkedLock
 from localcluster.driver.instructions import Instructions
 from localcluster.driver.map_output_server import MapOutputServer
 from localcluster.driver.preferences import stage_preferences
@@ -53,6 +54,7 @@ from protocol.errors import (
     ContextError,
     RemoteAskError,
 )
+from protocol.forks import disown_in_forks
 from protocol.locations import DRIVER
 from protocol.message import Message, Report
 from storage.block_id import BroadcastBlockId
@@ -77,12 +79,11 @@ class Cluster:
     def __init__(self, launcher: LauncherClient, conf: Mapping[str, str], layout: Layout) -> None:
         order = _scheduling_order(conf)  # first, since it may raise
         self.conf = conf
-        self.lock = threading.RLock()
+        self.lock: AbstractContextManager[Any] = threading.RLock()
         self.slots = layout.executors * layout.slots
         """Tasks that run at once."""
         self.error: ClusterError | None = None
         self.closed = False
-        self._pid = os.getpid()
         self._env: Env | None = None
         self._side = SideThread()
         self._loop = EventLoop(self.lock, self._round, self._crashed)
@@ -120,6 +121,7 @@ class Cluster:
         self._broadcast_ids = count()
         self._callbacks: list[Callable[[], None]] = []
         self._loop.add(self._launcher.endpoint, self._launcher_messages, self._launcher_gone)
+        disown_in_forks(self)
         self._loop.start()
         try:
             self.scratch = self._start_cluster()
@@ -183,8 +185,8 @@ class Cluster:
 
     def check_usable(self) -> None:
         """Raises ContextError when stopped, or in the event loop's own thread; ClusterError when broken."""
-        if os.getpid() != self._pid:
-            raise ContextError("this process was forked from the one whose SparkContext this is; make one of its own")
+        if isinstance(self.lock, ForkedLock):
+            raise ContextError(FORKED)
         if self.error is not None:
             raise ClusterError(str(self.error)) from self.error
         if self.closed:
@@ -193,6 +195,10 @@ class Cluster:
             raise ContextError("a finalizer that the driver's own thread happens to run cannot start jobs")
         if not self._loop.is_alive:
             raise ClusterError("the driver's event loop is not running")
+
+    def disown(self) -> None:
+        """In a fork of the driver."""
+        self.lock = self.master.lock = ForkedLock()
 
     def add_import_path(self, path: str) -> None:
         """A file was added that can be imported from ``path``: for the tasks of stages that start from now on."""

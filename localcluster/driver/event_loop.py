@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from protocol.endpoint import Endpoint, Incoming
 from protocol.errors import ChannelError
+from protocol.forks import disown_in_forks
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class EventLoop:
         self._stopping = False
         self._woken = False
         self._thread = threading.Thread(target=self._run, name="localcluster-driver", daemon=True)
+        disown_in_forks(self)
 
     def start(self) -> None:
         self._thread.start()
@@ -81,6 +83,10 @@ class EventLoop:
         """Start a round now. From any thread, also from a finalizer: it takes no lock."""
         with contextlib.suppress(BlockingIOError, OSError):  # a full pipe wakes as well; a closed one has no loop
             os.write(self._wakeup_write, b"\0")
+
+    def disown(self) -> None:
+        """In a fork of the driver, whose finalizers must not wake the parent's loop."""
+        self._wakeup_write = -1
 
     def stop(self, timeout: float) -> None:
         """End the thread; without the lock. Sources stay open."""

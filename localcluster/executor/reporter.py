@@ -25,6 +25,7 @@ from protocol.errors import (
     FrameError,
     RemoteAskError,
 )
+from protocol.forks import free_in_forks
 from protocol.message import Report
 from storage.block_manager import BlockManager
 
@@ -45,7 +46,7 @@ class Reporter:
         self._blocks = block_manager
         self._kills = kills
         self._interval = interval  # seconds between heartbeats
-        self._lock = threading.Lock()
+        self._lock = free_in_forks(threading.Lock())
         self._results: list[TaskResult] = []
         self._bytes = 0
         self._wake = threading.Event()

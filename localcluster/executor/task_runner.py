@@ -25,6 +25,7 @@ from localcluster.executor.stage_code import StageCode
 from localcluster.rdd.core import RDDCore
 from localcluster.rdd.dependency import ShuffleDependency
 from localcluster.task_context import TaskContext
+from localcluster.task_forks import ForksEndHere
 from protocol import by_value
 from protocol.cluster_messages import StageDescription, TaskDescription, TaskFailed, TaskResult
 from protocol.errors import DeserializationError, FetchFailedError, SerializationError
@@ -54,9 +55,10 @@ def run_task(env: Env, code: StageCode, task: TaskDescription, kills: Kills, bar
     context = _context(env, code.description, task, barriers)
     context.enter()
     try:
-        rdd, action = code.load()
-        result = _compute(rdd, action, task, context, kills)
-        updates = collect_updates(context)
+        with ForksEndHere():  # before the callbacks: they remove what the parent still uses
+            rdd, action = code.load()
+            result = _compute(rdd, action, task, context, kills)
+            updates = collect_updates(context)
         if updates is not None and len(updates) > MAX_REPORTED:
             raise SerializationError(
                 f"what the task added to accumulators takes {len(updates)} bytes; return it instead"

@@ -26,6 +26,7 @@ from localcluster.rdd.partitioner import Partitioner
 from localcluster.rdd.rdd import RDD
 from protocol import by_value
 from protocol.errors import SparkException, StorageError
+from protocol.forks import lost_in_forks
 from protocol.sql_errors import IllegalArgumentException
 from storage import serializer
 from storage.block_id import RDDBlockId
@@ -121,7 +122,7 @@ def write_files(rdd: RDD[Any], directory: str) -> None:
 def _write_part(attempts: str, task_context: TaskContext, records: Iterator[Any]) -> str:
     """Write one partition into a file of its own; its path."""
     path = os.path.join(attempts, uuid.uuid4().hex)
-    with open(path, "wb") as file:
+    with open(path, "wb") as file, lost_in_forks(file):
         serializer.serialize_stream(records, file.write)
         file.write(_TAIL.pack(file.tell(), END))
     return path

@@ -82,6 +82,9 @@ class _DeflateReader(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    def fileno(self) -> int:
+        return self._file.fileno()
+
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         while not self._decompressor.eof:
             piece = self._decompressor.unconsumed_tail or self._file.read(io.DEFAULT_BUFFER_SIZE)
@@ -106,6 +109,9 @@ class _DeflateWriter(io.RawIOBase):
 
     def writable(self) -> bool:
         return True
+
+    def fileno(self) -> int:
+        return self._file.fileno()
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
         self._file.write(self._compressor.compress(data))

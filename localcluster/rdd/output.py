@@ -20,6 +20,7 @@ from localcluster.rdd.hadoop import HadoopOutput
 from localcluster.rdd.input_paths import file_uri, local_path
 from localcluster.rdd.pickle_files import write_pickles
 from protocol.errors import OutputExistsError, SparkException
+from protocol.forks import lost_in_forks
 
 if TYPE_CHECKING:
     from localcluster.rdd.rdd import RDD
@@ -100,7 +101,7 @@ class Output(HadoopOutput[T]):
 def _write_part(aside: str, extension: str, write: _Write, task_context: TaskContext, records: Iterator[Any]) -> str:
     """Write one partition into a file of its own in ``aside``; its path."""
     path = os.path.join(aside, f"{uuid.uuid4().hex}{extension}")
-    with create(path) as file:
+    with create(path) as file, lost_in_forks(file):
         write(file, records)
     return path
 

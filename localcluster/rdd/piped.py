@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
 from protocol.errors import RDDError
+from protocol.forks import lost_in_forks
 
 
 def pipe_through(command: str, env: dict[str, str], check_code: bool, records: Iterable[Any]) -> Iterator[str]:
@@ -27,8 +28,9 @@ def pipe_through(command: str, env: dict[str, str], check_code: bool, records: I
     feeder = threading.Thread(target=_feed, args=(records, process.stdin, failures), name=f"pipe to {command}")
     feeder.start()
     try:
-        for line in process.stdout:
-            yield line.rstrip(b"\n").decode("utf-8")
+        with lost_in_forks(process.stdout):
+            for line in process.stdout:
+                yield line.rstrip(b"\n").decode("utf-8")
         code = process.wait()
         feeder.join()
         if failures:
@@ -49,7 +51,7 @@ def pipe_through(command: str, env: dict[str, str], check_code: bool, records: I
 
 def _feed(records: Iterable[Any], stdin: IO[bytes], failures: list[BaseException]) -> None:
     try:
-        with stdin:
+        with stdin, lost_in_forks(stdin):
             for record in records:
                 stdin.write((str(record).rstrip("\n") + "\n").encode("utf-8"))
     except BrokenPipeError:

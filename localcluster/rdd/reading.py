@@ -14,6 +14,7 @@ from typing import BinaryIO, NamedTuple, TypeVar
 from localcluster.rdd.compression import DAMAGE, is_compressed, open_compressed
 from localcluster.rdd.input_paths import file_uri
 from protocol.errors import DamagedFileError, FileGoneError
+from protocol.forks import lost_in_forks
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -39,6 +40,10 @@ class Tolerance(NamedTuple):
             log.warning("passed over from there on: %s", error.getMessage())
 
 
+def _open_plain(path: str) -> BinaryIO:
+    return open(path, "rb")
+
+
 @contextmanager
 def open_input(path: str, *, decompress: bool = False) -> Iterator[BinaryIO]:
     """The file, decompressed as its name says if ``decompress``.
@@ -46,7 +51,8 @@ def open_input(path: str, *, decompress: bool = False) -> Iterator[BinaryIO]:
     Raises FileGoneError if it is not there any more, DamagedFileError if it cannot be read or decompressed.
     """
     try:
-        with open_compressed(path) if decompress and is_compressed(path) else open(path, "rb") as file:
+        opened = open_compressed if decompress and is_compressed(path) else _open_plain
+        with opened(path) as file, lost_in_forks(file):
             yield file
     except FileNotFoundError as error:
         raise FileGoneError(f"File {file_uri(path)} does not exist, though it did when it was listed") from error

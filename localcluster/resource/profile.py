@@ -13,9 +13,10 @@ from localcluster.resource.requests import (
     TaskResourceRequests,
 )
 from protocol.errors import ContextError
+from protocol.forks import free_in_forks
 
 _ids = count(1)  # 0 is the default profile's
-_lock = threading.Lock()
+_lock = free_in_forks(threading.Lock())
 
 
 class ResourceProfile:

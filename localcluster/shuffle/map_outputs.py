@@ -14,6 +14,7 @@ from localcluster.rdd.partition_data import read_shared
 from localcluster.scheduler.map_output_tracker import MapStatus
 from protocol.cluster_messages import GetMapOutputs
 from protocol.errors import BlockNotFoundError, FetchFailedError
+from protocol.forks import free_in_forks
 from storage.block_manager import BlockManager
 
 ATTEMPTS = 3  # questions for one table: a large one's block may go, for a newer one, before it was read
@@ -25,7 +26,7 @@ class MapOutputs:
     def __init__(self, ask: Callable[[Any], Any], blocks: BlockManager) -> None:
         self._ask = ask
         self._blocks = blocks
-        self._lock = threading.Lock()
+        self._lock = free_in_forks(threading.Lock())
         self._epoch = 0
         self._tables: dict[int, Sequence[MapStatus | None]] = {}
 

@@ -75,20 +75,38 @@ def test_a_peer_killed_while_we_send_breaks_the_channel() -> None:
         channel.abort()
 
 
-def test_a_forked_child_that_aborts_its_copy_leaves_the_parent_s_channel_alone() -> None:
+def test_a_forked_child_cannot_use_the_parent_s_channel_nor_disturb_it() -> None:
     peer, channel = start_peer("""
+import threading
+from protocol.errors import ForkedChannelError
 copy = Channel(end)
+held, over = threading.Event(), threading.Event()
+def send():
+    with copy._send_lock, copy._receive_lock, copy._close_lock:
+        held.set()
+        over.wait()
+sender = threading.Thread(target=send)
+sender.start()
+held.wait()
 pid = os.fork()
 if pid == 0:
-    copy._send_lock.acquire()  # as if a thread of the parent had been sending at the fork
+    signal.alarm(10)
+    refused = 0
+    for use in (lambda: copy.send(Frame(Kind.TELL, 0, b"")), copy.receive, copy.receive_ready, copy.flush):
+        try:
+            use()
+        except ForkedChannelError:
+            refused += 1
+    copy.close()
     copy.abort()
-    os._exit(0)
-os.waitpid(pid, 0)
-copy.send(Frame(Kind.TELL, 0, b"still here"))
+    os._exit(refused)
+over.set()
+sender.join()
+copy.send(Frame(Kind.TELL, 0, b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])))
 copy.close()
 """)
     try:
-        assert channel.receive(LONG).payload == b"still here"
+        assert channel.receive(LONG).payload == b"4"
         assert peer.wait(LONG) == 0
     finally:
         peer.kill()
