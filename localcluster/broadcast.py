@@ -15,6 +15,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, BinaryIO, Generic, NoReturn, TypeVar
 
+from localcluster.arguments import PathLike
 from localcluster.env import get_env
 from localcluster.task_context import TaskContext
 from protocol.errors import ContextError, ForkedChannelError, LocalClusterError, SerializationError, SparkException
@@ -81,7 +82,7 @@ class Broadcast(Generic[T]):
             raise _could_not_serialize(error) from error
         f.close()
 
-    def load_from_path(self, path: str) -> T:
+    def load_from_path(self, path: PathLike) -> T:
         """What `dump` wrote into the file at a path."""
         with open(path, "rb") as file:
             return self.load(file)

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
+from localcluster.arguments import PathLike, path_text
 from localcluster.rdd.checkpoint import write_checkpoint
 from localcluster.rdd.core import RDDCore
 from localcluster.rdd.input_paths import file_uri, local_path
@@ -27,13 +28,14 @@ class Checkpoints:
     _checkpoint_dir: str | None = None
     _marked: weakref.WeakValueDictionary[int, RDD[Any]]
 
-    def setCheckpointDir(self, dirName: str) -> None:
+    def setCheckpointDir(self, dirName: PathLike) -> None:
         """Where checkpoints go: a new directory in ``dirName``, a path or ``file:`` URI. It stays when the context
         ends.
 
         Raises SparkException when the directory cannot be made, ValueError for another file system's URI.
         """
-        directory = os.path.join(local_path(dirName), str(uuid.uuid4()))
+        parent = local_path(path_text(dirName, "dirName of setCheckpointDir"))
+        directory = os.path.join(parent, str(uuid.uuid4()))
         try:
             os.makedirs(directory)
         except OSError as error:
@@ -44,14 +46,15 @@ class Checkpoints:
         """The URI of the directory that `setCheckpointDir` made; None before."""
         return None if self._checkpoint_dir is None else file_uri(self._checkpoint_dir)
 
-    def _checkpointFile(self, name: str, input_deserializer: Any = None) -> RDD[Any]:
+    def _checkpointFile(self, name: PathLike, input_deserializer: Any = None) -> RDD[Any]:
         """The RDD in a checkpoint, of this or of an earlier context: ``name`` is what `RDD.getCheckpointFile` gave.
 
         ``input_deserializer`` has no meaning here. Raises IllegalArgumentException for a directory that does not exist.
         """
         from localcluster.rdd.checkpoint_rdd import ReliableCheckpointRDD
 
-        return ReliableCheckpointRDD(cast("SparkContext", self), local_path(name))
+        directory = local_path(path_text(name, "name of _checkpointFile"))
+        return ReliableCheckpointRDD(cast("SparkContext", self), directory)
 
     def mark_for_checkpoint(self, rdd: RDD[Any]) -> None:
         """Have `write_checkpoints` look at ``rdd``."""

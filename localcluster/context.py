@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from localcluster.accumulators import Accumulator, AccumulatorParam, param_for
 from localcluster.application import Application
+from localcluster.arguments import PathLike
 from localcluster.broadcast import Broadcast
 from localcluster.conf import SparkConf, settings
 from localcluster.conf.master_url import layout, memory_from_master
@@ -79,7 +80,7 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
         master: str | None = None,
         appName: str | None = None,
         sparkHome: str | None = None,
-        pyFiles: Sequence[str] | None = None,
+        pyFiles: Sequence[PathLike] | None = None,
         environment: Mapping[str, Any] | None = None,
         batchSize: int = 0,
         serializer: Serializer = CPickleSerializer(),  # noqa: B008  # has no state
@@ -111,7 +112,7 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
             SparkContext._active_spark_context = self
         atexit.register(self.stop)
 
-    def _start(self, conf: SparkConf, py_files: Sequence[str], started: ExitStack) -> None:
+    def _start(self, conf: SparkConf, py_files: Sequence[PathLike], started: ExitStack) -> None:
         """Start every part, and tell ``started`` how it is ended."""
         values = dict(conf.getAll())
         settings.check(values)

@@ -11,10 +11,11 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from localcluster.arguments import PathLike, path_text
 from localcluster.env import get_env
 from localcluster.py_files import extend_import_path, forget_import_paths, is_package
 from localcluster.user_files import UserFiles
-from protocol.errors import SparkException
+from protocol.errors import PySparkTypeError, SparkException
 
 if TYPE_CHECKING:
     from localcluster.driver.cluster import Cluster
@@ -68,12 +69,14 @@ class Files:
         for path in archives:
             self.addArchive(path)
 
-    def _add_py_files(self, given: Sequence[str], submitted: Sequence[str]) -> None:
+    def _add_py_files(self, given: Sequence[PathLike], submitted: Sequence[str]) -> None:
         """Add the constructor's ``pyFiles``, and those of ``spark.submit.pyFiles``: one of the latter that cannot be
         added is warned of, as PySpark does.
         """
-        for path in given:
-            self.addPyFile(path)
+        if isinstance(given, (str, os.PathLike)):
+            raise PySparkTypeError(f"pyFiles must be a list of paths, not the path {os.fspath(given)}")
+        for file in given:
+            self.addPyFile(file)
         for path in submitted:
             try:
                 if os.path.isdir(path):
@@ -90,7 +93,7 @@ class Files:
     def _stop_files(self) -> None:
         forget_import_paths(self._user_files.directory)
 
-    def addFile(self, path: str, recursive: bool = False) -> None:
+    def addFile(self, path: PathLike, recursive: bool = False) -> None:
         """Copy a file for all tasks, which find it with `SparkFiles.get`: a path, or a ``file:``, http, https or ftp
         URL. With ``recursive``, a directory and all below it.
 
@@ -102,22 +105,22 @@ class Files:
                 other contents was added, or a URL cannot be fetched.
         """
         self._cluster.check_usable()
-        self._user_files.add_file(path, recursive)
+        self._user_files.add_file(path_text(path, "path of addFile"), recursive)
         self._add_import_path(self._user_files.directory)  # it may be a module
 
-    def addPyFile(self, path: str) -> None:
+    def addPyFile(self, path: PathLike) -> None:
         """Add a ``.py`` file, or a ``.zip``, ``.egg`` or ``.jar`` with modules, and let driver and tasks import from it
         from the next job on. Raises what `addFile` raises.
         """
         self._cluster.check_usable()
-        name = self._user_files.add_file(path)
+        name = self._user_files.add_file(path_text(path, "path of addPyFile"))
         if is_package(name):
             self._python_includes.append(name)
             self._add_import_path(os.path.join(self._user_files.directory, name))
         else:
             self._add_import_path(self._user_files.directory)
 
-    def addArchive(self, path: str) -> None:
+    def addArchive(self, path: PathLike) -> None:
         """Unpack a ``.zip``, ``.jar``, ``.tar``, ``.tar.gz`` or ``.tgz`` for all tasks; `SparkFiles.get` of its name
         gives the directory. ``path#name`` gives it another name. What is no such archive is copied as it is.
 
@@ -127,7 +130,7 @@ class Files:
             SparkException: it cannot be unpacked, or a URL cannot be fetched.
         """
         self._cluster.check_usable()
-        self._user_files.add_archive(path)
+        self._user_files.add_archive(path_text(path, "path of addArchive"))
 
     @property
     def listFiles(self) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from localcluster.arguments import PathLike, path_text
 from localcluster.conf import settings
 from localcluster.executor.profiled_action import ProfiledAction
 from localcluster.profiler import Profiler, ProfilerCollector
@@ -42,9 +43,9 @@ class Profiling:
         """
         self._require_collector().show_profiles()
 
-    def dump_profiles(self, path: str) -> None:
+    def dump_profiles(self, path: PathLike) -> None:
         """Write the profiles into a directory, as ``rdd_<id>.pstats``, and forget them. Raises as `show_profiles`."""
-        self._require_collector().dump_profiles(path)
+        self._require_collector().dump_profiles(path_text(path, "path of dump_profiles"))
 
     def _require_collector(self) -> ProfilerCollector:
         if self.profiler_collector is None:

@@ -72,7 +72,7 @@ class UserFiles:
         Raises UserFileError, PathError as `add_file`, PathError for a name that is none of a directory below this one,
         SparkException for an archive that cannot be read. Nothing has changed then.
         """
-        path, _, alias = os.fspath(path).partition("#")
+        path, _, alias = path.partition("#")
         # What has the name already is removed: that must lie in our directory.
         if alias in (".", "..") or "/" in alias or "\0" in alias:
             raise PathError(f"{alias!r} is no name for an archive: it is one name, without slashes")
@@ -126,7 +126,6 @@ class UserFiles:
 
 def _located(path: str) -> tuple[str, str]:
     """The URI that ``path`` is known by, and the local path (else the URL) to fetch it from."""
-    path = os.fspath(path)
     try:
         scheme = urlsplit(path).scheme
     except ValueError as error:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar, cast
 
+from localcluster.arguments import PathLike, path_text
 from localcluster.conf.settings import value
 from localcluster.rdd.compression import codec_extension, create
 from localcluster.rdd.hadoop import HadoopOutput
@@ -38,7 +39,7 @@ class _Write(Protocol):
 class Output(HadoopOutput[T]):
     """Actions that write files."""
 
-    def saveAsTextFile(self, path: str, compressionCodecClass: str | None = None) -> None:
+    def saveAsTextFile(self, path: PathLike, compressionCodecClass: str | None = None) -> None:
         """Write each record as a line of UTF-8 into ``path/part-00000`` and so on; what is not str or bytes, as ``str``
         of it.
 
@@ -55,9 +56,9 @@ class Output(HadoopOutput[T]):
         codec = compressionCodecClass
         if codec is None and value(self.ctx.conf, f"{_COMPRESS}compress"):
             codec = value(self.ctx.conf, f"{_COMPRESS}compress.codec")
-        self._save(path, codec_extension(codec), _write_lines)
+        self._save(path_text(path, "path of saveAsTextFile"), codec_extension(codec), _write_lines)
 
-    def saveAsPickleFile(self, path: str, batchSize: int = 10) -> None:
+    def saveAsPickleFile(self, path: PathLike, batchSize: int = 10) -> None:
         """Write the records, pickled in batches, into ``path/part-00000`` and so on, for `SparkContext.pickleFile`.
         ``batchSize`` 0: batches of about 64 KiB; below 0: one batch for each partition.
 
@@ -73,7 +74,7 @@ class Output(HadoopOutput[T]):
         ...     sorted(sc.pickleFile(path).collect())
         [(0, 0), (1, 1), (2, 4), (3, 9), (4, 16)]
         """
-        self._save(path, "", partial(write_pickles, batch_size=batchSize))
+        self._save(path_text(path, "path of saveAsPickleFile"), "", partial(write_pickles, batch_size=batchSize))
 
     def _save(self, path: str, extension: str, write: _Write) -> None:
         directory = local_path(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from localcluster.arguments import PathLike, path_text
 from localcluster.rdd.binary_records_rdd import BinaryRecordsRDD
 from localcluster.rdd.hadoop import HadoopSources
 from localcluster.rdd.input_paths import check_paths
@@ -41,16 +42,17 @@ class Sources(HadoopSources):
         """
         return parallelize_range(self._context, start, end, step, numSlices)
 
-    def textFile(self, name: str, minPartitions: int | None = None, use_unicode: bool = True) -> RDD[str]:
-        """The lines of text files: a file, a directory, a glob, or several of these separated by commas.
+    def textFile(self, name: PathLike, minPartitions: int | None = None, use_unicode: bool = True) -> RDD[str]:
+        """The lines of text files: a file, a directory, a glob, or several of these separated by commas. Here and in
+        all that take a path, an ``os.PathLike`` counts as its text.
 
         Files ending in ``.gz``, ``.bz2`` or ``.xz`` are decompressed. Raises FileNotFoundError, when partitions are
         first needed, for a path that does not exist or a glob that matches nothing.
         """
-        return text_file(self._context, name, minPartitions, use_unicode)
+        return text_file(self._context, path_text(name, "name of textFile"), minPartitions, use_unicode)
 
     def wholeTextFiles(
-        self, path: str, minPartitions: int | None = None, use_unicode: bool = True
+        self, path: PathLike, minPartitions: int | None = None, use_unicode: bool = True
     ) -> RDD[tuple[str, str]]:
         """Pairs of a file's URI (``file:/tmp/a``) and its text, for the files that ``path`` means as in `textFile`.
         Directories in a directory are left out. Small files share a partition. With ``use_unicode`` False, both are
@@ -58,33 +60,37 @@ class Sources(HadoopSources):
 
         Raises InputPathError, when partitions are first needed, for a path that does not exist.
         """
+        path = path_text(path, "path of wholeTextFiles")
         check_paths(path)
         return WholeTextFilesRDD(
             self._context, path, minPartitions or self._context.defaultMinPartitions, bool(use_unicode)
         )
 
-    def binaryFiles(self, path: str, minPartitions: int | None = None) -> RDD[tuple[str, bytes]]:
+    def binaryFiles(self, path: PathLike, minPartitions: int | None = None) -> RDD[tuple[str, bytes]]:
         """Pairs of a file's URI and its bytes, like `wholeTextFiles`, but without decompressing. Each partition has
         files of 4 MiB or more, where opening a file counts for 4 MiB.
         """
+        path = path_text(path, "path of binaryFiles")
         check_paths(path)
         return BinaryFilesRDD(self._context, path, minPartitions or self._context.defaultMinPartitions)
 
-    def binaryRecords(self, path: str, recordLength: int) -> RDD[bytes]:
+    def binaryRecords(self, path: PathLike, recordLength: int) -> RDD[bytes]:
         """The records of files that hold nothing else, each of ``recordLength`` bytes.
 
         Raises PySparkValueError for a length below 1. A file that ends within a record fails the job.
         """
+        path = path_text(path, "path of binaryRecords")
         check_paths(path)
         if recordLength < 1:
             raise PySparkValueError(f"recordLength must be above 0, but it is {recordLength}")
         return BinaryRecordsRDD(self._context, path, recordLength)
 
-    def pickleFile(self, name: str, minPartitions: int | None = None) -> RDD[Any]:
+    def pickleFile(self, name: PathLike, minPartitions: int | None = None) -> RDD[Any]:
         """The records that `RDD.saveAsPickleFile` wrote. Files are cut into ranges of 100 KiB or more.
 
         Raises InputPathError, when partitions are first needed, for a path that does not exist.
         """
+        name = path_text(name, "name of pickleFile")
         return PickleFileRDD(self._context, name, minPartitions or self._context.defaultMinPartitions)
 
     def emptyRDD(self) -> RDD[Any]:

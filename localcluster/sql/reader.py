@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from localcluster.arguments import PathLike, path_text
 from localcluster.conf import settings
 from localcluster.rdd.input_paths import InputFile, input_files
 from localcluster.rdd.reading import Tolerance
@@ -50,7 +52,11 @@ class DataFrameReader:
         return self
 
     def load(
-        self, path: str | list[str] | None = None, format: str | None = None, schema: Any = None, **options: Any
+        self,
+        path: PathLike | Iterable[PathLike] | None = None,
+        format: str | None = None,
+        schema: Any = None,
+        **options: Any,
     ) -> DataFrame:
         """As `text`; ``format`` has to be "text"."""
         self.format(format or "text")
@@ -61,7 +67,7 @@ class DataFrameReader:
 
     def text(
         self,
-        paths: str | list[str],
+        paths: PathLike | Iterable[PathLike],
         wholetext: bool = False,
         lineSep: str | None = None,
         pathGlobFilter: Any = None,
@@ -92,8 +98,10 @@ class DataFrameReader:
             self.option("lineSep", lineSep)
         return self._read(paths)
 
-    def _read(self, paths: str | list[str]) -> DataFrame:
-        files = [file for path in ([paths] if isinstance(paths, str) else paths) for file in _files(path)]
+    def _read(self, paths: PathLike | Iterable[PathLike]) -> DataFrame:
+        if isinstance(paths, (str, bytes)) or not isinstance(paths, Iterable):
+            paths = [paths]
+        files = [file for path in paths for file in _files(path_text(path, "path to read"))]
         tolerance = Tolerance(self._is_set("ignoreMissingFiles"), self._is_set("ignoreCorruptFiles"))
         rdd = TextRowsRDD(
             self._spark.sparkContext, files, self._is_set("wholetext"), self._options.get("linesep"), tolerance

@@ -57,6 +57,24 @@ def test_tasks_and_driver_find_files_at_one_place(sc: SparkContext, tmp_path: Pa
     }
 
 
+def test_paths_may_be_path_objects(sc: SparkContext, tmp_path: Path) -> None:
+    (tmp_path / "as_path").write_text("100")
+    package(tmp_path / "as_path.zip", "lc_test_as_path", 7)
+    sc.addFile(tmp_path / "as_path")
+    sc.addPyFile(tmp_path / "as_path.zip")
+    sc.addArchive(tmp_path / "as_path.zip")
+    assert imported(sc, "lc_test_as_path") == [7] * 4
+    assert os.listdir(SparkFiles.get("as_path.zip")) == ["lc_test_as_path.py"]
+    for method in (sc.addFile, sc.addPyFile, sc.addArchive):
+        for wrong in (None, b"/tmp", 5, ["/tmp"]):
+            with pytest.raises(
+                TypeError, match=f"path of {method.__name__} must be a str or an os.PathLike of str, no"
+            ):
+                method(wrong)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="pyFiles must be a list of paths, not the path /x"):
+        sc._add_py_files("/x", ())
+
+
 def test_a_module_that_a_task_did_not_find_is_found_once_it_was_added(sc: SparkContext, tmp_path: Path) -> None:
     with pytest.raises(TaskError, match="No module named 'lc_test_late'"):
         imported(sc, "lc_test_late")

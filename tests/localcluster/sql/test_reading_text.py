@@ -140,3 +140,15 @@ def test_what_is_not_there_says_what_to_use(read: DataFrameReader, files: Path) 
     with pytest.raises(PySparkNotImplementedError, match="recursiveFileLookup"):
         read.text("a.txt", recursiveFileLookup=True)
     assert not hasattr(read.text("a.txt"), "show")
+
+
+def test_paths_may_be_path_objects(read: DataFrameReader, files: Path) -> None:
+    expected = ["b a b", "c", "", "last"]
+    for paths in (files / "a.txt", [files / "a.txt"], {str(files / "a.txt")}):
+        assert [row.value for row in read.text(paths).rdd.collect()] == expected
+        assert [row.value for row in read.load(paths).rdd.collect()] == expected
+    for wrong in (None, b"a.txt", 5, [b"a.txt"]):
+        with pytest.raises(
+            TypeError, match=r"path to read must be a str or an os.PathLike of str, not (None|bytes|int)"
+        ):
+            read.text(wrong)  # type: ignore[arg-type]
