@@ -118,6 +118,10 @@ class BlockManagerMasterEndpoint:
         """Who holds each block, for the scheduler: no leases are granted, so these locations are not for reading."""
         return [tuple(self._table.locations(block_id)) for block_id in block_ids]
 
+    def is_stored(self, block_id: BlockId) -> bool:
+        """Whether anybody holds the block."""
+        return bool(self._table.statuses(block_id))
+
     def register_shared(self, block_id: BlockId, holder: BlockManagerId, location: SharedLocation) -> bool:
         """Note a block whose location came with a task's result. False when it died with its writer meanwhile."""
         if self._table.manager(holder) is None:

@@ -30,6 +30,7 @@ from localcluster.driver.executor_pool import ExecutorPool
 from localcluster.driver.forked_lock import FORKED, ForkedLock
 from localcluster.driver.instructions import Instructions
 from localcluster.driver.map_output_server import MapOutputServer
+from localcluster.driver.missing_blocks import missing_blocks
 from localcluster.driver.preferences import stage_preferences
 from localcluster.driver.side_thread import SideThread
 from localcluster.driver.task_failure import task_failure
@@ -101,6 +102,7 @@ class Cluster:
             self.outputs,
             encode=_encode_partition,
             preferences=lambda stage, positions: stage_preferences(stage, positions, self.master.endpoint.locations_of),
+            missing_blocks=lambda stage: missing_blocks(stage, self.master.endpoint.is_stored),
             describe_failure=task_failure,
             limits=_limits(conf, layout),
             history=JobHistory(

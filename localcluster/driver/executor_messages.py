@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from typing import cast
 
 from localcluster.driver.block_master import BlockMaster
 from localcluster.driver.executor_pool import ExecutorPool
@@ -16,8 +17,9 @@ from localcluster.driver.map_output_server import MapOutputServer
 from localcluster.scheduler.dag_scheduler import DAGScheduler
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from protocol import cluster_messages as c
+from protocol.block_messages import UpdateBlockInfo
 from protocol.endpoint import Incoming
-from storage.block_id import TaskResultBlockId
+from storage.block_id import BlockId, TaskResultBlockId
 from storage.block_table import path_of
 
 
@@ -67,6 +69,9 @@ class ExecutorMessages:
             assert incoming.reply is not None
             self._map_outputs.answer(message.shuffle_id, incoming.reply)
             return False
+        elif isinstance(message, UpdateBlockInfo):
+            self._master.serve(executor_id, message, incoming.reply)
+            return message.storage_level.is_valid and self._dag.block_stored(cast(BlockId, message.block_id))
         elif not isinstance(message, c.ExecutorHeartbeat):
             self._master.serve(executor_id, message, incoming.reply)
             return False

@@ -25,12 +25,13 @@ from localcluster.scheduler.map_output_tracker import MapOutputTracker, MapStatu
 from localcluster.scheduler.map_stages import MapStages
 from localcluster.scheduler.running_task import RunningTask
 from localcluster.scheduler.stage import Job, JobEnd, Stage
-from localcluster.scheduler.stage_attempts import Preferences, StageAttempts
+from localcluster.scheduler.stage_attempts import MissingBlocks, Preferences, StageAttempts
 from localcluster.scheduler.task_scheduler import TaskScheduler
 from localcluster.scheduler.task_set import TaskSet
 from localcluster.scheduler.waiting_stages import WaitingStages
 from protocol.cluster_messages import BarrierCall, TaskFailed, TaskResult
 from protocol.errors import JobCancelledError, JobError, SerializationError
+from storage.block_id import BlockId
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +48,9 @@ class DAGStatistics:
 
 
 class DAGScheduler:
-    """``preferences`` tells where a stage's positions would like to run, ``encode`` pickles a position's partition,
-    ``describe_failure`` makes the error that a job ends with, but for its cause (`JobEnd.cause`).
+    """``preferences`` tells where a stage's positions would like to run, ``missing_blocks`` which blocks their tasks
+    would compute and keep. ``encode`` pickles a position's partition, ``describe_failure`` makes the error that a job
+    ends with, but for its cause (`JobEnd.cause`).
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class DAGScheduler:
         preferences: Preferences,
         describe_failure: TaskFailure,
         limits: Limits,
+        missing_blocks: MissingBlocks = lambda stage: None,
         history: JobHistory | None = None,
     ) -> None:
         self._tasks = tasks
@@ -69,7 +72,7 @@ class DAGScheduler:
         self._jobs: dict[int, Job] = {}
         self._map_stages = MapStages(outputs)
         self.history = history or JobHistory()
-        self._attempts = StageAttempts(tasks, self.history, limits, encode, preferences)
+        self._attempts = StageAttempts(tasks, self.history, limits, encode, preferences, missing_blocks)
         self._results = JobResults(limits.result_size)
         self._waiting = WaitingStages()
         self._outbox: list[Instruction] = []
@@ -125,7 +128,7 @@ class DAGScheduler:
 
     def tasks_finished(self, executor_id: str, results: Iterable[TaskResult], now: float) -> None:
         for result in results:
-            task_set = self._tasks.task_ended(executor_id, result.task_id, now)
+            task_set = self._tasks.task_ended(executor_id, result.task_id, now, succeeded=True)
             task = task_set.succeeded(result.task_id, result.run_time) if task_set is not None else None
             if task_set is not None and task is not None:
                 finished = self._what_counts(task_set, task, result)
@@ -138,7 +141,7 @@ class DAGScheduler:
                 self._end_job(job, None)
 
     def task_failed(self, executor_id: str, failure: TaskFailed, now: float) -> None:
-        task_set = self._tasks.task_ended(executor_id, failure.task_id, now)
+        task_set = self._tasks.task_ended(executor_id, failure.task_id, now, succeeded=False)
         if task_set is None:
             return
         task = task_set.failed(failure.task_id, counts=failure.kind != "fetch")
@@ -155,6 +158,10 @@ class DAGScheduler:
             task_set = self._tasks.task_returned(executor_id, task_id)
             if task_set is not None:
                 task_set.returned(task_id)
+
+    def block_stored(self, block_id: BlockId) -> bool:
+        """An executor reported a cached block. Whether there may be something to send now."""
+        return self._tasks.block_stored(block_id)
 
     def barrier_called(self, executor_id: str, call: BarrierCall, now: float) -> None:
         """A task waits for the others of its stage. One whose end was reported is not there any more."""

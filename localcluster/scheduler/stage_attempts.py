@@ -17,13 +17,16 @@ from localcluster.scheduler.limits import Limits
 from localcluster.scheduler.pools import DEFAULT_POOL, POOL_PROPERTY
 from localcluster.scheduler.stage import Stage
 from localcluster.scheduler.task_scheduler import TaskScheduler
-from localcluster.scheduler.task_set import TaskSet
+from localcluster.scheduler.task_set import Missing, TaskSet
 
 Preferences: TypeAlias = Callable[[Stage, Sequence[int]], Mapping[int, Sequence[str]]]
+MissingBlocks: TypeAlias = Callable[[Stage], Missing | None]
 
 
 class StageAttempts:
-    """``encode`` pickles a position's partition, ``preferences`` tells where positions would like to run."""
+    """``encode`` pickles a position's partition, ``preferences`` tells where positions would like to run,
+    ``missing_blocks`` which blocks they would compute and keep.
+    """
 
     def __init__(
         self,
@@ -32,12 +35,14 @@ class StageAttempts:
         limits: Limits,
         encode: Callable[[Stage, int], bytes],
         preferences: Preferences,
+        missing_blocks: MissingBlocks,
     ) -> None:
         self._tasks = tasks
         self._history = history
         self._limits = limits
         self._encode = encode
         self._preferences = preferences
+        self._missing_blocks = missing_blocks
         self._keys = count()
         self._current: dict[Stage, TaskSet] = {}
         self._retired: dict[Stage, list[TaskSet]] = {}  # earlier attempts that may still have tasks
@@ -71,6 +76,7 @@ class StageAttempts:
             max_losses=self._limits.task_losses,
             created=now,
             barrier=self._barrier(stage, len(positions)),
+            missing=self._missing_blocks(stage),
         )
         self._current[stage] = task_set
         self._history.attempt_started(task_set)
@@ -105,6 +111,8 @@ class StageAttempts:
             self._history.attempt_ended(current)
             task_sets.append(current)
         tasks = [task for task_set in task_sets for task in task_set.running.values()]
+        for task in tasks:
+            self._tasks.task_killed(task.task_id)
         kills = [Kill(task.executor_id, task.task_id, reason) for task in tasks]
         barriers = [task_set.barrier for task_set in task_sets if task_set.barrier is not None]
         kept = [of_task for barrier in barriers for of_task in barrier.take_results()]

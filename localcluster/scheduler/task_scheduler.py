@@ -18,10 +18,12 @@ from itertools import count
 from operator import itemgetter
 from typing import NamedTuple
 
+from localcluster.scheduler.block_claims import BlockClaims
 from localcluster.scheduler.pools import SchedulingOrder, fifo
 from localcluster.scheduler.running_task import RunningTask
 from localcluster.scheduler.task_set import TaskSet
 from protocol.cluster_messages import TaskDescription
+from storage.block_id import BlockId
 
 QUEUE_SECONDS = 0.02  # of work kept queued at an executor
 MAX_QUEUED = 512  # tasks
@@ -72,6 +74,7 @@ class TaskScheduler:
         self._task_ids = count()
         self._sets: dict[int, TaskSet] = {}  # {stage key: set}
         self._unsendable: list[tuple[TaskSet, Exception]] = []
+        self._claims = BlockClaims()
         self.executors: dict[str, ExecutorSlots] = {}
 
     # --- executors ---
@@ -88,6 +91,7 @@ class TaskScheduler:
         certain = len(slots.tasks) <= slots.cores and all(s.key in self._sets for s in slots.tasks.values())
         lost = []
         for number, (task_id, task_set) in enumerate(slots.tasks.items()):
+            self._claims.release(task_id)
             task = task_set.lost(task_id, ran=number < slots.cores, counts=certain)
             if task is not None:
                 lost.append(LostTask(task_set, task, certain))
@@ -110,7 +114,8 @@ class TaskScheduler:
 
     # --- outcomes: each returns the set the task belongs to, or None when the task is not known any more ---
 
-    def task_ended(self, executor_id: str, task_id: int, now: float) -> TaskSet | None:
+    def task_ended(self, executor_id: str, task_id: int, now: float, succeeded: bool) -> TaskSet | None:
+        self._claims.release(task_id, succeeded)
         slots = self.executors.get(executor_id)
         task_set = slots.tasks.pop(task_id, None) if slots is not None else None
         if slots is not None and task_set is not None:
@@ -120,8 +125,17 @@ class TaskScheduler:
 
     def task_returned(self, executor_id: str, task_id: int) -> TaskSet | None:
         """A task came back without having run, which does not show that its executor gets on."""
+        self._claims.release(task_id)
         slots = self.executors.get(executor_id)
         return slots.tasks.pop(task_id, None) if slots is not None else None
+
+    def task_killed(self, task_id: int) -> None:
+        """A task was told to end. It may take its time; what it was to compute others may compute from now on."""
+        self._claims.release(task_id)
+
+    def block_stored(self, block_id: BlockId) -> bool:
+        """A cached block was reported. Whether a task was kept back for it."""
+        return self._claims.stored(block_id)
 
     def running_task(self, executor_id: str, task_id: int) -> tuple[TaskSet, RunningTask] | None:
         """A task that an executor has not reported the end of, and its set."""
@@ -202,6 +216,9 @@ class TaskScheduler:
             position = task_set.take(executor_id, now, wait)
             if position is None:
                 break
+            missing = task_set.missing(position) if task_set.missing is not None else ()
+            if missing and task_set.barrier is None and self._claims.park(task_set, position, missing):
+                continue
             try:
                 partition = task_set.encode(position)
             except Exception as error:  # nested too deeply, say
@@ -211,6 +228,8 @@ class TaskScheduler:
             task_id = next(self._task_ids)
             attempt = task_set.launched(task_id, position, executor_id)
             slots.tasks[task_id] = task_set
+            if missing:
+                self._claims.claim(task_id, task_set, missing)
             batch.append(TaskDescription(task_id, task_set.stage.partitions[position], attempt, partition))
         return batch
 
@@ -228,6 +247,7 @@ class TaskScheduler:
 
     def check(self) -> None:
         """Audit the invariants. Raises AssertionError."""
+        self._claims.check({task_id for slots in self.executors.values() for task_id in slots.tasks})
         for task_set in self._sets.values():
             task_set.check()
             for task in task_set.running.values():

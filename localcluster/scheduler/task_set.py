@@ -9,19 +9,24 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Container, Mapping, Sequence
+from typing import TypeAlias
 
 from localcluster.scheduler.barrier_attempt import BarrierAttempt
 from localcluster.scheduler.running_task import RunningTask
 from localcluster.scheduler.stage import Stage
+from storage.block_id import BlockId
 
-__all__ = ["RunningTask", "TaskSet"]
+__all__ = ["Missing", "RunningTask", "TaskSet"]
+
+Missing: TypeAlias = Callable[[int], Sequence[BlockId]]
 
 
 class TaskSet:
     """Tasks are named by their position in ``stage.partitions``.
 
     ``encode`` gives the pickled partition of a position; ``preferred`` maps positions to executor ids; ``alive`` are
-    the executors that live, at any time. ``barrier`` is there when all tasks must be launched together.
+    the executors that live, at any time. ``missing`` tells which blocks a position's task would compute and keep; None:
+    none of any position. ``barrier`` is there when all tasks must be launched together.
     """
 
     def __init__(
@@ -39,6 +44,7 @@ class TaskSet:
         max_losses: int,
         created: float,
         barrier: BarrierAttempt | None = None,
+        missing: Missing | None = None,
     ) -> None:
         self.key = key
         self.stage = stage
@@ -54,13 +60,16 @@ class TaskSet:
         self.failures: dict[int, int] = {}  # {position: attempts that count against it}
         self._losses: dict[int, int] = {}  # {position: those of them that ended with their executor}
         self.mean_time: float | None = None  # seconds, moving average
+        self.missing = missing
+        self.in_vain: set[BlockId] = set()  # that a task computed and did not keep: see `block_claims`
         self._max_failures = max_failures
         self._max_losses = max_losses
         self._attempts: dict[int, int] = {}  # {position: attempts launched so far}
         self._preferred = preferred
         self._alive = alive
         self._unfinished: set[int] = set(positions)
-        self._waiting: set[int] = set()  # unfinished and not running
+        self._waiting: set[int] = set()  # unfinished, neither running nor parked
+        self._parked: set[int] = set()  # unfinished, and kept back until another task has computed a block
         self._suspects: set[int] = set()  # unfinished, and were at an executor when it died
         # Queues of waiting positions. A position may stand in several of them, and be launched from another one or
         # finished meanwhile: `_waiting` tells which entries are still good.
@@ -122,9 +131,20 @@ class TaskSet:
         self.running[task_id] = RunningTask(task_id, position, attempt, executor_id)
         return attempt
 
+    def park(self, position: int) -> None:
+        """Keep back a position that `take` gave."""
+        self._parked.add(position)
+
+    def unpark(self, position: int) -> None:
+        """A position may be launched again, before the others. It may need no task any more."""
+        if position in self._parked:
+            self._parked.remove(position)
+            self._enqueue(position, first=True)
+
     def stop_launching(self) -> None:
         """Give up what waits; the stage is about to be aborted."""
         self._waiting.clear()
+        self._parked.clear()
 
     # --- outcomes ---
 
@@ -143,6 +163,7 @@ class TaskSet:
         """A position needs no task any more: another attempt of the stage computed it."""
         self._unfinished.discard(position)
         self._waiting.discard(position)
+        self._parked.discard(position)
         self._suspects.discard(position)
 
     def failed(self, task_id: int, counts: bool) -> RunningTask | None:
@@ -208,7 +229,8 @@ class TaskSet:
         running = [task.position for task in self.running.values() if task.position in self._unfinished]
         assert len(running) == len(set(running)), "a position runs twice"
         assert self._waiting.isdisjoint(running), "a position runs and waits"
-        assert self._waiting.union(running) == self._unfinished, "a position neither runs nor waits"
+        assert self._parked.isdisjoint(self._waiting.union(running)), "a position that is kept back runs or waits"
+        assert self._waiting.union(running, self._parked) == self._unfinished, "a position neither runs nor waits"
         assert self._suspects <= self._unfinished
         assert self.barrier is None or not (self._waiting and self.running), "some of a barrier stage's tasks wait"
         assert self._waiting <= {*self._free, *self._constrained}, "a waiting position stands in no queue"

@@ -18,10 +18,11 @@ from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.pools import FairOrder, Pool, fifo
 from localcluster.scheduler.stage import Job, JobEnd, Stage
 from localcluster.scheduler.task_scheduler import Launch, TaskScheduler
-from localcluster.scheduler.task_set import RunningTask
+from localcluster.scheduler.task_set import Missing, RunningTask
 from protocol.cluster_messages import TaskDescription, TaskFailed, TaskResult
 from protocol.errors import TaskError
 from protocol.locations import FileLocation
+from storage.block_id import BlockId
 
 
 class FakeDriver:
@@ -42,6 +43,9 @@ class FakeDriver:
         self.now = 0.0  # seconds
         self.preferences: dict[int | None, dict[int, Sequence[str]]] = {}  # {rdd id: {position: executor ids}}
         self.unsendable: set[tuple[int | None, int]] = set()  # {(rdd id, position)}
+        self.caches: dict[int | None, dict[int, Sequence[BlockId]]] = {}  # {rdd id: {position: what its task keeps}}
+        self.stored: set[BlockId] = set()
+        self.computed: dict[int, Sequence[BlockId]] = {}  # {task id: blocks missing since it was launched}
         self.queues: dict[str, dict[int, tuple[Stage, TaskDescription]]] = {}  # {executor id: {task id: task}}
         self.launches: list[Launch] = []
         self.killed: list[int] = []
@@ -58,6 +62,7 @@ class FakeDriver:
             self.outputs,
             encode=self._encode,
             preferences=lambda stage, positions: self.preferences.get(_rdd_id(stage), {}),
+            missing_blocks=self._missing_blocks,
             describe_failure=_describe,
             limits=Limits(max_failures, max_failures, max_stage_attempts, barrier_timeout, max_result_size),
         )
@@ -69,7 +74,21 @@ class FakeDriver:
             raise RecursionError("nested too deeply")
         return b"partition"
 
+    def _missing_blocks(self, stage: Stage) -> Missing | None:
+        caches = self.caches.get(_rdd_id(stage))
+        if caches is None:
+            return None
+        return lambda position: [block_id for block_id in caches.get(position, ()) if block_id not in self.stored]
+
     # --- events ---
+
+    def store(self, block_id: BlockId) -> bool:
+        """An executor reports a block. Whether the scheduler has something to do then."""
+        self.stored.add(block_id)
+        self.computed = {task_id: [b for b in of if b != block_id] for task_id, of in self.computed.items()}
+        wanted = self.dag.block_stored(block_id)
+        self.step()
+        return wanted
 
     def add(self, executor_id: str, cores: int = 1) -> None:
         self.queues[executor_id] = {}
@@ -168,6 +187,9 @@ class FakeDriver:
         stage = launch.task_set.stage
         for task in launch.tasks:
             assert task.task_id not in self.queues[launch.executor_id]
+            if launch.task_set.missing is not None:
+                position = list(stage.partitions).index(task.partition_index)
+                self.computed[task.task_id] = launch.task_set.missing(position)
             self.queues[launch.executor_id][task.task_id] = (stage, task)
         self.launches.append(launch)
 
@@ -188,6 +210,11 @@ class FakeDriver:
             for task_id, (stage, _) in queue.items()
             if of is None or stage is of.final_stage
         )
+
+    def computing(self, block_id: BlockId) -> list[int]:
+        """Tasks at executors that compute this block, but for those that were told to stop."""
+        live = set(self.running()).difference(self.killed)
+        return [task_id for task_id in sorted(live) if block_id in self.computed.get(task_id, ())]
 
     def partition(self, task_id: int) -> int:
         return self.queues[self.where(task_id)][task_id][1].partition_index

@@ -17,6 +17,7 @@ from localcluster.scheduler.stage import Job
 from localcluster.scheduler.task_scheduler import QUEUE_SECONDS
 from protocol.cluster_messages import BarrierCall, TaskResult
 from protocol.errors import JobCancelledError, JobError, TaskError
+from storage.block_id import RDDBlockId
 from tests.localcluster.scheduler.harness import FakeDriver, Outcome
 from tests.localcluster.scheduler.lineage import FakeRDD, Lineage
 
@@ -66,9 +67,18 @@ class RandomRuns(RuleBasedStateMachine):
             self.rdds.append(self.lineage.narrow(*parents))
 
     @precondition(lambda self: self.rdds)
-    @rule(pick=PICK, some=st.booleans(), pool=st.sampled_from(["x", "y"]), homes=st.lists(PICK, max_size=2))
-    def submit_job(self, pick: int, some: bool, pool: str, homes: list[int]) -> None:
+    @rule(
+        pick=PICK,
+        some=st.booleans(),
+        pool=st.sampled_from(["x", "y"]),
+        homes=st.lists(PICK, max_size=2),
+        kept=st.lists(st.integers(0, 3), max_size=2),
+    )
+    def submit_job(self, pick: int, some: bool, pool: str, homes: list[int], kept: list[int]) -> None:
         rdd = self.pick(self.rdds, pick)
+        if kept:  # tasks of all such RDDs compute the same few blocks
+            caches = {i: [RDDBlockId(0, (i + k) % 4) for k in kept] for i in range(rdd.getNumPartitions())}
+            self.driver.caches[rdd.id()] = caches
         partitions = [i for i in range(rdd.getNumPartitions()) if not some or i % 2]
         if self.wishes:
             names = [f"e{home % (self.executors + 1)}" for home in homes]  # living, dead and never born
@@ -158,6 +168,18 @@ class RandomRuns(RuleBasedStateMachine):
         self.driver.dag.barrier_called(where, BarrierCall(task_id, 0, function, ""), self.driver.now)
         self.driver.step()
 
+    @precondition(lambda self: self.driver.computed)
+    @rule(pick=PICK, block=PICK)
+    def a_block_is_stored(self, pick: int, block: int) -> None:
+        blocks = [b for blocks in self.driver.computed.values() for b in blocks]
+        if blocks:
+            self.driver.store(self.pick(blocks, block))
+
+    @precondition(lambda self: self.driver.stored)
+    @rule(pick=PICK)
+    def a_block_is_evicted(self, pick: int) -> None:
+        self.driver.stored.remove(self.pick(sorted(self.driver.stored), pick))
+
     # --- what the driver's clock does ---
 
     @rule(seconds=st.sampled_from([0.01, 0.2, 2.0]), recall=st.booleans())
@@ -173,6 +195,16 @@ class RandomRuns(RuleBasedStateMachine):
         sets = [stage for stage, tasks in self.driver.dag.running_stages.items() if tasks.pending]
         if not self.wishes and sets and not any(stage.is_barrier for stage in sets):
             assert all(len(slots.tasks) >= slots.cores for slots in self.driver.tasks.executors.values())
+
+    @invariant()
+    def a_missing_block_is_computed_once_at_a_time(self) -> None:
+        for block_id in {b for blocks in self.driver.computed.values() for b in blocks}:
+            alone = 0
+            for task_id in self.driver.computing(block_id):
+                found = self.driver.tasks.running_task(self.driver.where(task_id), task_id)
+                assert found is not None
+                alone += found[0].barrier is None and block_id not in found[0].in_vain
+            assert alone <= 1
 
     def teardown(self) -> None:
         """From now on all goes well: then every job ends."""

@@ -1,0 +1,52 @@
+"""Which cached blocks the task of a partition would compute and keep: those that nobody holds.
+
+For `scheduler.block_claims`. Where those are that somebody holds is a matter of ``preferences``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from localcluster.rdd.core import RDDCore
+from localcluster.rdd.dependency import NarrowDependency
+from localcluster.rdd.lineage import narrow_lineage
+from localcluster.scheduler.stage import Stage
+from localcluster.scheduler.task_set import Missing
+from storage.block_id import BlockId, RDDBlockId
+
+
+def missing_blocks(stage: Stage, is_stored: Callable[[BlockId], bool]) -> Missing | None:
+    """By position, at the moment of the call; None when no RDD of the stage is persisted."""
+    last = stage.rdd
+    rdd = last()
+    if rdd is None or not any(member.getStorageLevel().is_valid for member in narrow_lineage(rdd)):
+        return None
+    partitions = stage.partitions
+
+    def missing(position: int) -> list[BlockId]:
+        rdd = last()
+        return [] if rdd is None else _missing(rdd, partitions[position], is_stored)
+
+    return missing
+
+
+def _missing(rdd: RDDCore[Any], index: int, is_stored: Callable[[BlockId], bool]) -> list[BlockId]:
+    """What is behind a block that somebody holds is not computed."""
+    found: list[BlockId] = []
+    stack = [(rdd, index)]
+    seen = set()
+    while stack:
+        member, partition = stack.pop()
+        if (member.id(), partition) in seen:  # a parent may be reached by a great many paths
+            continue
+        seen.add((member.id(), partition))
+        if member.getStorageLevel().is_valid:
+            block_id = RDDBlockId(member.id(), partition)
+            if is_stored(block_id):
+                continue
+            found.append(block_id)
+        for dependency in member.dependencies:
+            if isinstance(dependency, NarrowDependency):
+                stack.extend((dependency.rdd, parent) for parent in dependency.parents(partition))
+    return found
