@@ -20,6 +20,7 @@ from localcluster import broadcast
 from localcluster.conf import settings
 from localcluster.env import Env, set_env
 from localcluster.executor.barrier_calls import BarrierCalls
+from localcluster.executor.breakpoints import refuse_breakpoints
 from localcluster.executor.kills import Kills
 from localcluster.executor.reporter import DRIVER_GONE, Reporter
 from localcluster.executor.stage_code import StageCode
@@ -63,6 +64,7 @@ def executor_main(order: LaunchExecutor, orders: Connection, reports: Connection
     prefix = settings.EXECUTOR_ENVIRONMENT
     os.environ.update({key.removeprefix(prefix): text for key, text in order.conf.items() if key.startswith(prefix)})
     set_up_logging(order.conf, f"executor {order.executor_id}")
+    refuse_breakpoints()
     reporting = Endpoint(Channel(reports, name="reports"))
     try:
         executor = Executor(order, Endpoint(Channel(orders, name="orders")), reporting, scratch)

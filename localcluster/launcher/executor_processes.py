@@ -18,7 +18,7 @@ from localcluster import pyspark_alias
 from localcluster.executor.executor import executor_main
 from localcluster.launcher import os_layer
 from localcluster.launcher.forking import die_with_parent, fork, kill, name_process, run_child
-from localcluster.launcher.standard_streams import print_to_standard_error, print_whole_lines
+from localcluster.launcher.standard_streams import print_to_standard_error, print_whole_lines, read_nothing
 from protocol.cluster_messages import LaunchExecutor
 from storage.scratch import Scratch
 
@@ -66,6 +66,7 @@ class ExecutorProcesses:
         self._close_inherited()
         os.setpgid(0, 0)  # Ctrl-C is the driver's, which stops us; and what tasks fork can be ended with us
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        read_nothing()  # the terminal's input is the driver's, and reading it would stop us, a group in the background
         print_whole_lines()
         if pyspark_alias.is_active():
             print_to_standard_error()  # as with a local master of Spark: a PySpark program's output is its driver's

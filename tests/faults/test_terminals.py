@@ -87,3 +87,33 @@ def test_a_closed_window_ends_a_run(tmp_path: Path, library: bool) -> None:
         terminal.hang_up()
         terminal.wait()
         terminal.assert_nothing_left()
+
+
+READS_IN_TASKS = """
+import subprocess
+def read(how):
+    try:
+        return how()
+    except Exception as error:
+        return type(error).__name__
+def task(_):
+    cat = lambda: subprocess.run(["cat"], capture_output=True).stdout
+    return [read(input), read(cat), read(lambda: open("/dev/tty").read()), read(sys.stdin.read)]
+print(sc.parallelize(range(1), 1).map(task).first(), input("name? "))
+print(sc.parallelize(range(1), 1).map(lambda _: print("a task prints")).count(), input("more? "))
+"""
+
+
+@MODES
+def test_tasks_read_nothing_from_the_terminal_and_are_not_stopped(tmp_path: Path, library: bool) -> None:
+    with RunInTerminal(tmp_path, library, READS_IN_TASKS) as terminal:
+        terminal.until("name?")
+        terminal.type("Ada\n")
+        terminal.until("more?")
+        terminal.type("yes\n")
+        assert terminal.wait() == 0, terminal.text()
+        lines = terminal.lines()
+        assert "['EOFError', b'', 'OSError', ''] Ada" in lines
+        assert "a task prints" in lines
+        assert "1 yes" in lines
+        terminal.assert_nothing_left()
