@@ -18,6 +18,7 @@ MODES = pytest.mark.parametrize("library", [False, True], ids=["run", "library"]
 # Executors work until they are interrupted, once; then the program goes on.
 CATCHES_CTRL_C = f"""
 try:
+    print("working", flush=True)
     {WORK_FOR_EVER}
 except KeyboardInterrupt:
     print("caught one", sc.parallelize(range(8), 8).sum())
@@ -65,6 +66,7 @@ def test_one_ctrl_c_ends_a_run(tmp_path: Path, library: bool) -> None:
 @MODES
 def test_a_program_that_catches_ctrl_c_goes_on_and_can_ask(tmp_path: Path, library: bool) -> None:
     with RunInTerminal(tmp_path, library, CATCHES_CTRL_C) as terminal:
+        terminal.until("working")
         terminal.type("\x03")
         terminal.until("name?")
         terminal.type("Ada\n")
