@@ -34,6 +34,7 @@ T = TypeVar("T")
 _loaded: dict[int, Any] = {}  # {broadcast id: value}: what tasks of this process have deserialised
 _loading = free_in_forks(threading.RLock())  # unpickling a value may load the value of a broadcast within it
 _in_tasks: weakref.WeakSet[_RemoteBroadcast[Any]] = weakref.WeakSet()
+_referred: set[int] = set()  # ids of those that this process referred to since `note_uses`
 _found: dict[int, ManagedBuffer] = {}  # {broadcast id: its bytes}: what forks of this process can load
 
 
@@ -60,6 +61,7 @@ class Broadcast(Generic[T]):
         Raises SparkException when it was destroyed.
         """
         self._require_undestroyed()
+        _referred.add(self.id)
         with _loading:
             if not hasattr(self, "_value"):  # not kept from the start: the program may change what it broadcast
                 self._value: T = _value_of(_bytes_of(self._blocks, self.id))
@@ -124,6 +126,7 @@ class _RemoteBroadcast(Broadcast[T]):
         self.id = broadcast_id
         self._destroyed = False
         _in_tasks.add(self)
+        _referred.add(broadcast_id)
 
     @property
     def value(self) -> T:
@@ -180,7 +183,7 @@ def _bytes_of(blocks: BlockManager, broadcast_id: int) -> ManagedBuffer:
         reason = f"Broadcast({broadcast_id}) was not known to the task when this process was forked; refer to it before"
         raise ContextError(reason) from error
     if found is None:
-        _raise_destroyed(broadcast_id)
+        _raise_destroyed(broadcast_id, ", or when no process had used it for spark.cleaner.ttl" * blocks.drops_unused)
     return found
 
 
@@ -189,15 +192,26 @@ def _value_of(data: ManagedBuffer) -> Any:
     return serializer.loads(data.memoryview(), copy=TaskContext.get() is None)
 
 
-def _raise_destroyed(broadcast_id: int) -> NoReturn:
+def _raise_destroyed(broadcast_id: int, else_gone: str = "") -> NoReturn:
     """Raise the SparkException of a broadcast that is not there any more."""
-    raise SparkException(f"Attempted to use Broadcast({broadcast_id}) after it was destroyed")
+    raise SparkException(f"Attempted to use Broadcast({broadcast_id}) after it was destroyed{else_gone}")
 
 
 def forget(broadcast_id: int) -> None:
     """Drop this process's deserialised copy."""
     _loaded.pop(broadcast_id, None)
     _found.pop(broadcast_id, None)
+    _referred.discard(broadcast_id)
+
+
+def note_uses(blocks: BlockManager) -> None:
+    """Tell which broadcasts are in use: those that tasks of this process refer to, or did since the last call, whether
+    or not they ask for the value, and those whose value the driver's program asked for.
+    """
+    used = {variable.id for variable in list(_in_tasks)} | _referred
+    _referred.difference_update(used)
+    for broadcast_id in used:
+        blocks.note_use(BroadcastBlockId(broadcast_id))
 
 
 def _find_for_fork() -> None:

@@ -148,6 +148,9 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
         started.callback(self._cleaner.stop)
         if settings.value(values, "spark.cleaner.referenceTracking"):
             self._cluster.each_round(self._cleaner.run)
+        ttl = settings.value(values, "spark.cleaner.ttl")
+        if ttl is not None:
+            started.callback(self._clean_by_age(ttl).stop)
         self._cleans_checkpoints = settings.value(values, "spark.cleaner.referenceTracking.cleanCheckpoints")
         if settings.value(values, "spark.checkpoint.dir"):
             self.setCheckpointDir(settings.value(values, "spark.checkpoint.dir"))
@@ -255,7 +258,7 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
         chunks = serializer.serialize(values)
         if sum(map(len, chunks)) <= INLINE:
             return PartitionData(b"".join(chunks))
-        block_id = self._cluster.put_broadcast(*chunks)
+        block_id = self._cluster.put_broadcast("data", *chunks)
         data = PartitionData(block_id)
         self._cleaner.register(data, lambda: self._cluster.remove_broadcast(block_id.broadcast_id))
         return data

@@ -10,8 +10,10 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from localcluster.broadcast import note_uses
 from localcluster.rdd.dependency import ShuffleDependency
 from storage.block_id import BlockId, RDDBlockId
+from storage.metadata_cleaner import MetadataCleaner
 
 if TYPE_CHECKING:
     from localcluster.driver.cluster import Cluster
@@ -40,6 +42,17 @@ class Persistence:
         self._persisted.pop(rdd_id, None)
         if not self._cluster.closed:
             self._cluster.remove_rdd(rdd_id, blocking)
+
+    def _clean_by_age(self, ttl: float) -> MetadataCleaner:
+        """Drop blocks that no process has used for ``ttl`` seconds. A local checkpoint's are all there is of it."""
+
+        def clean() -> None:
+            note_uses(self._cluster.env.block_manager)
+            persisted = [reference() for reference in self._persisted.valuerefs()]
+            spared = frozenset(rdd.id() for rdd in persisted if rdd is not None and rdd.isLocallyCheckpointed())
+            self._cluster.drop_unused_blocks(ttl, spared)
+
+        return MetadataCleaner(ttl, clean)
 
     def stored_partitions(self, rdd_id: int) -> dict[int, tuple[int, int]]:
         """{partition index: (bytes in memory, bytes on disk)} of the RDD's blocks, all copies together.

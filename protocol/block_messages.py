@@ -86,6 +86,13 @@ class GetSlaveMatchingBlockIds(Order):
 
 
 @dataclass(frozen=True, slots=True)
+class TakeUses(Order):
+    """Which blocks, of any process, the slave used since it was last asked, or uses now. Triggered by
+    `DropUnusedBlocks`. Answer: a tuple of block ids.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class ShareBlock(Order):
     """Serialise a block of the slave's heap into shared memory. Triggered by another process's `FetchBlock`. Answer:
     SharedLocation, or None when the block is gone.
@@ -269,6 +276,16 @@ class HasCachedBlocks(Report):
 
 
 # --- slave -> master: ours -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DropUnusedBlocks(Report):
+    """Drop the cached blocks and the broadcasts that no process has used for a time. Triggered by the cleaner of
+    ``spark.cleaner.ttl``. Answer: int, blocks dropped.
+    """
+
+    unused_for: float  # seconds
+    spared_rdds: frozenset[int]  # ids of RDDs whose blocks stay: they are all there is of them
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,7 @@ class ShuffleIndexBlockId(BlockId):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BroadcastBlockId(BlockId):
-    """A broadcast, ``broadcast_3``, or a named part of it, ``broadcast_3_piece0``."""
+    """A broadcast of the program's, ``broadcast_3``, or, with a field, one of the runtime's: ``broadcast_3_stage``."""
 
     broadcast_id: int
     field: str = ""

@@ -76,6 +76,11 @@ class BlockInfoManager:
         with self._changed:
             return list(self._infos)
 
+    def locked(self) -> list[BlockId]:
+        """The blocks that somebody reads or writes."""
+        with self._changed:
+            return [block_id for block_id, info in self._infos.items() if info.reader_count or info.writer is not None]
+
     # --- taking locks ----------------------------------------------------------------------------------------------
 
     def lock_for_reading(self, block_id: BlockId, blocking: bool = True, task: int | None = None) -> BlockInfo | None:

@@ -31,7 +31,6 @@ from storage.conf import StorageConf
 from storage.local_blocks import BlockManagerStatistics, LocalBlocks, Put
 from storage.location_reader import LocationReader
 from storage.managed_buffer import ManagedBuffer
-from storage.metadata_cleaner import MetadataCleaner
 from storage.remote_blocks import RemoteBlocks
 from storage.scratch import Scratch
 from storage.serializer import deserialize
@@ -55,20 +54,12 @@ class BlockManager:
         self.memory_store = self._local.memory_store
         self.off_heap_store = self._local.off_heap_store
         self.disk_store = self._local.disk_store
-        self._cleaners: list[MetadataCleaner] = []
-        if conf.cleaner_ttl is not None:
-            self._cleaners = [
-                MetadataCleaner("blocks", conf.cleaner_ttl, self.drop_old_non_broadcast_blocks),
-                MetadataCleaner("broadcasts", conf.cleaner_ttl, self.drop_old_broadcast_blocks),
-            ]
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
     def register(self) -> None:
-        """Make this manager known to the master, and start the time-to-live cleaners if there are any."""
+        """Make this manager known to the master."""
         self._local.reporter.register()
-        for cleaner in self._cleaners:
-            cleaner.start()
 
     def heartbeat(self) -> None:
         """Give the master a sign of life and the leases that are over; register again if it does not know us."""
@@ -89,8 +80,6 @@ class BlockManager:
         self._end(unlink=False)
 
     def _end(self, *, unlink: bool) -> None:
-        for cleaner in self._cleaners:
-            cleaner.stop()
         self._local.clear(unlink=unlink)
         self._reader.close()
 
@@ -133,7 +122,10 @@ class BlockManager:
     def get_remote_bytes(self, block_id: BlockId) -> ManagedBuffer | None:
         """A location that leads nowhere is dropped at the master and the next one is tried."""
         self.flush_lease_releases()
-        return self._remote.get_bytes(block_id)
+        data = self._remote.get_bytes(block_id)
+        if data is not None:
+            self._local.uses.note(block_id)
+        return data
 
     def get_single(self, block_id: BlockId) -> Any:
         """The value of a block that holds one. Raises BlockNotFoundError when nobody has it."""
@@ -341,20 +333,23 @@ class BlockManager:
         """Drop a shuffle's map outputs here; whether there were any."""
         return self._remove_all(lambda b: b.is_shuffle and getattr(b, "shuffle_id", None) == shuffle_id) > 0
 
-    def drop_old_non_broadcast_blocks(self, cleanup_time: float) -> int:
-        """Drop blocks unused since `cleanup_time`, seconds of `time.monotonic`; how many there were."""
-        return self._drop_old(cleanup_time, broadcasts=False)
-
-    def drop_old_broadcast_blocks(self, cleanup_time: float) -> int:
-        """The same for broadcasts."""
-        return self._drop_old(cleanup_time, broadcasts=True)
-
-    def _drop_old(self, cleanup_time: float, *, broadcasts: bool) -> int:
-        old = [b for b in self._local.unused_since(cleanup_time) if b.is_broadcast is broadcasts]
-        return sum(self.remove_block(block_id) for block_id in old)
-
     def _remove_all(self, wanted: Callable[[BlockId], bool]) -> int:
         return sum(self.remove_block(block_id) for block_id in self._local.block_ids() if wanted(block_id))
+
+    # --- use, for the time to live of blocks --------------------------------------------------------------------------
+
+    @property
+    def drops_unused(self) -> bool:
+        """Whether blocks that nobody uses are dropped."""
+        return self._local.uses.wanted
+
+    def note_use(self, block_id: BlockId) -> None:
+        """The block is of use here without a look at it: this process has a copy of its values, or will look soon."""
+        self._local.uses.note(block_id)
+
+    def take_uses(self) -> tuple[BlockId, ...]:
+        """The blocks, of any process, that this one used since the last call or uses now."""
+        return self._local.take_uses()
 
     # --- status -------------------------------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ from protocol.message import Message, Order
 from storage.block_id import BlockId, BroadcastBlockId, RDDBlockId
 from storage.block_status import BlockStatus
 from storage.block_table import BlockTable, shared_status
+from storage.idle_blocks import IdleBlocks, has_age
 from storage.lease_table import LeaseTable
 from storage.master_queries import QUERIES, answered, ask
 from storage.outcome import Outcome
@@ -74,6 +75,7 @@ class BlockManagerMasterEndpoint:
         # Extents whose block was dropped here while its holder, which may live, still has it: readers' leases go on,
         # and the holder's next report of the block must hear of them.
         self._dropped: dict[tuple[BlockId, BlockManagerId], ShmLocation] = {}
+        self._idle = IdleBlocks()
         self._stopped = False
         self._handlers: dict[type[Message], Callable[[str, Any, float], Outcome]] = {
             m.RegisterBlockManager: self._register,
@@ -87,6 +89,7 @@ class BlockManagerMasterEndpoint:
             m.RemoveRdd: self._remove_rdd,
             m.RemoveShuffle: self._remove_shuffle,
             m.RemoveBroadcast: self._remove_broadcast,
+            m.DropUnusedBlocks: self._drop_unused,
             m.FetchBlock: self._fetch_block,
             m.ReplicateTo: self._replicate_to,
             m.ReleaseLeases: self._release_leases,
@@ -300,6 +303,38 @@ class BlockManagerMasterEndpoint:
         outcome = ask(holders, order, lambda answers: Outcome(total([dropped, *answered(answers)])))
         outcome.tells = tells
         return outcome
+
+    def _drop_unused(self, sender: str, message: m.DropUnusedBlocks, now: float) -> Outcome:
+        present = self._table.matching(has_age)  # what comes while the slaves are asked is none of this look's business
+
+        def combine(answers: list[Any]) -> Outcome:
+            used = {block_id for answer in answered(answers) for block_id in answer}
+            all_answered = len(answered(answers)) == len(answers)  # who is silent may use anything
+
+            def in_use(block_id: BlockId) -> bool:
+                spared = isinstance(block_id, RDDBlockId) and block_id.rdd_id in message.spared_rdds
+                return spared or not all_answered or block_id in used or self._is_read(block_id)
+
+            idle = self._idle.look(present, in_use, now, message.unused_for)
+            return self._remove_unused(idle, sender, now)
+
+        return ask(self._table.managers, m.TakeUses(), combine)
+
+    def _is_read(self, block_id: BlockId) -> bool:
+        """Whether a process other than its holder has a view of the block."""
+        places = [location for _, location in self._table.locations(block_id)]
+        return any(isinstance(place, ShmLocation) and self._leases.is_leased(place) for place in places)
+
+    def _remove_unused(self, block_ids: Sequence[BlockId], sender: str, now: float) -> Outcome:
+        removal = Outcome(combine=lambda _: Outcome(len(block_ids)))
+        for block_id in block_ids:
+            message: Message = m.RemoveBlock(block_id)
+            if isinstance(block_id, BroadcastBlockId):  # executors keep its value, too
+                message = m.RemoveBroadcast(block_id.broadcast_id)
+            outcome = self.receive(sender, message, now)
+            removal.tells += outcome.tells
+            removal.asks += outcome.asks
+        return removal
 
     # --- bytes are shared ---------------------------------------------------------------------------------------------
 

@@ -32,7 +32,9 @@ class StorageConf:
     local_dirs: tuple[str, ...] = ()
     """Directories for block files: spark.local.dir. Empty: LOCALCLUSTER_LOCAL_DIRS, else the system's temporary one."""
     cleaner_ttl: float | None = None
-    """Seconds after which data that nobody used is dropped: spark.cleaner.ttl. None: never."""
+    """Seconds after which blocks that no process used are dropped: spark.cleaner.ttl. None: never. Here it only has the
+    process note what it uses; whoever owns the master drops the rest, by `DropUnusedBlocks`.
+    """
     external_store: str | None = None
     """``package.module.Class`` of a store to use as the off-heap store: spark.externalBlockStore.blockManager."""
     external_store_options: Mapping[str, str] = field(default_factory=dict)

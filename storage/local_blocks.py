@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -26,6 +25,7 @@ from storage.block_result import BlockResult, ReadMethod
 from storage.block_status import NOT_HERE, BlockStatus
 from storage.block_store import BytesLike
 from storage.block_table import IN_SHARED_MEMORY, shared_status
+from storage.block_uses import BlockUses
 from storage.conf import StorageConf
 from storage.disk_block_manager import DiskBlockManager
 from storage.disk_store import DiskStore
@@ -93,7 +93,7 @@ class LocalBlocks:
         self._tiers = Tiers(me.executor_id, self.memory_store, self.off_heap_store, self.disk_store)
         self._eviction = Eviction(self.infos, self._tiers, master, self.reporter.report, self.release_lock)
         self._doomed: dict[BlockId, bool] = {}  # {block to be removed when its locks are given back: tell the master}
-        self._last_used: dict[BlockId, float] = {}  # {block: seconds of time.monotonic}
+        self.uses = BlockUses(wanted=conf.cleaner_ttl is not None)
 
     def _make_off_heap_store(self, executor_id: str, conf: StorageConf, run: str) -> OffHeapStore:
         if conf.external_store is not None:
@@ -117,9 +117,7 @@ class LocalBlocks:
 
     def put_shared(self, block_id: BlockId, chunks: Sequence[BytesLike], tell_master: bool) -> ShmLocation:
         """See `SharedBlocks.put`."""
-        location = self.shared.put(block_id, chunks, tell_master)
-        self._last_used[block_id] = time.monotonic()
-        return location
+        return self.shared.put(block_id, chunks, tell_master)
 
     def put(self, block_id: BlockId, level: StorageLevel, tell_master: bool, store: Callable[[Tiers], bool]) -> Put:
         """Put a block by `store`, which says whether it found room, unless it is here or another thread puts it now.
@@ -153,7 +151,6 @@ class LocalBlocks:
     def _note_stored(self, block_id: BlockId) -> None:
         info = self.infos.assert_locked_for_writing(block_id)
         info.size = self._tiers.status(block_id, info.level).size
-        self._last_used[block_id] = time.monotonic()
         if info.tell_master:
             self.reporter.report(block_id)
 
@@ -218,11 +215,11 @@ class LocalBlocks:
     def _get_shared(self, block_id: BlockId) -> ManagedBuffer | None:
         data = self.shared.get(block_id)
         if data is not None:
-            self._last_used[block_id] = time.monotonic()
+            self.uses.note(block_id)
         return data
 
     def _note_read(self, block_id: BlockId, info: BlockInfo, moved: bool) -> None:
-        self._last_used[block_id] = time.monotonic()
+        self.uses.note(block_id)
         if moved and info.tell_master:
             self.reporter.report(block_id)
 
@@ -251,7 +248,6 @@ class LocalBlocks:
 
         Raises StorageError when its file cannot be removed; the block stays then.
         """
-        self._last_used.pop(block_id, None)
         if self.shared.remove(block_id, tell_master):
             return True
         if self.infos.get(block_id) is None:
@@ -291,11 +287,11 @@ class LocalBlocks:
     def block_ids(self) -> list[BlockId]:
         return [*self.infos.block_ids(), *self.shared.block_ids()]
 
-    def unused_since(self, moment: float) -> list[BlockId]:
-        """Blocks that nobody put, or read in this process, since `moment`, seconds of `time.monotonic`."""
-        for gone in set(self._last_used) - set(self.block_ids()):
-            self._last_used.pop(gone, None)
-        return [block_id for block_id, used in list(self._last_used.items()) if used < moment]
+    def take_uses(self) -> tuple[BlockId, ...]:
+        """The blocks that this process used since the last call, and those that it uses now."""
+        for block_id in self.infos.locked():
+            self.uses.note(block_id)
+        return self.uses.take()
 
     def status(self, block_id: BlockId) -> BlockStatus:
         location = self.shared.location(block_id)

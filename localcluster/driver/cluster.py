@@ -46,7 +46,7 @@ from localcluster.scheduler.pools import FairOrder, SchedulingOrder, fifo
 from localcluster.scheduler.stage import Job, Stage
 from localcluster.scheduler.task_scheduler import TaskScheduler
 from protocol import cluster_messages as c
-from protocol.block_messages import RemoveBroadcast, RemoveExecutor, RemoveRdd, RemoveShuffle
+from protocol.block_messages import DropUnusedBlocks, RemoveBroadcast, RemoveExecutor, RemoveRdd, RemoveShuffle
 from protocol.endpoint import Incoming, load_cause
 from protocol.errors import (
     BrokenChannelError,
@@ -112,7 +112,9 @@ class Cluster:
         self._network_timeout = settings.value(conf, "spark.network.timeout")
         endpoint = BlockManagerMasterEndpoint(settings.shared_memory(conf))
         self.master = BlockMaster(endpoint, self.lock, self._side, self.pool.send, self.pool.ask)
-        self._map_outputs = MapOutputServer(self.outputs, self.master, self._side, self.put_broadcast)
+        self._map_outputs = MapOutputServer(
+            self.outputs, self.master, self._side, lambda table: self.put_broadcast("outputs", table)
+        )
         kill_timeout = settings.value(conf, "spark.task.reaper.killTimeout")
         shuffle_manager = SHUFFLE_MANAGERS[settings.value(conf, "spark.shuffle.manager")]
         self._instructions = Instructions(self.pool, self.master, self.outputs, shuffle_manager, kill_timeout)
@@ -213,9 +215,11 @@ class Cluster:
     def next_broadcast_id(self) -> int:
         return next(self._broadcast_ids)
 
-    def put_broadcast(self, *chunks: BytesLike) -> BroadcastBlockId:
-        """Store bytes that executors will read by block id. Without the lock: it may wait for room."""
-        block_id = BroadcastBlockId(self.next_broadcast_id())
+    def put_broadcast(self, what: str, *chunks: BytesLike) -> BroadcastBlockId:
+        """Store bytes that executors will read by block id, ``broadcast_N_what``. They stay until `remove_broadcast`.
+        Without the lock: it may wait for room.
+        """
+        block_id = BroadcastBlockId(self.next_broadcast_id(), what)
         self.env.block_manager.put_shared(block_id, chunks)
         return block_id
 
@@ -228,6 +232,10 @@ class Cluster:
             self._map_outputs.forget(shuffle_id)
             self.outputs.unregister_shuffle(shuffle_id)
         self._remove(RemoveShuffle(shuffle_id), blocking)
+
+    def drop_unused_blocks(self, unused_for: float, spared_rdds: frozenset[int]) -> None:
+        """Drop what no process has used for so many seconds."""
+        self.master.tell(DropUnusedBlocks(unused_for, spared_rdds))
 
     def remove_rdd(self, rdd_id: int, blocking: bool = False) -> None:
         self._remove(RemoveRdd(rdd_id), blocking)

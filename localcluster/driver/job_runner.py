@@ -74,7 +74,7 @@ class JobRunner:
         binary = dump_lineage(rdd, rdd.ctx._profiled(rdd, action))
         if len(binary) <= INLINE_BINARY:
             return binary
-        block_id = self._cluster.put_broadcast(binary)
+        block_id = self._cluster.put_broadcast("stage", binary)
         if isinstance(action, ShuffleDependency):  # which keeps its binary as long as it lives
             cluster, broadcast_id = self._cluster, block_id.broadcast_id
             self._cleaner.register(action, lambda: cluster.remove_broadcast(broadcast_id))

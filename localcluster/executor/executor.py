@@ -31,7 +31,7 @@ from localcluster.logs import FollowedLevels, set_up_logging
 from localcluster.make_env import make_env
 from localcluster.py_files import follow_import_path
 from localcluster.rdd.partition_data import read_shared
-from protocol.block_messages import RemoveBroadcast, RemoveShuffle
+from protocol.block_messages import RemoveBroadcast, RemoveShuffle, TakeUses
 from protocol.channel import Channel
 from protocol.cluster_messages import (
     BarrierRelease,
@@ -156,6 +156,8 @@ class Executor:
             broadcast.forget(order.broadcast_id)
         elif isinstance(order, RemoveShuffle):
             self._env.shuffle_manager.outputs.forget(order.shuffle_id)
+        elif isinstance(order, TakeUses):
+            broadcast.note_uses(self._env.block_manager)
         try:
             answer = self._slave.receive(order)
         except Exception as error:

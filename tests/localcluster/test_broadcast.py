@@ -24,7 +24,7 @@ from tests.storage.clusters import ClusterMaker
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[ShuffleBench]:
     maker = ClusterMaker(tmp_path)
-    yield ShuffleBench(maker("1", "2"), tmp_path)
+    yield ShuffleBench(maker("1", "2", cleaner_ttl=1.0), tmp_path)
     maker.close()
 
 
@@ -34,6 +34,7 @@ def env(bench: ShuffleBench) -> Iterator[None]:
     yield
     set_env(None)
     broadcast._loaded.clear()
+    broadcast._referred.clear()
 
 
 def make(bench: ShuffleBench, value: Any) -> Broadcast[Any]:
@@ -154,3 +155,21 @@ def test_tasks_cannot_remove_one(bench: ShuffleBench) -> None:
     for remove in (remote.unpersist, remote.destroy):
         with pytest.raises(ContextError, match="in driver"):
             remove()
+
+
+def test_it_is_in_use_while_a_task_refers_to_it_and_when_its_value_is_asked_for(bench: ShuffleBench) -> None:
+    def used() -> tuple[Any, ...]:
+        broadcast.note_uses(bench.blocks)
+        return bench.blocks.take_uses()
+
+    made = make(bench, [1])
+    assert used() == ()
+    assert made.value == [1]
+    assert used() == (BroadcastBlockId(0),)
+    assert used() == ()
+    remote = travelled(made)
+    assert used() == used() == (BroadcastBlockId(0),)
+    del remote
+    assert used() == ()
+    travelled(made)
+    assert used() == (BroadcastBlockId(0),)

@@ -56,6 +56,7 @@ SAMPLES: dict[str, Any] = {
     "tuple[TaskDescription, ...]": (TaskDescription(1, 2, 0, b"p"), TaskDescription(3, 4, 1, b"q")),
     "tuple[TaskResult, ...]": (TaskResult(1, b"r", None, 0.5), TaskResult(2, SHM, b"u", 0.25)),
     "tuple[str, ...]": ("a", "b"),
+    "frozenset[int]": frozenset({1, 2}),
     "Mapping[str, str]": {"spark.executor.memory": "1g"},
     "Mapping[str, int]": {"": 30, "app": 10},
     "BlockIdLike": BLOCK_ID,

@@ -1,9 +1,8 @@
-"""Shared blocks of the runtime, the time to live, and the end of a block manager."""
+"""Shared blocks of the runtime, and the end of a block manager."""
 
 from __future__ import annotations
 
 import logging
-import threading
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from storage import os_layer
 from storage.block_id import BroadcastBlockId, ShuffleDataBlockId
 from storage.serializer import deserialize, serialize
 from storage.storage_level import StorageLevel
-from tests.storage.clusters import BIG, ClusterMaker, block, has, locations
+from tests.storage.clusters import BIG, ClusterMaker, block, locations
 
 
 def test_shared_blocks_are_read_by_location_whole_or_in_part(make_cluster: ClusterMaker) -> None:
@@ -58,35 +57,6 @@ def test_a_broadcast_is_read_everywhere_and_gone_when_removed(make_cluster: Clus
     del array, data
     a.flush_lease_releases()
     assert cluster.driver.statistics().extents == 0
-
-
-def test_old_blocks_are_dropped_broadcasts_apart_from_the_others(
-    make_cluster: ClusterMaker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cluster = make_cluster()
-    a = cluster.add("A")
-    now = 100.0
-    monkeypatch.setattr("storage.local_blocks.time.monotonic", lambda: now)
-    a.put_single(block(1), 1, StorageLevel.MEMORY_ONLY)
-    a.put_single(block(2), 1, StorageLevel.DISK_ONLY)
-    a.put_shared(BroadcastBlockId(1), [b"x"])
-    now = 200.0
-    assert has(a, block(2))
-    assert a.drop_old_non_broadcast_blocks(150.0) == 1
-    assert [has(a, b) for b in (block(1), block(2), BroadcastBlockId(1))] == [False, True, True]
-    now = 300.0
-    assert a.drop_old_broadcast_blocks(250.0) == 1
-    assert a.get_bytes(BroadcastBlockId(1)) is None
-    assert has(a, block(2))
-    assert locations(cluster, block(1)) == locations(cluster, BroadcastBlockId(1)) == ()
-
-
-def test_a_time_to_live_starts_cleaners_that_end_with_the_manager(make_cluster: ClusterMaker) -> None:
-    cluster = make_cluster(cleaner_ttl=3600.0)
-    names = [thread.name for thread in threading.enumerate()]
-    assert names.count("metadata-cleaner-blocks") == names.count("metadata-cleaner-broadcasts") == 1
-    cluster.take_out(DRIVER).stop()
-    assert not any(thread.name.startswith("metadata-cleaner") for thread in threading.enumerate())
 
 
 def test_stop_leaves_views_good_and_no_files(make_cluster: ClusterMaker) -> None:

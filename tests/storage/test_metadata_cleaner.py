@@ -8,12 +8,6 @@ from storage import metadata_cleaner
 from storage.metadata_cleaner import MetadataCleaner
 
 
-def test_what_is_older_than_the_time_to_live_is_to_go() -> None:
-    times: list[float] = []
-    MetadataCleaner("test", 30.0, times.append, clock=lambda: 100.0).clean_now()
-    assert times == [70.0]
-
-
 def test_the_thread_goes_on_after_a_round_that_failed(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -21,15 +15,14 @@ def test_the_thread_goes_on_after_a_round_that_failed(
     twice = threading.Event()
     rounds = 0
 
-    def clean(cleanup_time: float) -> None:
+    def clean() -> None:
         nonlocal rounds
         rounds += 1
         if rounds == 2:
             twice.set()
         raise ZeroDivisionError("a round that fails")
 
-    cleaner = MetadataCleaner("test", 0.001, clean)
-    cleaner.start()
+    cleaner = MetadataCleaner(0.001, clean)
     assert twice.wait(10)
     cleaner.stop()
     assert "a round that fails" in caplog.text
@@ -40,18 +33,13 @@ def test_stop_waits_for_the_round_under_way_but_not_for_ever(monkeypatch: pytest
     monkeypatch.setattr(metadata_cleaner, "_STOP_DEADLINE", 0.05)
     entered, leave = threading.Event(), threading.Event()
 
-    def clean(cleanup_time: float) -> None:
+    def clean() -> None:
         entered.set()
         assert leave.wait(10)
 
-    cleaner = MetadataCleaner("test", 0.001, clean)
-    cleaner.start()
+    cleaner = MetadataCleaner(0.001, clean)
     assert entered.wait(10)
     with pytest.raises(TimeoutError):
         cleaner.stop()
     leave.set()
     cleaner.stop()
-
-
-def test_stop_without_start_does_nothing() -> None:
-    MetadataCleaner("test", 1.0, print).stop()

@@ -69,6 +69,7 @@ def test_values_are_read_as_spark_reads_them(key: str, text: str, expected: Any)
         ("localcluster.sharedMemory", "1"),
         ("spark.python.worker.memory", "1b"),
         ("spark.executor.heartbeatInterval", "0"),
+        ("spark.cleaner.ttl", "0"),
         ("spark.task.cpus", "0"),
         ("spark.executor.memory", ""),
         ("spark.executor.memory", "-1g"),
