@@ -1,47 +1,67 @@
-"""The command line: ``localcluster run``, ``localcluster clean``, ``--version``.
+"""The command line: ``localcluster run``, ``localcluster clean``, ``localcluster docs``, ``--version``.
 
-Covers exit codes and running the job script as ``__main__``. Exit codes: the job's own; 2 for usage; 130 for
-Ctrl-C; 128 + n when signal n ended the job. The options of ``run`` are in ``submit_options``.
+Covers exit codes: the job's own; 2 for usage; 130 for Ctrl-C; 128 + n when signal n ended the job. The options of
+``run`` are in ``submit_options``, the program that it runs is `job_program`'s business.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Sequence
-from types import ModuleType
+from typing import Any
 
 from localcluster import pyspark_alias
 from localcluster.conf import SparkConf, settings, submit_options
 from localcluster.conf.master_url import layout
 from localcluster.hash_seed import fix_hash_seed
+from localcluster.job_program import JobProgram, NoModule
 from localcluster.launcher import interrupts
 from localcluster.py_files import extend_import_path, search_paths
 from localcluster.version import __version__
 from protocol.errors import ClusterError, ConfigurationError
 
-_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # where the three packages lie
 USAGE_ERROR = 2
 INTERRUPTED = 130
 
 
+class _Parser(argparse.ArgumentParser):
+    """Refuses what it does not know by its own usage, and says what was meant."""
+
+    def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
+        namespace, unknown = super().parse_known_args(*args, **kwargs)
+        if unknown:
+            from difflib import get_close_matches  # few command lines need it
+
+            known = [
+                name for action in self._actions if action.help != argparse.SUPPRESS for name in action.option_strings
+            ]
+            option = unknown[0].partition("=")[0]
+            meant = "".join(f"; did you mean {name}?" for name in get_close_matches(option, known, 1))
+            self.error(f"there is no option {option}{meant}" if option[:1] == "-" else f"what is {option} to mean?")
+        return namespace, unknown
+
+
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(
-        prog="localcluster", description="Spark-style jobs on one machine, Python processes only."
-    )
+    top = _Parser(prog="localcluster", description="Spark-style jobs on one machine, Python processes only.")
     top.add_argument("--version", action="version", version=f"localcluster {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    description = "Run a job script on a cluster of processes. The options are spark-submit's, and some of our own."
-    run = commands.add_parser("run", help="run a job script", description=description, allow_abbrev=False)
+    description = "Run a program on a cluster of processes. The options are spark-submit's, and some of our own."
+    run = commands.add_parser("run", help="run a job", description=description, allow_abbrev=False)
     submit_options.add_options(run)
     run.add_argument("--pyspark", action="store_true", help="import pyspark is localcluster.pyspark in the job")
-    run.add_argument("job", metavar="JOB", help="path of the job script")
+    run.add_argument(
+        "-m", dest="module", nargs=argparse.REMAINDER, help="MODULE [ARGS ...]: run a module, as python -m"
+    )
+    run.add_argument("job", nargs="?", metavar="JOB", help="path of the job script")
     run.add_argument("args", nargs=argparse.REMAINDER, metavar="ARGS", help="arguments of the job")
-    run.usage = "localcluster run [OPTIONS] JOB [ARGS ...]"
+    run.usage = "localcluster run [OPTIONS] (JOB | -m MODULE) [ARGS ...]"
+    run.set_defaults(parser=run)
     clean = commands.add_parser("clean", help="remove what dead runs left (after a power cut, say)")
     clean.add_argument("--local-dirs", metavar="A,B", help="directories to look in, besides the temporary directory")
+    docs = commands.add_parser("docs", help="show the documentation")
+    docs.add_argument("page", nargs="?", metavar="PAGE", help="which page of it (default: a list of them)")
     return top
 
 
@@ -49,9 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code; exits by itself on usage errors, as argparse does."""
     arguments = parser().parse_args(argv)
     try:
-        if arguments.command == "clean":
-            return _clean(arguments)
-        return _run(arguments)
+        return {"run": _run, "clean": _clean, "docs": _docs}[arguments.command](arguments)
     except ConfigurationError as error:
         print(f"localcluster: error: {error}", file=sys.stderr)
         return USAGE_ERROR
@@ -72,19 +90,24 @@ def _clean(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _docs(arguments: argparse.Namespace) -> int:
+    from localcluster import documentation
+
+    print(documentation.page(arguments.page) if arguments.page else documentation.contents())
+    return 0
+
+
 # --- run -----------------------------------------------------------------------------------------------------------
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    conf = submit_options.settings_of(arguments)
+    job = _program(arguments)
+    conf = submit_options.settings_of(arguments, job.name)
     settings.check(conf)
     layout(conf)
-    job = os.path.abspath(arguments.job)
-    problem = _problem_with(job)
-    if problem is not None:
-        print(f"localcluster: error: {problem}", file=sys.stderr)
-        return USAGE_ERROR
-    search_paths(settings.value(conf, "spark.submit.pyFiles") or ())  # a file that is missing is an error of usage
+    if job.problem is not None:
+        raise ConfigurationError(job.problem)
+    _require_files(conf)
     fix_hash_seed()
     if arguments.verbose:
         print(SparkConf(loadDefaults=False).setAll(conf.items()).toDebugString(), file=sys.stderr)
@@ -100,46 +123,40 @@ def _run(arguments: argparse.Namespace) -> int:
     if not isinstance(launched, Ends):
         return launched.serve()
     inherit(launched)
-    return _drive(job, [arguments.job, *arguments.args], conf)
+    return _drive(job, conf)
 
 
-def _problem_with(job: str) -> str | None:
-    if not os.path.isfile(job):
-        return f"there is no job script {job}"
-    directory = os.path.dirname(job)
-    if os.path.samefile(directory, _ROOT):
-        return None
-    for package in ("localcluster", "protocol", "storage"):
-        for name in (f"{package}.py", os.path.join(package, "__init__.py")):
-            if os.path.exists(os.path.join(directory, name)):
-                return (
-                    f"{os.path.join(directory, name)} has the name of a package that localcluster itself needs; rename "
-                    f"it, or move the job to another directory"
-                )
-    return None
+def _program(arguments: argparse.Namespace) -> JobProgram:
+    # After -mNAME the parser takes the module's arguments for a job and its arguments.
+    job = [arguments.job] if arguments.job is not None else []
+    words = [*(arguments.module or []), *job, *arguments.args]
+    if not words:
+        arguments.parser.error("what is to run? Name a script, or a module after -m")
+    return JobProgram(words[0], arguments.module is not None, tuple(words[1:]))
 
 
-def _drive(job: str, argv: list[str], conf: dict[str, str]) -> int:
-    """In the driver: run the script as ``__main__``."""
+def _require_files(conf: dict[str, str]) -> None:
+    """Raises ConfigurationError for a file that is missing: an error of usage, before anything starts."""
+    search_paths(settings.value(conf, "spark.submit.pyFiles") or ())
+    if conf.get("spark.files") or conf.get("spark.archives"):
+        from localcluster.user_files import require
+
+        require("file", settings.value(conf, "spark.files") or ())
+        require("archive", [path.partition("#")[0] for path in settings.value(conf, "spark.archives") or ()])
+
+
+def _drive(job: JobProgram, conf: dict[str, str]) -> int:
+    """In the driver: run the program as ``__main__``."""
     from localcluster.conf import system_properties
 
     for key, text in conf.items():
         system_properties.set_property(key, text)
     system_properties.set_property("SPARK_SUBMIT", "true")  # how Spark tells programs that were submitted
     interrupts.install()
-    sys.argv = argv
-    sys.path[0] = os.path.dirname(job)
     extend_import_path(search_paths(settings.value(conf, "spark.submit.pyFiles") or ()))
-    if _ROOT not in sys.path:
-        sys.path.append(_ROOT)  # it was found by the current directory, which Python does not search for a script
-    main_module = ModuleType("__main__")
-    main_module.__file__ = job
-    main_module.__builtins__ = __builtins__  # type: ignore[attr-defined]
-    sys.modules["__main__"] = main_module
     try:
-        with open(job, "rb") as file:
-            code = compile(file.read(), job, "exec")
-        exec(code, main_module.__dict__)
+        code, variables = job.load()
+        exec(code, variables)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the context stops now, which takes no long time
         print("interrupted", file=sys.stderr)
@@ -147,8 +164,13 @@ def _drive(job: str, argv: list[str], conf: dict[str, str]) -> int:
     except ConfigurationError as error:
         print(f"localcluster: error: {error}", file=sys.stderr)
         return USAGE_ERROR
+    except NoModule as error:
+        print(f"localcluster: error: {error}", file=sys.stderr)
+        return 1  # as python -m
     except Exception as error:
-        users = error.__traceback__.tb_next if error.__traceback__ is not None else None  # without our own frame
+        from localcluster.simple_tracebacks import try_simplify_traceback
+
+        users = try_simplify_traceback(error.__traceback__)
         sys.excepthook(type(error), error.with_traceback(users), users)  # which may be the program's
         return 1
     return 0

@@ -16,7 +16,7 @@ def walk_tb(tb: TracebackType | None) -> Iterator[TracebackType]:
         tb = tb.tb_next
 
 
-def try_simplify_traceback(tb: TracebackType) -> TracebackType | None:
+def try_simplify_traceback(tb: TracebackType | None) -> TracebackType | None:
     """A copy of the traceback from the first frame on that is not this package's; None when all are."""
     users = dropwhile(lambda entry: entry.tb_frame.f_code.co_filename.startswith(OWN_PACKAGES), walk_tb(tb))
     simple = None

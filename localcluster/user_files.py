@@ -13,12 +13,13 @@ import re
 import shutil
 import tempfile
 import threading
+from collections.abc import Iterable
 from functools import partial
 from pathlib import PurePath
 from urllib.parse import quote, unquote, urlsplit
 
 from localcluster.unpacking import is_archive, is_tar, make_tree_writable, unpack
-from protocol.errors import PathError, SparkException, UserFileError
+from protocol.errors import ConfigurationError, PathError, SparkException, UserFileError
 
 log = logging.getLogger(__name__)
 
@@ -137,6 +138,17 @@ def _located(path: str) -> tuple[str, str]:
     local = os.path.abspath(unquote(urlsplit(path).path) if scheme else path)
     uri = "file:" + _NOT_IN_URIS.sub(lambda character: quote(character[0], safe=""), local)
     return (uri + "/" if os.path.isdir(local) and local != "/" else uri), local
+
+
+def require(kind: str, paths: Iterable[str]) -> None:
+    """Raises ConfigurationError for a local file that is not there, which it calls ``kind``."""
+    for path in paths:
+        try:
+            uri, source = _located(path)
+        except PathError as error:
+            raise ConfigurationError(f"{kind} {path}: {error}") from error
+        if uri != source and not os.path.exists(source):
+            raise ConfigurationError(f"{kind} {path} does not exist")
 
 
 def _copy_file(source: str, target: str) -> None:

@@ -6,6 +6,7 @@ Each of these directories is laid out alike::
 
     <root>/<name>/lock          flock held by the creator and every process forked from it
                  /directories   in the primary one only: the roots that hold blocks, each ended by a NUL
+                 /made          likewise: directories above the roots, and roots, that the run makes, outermost first
                  /blocks/       block files
 
 Since the kernel drops the lock with the last process that inherited it, "the lock can be taken" means that the run is
@@ -35,6 +36,7 @@ logger = logging.getLogger(__name__)
 SHARED_MEMORY = "/dev/shm"
 _LOCK = "lock"
 _DIRECTORIES = "directories"
+_MADE = "made"
 _BLOCKS = "blocks"
 _ATTEMPTS = 100
 
@@ -57,8 +59,9 @@ class Scratch:
     def create(cls, local_dirs: Sequence[str] = (), parent: str | None = None) -> Scratch:
         """Make and own a new scratch space; removed when this process exits, unless `remove` was called before.
 
-        Blocks go to `local_dirs` (made when absent; those that cannot be written are skipped with a warning), or to the
-        primary directory when none are configured. The caller's forked children own it, too, until they call `disown`.
+        Blocks go to `local_dirs` (made when absent, and removed with the run then; those that cannot be written are
+        skipped with a warning), or to the primary directory when none are configured. The caller's forked children own
+        it, too, until they call `disown`.
 
         Raises ConfigurationError when `parent` (default: the system's temporary directory) or every local directory
         cannot be written. Nothing is left behind then.
@@ -95,7 +98,7 @@ class Scratch:
     @classmethod
     def attach(cls, primary: str) -> Scratch:
         """The scratch space that another process owns; this one does not. Raises StorageError when it is gone."""
-        names = _read_roots(primary)
+        names = _read_paths(primary, _DIRECTORIES)
         if not names:
             raise StorageError(f"there is no scratch directory {primary}")
         name = os.path.basename(primary)
@@ -119,14 +122,19 @@ class Scratch:
 
     def _claim_roots(self, parent: str, roots: list[str]) -> bool:
         """Claim and list a directory in each root that can be written; False when a cleaner took one away meanwhile."""
-        _write_roots(self.primary, roots)  # before they exist, so that a crash leaves none that is not listed
+        # Before they exist, so that a crash leaves none that is not listed.
+        _write_paths(self.primary, _DIRECTORIES, roots)
+        _write_paths(self.primary, _MADE, [path for root in roots for path in _missing(root)])
         usable = []
         problems = []
         for root in roots:
             try:
                 if root != parent:
                     os.makedirs(root, exist_ok=True)
-                    fd = _claim(os.path.join(root, self.name))
+                    try:
+                        fd = _claim(os.path.join(root, self.name))
+                    except FileNotFoundError:  # a run that had made the root, and ended now, took it away again
+                        return False
                     if fd is None:
                         return False
                     self._lock_fds.append(fd)
@@ -137,7 +145,7 @@ class Scratch:
                 usable.append(root)
         if not usable:
             raise ConfigurationError(f"no local directory can be written: {', '.join(problems)}")
-        _write_roots(self.primary, usable)
+        _write_paths(self.primary, _DIRECTORIES, usable)
         self.directories = [os.path.join(root, self.name, _BLOCKS) for root in usable]
         return True
 
@@ -265,22 +273,31 @@ def _is_named(fd: int, directory: str) -> bool:
     return status is not None and os.path.samestat(status, os.fstat(fd))
 
 
-def _write_roots(primary: str, roots: list[str]) -> None:
-    path = os.path.join(primary, _DIRECTORIES)
-    fd = os_layer.create(path + ".new")
+def _missing(directory: str) -> list[str]:
+    """The directory and those above it that are not there, outermost first."""
+    missing: list[str] = []
+    while not os.path.lexists(directory):
+        missing.insert(0, directory)
+        directory = os.path.dirname(directory)
+    return missing
+
+
+def _write_paths(primary: str, name: str, paths: list[str]) -> None:
+    target = os.path.join(primary, name)
+    fd = os_layer.create(target + ".new")
     try:
-        os_layer.write_all(fd, b"".join(os.fsencode(root) + b"\0" for root in roots))
+        os_layer.write_all(fd, b"".join(os.fsencode(path) + b"\0" for path in paths))
     finally:
         os_layer.close(fd)
-    os_layer.rename(path + ".new", path)
+    os_layer.rename(target + ".new", target)
 
 
-def _read_roots(primary: str) -> list[str]:
+def _read_paths(primary: str, name: str) -> list[str]:
     try:
-        listed = os_layer.read_all(os.path.join(primary, _DIRECTORIES))
+        listed = os_layer.read_all(os.path.join(primary, name))
     except FileNotFoundError:
         return []
-    return [os.fsdecode(root) for root in listed.split(b"\0")[:-1]]
+    return [os.fsdecode(path) for path in listed.split(b"\0")[:-1]]
 
 
 # --- removal -------------------------------------------------------------------------------------------------------
@@ -291,10 +308,15 @@ def _remove(primary: str) -> list[str]:
     parent, name = os.path.split(primary)
     shared = [os.path.join(SHARED_MEMORY, entry) for entry in os_layer.names_in(SHARED_MEMORY)]
     shared = [path for path in shared if os.path.basename(path).startswith(name) and os_layer.own_status(path)]
-    others = [os.path.join(root, name) for root in _read_roots(primary) if root != os.path.realpath(parent)]
+    roots = _read_paths(primary, _DIRECTORIES)
+    others = [os.path.join(root, name) for root in roots if root != os.path.realpath(parent)]
     others = [path for path in others if os.path.lexists(path)]
     removed = [path for path in shared if _done(os_layer.unlink, path)]
     removed += [path for path in others if _done(_remove_directory, path)]
+    for path in reversed(_read_paths(primary, _MADE)):
+        with contextlib.suppress(OSError):  # another run, or somebody else, has something in it
+            os_layer.remove_directory(path)
+            removed.append(path)
     if os.path.lexists(primary) and not any(map(os.path.lexists, others)) and _done(_remove_directory, primary):
         removed.append(primary)
     return removed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from pathlib import Path
@@ -53,6 +54,16 @@ def test_the_jobs_that_the_readme_runs_exist() -> None:
         arguments = shlex.split(line.rpartition("-m localcluster")[2])
         job = cli.parser().parse_args(arguments).job
         assert job == "job.py" or (ROOT / job).is_file()
+
+
+def test_messages_name_documentation_that_is_installed_and_no_files_of_the_project() -> None:
+    named = re.compile(r"docs/[a-z-]+\.md|README\.md")
+    for path in [
+        path for package in ("localcluster", "storage", "protocol") for path in (ROOT / package).rglob("*.py")
+    ]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n" not in node.value:
+                assert not named.search(node.value), f"{path}:{node.lineno}"
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:

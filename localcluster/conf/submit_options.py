@@ -88,8 +88,11 @@ class _Refuse(argparse.Action):
         parser.error(f"{option} has no meaning here: {_REFUSED[option]}")
 
 
-def settings_of(arguments: argparse.Namespace) -> dict[str, str]:
-    """The settings that the options, ``--conf`` and the properties file make together. Raises ConfigurationError."""
+def settings_of(arguments: argparse.Namespace, job: str) -> dict[str, str]:
+    """The settings that the options, ``--conf`` and the properties file make together, for the job of that name.
+
+    Raises ConfigurationError.
+    """
     conf = read_properties(arguments.properties_file) if arguments.properties_file else {}
     for pair in arguments.conf:
         key, separator, value = pair.partition("=")
@@ -102,7 +105,7 @@ def settings_of(arguments: argparse.Namespace) -> dict[str, str]:
             conf[key] = value
     if arguments.progress is not None:
         conf["spark.ui.showConsoleProgress"] = str(arguments.progress).lower()
-    conf.setdefault("spark.app.name", os.path.basename(arguments.job))
+    conf.setdefault("spark.app.name", os.path.basename(job))
     if arguments.pyspark:
         conf.setdefault("spark.master", "local[*]")  # spark-submit's default; it tries a task once
     return conf

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from localcluster.conf.settings import ENTRIES, EXECUTOR_ENVIRONMENT, EXTERNAL_STORE_OPTIONS, OLD_KEYS
 from localcluster.conf.system_properties import SETTINGS
+from localcluster.documentation import COMMAND
 
 log = logging.getLogger(__name__)
 
@@ -78,4 +79,6 @@ def warn_of_unknown(keys: Iterable[str]) -> None:
         known = key in ENTRIES or key in OLD_KEYS or key.startswith(_KNOWN)
         if key.startswith(SETTINGS) and not known and key not in _warned:
             _warned.add(key)
-            log.warning("%s has no effect here, but programs can read it; keys that have: docs/configuration.md", key)
+            log.warning(
+                "%s has no effect here, but programs can read it; those that have: %s configuration", key, COMMAND
+            )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import localcluster
 from localcluster import cli
 from localcluster.version import __version__
 
@@ -41,7 +42,40 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"localcluster {__version__}\n"
 
 
-@pytest.mark.parametrize("argv", [[], ["walk"], ["run"], ["run", "--no-such-option", "job.py"], ["run", "--executors"]])
+def usage_error_of(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    with pytest.raises(SystemExit) as end:
+        cli.main(argv)
+    assert end.value.code == 2
+    usage, error = capsys.readouterr().err.splitlines()
+    assert usage.startswith(f"usage: localcluster {argv[0]} ")
+    return error
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["run", "--executor", "2", "job.py"], "there is no option --executor; did you mean --executors?"),
+        (
+            ["run", "--excutor-memory=1g", "job.py"],
+            "there is no option --excutor-memory; did you mean --executor-memory?",
+        ),
+        (["run", "--frobnicate", "job.py"], "there is no option --frobnicate"),
+        (["run", "-x", "job.py"], "there is no option -x"),
+        (["run", "--exec", "3"], "there is no option --exec; did you mean --executors?"),
+        (["clean", "--local-disks", "a"], "there is no option --local-disks; did you mean --local-dirs?"),
+        (["clean", "everything"], "what is everything to mean?"),
+        (["run"], "what is to run? Name a script, or a module after -m"),
+        (["run", "--executors", "2"], "what is to run? Name a script, or a module after -m"),
+        (["run", "-m"], "what is to run? Name a script, or a module after -m"),
+    ],
+)
+def test_what_is_not_understood_is_said_with_the_usage_of_the_command(
+    argv: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert usage_error_of(capsys, *argv) == f"localcluster {argv[0]}: error: {said}"
+
+
+@pytest.mark.parametrize("argv", [[], ["walk"], ["run", "--executors"]])
 def test_what_cannot_be_parsed_ends_with_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         cli.main(argv)
@@ -103,6 +137,47 @@ def test_a_directory_of_that_name_without_code_hides_nothing(job: Path) -> None:
 
 def test_a_py_file_that_is_missing_is_named(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "missing.zip does not exist" in error_of(capsys, "run", "--py-files", "missing.zip", str(job))
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--files", "nope", "file nope does not exist"),
+        ("--files", "cli.py,file:/nope", "file cli.py does not exist"),
+        ("--archives", "nope.zip#name", "archive nope.zip does not exist"),
+        ("--conf", "spark.files=nope", "file nope does not exist"),
+        ("--files", "hdfs://host/x", "file hdfs://host/x: No FileSystem for scheme"),
+    ],
+)
+def test_so_is_a_file_or_an_archive(
+    option: str, value: str, said: str, job: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said in error_of(capsys, "run", option, value, str(job))
+
+
+def test_files_that_are_there_or_on_another_machine_are_accepted(job: Path) -> None:
+    with pytest.raises(AssertionError, match="was accepted"):
+        cli.main(["run", "--files", f"{job},http://localhost:1/x", "--archives", f"{job}#name", str(job)])
+
+
+def test_what_follows_a_module_is_the_modules_own() -> None:
+    arguments = cli.parser().parse_args(["run", "--executors", "2", "-m", "package.job", "--executors", "-m", "-h"])
+    assert cli._program(arguments) == ("package.job", True, ("--executors", "-m", "-h"))
+    arguments = cli.parser().parse_args(["run", "-mpackage.job", "1", "-x"])
+    assert cli._program(arguments) == ("package.job", True, ("1", "-x"))
+
+
+def test_the_package_lists_its_names_and_nothing_else() -> None:
+    assert dir(localcluster) == sorted(localcluster.__all__)
+    assert [name for name in dir(localcluster) if not hasattr(localcluster, name)] == []
+
+
+def test_the_documentation_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["docs"]) == 0
+    assert "  configuration        Configuration\n" in capsys.readouterr().out
+    assert cli.main(["docs", "configuration"]) == 0
+    assert "`spark.executor.memory`" in capsys.readouterr().out
+    assert "no page nowhere" in error_of(capsys, "docs", "nowhere")
 
 
 def test_cleaning_says_when_there_is_nothing_to_remove(

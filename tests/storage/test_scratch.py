@@ -38,7 +38,10 @@ def parent(tmp_path: Path) -> str:
 
 @pytest.fixture
 def local_dirs(tmp_path: Path) -> list[str]:
-    return [str(tmp_path / "disk1"), str(tmp_path / "disk2")]
+    directories = [tmp_path / "disk1", tmp_path / "disk2"]
+    for directory in directories:
+        directory.mkdir()
+    return list(map(str, directories))
 
 
 def shared_files(name: str) -> list[str]:
@@ -83,6 +86,47 @@ def test_each_local_dir_gets_a_private_directory_of_the_same_name(parent: str, l
     assert [os.listdir(root) for root in [parent, *local_dirs]] == [[], [], []]
 
 
+def test_what_had_to_be_made_for_local_dirs_goes_with_the_run(parent: str, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    local_dirs = [str(tmp_path / "there"), str(tmp_path / "not" / "there" / "yet"), str(tmp_path / "not" / "either")]
+    made = Scratch.create(local_dirs, parent)
+    assert all(map(os.path.isdir, made.directories))
+    made.remove()
+    assert sorted(os.listdir(tmp_path)) == ["there", "tmp"]
+
+    process, primary = start_run(parent, local_dirs, "import os; os._exit(1)")
+    assert finish(process) == 1
+    assert set(remove_stale(parent)) >= {primary, str(tmp_path / "not")}
+    assert sorted(os.listdir(tmp_path)) == ["there", "tmp"]
+
+
+def test_what_another_run_uses_of_it_stays(parent: str, tmp_path: Path) -> None:
+    shared = str(tmp_path / "shared" / "disk")
+    first, second = Scratch.create([shared], parent), Scratch.create([shared], parent)
+    first.remove()
+    assert os.path.isdir(second.directories[0])
+    second.remove()
+    assert os.listdir(shared) == []
+
+
+def test_a_local_dir_that_goes_with_another_run_at_that_moment_is_made_again(
+    parent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local_dir = str(tmp_path / "disk")
+    other, real = Scratch.create([local_dir], parent), os.makedirs
+
+    def other_ends_then(path: str, exist_ok: bool) -> None:
+        real(path, exist_ok=exist_ok)
+        monkeypatch.undo()
+        other.remove()
+
+    monkeypatch.setattr(os, "makedirs", other_ends_then)
+    made = Scratch.create([local_dir], parent)
+    assert os.path.isdir(made.directories[0])
+    made.remove()
+    assert os.listdir(parent) == []
+
+
 def test_a_local_dir_given_twice_or_equal_to_the_parent_is_used_once(parent: str, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(parent)
@@ -95,6 +139,7 @@ def test_a_local_dir_given_twice_or_equal_to_the_parent_is_used_once(parent: str
 def test_an_unwritable_local_dir_is_warned_about_and_skipped(
     parent: str, local_dirs: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    (tmp_path / "disk1").rmdir()
     (tmp_path / "disk1").write_text("a file where a directory should be")
     made = Scratch.create(local_dirs, parent)
     assert made.directories == [os.path.join(local_dirs[1], made.name, "blocks")]
@@ -107,6 +152,7 @@ def test_no_writable_local_dir_is_an_error_that_names_them_all(
     parent: str, local_dirs: list[str], tmp_path: Path
 ) -> None:
     for name in ("disk1", "disk2"):
+        (tmp_path / name).rmdir()
         (tmp_path / name).write_text("a file where a directory should be")
     with pytest.raises(ConfigurationError, match=r"disk1.*disk2"):
         Scratch.create(local_dirs, parent)
@@ -127,11 +173,12 @@ def test_a_creation_that_fails_anywhere_leaves_nothing(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     fail_from(monkeypatch, call, nth, refuse)
+    absent = os.path.join(os.path.dirname(parent), "absent")
     with contextlib.suppress(ConfigurationError):
-        Scratch.create(local_dirs, parent).remove()
+        Scratch.create([*local_dirs, os.path.join(absent, "disk")], parent).remove()
     monkeypatch.undo()
-    assert os.listdir(parent) == []
-    assert all(os.listdir(root) == [] for root in local_dirs if os.path.exists(root))
+    assert [os.listdir(root) for root in [parent, *local_dirs]] == [[], [], []]
+    assert not os.path.exists(absent)
 
 
 def fail_from(monkeypatch: pytest.MonkeyPatch, call: str, nth: int, action: Callable[..., None]) -> None:

@@ -12,7 +12,7 @@ from localcluster.conf.submit_options import settings_of, warnings_for
 
 
 def settings_from(line: str) -> dict[str, str]:
-    return settings_of(cli.parser().parse_args(["run", *line.split()]))
+    return settings_of(cli.parser().parse_args(["run", *line.split()]), "here/job.py")
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_options_win_over_conf_and_conf_over_the_properties_file(tmp_path: Path)
 
 def test_what_follows_the_job_is_the_jobs_own() -> None:
     arguments = cli.parser().parse_args(["run", "--executors", "2", "job.py", "--executors", "9", "--conf", "x", "-h"])
-    assert settings_of(arguments)["spark.executor.instances"] == "2"
+    assert settings_of(arguments, "job.py")["spark.executor.instances"] == "2"
     assert arguments.args == ["--executors", "9", "--conf", "x", "-h"]
 
 
@@ -96,7 +96,7 @@ def test_an_option_that_cannot_be_followed_ends_with_the_way_out(
 def test_options_and_keys_without_effect_are_warned_of() -> None:
     line = "run --deploy-mode client --queue q --jars a.jar --conf my.key=1 --conf spark.x=1 job.py"
     arguments = cli.parser().parse_args(line.split())
-    warnings = warnings_for(arguments, settings_of(arguments))
+    warnings = warnings_for(arguments, settings_of(arguments, "job.py"))
     assert [warning.split()[0] for warning in warnings] == ["--queue", "--jars", "my.key"]
 
 

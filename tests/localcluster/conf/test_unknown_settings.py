@@ -29,6 +29,7 @@ def test_a_key_that_would_be_missed_is_warned_of_once(caplog: pytest.LogCaptureF
         for _ in range(2):
             warn_of_unknown(keys)
     assert [record.getMessage().split()[0] for record in caplog.records] == keys
+    assert caplog.records[0].getMessage().endswith("python -m localcluster docs configuration")
 
 
 @pytest.mark.parametrize(
