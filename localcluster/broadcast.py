@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Generic, NoReturn, TypeVar
 from localcluster.arguments import PathLike
 from localcluster.env import get_env
 from localcluster.task_context import TaskContext
-from protocol.errors import ContextError, ForkedChannelError, LocalClusterError, SerializationError, SparkException
+from protocol.errors import (
+    BlockNotFoundError,
+    ContextError,
+    ForkedChannelError,
+    LocalClusterError,
+    SerializationError,
+    SparkException,
+)
 from protocol.forks import free_in_forks
 from storage import serializer
 from storage.block_id import BroadcastBlockId
@@ -177,11 +184,14 @@ def _block_manager(broadcast_id: int) -> BlockManager:
 
 
 def _bytes_of(blocks: BlockManager, broadcast_id: int) -> ManagedBuffer:
+    block_id = BroadcastBlockId(broadcast_id)
     try:
-        found = blocks.get_bytes(BroadcastBlockId(broadcast_id))
+        found = blocks.get_bytes(block_id)
     except ForkedChannelError as error:
         reason = f"Broadcast({broadcast_id}) was not known to the task when this process was forked; refer to it before"
         raise ContextError(reason) from error
+    if found is None and blocks.master.get_block_status(block_id, ask_slaves=False):
+        raise BlockNotFoundError(f"{block_id} exists, but this process cannot read it now; the log has the reason")
     if found is None:
         _raise_destroyed(broadcast_id, ", or when no process had used it for spark.cleaner.ttl" * blocks.drops_unused)
     return found

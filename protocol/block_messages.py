@@ -94,8 +94,8 @@ class TakeUses(Order):
 
 @dataclass(frozen=True, slots=True)
 class ShareBlock(Order):
-    """Serialise a block of the slave's heap into shared memory. Triggered by another process's `FetchBlock`. Answer:
-    SharedLocation, or None when the block is gone.
+    """Serialise a block of the slave's heap into shared memory, or move one whose segment's file was removed. Triggered
+    by another process's `FetchBlock`. Answer: SharedLocation, or None when the block is gone.
     """
 
     block_id: BlockIdLike
@@ -290,8 +290,8 @@ class DropUnusedBlocks(Report):
 
 @dataclass(frozen=True, slots=True)
 class FetchBlock(Report):
-    """Have the holder share a block of its heap. Triggered by a read whose only locations are heaps. Answer:
-    SharedLocation with a lease, or None when the holder has it no more.
+    """Have the holder share a block. Triggered by a read whose only locations are heaps, or cannot be mapped. Answer:
+    SharedLocation with a lease, or None when the holder has it no more, or cannot share it now.
     """
 
     block_id: BlockIdLike

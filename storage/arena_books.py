@@ -51,6 +51,7 @@ class Room:
     segment: Segment
     shared: bool  # False: file-backed, outside the budget
     dedicated: bool  # made for one large block
+    nameless: bool = field(default=False, init=False)  # its file was removed by others: who has mapped it reads on
     space: ExtentAllocator = field(init=False)
     entries: dict[int, Entry] = field(default_factory=dict)  # {offset: extent}
 
@@ -101,12 +102,12 @@ def statistics_of(rooms: Iterable[Room]) -> ArenaStatistics:
 
 
 def surplus_of(idle: list[Room], keep: int) -> list[Room]:
-    """Which empty segments to return: the file-backed, and the shared beyond the largest and `keep` bytes more.
+    """Which empty segments to return: the file-backed, the nameless, and the rest beyond the largest and `keep` bytes.
 
     The largest stays whatever its size: a block of that size put and removed again and again finds warm pages.
     """
-    surplus = [room for room in idle if not room.shared]
-    shared = sorted((room for room in idle if room.shared), key=lambda room: room.segment.size)
+    surplus = [room for room in idle if room.nameless or not room.shared]
+    shared = sorted((room for room in idle if room.shared and not room.nameless), key=lambda room: room.segment.size)
     for room in shared[:-1]:
         keep -= room.segment.size
         if keep < 0:

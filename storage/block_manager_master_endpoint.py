@@ -20,15 +20,7 @@ from typing import Any, TypeAlias, cast
 
 from protocol import block_messages as m
 from protocol.errors import StorageError
-from protocol.locations import (
-    DRIVER,
-    BlockManagerId,
-    ExternalLocation,
-    HeapLocation,
-    Location,
-    SharedLocation,
-    ShmLocation,
-)
+from protocol.locations import DRIVER, BlockManagerId, Location, SharedLocation, ShmLocation
 from protocol.message import Message, Order
 from storage.block_id import BlockId, BroadcastBlockId, RDDBlockId
 from storage.block_status import BlockStatus
@@ -249,6 +241,8 @@ class BlockManagerMasterEndpoint:
         status = self._table.status(block_id, message.holder)
         if status is None or status.location != message.location:
             return Outcome()  # the block has moved since
+        if isinstance(message.location, ShmLocation) and self._table.manager(message.holder) is not None:
+            return Outcome()  # the holder, which still has it, could not share it now; else it would have said so
         logger.warning("%s is not at %s: the location is dropped", block_id, message.location)
         return Outcome(tells=self._drop(block_id, message.holder))
 
@@ -339,8 +333,8 @@ class BlockManagerMasterEndpoint:
     # --- bytes are shared ---------------------------------------------------------------------------------------------
 
     def _fetch_block(self, sender: str, message: m.FetchBlock, now: float) -> Outcome:
-        """The shared copy is made for this one reader: its extent goes back to the holder when the reader's view
-        dies.
+        """What the holder shares is the block itself, or a copy made for this one reader: that extent goes back to the
+        holder when the reader's view dies.
         """
         block_id, holder = cast(BlockId, message.block_id), self._table.manager_of(message.holder)
         if holder is None:
@@ -349,18 +343,18 @@ class BlockManagerMasterEndpoint:
         def combine(answers: list[Any]) -> Outcome:
             (location,) = answers
             if location is None:
-                self._drop_unshared(block_id, holder)
+                return Outcome(None, self._drop(block_id, holder))
+            if isinstance(location, BaseException):
+                # The text alone: the error's frames may keep the holder's view.
+                logger.warning("%s cannot share block %s: %s", holder.executor_id, block_id, str(location))
+                return Outcome(None)
             if isinstance(location, ShmLocation):
                 self._leases.grant(location, sender)
-                self._leases.retire(location, holder.executor_id)
-            return Outcome(None if isinstance(location, BaseException) else location)
+                if not self._is_at(block_id, holder, location):
+                    self._leases.retire(location, holder.executor_id)
+            return Outcome(location)
 
         return ask([holder], m.ShareBlock(message.block_id), combine)
-
-    def _drop_unshared(self, block_id: BlockId, holder: BlockManagerId) -> None:
-        status = self._table.status(block_id, holder)
-        if status is not None and isinstance(status.location, HeapLocation | ExternalLocation):
-            self._table.drop(block_id, holder)
 
     def _replicate_to(self, sender: str, message: m.ReplicateTo, now: float) -> Outcome:
         """The peers read under leases; `sender` is told when the last of them is done, in case it made a copy to be
@@ -385,12 +379,14 @@ class BlockManagerMasterEndpoint:
     def _is_unread_copy(self, block_id: BlockId, owner: str, location: ShmLocation) -> bool:
         """Whether the extent is a copy made to be read once, and nobody reads it any more; else it waits in limbo."""
         holder = self._table.manager_of(owner)
-        if holder is None:
+        if holder is None or self._is_at(block_id, holder, location):
             return False
-        status = self._table.status(block_id, holder)
-        if status is not None and status.location == location:
-            return False  # no copy: these are the block's own bytes
         return self._leases.retire(location, owner)
+
+    def _is_at(self, block_id: BlockId, holder: BlockManagerId, location: ShmLocation) -> bool:
+        """Whether these are the holder's own bytes of the block, not a copy for others."""
+        status = self._table.status(block_id, holder)
+        return status is not None and status.location == location
 
     def _release_leases(self, sender: str, message: m.ReleaseLeases, now: float) -> Outcome:
         freed = [

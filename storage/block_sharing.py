@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from protocol.errors import OutOfSharedMemoryError
 from protocol.locations import BlockManagerId, ExternalLocation, FileLocation, SharedLocation, ShmLocation
 from storage.block_id import BlockId
 from storage.block_manager_master import BlockManagerMaster
@@ -41,12 +42,19 @@ class BlockSharing:
         replicate(block_id.name, level.replication - 1, self._master.get_peers(self._me), upload)
 
     def share(self, block_id: BlockId) -> SharedLocation | None:
-        """Where one reader of another process can read a block of the heap; None when it is not here.
+        """Where one reader of another process can read a block: a copy of one on the heap, the block's own place if it
+        is in a file or in shared memory, where it moves if the segment's file was removed. None when it is not here.
 
         Raises OutOfSharedMemoryError.
         """
         location = self._local.status(block_id).location
-        return location if isinstance(location, FileLocation) else self._copy(block_id)
+        if isinstance(location, FileLocation):
+            return location
+        try:
+            found = self._local.location_to_find(block_id)
+        except OutOfSharedMemoryError:
+            found = None  # a copy may lie in a file
+        return found or self._copy(block_id)
 
     def _own_location(self, block_id: BlockId) -> SharedLocation | None:
         """Where the block's own bytes are, if others can map them.

@@ -14,6 +14,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 from protocol.errors import ChannelError, StaleLocationError, StorageError
 from protocol.locations import BlockManagerId, ShmLocation
@@ -78,6 +79,7 @@ class LocalBlocks:
             scratch.directories,
             master.reserve_segment,
             self._return_segment,
+            partial(_warn_of_removed_files, scratch),
         )
         self.disk_block_manager = DiskBlockManager(scratch.directories, name)
         self.infos = BlockInfoManager()
@@ -207,6 +209,16 @@ class LocalBlocks:
             self._forget_lost(block_id)
             return None
         return found[0]
+
+    def location_to_find(self, block_id: BlockId) -> ShmLocation | None:
+        """Where other processes can map a block of shared memory, which moves if its segment's file was removed.
+
+        None when it is not there. Raises OutOfSharedMemoryError.
+        """
+        location = self.shared.location_to_find(block_id)
+        if location is None and isinstance(self.off_heap_store, SharedMemoryStore):
+            location = self.off_heap_store.location_to_find(block_id)
+        return location
 
     def read_external(self, block_id: BlockId) -> ManagedBuffer | None:
         """The bytes of a block of any process in the external store, if there is one and has it."""
@@ -342,3 +354,13 @@ class LocalBlocks:
             assert info is None or self._tiers.contains(block_id, info.level), (
                 f"{block_id} is in the books and no store"
             )
+
+
+def _warn_of_removed_files(scratch: Scratch, path: str) -> None:
+    if scratch.claim("removed-files-noticed"):
+        logger.warning(
+            "the file %s was removed while its run lives, and others of the run may be: systemd does that when a user "
+            "logs out (`loginctl enable-linger` or RemoveIPC=no in logind.conf prevents it). The run goes on in new "
+            "files; what can be read no more is computed again",
+            path,
+        )

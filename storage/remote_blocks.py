@@ -1,9 +1,9 @@
 """Reading blocks that other processes hold, or left behind.
 
 Covers asking the master for locations and trying them one after the other: shared memory and files are mapped here, an
-external store is asked by this process, a block on a heap is shared by its holder first. A location that leads nowhere
-is reported, dropped by the master, and the next one is tried; every lease that came with a location is used or given
-back.
+external store is asked by this process, a block on a heap is shared by its holder first, and so is one that cannot be
+mapped though its holder lives. A location that leads nowhere is reported, dropped by the master, and the next one is
+tried; every lease that came with a location is used or given back.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from protocol.errors import StaleLocationError
 from protocol.locations import (
     BlockManagerId,
     ExternalLocation,
+    FileLocation,
     HeapLocation,
     Location,
-    SharedLocation,
     ShmLocation,
 )
 from storage.block_id import BlockId
@@ -61,22 +61,27 @@ class RemoteBlocks:
                     self._reader.give_back(location)
 
     def _try(self, block_id: BlockId, holder: BlockManagerId, location: Location) -> ManagedBuffer | None:
-        shared: SharedLocation | None
-        if isinstance(location, ExternalLocation):
+        problem = "its holder does not share it"
+        if isinstance(location, ShmLocation | FileLocation):
+            try:
+                return self._reader.read(location, leased=True)
+            except StaleLocationError as error:
+                # The text alone: the error's frames would keep the next location's view, and so its lease.
+                problem = str(error)
+        elif isinstance(location, ExternalLocation):
             found = self._read_external(block_id)
             if found is not None:
                 return found
-        if isinstance(location, HeapLocation | ExternalLocation):  # a store may be its process's own
-            shared = self._master.fetch_block(block_id, holder.executor_id)
-            if shared is None:
-                logger.info("%s does not share block %s any more", holder.executor_id, block_id)
-                return None
-        else:
-            shared = location
-        try:
-            return self._reader.read(shared, leased=True)
-        except StaleLocationError as error:
-            # Not the error itself: its frames would keep the next location's view, so its lease, as long as the record.
-            logger.warning("block %s at %s: %s", block_id, holder.executor_id, str(error))
-            self._master.report_stale_location(block_id, holder, location)
+        # What only the holder can read: its heap, a store of its own, a segment whose file was removed.
+        shared = self._master.fetch_block(block_id, holder.executor_id)
+        if shared is not None:
+            try:
+                return self._reader.read(shared, leased=True)
+            except StaleLocationError as error:
+                problem = str(error)
+        elif isinstance(location, HeapLocation):
+            logger.info("%s does not share block %s any more", holder.executor_id, block_id)
             return None
+        logger.warning("block %s at %s: %s", block_id, holder.executor_id, problem)
+        self._master.report_stale_location(block_id, holder, location)
+        return None

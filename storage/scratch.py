@@ -104,6 +104,16 @@ class Scratch:
         name = os.path.basename(primary)
         return cls(primary, [os.path.join(root, name, _BLOCKS) for root in names], [])
 
+    def claim(self, name: str) -> bool:
+        """Whether this process is the first of the run that claims the name: for what is to be said once."""
+        try:
+            os_layer.close(os_layer.create(os.path.join(self.primary, name)))
+        except FileExistsError:
+            return False
+        except OSError:  # twice is better than never
+            return True
+        return True
+
     def disown(self) -> None:
         """Let go of the ownership that this process inherited; the others keep theirs. May be called again."""
         atexit.unregister(self._remove_at_exit)

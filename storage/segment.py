@@ -125,6 +125,11 @@ class Segment:
             raise OutOfSharedMemoryError(f"no memory for the pages of segment {self.path}: {error}") from error
         self._warm = max(self._warm, stop)
 
+    @property
+    def is_named(self) -> bool:
+        """Whether other processes can still find the file."""
+        return os_layer.exists(self.path)
+
     def close(self) -> None:
         """Let the mapping go; its pages stay mapped as long as views over them live. May be called again."""
         self._mapping = None
@@ -170,7 +175,7 @@ class SegmentReader:
         with self._lock:
             paths = list(self._segments)
         for path in paths:
-            if not os.path.exists(path):
+            if not os_layer.exists(path):
                 self.drop(path)
 
     @property

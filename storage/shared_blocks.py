@@ -68,6 +68,29 @@ class SharedBlocks:
         shared = self._blocks.get(block_id)
         return None if shared is None else shared.location
 
+    def location_to_find(self, block_id: BlockId) -> ShmLocation | None:
+        """Where other processes can map a block, which moves if its segment's file was removed; None: it is not here.
+
+        Raises OutOfSharedMemoryError.
+        """
+        with self._lock:
+            old = self._blocks.get(block_id)
+            if old is None or self._arena.can_be_found(old.location):
+                return None if old is None else old.location
+            view = self._arena.view(old.location)
+        new = _Shared(self._arena.write([view]), old.told)
+        del view  # it pins the old extent
+        with self._lock:
+            moved = self._blocks.get(block_id) is old
+            if moved:
+                self._strike(block_id)
+                self._list(block_id, new)
+        if not moved:  # by another thread, or removed
+            self._arena.free(new.location)
+            return self.location(block_id)
+        self._give_up(block_id, old, tell_master=True)
+        return new.location
+
     def enclosing(self, location: ShmLocation) -> ShmLocation:
         """The whole extent that `location` is a part of, if a block here has it; else `location` itself."""
         with self._lock:
@@ -96,15 +119,18 @@ class SharedBlocks:
         shared = self._leave(block_id)
         if shared is None:
             return False
+        self._give_up(block_id, shared, tell_master=tell_master or shared.told)
+        return True
+
+    def _give_up(self, block_id: BlockId, shared: _Shared, *, tell_master: bool) -> None:
         unread = False  # also when the master cannot be asked
         try:
-            unread = self._report(block_id) if tell_master or shared.told else True
+            unread = self._report(block_id) if tell_master else True
         finally:
             if unread:
                 self._arena.free(shared.location)
             else:
                 self._arena.retire(shared.location)
-        return True
 
     def block_ids(self) -> list[BlockId]:
         with self._lock:
@@ -131,19 +157,24 @@ class SharedBlocks:
             assert entered == listed, "the blocks and their extents disagree"
 
     def _enter(self, block_id: BlockId, shared: _Shared) -> None:
-        location = shared.location
         with self._lock:
             if block_id in self._blocks:
                 raise BlockPutError(f"block {block_id} is in shared memory already")
-            self._blocks[block_id] = shared
-            insort(self._starts.setdefault(location.segment, []), (location.offset, location.length))
+            self._list(block_id, shared)
 
     def _leave(self, block_id: BlockId) -> _Shared | None:
         with self._lock:
-            shared = self._blocks.pop(block_id, None)
-            if shared is not None:
-                starts = self._starts[shared.location.segment]
-                starts.remove((shared.location.offset, shared.location.length))
-                if not starts:
-                    del self._starts[shared.location.segment]
-            return shared
+            return self._strike(block_id) if block_id in self._blocks else None
+
+    def _list(self, block_id: BlockId, shared: _Shared) -> None:
+        location = shared.location
+        self._blocks[block_id] = shared
+        insort(self._starts.setdefault(location.segment, []), (location.offset, location.length))
+
+    def _strike(self, block_id: BlockId) -> _Shared:
+        shared = self._blocks.pop(block_id)
+        starts = self._starts[shared.location.segment]
+        starts.remove((shared.location.offset, shared.location.length))
+        if not starts:
+            del self._starts[shared.location.segment]
+        return shared

@@ -203,6 +203,25 @@ class SharedMemoryStore(BlockStore):
                 raise BlockNotFoundError(f"{block_id} is not in shared memory")
             return self._blocks[block_id]
 
+    def location_to_find(self, block_id: BlockId) -> ShmLocation | None:
+        """As `SharedBlocks.location_to_find`."""
+        with self._lock:
+            old = self._blocks.get(block_id)
+            if old is None or self._arena.can_be_found(old):
+                return old
+            view = self._arena.view(old)
+        new = self._copy(view, block_id, [])
+        del view  # it pins the old extent
+        with self._lock:
+            moved = self._blocks.get(block_id) == old
+            if moved:
+                self._blocks[block_id] = new
+        if not moved:  # by another thread, or removed
+            self._arena.free(new)
+            return self._blocks.get(block_id)
+        self._give_up(block_id, old)
+        return new
+
     def get_bytes(self, block_id: BlockId) -> ManagedBuffer | None:
         view = self._view(block_id)
         return None if view is None else ShmBuffer(view)
@@ -227,6 +246,10 @@ class SharedMemoryStore(BlockStore):
             location = self._blocks.pop(block_id, None)
         if location is None:
             return False
+        self._give_up(block_id, location)
+        return True
+
+    def _give_up(self, block_id: BlockId, location: ShmLocation) -> None:
         unread = False  # also when the master could not be asked
         try:
             unread = self._release(block_id, location)
@@ -235,7 +258,6 @@ class SharedMemoryStore(BlockStore):
                 self._arena.free(location)
             else:
                 self._arena.retire(location)
-        return True
 
     def contains(self, block_id: BlockId) -> bool:
         with self._lock:

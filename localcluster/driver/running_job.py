@@ -18,8 +18,11 @@ from localcluster.driver.cluster import Cluster
 from localcluster.driver.task_failure import with_cause
 from localcluster.scheduler.stage import Job, JobEnd, TaskOutcome
 from protocol.block_messages import RemoveBlock
+from protocol.errors import StaleLocationError
+from protocol.locations import SharedLocation
 from storage import serializer
 from storage.block_id import BroadcastBlockId, TaskResultBlockId
+from storage.managed_buffer import ManagedBuffer
 
 log = logging.getLogger(__name__)
 
@@ -113,12 +116,22 @@ class RunningJob:
         if isinstance(outcome.result, bytes):
             return serializer.loads(memoryview(outcome.result), copy=True)
         assert outcome.result is not None
-        buffer = self._cluster.env.block_manager.read_location(outcome.result)
+        buffer = self._read(TaskResultBlockId(outcome.task_id), outcome.result)
         try:
             return serializer.loads(buffer.memoryview(), copy=True)
         finally:
             buffer.release()
             self._cluster.master.tell(RemoveBlock(TaskResultBlockId(outcome.task_id)))
+
+    def _read(self, block_id: TaskResultBlockId, location: SharedLocation) -> ManagedBuffer:
+        blocks = self._cluster.env.block_manager
+        try:
+            return blocks.read_location(location)
+        except StaleLocationError:
+            found = blocks.get_bytes(block_id)  # its writer may still have what lost its name
+            if found is None:
+                raise
+            return found
 
 
 def _abandon(job: Job, cluster: Cluster) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
 import threading
 from collections.abc import Iterator
@@ -15,10 +16,11 @@ import pytest
 from localcluster import broadcast
 from localcluster.broadcast import Broadcast
 from localcluster.env import set_env
-from protocol.errors import ContextError, RDDError, SerializationError, SparkException
+from protocol.errors import BlockNotFoundError, ContextError, RDDError, SerializationError, SparkException
+from storage import os_layer
 from storage.block_id import BroadcastBlockId
 from tests.localcluster.shuffle.bench import ShuffleBench
-from tests.storage.clusters import ClusterMaker
+from tests.storage.clusters import ClusterMaker, remove_shared_files
 
 
 @pytest.fixture
@@ -65,6 +67,21 @@ def test_a_destroyed_one_cannot_be_used_anywhere(bench: ShuffleBench) -> None:
     for use in (lambda: made.value, lambda: remote.value, made.unpersist, made.destroy, lambda: pickle.dumps(made)):
         with pytest.raises(SparkException, match=r"Attempted to use Broadcast\(0\) after it was destroyed"):
             use()
+
+
+def test_one_that_a_process_cannot_read_was_not_destroyed(bench: ShuffleBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    remote = travelled(make(bench, [1]))
+    set_env(SimpleNamespace(block_manager=bench.other))  # type: ignore[arg-type]
+    remove_shared_files(bench.cluster)
+    with monkeypatch.context() as full:
+        full.setattr(os_layer, "reserve", lambda fd, size: no_space())  # so its holder finds no new place for it
+        with pytest.raises(BlockNotFoundError, match="broadcast_0 exists"):
+            _ = remote.value
+    assert remote.value == [1]
+
+
+def no_space() -> None:
+    raise OSError(errno.ENOSPC, "no space left")
 
 
 def test_a_new_broadcast_under_an_old_id_is_not_taken_for_the_old_one(bench: ShuffleBench) -> None:

@@ -189,15 +189,20 @@ def test_a_stale_report_drops_exactly_that_location(master: Master) -> None:
     master.tell(C, m.ReportStaleLocation(BLOCK, A, ShmLocation(SEGMENT, 0, 1)))
     assert len(master.locations(C)) == 2
     master.tell(C, m.ReportStaleLocation(BLOCK, A, SHM))
-    assert master.locations(C) == ((B, FILE),)
+    assert len(master.locations(C)) == 2, "a living holder was asked, and did not say that it lacks the block"
+    master.tell(C, m.ReportStaleLocation(BLOCK, B, FILE))
+    assert master.locations(C) == ((A, SHM),)
+    master.send(DRIVER, m.RemoveExecutor("A"))
+    master.tell(C, m.ReportStaleLocation(BLOCK, A, SHM))
+    assert master.locations(C) == ()
 
 
-@pytest.mark.parametrize("how", ["stale", "removed while forgotten"])
+@pytest.mark.parametrize("how", ["not shared", "removed while forgotten"])
 def test_a_block_that_was_dropped_here_still_has_its_readers(master: Master, how: str) -> None:
     master.holds(A, SHM)
     master.locations(B)
-    if how == "stale":
-        master.tell(C, m.ReportStaleLocation(BLOCK, A, SHM))
+    if how == "not shared":
+        assert master.answer(C, m.FetchBlock(BLOCK, "A"), None).reply is None
     else:
         master.now += 11
         master.send(DRIVER, m.ExpireDeadHosts())

@@ -7,6 +7,7 @@ their values for ever. The machine ends in an audit of all books, and in nothing
 
 from __future__ import annotations
 
+import os
 import random
 import tempfile
 from collections.abc import Callable
@@ -19,10 +20,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from protocol.locations import DRIVER, HeapLocation
+from protocol.locations import DRIVER, HeapLocation, ShmLocation
 from storage.block_id import RDDBlockId
+from storage.block_table import path_of
 from storage.storage_level import StorageLevel
-from tests.storage.clusters import SEGMENT, ClusterMaker
+from tests.storage.clusters import SEGMENT, ClusterMaker, remove_shared_files
 
 BLOCKS = [RDDBlockId(number % 2, number) for number in range(4)]
 LEVELS = [
@@ -114,14 +116,22 @@ class BlockManagersMachine(RuleBasedStateMachine):
         name = self.names[slot]
         for block_id, holders in self.sure.items():
             if name in holders and name not in self.forgotten:
-                status = self.managers[name].get_status(block_id)
-                if not isinstance(status.location, HeapLocation):
+                location = self.managers[name].get_status(block_id).location
+                if not isinstance(location, HeapLocation) and os.path.exists(path_of(location)):
                     self.adopted.add(block_id)
             holders.discard(name)
         self.held = [entry for entry in self.held if entry[0] != name]  # a dead process has no views
         self.cluster.kill(name)
         self.names[slot] = f"{name}'"
         self.cluster.add(self.names[slot])
+
+    @rule()
+    def remove_shared_files(self) -> None:
+        for block_id in list(self.adopted):
+            (holders,) = self.cluster.endpoint.locations_of([block_id])
+            if any(isinstance(location, ShmLocation) for _, location in holders):
+                self.adopted.discard(block_id)  # nobody is left who has mapped it for sure
+        remove_shared_files(self.cluster)
 
     @rule(slot=EXECUTORS)
     def forget(self, slot: int) -> None:
@@ -184,6 +194,7 @@ def walk(seed: int, steps: int) -> None:
         lambda: machine.remove_rdd(chance.randrange(2)),
         lambda: machine.kill_and_replace(chance.randrange(3)),
         lambda: machine.forget(chance.randrange(3)),
+        machine.remove_shared_files,
         lambda: machine.heartbeat(chance.randrange(4)),
         lambda: machine.let_go(chance.randrange(10)),
         lambda: machine.reuse_memory_under_a_reader(*(chance.randrange(n) for n in (3, 4, 4, 4))),
