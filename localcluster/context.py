@@ -133,7 +133,6 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
             from localcluster.driver.cluster import Cluster
             from localcluster.driver.context_cleaner import ContextCleaner
             from localcluster.driver.job_runner import JobRunner
-            from localcluster.driver.progress import ProgressBars
 
             self._cluster = Cluster(launcher, values, self._layout)
         except BaseException:
@@ -155,8 +154,6 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
         if settings.value(values, "spark.checkpoint.dir"):
             self.setCheckpointDir(settings.value(values, "spark.checkpoint.dir"))
         self._jobs = JobRunner(self._cluster, self._cleaner)
-        self._progress = ProgressBars(self._cluster, enabled=settings.value(values, "spark.ui.showConsoleProgress"))
-        started.callback(self._progress.stop)
 
     def _describe(self) -> None:
         """What programs read from a context, and what Spark adds to its settings."""

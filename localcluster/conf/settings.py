@@ -183,7 +183,7 @@ ENTRIES: dict[str, ConfigEntry] = {
         ConfigEntry("spark.port.maxRetries", "16", _natural, "a whole number from 0 on", "How many of the ports after `spark.ui.port` are tried."),
         ConfigEntry("spark.ui.retainedJobs", "1000", *_COUNT, "Ended jobs that the status tracker and the status page remember."),
         ConfigEntry("spark.ui.retainedStages", "1000", *_COUNT, "Stages of ended jobs that the status tracker and the status page remember."),
-        ConfigEntry("spark.ui.showConsoleProgress", "true", *_BOOLEAN, "Progress bars on a terminal."),
+        ConfigEntry("spark.ui.showConsoleProgress", "true", *_BOOLEAN, "Progress bars of stages that run for more than half a second: at the bottom of a terminal that is standard error, or in a notebook."),
         ConfigEntry("spark.files", None, *_LIST, "Files that are added as `SparkContext.addFile` does, separated by commas."),
         ConfigEntry("spark.archives", None, *_LIST, "Archives that are added as `SparkContext.addArchive` does, separated by commas."),
         ConfigEntry("spark.submit.pyFiles", None, *_LIST, "`.py` files, `.zip` and `.egg` archives put on the import path of driver and executors."),

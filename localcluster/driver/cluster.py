@@ -32,6 +32,8 @@ from localcluster.driver.instructions import Instructions
 from localcluster.driver.map_output_server import MapOutputServer
 from localcluster.driver.missing_blocks import missing_blocks
 from localcluster.driver.preferences import stage_preferences
+from localcluster.driver.progress import Progress
+from localcluster.driver.progress_views import progress_view
 from localcluster.driver.side_thread import SideThread
 from localcluster.driver.task_failure import task_failure
 from localcluster.env import Env, set_env
@@ -123,6 +125,8 @@ class Cluster:
         )
         self._added_paths: tuple[str, ...] = ()  # an entry for each file, so that it changes with each
         self._broadcast_ids = count()
+        view = progress_view() if settings.value(conf, "spark.ui.showConsoleProgress") else None
+        self.progress = Progress(view, self.lock, self.dag.running_stages)
         self._callbacks: list[Callable[[], None]] = []
         self._loop.add(self._launcher.endpoint, self._launcher_messages, self._launcher_gone)
         disown_in_forks(self)
@@ -337,6 +341,7 @@ class Cluster:
                 answer.result(STOP_DEADLINE)
             except (ChannelError, FutureTimeoutError) as error:
                 log.warning("the launcher did not confirm the end of the cluster: %r", error)
+        self.progress.close()
         self._side.stop(SIDE_DEADLINE)
         if self._env is not None:
             # Removes what it made meanwhile, which the launcher's cleaning may have missed. Without the lock: its

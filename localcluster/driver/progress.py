@@ -1,80 +1,111 @@
-"""Progress bars: one per running stage, on a terminal; silence otherwise."""
+"""Progress bars: one for each running stage, on a terminal or in a notebook; silence otherwise.
+
+They are drawn by the threads that wait for jobs, while they wait. So the bars are gone when the last action returns,
+they are where a notebook shows that action's output, and short jobs do nothing for them. How they look is the business
+of ``progress_views``.
+"""
 
 from __future__ import annotations
 
-import sys
+import logging
+import math
 import threading
-from typing import Any, NamedTuple
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 
-from localcluster.driver.cluster import Cluster
+from localcluster.driver.progress_views import ProgressView, StageProgress
+from localcluster.scheduler.stage import Stage
+from localcluster.scheduler.task_set import TaskSet
+
+log = logging.getLogger(__name__)
 
 INTERVAL = 0.2  # seconds between looks
-PATIENCE = 0.5  # seconds that a stage runs before it gets a bar: short ones would only flicker
+PATIENCE = 0.5  # seconds that jobs, and stages, run before there is a bar: short ones would only flicker
 
 
-class StageProgress(NamedTuple):
-    """A running stage at one moment; counts of tasks."""
+class Progress:
+    """``stages`` are those that run, guarded by ``lock``. ``view`` None: there is nowhere to show them."""
 
-    stage_id: int
-    attempt: int
-    name: str
-    tasks: int
-    unfinished: int
-    running: int
+    def __init__(
+        self,
+        view: ProgressView | None,
+        lock: AbstractContextManager[object],
+        stages: Mapping[Stage, TaskSet],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._view = view
+        self._stages_lock = lock
+        self._stages = stages
+        self._clock = clock
+        self._lock = threading.RLock()  # for what follows, and the view; a signal handler may run a job meanwhile
+        self._waiting = 0  # threads
+        self._due = math.inf  # when to look next
+        self._since: dict[tuple[int, int], float] = {}  # {(stage id, attempt): last look when no task had started}
+        self._shown = False
 
+    @contextmanager
+    def waiting(self) -> Iterator[Callable[[], float]]:
+        """While a thread waits for a job. It calls what it gets now and then, which draws the bars when it is time, and
+        returns the seconds until it is time again.
+        """
+        if self._view is None:
+            yield lambda: math.inf
+            return
+        with self._lock:
+            if not self._waiting:
+                self._due = self._clock() + PATIENCE
+            self._waiting += 1
+        try:
+            yield self._look
+        finally:
+            with self._lock:
+                self._waiting -= 1
+                if self._shown:
+                    self._draw(self._clock())
 
-class ProgressBars:
-    """Looks at the running stages from a thread of its own, so that jobs do not pay for it."""
+    def close(self) -> None:
+        with self._lock:
+            view, self._view = self._view, None
+            if view is not None:
+                with suppress(Exception):  # as in `_draw`
+                    view.close()
 
-    def __init__(self, cluster: Cluster, *, enabled: bool) -> None:
-        self._cluster = cluster
-        self._bars: dict[tuple[int, int], Any] = {}  # {(stage id, attempt): bar}
-        self._seen: dict[tuple[int, int], int] = {}  # {(stage id, attempt): looks at which it ran}
-        self._done = threading.Event()
-        self._thread: threading.Thread | None = None
-        if enabled and sys.stderr is not None and sys.stderr.isatty():
-            self._thread = threading.Thread(target=self._run, name="localcluster-progress", daemon=True)
-            self._thread.start()
+    def _look(self) -> float:
+        now = self._clock()
+        if now < self._due:
+            return self._due - now
+        if self._lock.acquire(blocking=False):  # else another thread is drawing
+            try:
+                self._due = now + INTERVAL
+                self._draw(now)
+            finally:
+                self._lock.release()
+        return INTERVAL
 
-    def stop(self) -> None:
-        self._done.set()
-        if self._thread is not None:
-            self._thread.join(5.0)
+    def _draw(self, now: float) -> None:
+        if self._view is None:
+            return
+        stages = self._running(now) if self._waiting else []
+        self._shown = bool(stages)
+        try:
+            self._view.show(stages)
+        except Exception:  # of a notebook's widgets, say: no reason for a job to fail
+            log.warning("there are no progress bars any more, since they cannot be drawn", exc_info=True)
+            self.close()
 
-    def _run(self) -> None:
-        while not self._done.wait(INTERVAL):
-            self._look()
-        self._finish(set())
-
-    def _look(self) -> None:
-        from tqdm import tqdm  # only on a terminal: loading it takes longer than starting an executor
-
-        running = set()
-        for stage in self._running_stages():
-            key = stage.stage_id, stage.attempt
-            running.add(key)
-            self._seen[key] = self._seen.get(key, 0) + 1
-            if key not in self._bars and self._seen[key] * INTERVAL >= PATIENCE:
-                label = f"stage {stage.stage_id} {stage.name}"
-                self._bars[key] = tqdm(total=stage.tasks, desc=label, unit="task", file=sys.stderr, leave=False)
-            if key in self._bars:
-                bar = self._bars[key]
-                bar.n = stage.tasks - stage.unfinished
-                bar.set_postfix_str(f"{stage.running} running")
-        self._finish(running)
-
-    def _running_stages(self) -> list[StageProgress]:
-        with self._cluster.lock:
-            return [
-                StageProgress(
-                    stage.id, stage.attempt, stage.name, len(stage.partitions), tasks.unfinished, len(tasks.running)
-                )
-                for stage, tasks in self._cluster.dag.running_stages.items()
-            ]
-
-    def _finish(self, running: set[tuple[int, int]]) -> None:
-        for key in set(self._seen) - running:
-            del self._seen[key]
-            bar = self._bars.pop(key, None)
-            if bar is not None:
-                bar.close()
+    def _running(self, now: float) -> list[StageProgress]:
+        """The stages to show. Their time counts from when their first task may have started: what waited for other
+        jobs' tasks says nothing of the rate.
+        """
+        running, since = [], {}
+        with self._stages_lock:
+            for stage, tasks in self._stages.items():
+                active, done = len(tasks.running), tasks.tasks - tasks.unfinished
+                key = stage.id, tasks.attempt
+                since[key] = self._since.get(key, tasks.created) if active or done else now
+                seconds = now - since[key]
+                if seconds >= PATIENCE:
+                    running.append(StageProgress(*key, stage.name, tasks.tasks, done, active, seconds))
+        self._since = since
+        return running

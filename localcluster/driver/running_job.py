@@ -88,8 +88,14 @@ class RunningJob:
         self._cluster.later(partial(_abandon, self._job, self._cluster))
 
     def _take(self, deadline: float | None) -> bool:
+        with self._cluster.progress.waiting() as look:
+            return self._take_until(deadline, look)
+
+    def _take_until(self, deadline: float | None, look: Callable[[], float]) -> bool:
         while True:
-            patience = LIVENESS_CHECK if deadline is None else min(LIVENESS_CHECK, deadline - time.monotonic())
+            patience = min(LIVENESS_CHECK, look())
+            if deadline is not None:
+                patience = min(patience, deadline - time.monotonic())
             try:
                 event = self._job.events.get(timeout=max(patience, 0.0))
             except Empty:

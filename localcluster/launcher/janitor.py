@@ -12,6 +12,7 @@ import contextlib
 import os
 import signal
 
+from localcluster.launcher.bottom_lines import release_terminal, terminal_name
 from localcluster.launcher.forking import fork, name_process, run_child
 from storage.scratch import Scratch, remove_unowned, wait_until_unowned
 
@@ -30,9 +31,11 @@ def _clean_when_dead(scratch: Scratch) -> int:
         signal.signal(signum, signal.SIG_IGN)
     name_process("lc-janitor")
     scratch.disown()
+    terminal = terminal_name(2)
     _close_inherited()
     wait_until_unowned(scratch.primary)
     remove_unowned(scratch.primary)
+    release_terminal(terminal)
     return 0
 
 

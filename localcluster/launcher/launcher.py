@@ -21,6 +21,7 @@ import time
 
 from multiprocess.connection import Connection
 
+from localcluster.launcher.bottom_lines import release_terminal, terminal_name
 from localcluster.launcher.client import Ends, pair_of_ends
 from localcluster.launcher.executor_processes import ExecutorProcesses
 from localcluster.launcher.forking import die_with_parent, fork, kill, name_process
@@ -247,6 +248,8 @@ class Launcher:
         if self._scratch is not None:
             self._scratch.remove()
             self._scratch = None
+            if not grace:  # the driver has died, perhaps with progress bars
+                release_terminal(terminal_name(2))
         if self._janitor is not None:
             kill(self._janitor, signal.SIGKILL)
             os.waitpid(self._janitor, 0)

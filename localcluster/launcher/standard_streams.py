@@ -36,8 +36,9 @@ def print_to_standard_error() -> None:
 
 def print_whole_lines() -> None:
     """Write a line at once, since other processes write to the same place."""
-    if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.closed:
-        sys.stdout.reconfigure(line_buffering=True, write_through=False)
+    for stream in (sys.stdout, sys.stderr):  # standard error, too, writes word by word with PYTHONUNBUFFERED
+        if isinstance(stream, io.TextIOWrapper) and not stream.closed:
+            stream.reconfigure(line_buffering=True, write_through=False)
 
 
 def flush_standard_streams() -> None:

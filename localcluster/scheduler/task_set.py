@@ -49,6 +49,7 @@ class TaskSet:
         self.key = key
         self.stage = stage
         self.attempt = stage.attempt
+        self.created = created  # seconds, monotonic
         self.tasks = len(positions)
         self.encode = encode
         self.priority = priority

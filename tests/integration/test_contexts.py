@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from localcluster import SparkConf, SparkContext, TaskContext
-from localcluster.driver import progress
+from localcluster.driver import job_runner
 from localcluster.errors import ConfigurationError, ContextError, JobError, PySparkAttributeError
 
 BIG = "x" * 700_000
@@ -189,7 +189,7 @@ def test_a_context_that_fails_half_way_leaves_nothing(
         raise error("half way")
 
     with monkeypatch.context() as patch:
-        patch.setattr(progress, "ProgressBars", fail)
+        patch.setattr(job_runner, "JobRunner", fail)
         with pytest.raises(error, match="half way"):
             SparkContext("local[1]", "half")
     assert SparkContext._active_spark_context is None

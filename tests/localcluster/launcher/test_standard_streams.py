@@ -7,17 +7,19 @@ import subprocess
 import sys
 
 
-def test_tasks_print_whole_lines_to_standard_error() -> None:
+def test_tasks_write_whole_lines_and_print_to_standard_error() -> None:
     program = (
+        "import sys\n"
         "from localcluster.launcher.standard_streams import print_to_standard_error, print_whole_lines\n"
         "print_whole_lines()\n"
         "print_to_standard_error()\n"
         "print('one', 1)\n"
         "print('two', 2)\n"
+        "print('three', 3, file=sys.stderr)\n"
     )
     reader, writer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # a packet is what one write wrote
     with reader, writer:
         done = subprocess.run([sys.executable, "-u", "-c", program], stdout=subprocess.PIPE, stderr=writer, timeout=60)
         writer.close()
         assert (done.returncode, done.stdout) == (0, b"")
-        assert [reader.recv(100) for _ in range(3)] == [b"one 1\n", b"two 2\n", b""]
+        assert [reader.recv(100) for _ in range(4)] == [b"one 1\n", b"two 2\n", b"three 3\n", b""]
