@@ -34,7 +34,7 @@ class Checkpoints:
 
         Raises SparkException when the directory cannot be made, ValueError for another file system's URI.
         """
-        parent = local_path(path_text(dirName, "dirName of setCheckpointDir"))
+        parent = local_path(path_text(dirName, "dirName"))
         directory = os.path.join(parent, str(uuid.uuid4()))
         try:
             os.makedirs(directory)
@@ -53,7 +53,7 @@ class Checkpoints:
         """
         from localcluster.rdd.checkpoint_rdd import ReliableCheckpointRDD
 
-        directory = local_path(path_text(name, "name of _checkpointFile"))
+        directory = local_path(path_text(name, "name"))
         return ReliableCheckpointRDD(cast("SparkContext", self), directory)
 
     def mark_for_checkpoint(self, rdd: RDD[Any]) -> None:

@@ -105,7 +105,7 @@ class Files:
                 other contents was added, or a URL cannot be fetched.
         """
         self._cluster.check_usable()
-        self._user_files.add_file(path_text(path, "path of addFile"), recursive)
+        self._user_files.add_file(path_text(path, "path"), recursive)
         self._add_import_path(self._user_files.directory)  # it may be a module
 
     def addPyFile(self, path: PathLike) -> None:
@@ -113,7 +113,7 @@ class Files:
         from the next job on. Raises what `addFile` raises.
         """
         self._cluster.check_usable()
-        name = self._user_files.add_file(path_text(path, "path of addPyFile"))
+        name = self._user_files.add_file(path_text(path, "path"))
         if is_package(name):
             self._python_includes.append(name)
             self._add_import_path(os.path.join(self._user_files.directory, name))
@@ -130,7 +130,7 @@ class Files:
             SparkException: it cannot be unpacked, or a URL cannot be fetched.
         """
         self._cluster.check_usable()
-        self._user_files.add_archive(path_text(path, "path of addArchive"))
+        self._user_files.add_archive(path_text(path, "path"))
 
     @property
     def listFiles(self) -> list[str]:

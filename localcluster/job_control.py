@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from localcluster.arguments import check_function
 from localcluster.checkpoints import Checkpoints
 from localcluster.job_properties import JOB_GROUP, JobProperties, check_tag, tags_of
 from localcluster.rdd.call_site import call_site
+from localcluster.rdd.core import check_rdd
 from localcluster.serializers.record_encoding import EncodedResult
 from localcluster.status import StatusTracker
 from protocol.sql_errors import IllegalArgumentException
@@ -45,6 +47,8 @@ class JobControl(JobProperties, Checkpoints):
 
         ``allowLocal`` has no meaning any more, as in PySpark.
         """
+        check_rdd(rdd, "rdd")
+        check_function(partitionFunc, "partitionFunc")
         parts = self.run_tasks(rdd, lambda _, records: list(partitionFunc(records)), partitions)
         return [record for part in parts for record in part]
 

@@ -45,7 +45,7 @@ class Profiling:
 
     def dump_profiles(self, path: PathLike) -> None:
         """Write the profiles into a directory, as ``rdd_<id>.pstats``, and forget them. Raises as `show_profiles`."""
-        self._require_collector().dump_profiles(path_text(path, "path of dump_profiles"))
+        self._require_collector().dump_profiles(path_text(path, "path"))
 
     def _require_collector(self) -> ProfilerCollector:
         if self.profiler_collector is None:

@@ -94,6 +94,14 @@ class PySparkAttributeError(PySparkException, AttributeError):
     """An AttributeError with a condition."""
 
 
+class NotAnRDDError(PySparkTypeError, PySparkAttributeError):
+    """An argument that has to be an RDD is none. Also an AttributeError, which PySpark raises then."""
+
+
+class NotAPairError(PySparkTypeError, PySparkValueError, PySparkIndexError):
+    """A record of an RDD that is used by key is no pair. The message names it; the bases are what PySpark raises."""
+
+
 class PySparkRuntimeError(PySparkException, RuntimeError):
     """A RuntimeError with a condition."""
 

@@ -12,6 +12,7 @@ from functools import partial, reduce
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from localcluster.arguments import check_function, check_optional_function
 from localcluster.rdd.narrow import Narrow, count_records
 from localcluster.shuffle.aggregator import stop_iteration_error
 
@@ -112,6 +113,7 @@ class Actions(Narrow[T]):
         >>> sc.parallelize([10, 4, 2, 12, 3]).top(2)
         [12, 10]
         """
+        check_optional_function(key, "key")
         largest = self._per_partition(partial(heapq.nlargest, num, key=key))
         return heapq.nlargest(num, chain.from_iterable(_not_empty(largest)), key=key)
 
@@ -121,6 +123,7 @@ class Actions(Narrow[T]):
         >>> sc.parallelize([10, 1, 2, 9, 3]).takeOrdered(3)
         [1, 2, 3]
         """
+        check_optional_function(key, "key")
         if num < 0:
             raise ValueError("top N cannot be negative.")
         if num == 0:
@@ -137,6 +140,7 @@ class Actions(Narrow[T]):
         >>> sc.parallelize([1, 2, 3, 4, 5]).reduce(lambda a, b: a + b)
         15
         """
+        check_optional_function(f, "f")
         results = list(chain.from_iterable(self._per_partition(partial(_reduce_partition, f))))
         if not results:
             raise ValueError("Can not reduce() empty RDD")
@@ -147,6 +151,7 @@ class Actions(Narrow[T]):
 
         ``op`` may change and return its first argument; each task has a copy of ``zeroValue``.
         """
+        check_function(op, "op")
         return self.aggregate(zeroValue, op, op)
 
     def aggregate(self, zeroValue: U, seqOp: Callable[[U, T], U], combOp: Callable[[U, U], U]) -> U:
@@ -156,6 +161,8 @@ class Actions(Narrow[T]):
         ...                                        lambda a, b: (a[0] + b[0], a[1] + b[1]))
         (10, 4)
         """
+        check_function(seqOp, "seqOp")
+        check_function(combOp, "combOp")
         results = self._per_partition(partial(_aggregate_partition, seqOp, zeroValue))
         return cast(U, fold_left(combOp, results, zeroValue))
 
@@ -173,12 +180,14 @@ class Actions(Narrow[T]):
 
     def foreach(self, f: Callable[[T], Any]) -> None:
         """Call ``f`` on each record, for its side effects."""
+        check_function(f, "f")
         self._per_partition(partial(_for_each, f))
 
     def foreachPartition(self, f: Callable[[Iterator[T]], Any]) -> None:
         """Call ``f`` on each partition's iterator, for its side effects. What it returns is run through if it is
         iterable.
         """
+        check_function(f, "f")
         self._per_partition(partial(_for_partition, f))
 
 

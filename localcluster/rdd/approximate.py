@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import partial, reduce
 from typing import Any, TypeVar
 
+from localcluster.arguments import check_number
 from localcluster.rdd.actions import Actions
 from localcluster.rdd.estimates import BoundedFloat, Sample
 from localcluster.rdd.hyper_log_log import HyperLogLog
@@ -31,7 +32,7 @@ class Approximate(Actions[T]):
         >>> sc.parallelize(range(1000), 10).countApprox(10_000)
         1000
         """
-        return int(self._sample(_count, timeout, partial(Sample.sum, confidence=confidence)))
+        return int(self._sample(_count, timeout, Sample.sum, confidence))
 
     def sumApprox(self, timeout: int, confidence: float = 0.95) -> BoundedFloat:
         """Sum of numbers.
@@ -40,7 +41,7 @@ class Approximate(Actions[T]):
         >>> total, total.low, total.high, total.confidence
         (499500.0, 499500.0, 499500.0, 1.0)
         """
-        return self._sample(_sum, timeout, partial(Sample.sum, confidence=confidence))
+        return self._sample(_sum, timeout, Sample.sum, confidence)
 
     def meanApprox(self, timeout: int, confidence: float = 0.95) -> BoundedFloat:
         """Mean of numbers.
@@ -48,7 +49,7 @@ class Approximate(Actions[T]):
         >>> float(sc.parallelize(range(1000), 10).meanApprox(10_000))
         499.5
         """
-        return self._sample(_values, timeout, partial(Sample.mean, confidence=confidence))
+        return self._sample(_values, timeout, Sample.mean, confidence)
 
     def countApproxDistinct(self, relativeSD: float = 0.05) -> int:
         """About how many distinct records there are, by HyperLogLog; ``relativeSD`` is the standard deviation of the
@@ -65,15 +66,21 @@ class Approximate(Actions[T]):
         return reduce(HyperLogLog.merge, sketches, HyperLogLog(relativeSD)).estimate()
 
     def _sample(
-        self, func: Callable[[Iterator[Any]], StatCounter], timeout: int, estimate: Callable[[Sample], BoundedFloat]
+        self,
+        func: Callable[[Iterator[Any]], StatCounter],
+        timeout: int,
+        estimate: Callable[[Sample, float], BoundedFloat],
+        confidence: float,
     ) -> BoundedFloat:
+        check_number(timeout, "timeout")
+        check_number(confidence, "confidence")
         partitions = self.getNumPartitions()
         sample = Sample(partitions)
         job = self._plan_job(func, range(partitions), sample.merge)
         job.start()
         ended = job.collect(timeout / 1000)
         try:
-            return estimate(sample)
+            return estimate(sample, confidence)
         finally:
             if not ended:
                 self.ctx.finish_in_background(job)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from localcluster.arguments import check_function
 from localcluster.rdd.narrow import without_index
 from localcluster.rdd.rdd import PipelinedRDD
 
@@ -41,10 +42,12 @@ class RDDBarrier(Generic[T]):
 
     def mapPartitions(self, f: Callable[[Iterator[T]], Iterable[U]], preservesPartitioning: bool = False) -> RDD[U]:
         """As `RDD.mapPartitions`, by tasks that are launched together."""
+        check_function(f, "f")
         return self.mapPartitionsWithIndex(partial(without_index, f), preservesPartitioning)
 
     def mapPartitionsWithIndex(
         self, f: Callable[[int, Iterator[T]], Iterable[Any]], preservesPartitioning: bool = False
     ) -> RDD[Any]:
         """As `RDD.mapPartitionsWithIndex`, by tasks that are launched together."""
+        check_function(f, "f")
         return BarrierRDD(self.rdd, f, preservesPartitioning)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from localcluster.arguments import check_function, check_optional_function, whole_number
 from localcluster.env import get_env
 from localcluster.rdd.actions import Actions
 from localcluster.rdd.partitioner import Partitioner, hashes_like_executors, portable_hash
 from localcluster.rdd.result_iterable import ResultIterable
 from localcluster.shuffle.aggregator import Aggregator, stop_iteration_error
+from localcluster.shuffle.pairs import A_PAIR, check_key_and_value, check_pair
 from localcluster.task_context import TaskContext
 from localcluster.util import parse_memory
 
@@ -36,11 +37,11 @@ class ByKey(Actions[T]):
 
     def keys(self: ByKey[tuple[K, V]]) -> RDD[K]:
         """The key of each pair."""
-        return self.map(itemgetter(0))
+        return self.mapPartitionsWithIndex(partial(_item, 0))
 
     def values(self: ByKey[tuple[K, V]]) -> RDD[V]:
         """The value of each pair."""
-        return self.map(itemgetter(1))
+        return self.mapPartitionsWithIndex(partial(_item, 1))
 
     def mapValues(self: ByKey[tuple[K, V]], f: Callable[[V], U]) -> RDD[tuple[K, U]]:
         """Apply ``f`` to each value; keys stay, and stay where they are.
@@ -48,10 +49,12 @@ class ByKey(Actions[T]):
         >>> sc.parallelize([("a", ["x", "y"]), ("b", ["z"])]).mapValues(len).collect()
         [('a', 2), ('b', 1)]
         """
+        check_function(f, "f")
         return self.mapPartitionsWithIndex(partial(_map_values, f), True)
 
     def flatMapValues(self: ByKey[tuple[K, V]], f: Callable[[V], Iterable[U]]) -> RDD[tuple[K, U]]:
         """A pair for each item of ``f(value)``; keys stay, and stay where they are."""
+        check_function(f, "f")
         return self.mapPartitionsWithIndex(partial(_flat_map_values, f), True)
 
     def partitionBy(
@@ -64,6 +67,7 @@ class ByKey(Actions[T]):
         >>> set(left) & set(right)
         set()
         """
+        check_function(partitionFunc, "partitionFunc")
         return self._shuffled(Partitioner(self._reducers(numPartitions), partitionFunc), None)
 
     def combineByKey(
@@ -82,6 +86,10 @@ class ByKey(Actions[T]):
         >>> sorted(pairs.combineByKey(lambda v: [v], lambda c, v: c + [v], lambda c, d: c + d).collect())
         [('a', [1, 2]), ('b', [1])]
         """
+        check_function(createCombiner, "createCombiner")
+        check_optional_function(mergeValue, "mergeValue")
+        check_optional_function(mergeCombiners, "mergeCombiners")
+        check_function(partitionFunc, "partitionFunc")
         aggregator = Aggregator(createCombiner, mergeValue, mergeCombiners)
         return self._shuffled(Partitioner(self._reducers(numPartitions), partitionFunc), aggregator)
 
@@ -96,6 +104,7 @@ class ByKey(Actions[T]):
         >>> sorted(sc.parallelize([("a", 1), ("b", 1), ("a", 1)]).reduceByKey(lambda a, b: a + b).collect())
         [('a', 2), ('b', 1)]
         """
+        check_optional_function(func, "func")
         return self.combineByKey(_same, func, func, numPartitions, partitionFunc)
 
     def aggregateByKey(
@@ -109,6 +118,8 @@ class ByKey(Actions[T]):
         """Fold the values of each key into a copy of ``zeroValue`` with ``seqFunc``, then merge the results with
         ``combFunc``.
         """
+        check_function(seqFunc, "seqFunc")
+        check_optional_function(combFunc, "combFunc")
         create = partial(_from_zero, seqFunc, zeroValue)
         return self.combineByKey(create, seqFunc, combFunc, numPartitions, partitionFunc)
 
@@ -122,6 +133,7 @@ class ByKey(Actions[T]):
         """`aggregateByKey` with one function. ``zeroValue`` is used once per key and partition, so it should be
         neutral.
         """
+        check_function(func, "func")
         return self.aggregateByKey(zeroValue, func, func, numPartitions, partitionFunc)
 
     def groupByKey(
@@ -145,6 +157,7 @@ class ByKey(Actions[T]):
 
     def reduceByKeyLocally(self: ByKey[tuple[K, V]], func: Callable[[V, V], V]) -> dict[K, V]:
         """`reduceByKey` with the result as a dict in the driver. Raises ValueError for an RDD without partitions."""
+        check_optional_function(func, "func")
         aggregator = Aggregator(_same, func, func)
         first, *others = self._per_partition(aggregator.combine_values) or [None]
         if first is None:
@@ -156,7 +169,13 @@ class ByKey(Actions[T]):
 
     def collectAsMap(self: ByKey[tuple[K, V]]) -> dict[K, V]:
         """The pairs as a dict in the driver; of several values of a key, the last."""
-        return dict(self.collect())
+        pairs = self.collect()
+        try:
+            return dict(pairs)
+        except (TypeError, ValueError) as error:
+            for pair in pairs:
+                check_pair(pair, error)
+            raise
 
     def countByKey(self: ByKey[tuple[K, V]]) -> dict[K, int]:
         """How many pairs each key has."""
@@ -178,7 +197,9 @@ class ByKey(Actions[T]):
         return values
 
     def _reducers(self, numPartitions: int | None) -> int:
-        return self._defaultReducePartitions() if numPartitions is None else numPartitions
+        if numPartitions is None:
+            return self._defaultReducePartitions()
+        return whole_number(numPartitions, "numPartitions")
 
     def _memory_limit(self) -> int:
         """Mebibytes that one task may gather while it shuffles and sorts."""
@@ -232,17 +253,32 @@ def _combine_partition(
         yield from combiner.items()
 
 
+def _item(position: int, index: int, iterator: Iterator[Any]) -> Iterator[Any]:
+    pair: Any = A_PAIR
+    try:
+        for pair in iterator:
+            yield pair[position]
+    except (TypeError, LookupError) as error:
+        check_key_and_value(pair, error)
+        raise
+
+
 def _map_values(f: Callable[[Any], Any], index: int, iterator: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
+    pair: Any = A_PAIR
     try:
         for pair in iterator:
             yield pair[0], f(pair[1])
     except StopIteration as error:
         raise stop_iteration_error(error) from error
+    except (TypeError, LookupError) as error:
+        check_key_and_value(pair, error)
+        raise
 
 
 def _flat_map_values(
     f: Callable[[Any], Iterable[Any]], index: int, iterator: Iterator[Any]
 ) -> Iterator[tuple[Any, Any]]:
+    pair: Any = A_PAIR
     try:
         for pair in iterator:
             key = pair[0]
@@ -250,7 +286,17 @@ def _flat_map_values(
                 yield key, item
     except StopIteration as error:
         raise stop_iteration_error(error) from error
+    except (TypeError, LookupError) as error:
+        check_key_and_value(pair, error)
+        raise
 
 
 def _values_of(key: Any, index: int, iterator: Iterator[Any]) -> Iterator[Any]:
-    return (pair[1] for pair in iterator if pair[0] == key)
+    pair: Any = A_PAIR
+    try:
+        for pair in iterator:
+            if pair[0] == key:
+                yield pair[1]
+    except (TypeError, LookupError) as error:
+        check_key_and_value(pair, error)
+        raise

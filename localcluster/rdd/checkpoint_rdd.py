@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-import shutil
 import struct
 import uuid
 from collections.abc import Iterator
@@ -21,11 +20,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from localcluster.rdd.core import RDDCore
 from localcluster.rdd.input_paths import file_uri
+from localcluster.rdd.output import remove_attempts
 from localcluster.rdd.partition import Partition
 from localcluster.rdd.partitioner import Partitioner
 from localcluster.rdd.rdd import RDD
 from protocol import by_value
-from protocol.errors import SparkException, StorageError
+from protocol.errors import CorruptBlockError, SparkException, StorageError
 from protocol.forks import lost_in_forks
 from protocol.sql_errors import IllegalArgumentException
 from storage import serializer
@@ -71,7 +71,7 @@ class ReliableCheckpointRDD(RDD[T]):
         length = len(data) - _TAIL.size
         if length < 0 or _TAIL.unpack(data[length:]) != (length, END):
             raise SparkException(f"checkpoint file {path} is damaged or not complete")
-        return serializer.deserialize(data[:length], copy=True)
+        return _records(data[:length], path)
 
     def checkpoint(self) -> None:
         """Nothing: it is one."""
@@ -79,6 +79,13 @@ class ReliableCheckpointRDD(RDD[T]):
     def getCheckpointFile(self) -> str | None:
         """The URI of the directory."""
         return file_uri(self.directory)
+
+
+def _records(data: memoryview, path: str) -> Iterator[Any]:
+    try:
+        yield from serializer.deserialize(data, copy=True)
+    except CorruptBlockError as error:
+        raise SparkException(f"checkpoint file {path} is damaged: {error}") from error
 
 
 class LocalCheckpointRDD(RDD[T]):
@@ -112,10 +119,10 @@ def write_files(rdd: RDD[Any], directory: str) -> None:
         if rdd.partitioner is not None:
             with open(os.path.join(aside, PARTITIONER), "wb") as file:
                 file.write(by_value.dumps((rdd.partitioner.numPartitions, rdd.partitioner.partitionFunc)))
-        shutil.rmtree(attempts, ignore_errors=True)  # attempts that did not count, one of which may still be writing
+        remove_attempts(attempts)  # attempts that did not count, one of which may still be writing
         os.rename(aside, directory)
     except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
+        remove_attempts(aside)
         raise
 
 

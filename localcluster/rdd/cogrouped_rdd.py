@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from localcluster.rdd.core import RDDCore
@@ -19,6 +18,7 @@ from localcluster.rdd.partitioner import Partitioner
 from localcluster.rdd.rdd import RDD, PipelinedRDD
 from localcluster.rdd.shuffled_rdd import shuffle_functions
 from localcluster.rdd.union_rdd import UnionRDD
+from localcluster.shuffle.pairs import A_PAIR, check_key_and_value
 
 if TYPE_CHECKING:
     from localcluster.task_context import TaskContext
@@ -84,7 +84,13 @@ class CoGroupedRDD(RDD[tuple[K, tuple[list[Any], ...]]]):
 
 def _first_two(index: int, records: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
     """Pairs of records that may be longer, as in PySpark."""
-    return map(itemgetter(0, 1), records)
+    record: Any = A_PAIR
+    try:
+        for record in records:
+            yield record[0], record[1]
+    except (TypeError, LookupError) as error:
+        check_key_and_value(record, error)
+        raise
 
 
 def _map_tasks(rdds: Sequence[RDDCore[Any]], partitioner: Partitioner) -> list[range | None]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
+from localcluster.arguments import check_type, wrong_type
 from localcluster.no_jvm import NoJVM
 from localcluster.rdd.call_site import call_site
 from localcluster.rdd.dependency import Dependency, OneToOneDependency
@@ -16,7 +17,7 @@ from localcluster.rdd.lineage import require_lineage_pickling
 from localcluster.rdd.partition import Partition
 from localcluster.rdd.partitioner import Partitioner
 from localcluster.storage_level import StorageLevel
-from protocol.errors import SparkException
+from protocol.errors import NotAnRDDError, SparkException
 from storage.block_id import RDDBlockId
 
 if TYPE_CHECKING:
@@ -167,6 +168,7 @@ class RDDCore(Generic[T]):
 
     def setName(self: Self, name: str) -> Self:
         """Name this RDD, for progress bars and debug strings. Returns the RDD itself."""
+        check_type(name, (str, type(None)), "name", "a str")
         self._name = name
         return self
 
@@ -237,6 +239,12 @@ class RDDCore(Generic[T]):
         makes of ``partitions[position]``.
         """
         return self.ctx.plan_tasks(cast("RDD[Any]", self), _OnIterator(func), partitions, on_result)
+
+
+def check_rdd(rdd: object, parameter: str) -> None:
+    """Raises NotAnRDDError unless it is one."""
+    if not isinstance(rdd, RDDCore):
+        raise wrong_type(rdd, parameter, "an RDD", NotAnRDDError)
 
 
 def _with_disk(level: StorageLevel) -> StorageLevel:

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from localcluster.arguments import whole_number
 from localcluster.rdd.by_key import ByKey
+from localcluster.rdd.core import check_rdd
 from localcluster.rdd.partitioner import Partitioner, portable_hash
 from localcluster.rdd.result_iterable import ResultIterable
 
@@ -83,8 +85,11 @@ class Joins(ByKey[T]):
     ) -> RDD[tuple[Any, tuple[list[Any], ...]]]:
         from localcluster.rdd.cogrouped_rdd import CoGroupedRDD  # kinds of RDD derive from this class
 
+        for other in others:
+            check_rdd(other, "other")
         if numPartitions is None:
             numPartitions = self._partitions_of_union(others)
+        numPartitions = whole_number(numPartitions, "numPartitions")
         return CoGroupedRDD([cast("RDD[Any]", self), *others], Partitioner(numPartitions, portable_hash))
 
     def _partitions_of_union(self, others: Sequence[RDD[Any]]) -> int:

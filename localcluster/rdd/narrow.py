@@ -8,11 +8,12 @@ user's function raises is seen there; under the builtin `map` it would end the p
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from localcluster.arguments import check_function, check_type
 from localcluster.rdd.core import RDDCore
 from localcluster.rdd.piped import pipe_through
 from localcluster.shuffle.aggregator import stop_iteration_error
@@ -39,6 +40,7 @@ class Narrow(RDDCore[T]):
         >>> sc.parallelize([1, 2, 3, 4], 4).mapPartitionsWithIndex(lambda index, records: [index]).sum()
         6
         """
+        check_function(f, "f")
         from localcluster.rdd.rdd import PipelinedRDD  # kinds of RDD derive from this class
 
         return PipelinedRDD(self, f, preservesPartitioning)
@@ -58,6 +60,7 @@ class Narrow(RDDCore[T]):
         >>> sc.parallelize([1, 2, 3, 4], 2).mapPartitions(lambda records: [sum(records)]).collect()
         [3, 7]
         """
+        check_function(f, "f")
         return self.mapPartitionsWithIndex(partial(without_index, f), preservesPartitioning)
 
     def map(self, f: Callable[[T], U], preservesPartitioning: bool = False) -> RDD[U]:
@@ -66,6 +69,7 @@ class Narrow(RDDCore[T]):
         >>> sc.parallelize(["b", "a"]).map(lambda x: (x, 1)).collect()
         [('b', 1), ('a', 1)]
         """
+        check_function(f, "f")
         return self.mapPartitionsWithIndex(partial(_map, f), preservesPartitioning)
 
     def flatMap(self, f: Callable[[T], Iterable[U]], preservesPartitioning: bool = False) -> RDD[U]:
@@ -74,6 +78,7 @@ class Narrow(RDDCore[T]):
         >>> sc.parallelize([2, 3]).flatMap(lambda x: range(1, x)).collect()
         [1, 1, 2]
         """
+        check_function(f, "f")
         return self.mapPartitionsWithIndex(partial(_flat_map, f), preservesPartitioning)
 
     def filter(self, f: Callable[[T], Any]) -> RDD[T]:
@@ -82,6 +87,7 @@ class Narrow(RDDCore[T]):
         >>> sc.parallelize([1, 2, 3, 4]).filter(lambda x: x % 2 == 0).collect()
         [2, 4]
         """
+        check_function(f, "f")
         return self.mapPartitionsWithIndex(partial(_filter, f), True)
 
     def glom(self) -> RDD[list[T]]:
@@ -94,6 +100,7 @@ class Narrow(RDDCore[T]):
 
     def keyBy(self, f: Callable[[T], K]) -> RDD[tuple[K, T]]:
         """Make each record ``x`` the pair ``(f(x), x)``."""
+        check_function(f, "f")
         return self.mapPartitionsWithIndex(partial(_key_by, f))
 
     def zipWithIndex(self) -> RDD[tuple[T, int]]:
@@ -126,6 +133,8 @@ class Narrow(RDDCore[T]):
         >>> sc.parallelize(["1", "2", "", "3"]).pipe("cat").collect()
         ['1', '2', '', '3']
         """
+        check_type(command, str, "command", "a str")
+        check_type(env, (Mapping, type(None)), "env", "a dict or None")
         return self.mapPartitions(partial(pipe_through, command, env or {}, checkCode))
 
 

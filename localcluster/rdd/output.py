@@ -6,6 +6,7 @@ Attempts that fail or run twice do no harm. ``_SUCCESS`` appears when all files 
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import uuid
@@ -14,7 +15,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar, cast
 
-from localcluster.arguments import PathLike, path_text
+from localcluster.arguments import PathLike, check_type, path_text
 from localcluster.conf.settings import value
 from localcluster.rdd.compression import codec_extension, create
 from localcluster.rdd.hadoop import HadoopOutput
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
     from localcluster.rdd.rdd import RDD
     from localcluster.task_context import TaskContext
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 TEMPORARY = "_temporary"
+REMOVALS = 10  # more than an executor has attempts that may end at the same moment
 _COMPRESS = "spark.hadoop.mapreduce.output.fileoutputformat."
 
 
@@ -54,9 +57,10 @@ class Output(HadoopOutput[T]):
         After a failed task ``path`` holds no ``_SUCCESS`` and no part file.
         """
         codec = compressionCodecClass
+        check_type(codec, (str, type(None)), "compressionCodecClass", "a str or None")
         if codec is None and value(self.ctx.conf, f"{_COMPRESS}compress"):
             codec = value(self.ctx.conf, f"{_COMPRESS}compress.codec")
-        self._save(path_text(path, "path of saveAsTextFile"), codec_extension(codec), _write_lines)
+        self._save(path_text(path, "path"), codec_extension(codec), _write_lines)
 
     def saveAsPickleFile(self, path: PathLike, batchSize: int = 10) -> None:
         """Write the records, pickled in batches, into ``path/part-00000`` and so on, for `SparkContext.pickleFile`.
@@ -74,7 +78,8 @@ class Output(HadoopOutput[T]):
         ...     sorted(sc.pickleFile(path).collect())
         [(0, 0), (1, 1), (2, 4), (3, 9), (4, 16)]
         """
-        self._save(path_text(path, "path of saveAsPickleFile"), "", partial(write_pickles, batch_size=batchSize))
+        check_type(batchSize, int, "batchSize", "a whole number")
+        self._save(path_text(path, "path"), "", partial(write_pickles, batch_size=batchSize))
 
     def _save(self, path: str, extension: str, write: _Write) -> None:
         directory = local_path(path)
@@ -91,12 +96,21 @@ class Output(HadoopOutput[T]):
             for index, part in zip(chosen, written, strict=True):
                 os.replace(part, os.path.join(directory, f"part-{index:05d}{extension}"))
         finally:
-            shutil.rmtree(aside)
+            remove_attempts(aside)
             with suppress(OSError):  # another program may be writing there, too
                 os.rmdir(os.path.dirname(aside))
         if value(self.ctx.conf, "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs"):
             with open(os.path.join(directory, "_SUCCESS"), "wb"):
                 pass
+
+
+def remove_attempts(directory: str) -> None:
+    """Remove it with all that is in it. Attempts that were given up may go on making files there for a moment."""
+    for _ in range(REMOVALS):
+        shutil.rmtree(directory, ignore_errors=True)
+        if not os.path.lexists(directory):
+            return
+    log.warning("%s cannot be removed", directory)
 
 
 def _write_part(aside: str, extension: str, write: _Write, task_context: TaskContext, records: Iterator[Any]) -> str:

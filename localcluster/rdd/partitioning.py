@@ -8,6 +8,7 @@ from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from localcluster.arguments import whole_number
 from localcluster.rdd.narrow import Narrow
 from localcluster.rdd.partitioner import Partitioner
 from localcluster.rdd.xor_shift_random import XorShiftRandom
@@ -36,6 +37,7 @@ class Partitioning(Narrow[T]):
 
         if not numPartitions > 0:
             raise ValueError("Number of partitions must be positive.")
+        numPartitions = whole_number(numPartitions, "numPartitions")
         if not shuffle:
             return CoalescedRDD(self, numPartitions)
         batch = min(BATCH, self.ctx._batchSize or BATCH)

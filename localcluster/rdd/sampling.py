@@ -13,7 +13,9 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from localcluster.arguments import whole_number
 from localcluster.rdd.actions import Actions
+from localcluster.shuffle.pairs import A_PAIR, check_pair
 
 if TYPE_CHECKING:
     from localcluster.rdd.rdd import RDD
@@ -60,8 +62,7 @@ class Sampling(Actions[T]):
         bounds = [0.0]
         for weight in weights:
             bounds.append(bounds[-1] + weight / total)
-        if seed is None:
-            seed = random.randint(0, 2**32 - 1)
+        seed = random.randint(0, 2**32 - 1) if seed is None else chosen_seed(seed)
         return [self.mapPartitionsWithIndex(partial(between, low, high, seed), True) for low, high in pairwise(bounds)]
 
     def takeSample(self, withReplacement: bool, num: int, seed: int | None = None) -> list[T]:
@@ -104,7 +105,9 @@ class Sampling(Actions[T]):
 
 
 def chosen_seed(seed: int | None) -> int:
-    return random.randint(0, sys.maxsize) if seed is None else seed
+    if seed is None:
+        return random.randint(0, sys.maxsize)
+    return int(seed) if isinstance(seed, bool) else whole_number(seed, "seed")
 
 
 def generator_of(seed: int, index: int) -> random.Random:
@@ -133,9 +136,15 @@ def sample_by_key(
     with_replacement: bool, fractions: Mapping[Any, float], seed: int, index: int, iterator: Iterable[Any]
 ) -> Iterator[tuple[Any, Any]]:
     draw = _draws(with_replacement, seed, index)
-    for key, value in iterator:
-        for _ in range(draw(fractions[key])):
-            yield key, value
+    record: Any = A_PAIR
+    try:
+        for record in iterator:
+            key, value = record
+            for _ in range(draw(fractions[key])):
+                yield key, value
+    except (TypeError, ValueError) as error:
+        check_pair(record, error)
+        raise
 
 
 def between(low: float, high: float, seed: int, index: int, iterator: Iterable[Any]) -> Iterator[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from localcluster.rdd.core import RDDCore
+from localcluster.rdd.core import RDDCore, check_rdd
 from localcluster.rdd.joins import Joins
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class SetOperations(Joins[T]):
         >>> sc.parallelize([1, 1]).union(sc.parallelize([2])).collect()
         [1, 1, 2]
         """
+        check_rdd(other, "other")
         from localcluster.rdd.union_rdd import union  # kinds of RDD derive from this class
 
         return union(self.ctx, [self, other])
@@ -45,6 +46,7 @@ class SetOperations(Joins[T]):
 
     def intersection(self, other: RDD[T]) -> RDD[T]:
         """The records that are in both, each once."""
+        check_rdd(other, "other")
         return self.map(_with_none).cogroup(other.map(_with_none)).filter(_in_all).keys()
 
     def subtractByKey(
@@ -56,10 +58,12 @@ class SetOperations(Joins[T]):
         >>> sorted(left.subtractByKey(right).collect())
         [('b', 4), ('b', 5)]
         """
+        check_rdd(other, "other")
         return self.cogroup(other, numPartitions).filter(_only_in_first).flatMapValues(itemgetter(0))
 
     def subtract(self, other: RDD[T], numPartitions: int | None = None) -> RDD[T]:
         """The records that are not in ``other``, duplicates and all."""
+        check_rdd(other, "other")
         return self.map(_with_none).subtractByKey(other.map(_with_none), numPartitions).keys()
 
     def cartesian(self, other: RDD[U]) -> RDD[tuple[T, U]]:
@@ -68,6 +72,7 @@ class SetOperations(Joins[T]):
         >>> sc.parallelize([1, 2]).cartesian(sc.parallelize("ab")).count()
         4
         """
+        check_rdd(other, "other")
         from localcluster.rdd.cartesian_rdd import CartesianRDD  # kinds of RDD derive from this class
 
         return CartesianRDD(self, other)
@@ -80,6 +85,7 @@ class SetOperations(Joins[T]):
         >>> sc.parallelize(range(3)).zip(sc.parallelize(range(1000, 1003))).collect()
         [(0, 1000), (1, 1001), (2, 1002)]
         """
+        check_rdd(other, "other")
         from localcluster.rdd.zipped_rdd import ZippedRDD  # kinds of RDD derive from this class
 
         if self.getNumPartitions() != other.getNumPartitions():

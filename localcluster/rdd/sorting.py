@@ -10,6 +10,7 @@ from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from localcluster.arguments import check_function
 from localcluster.env import get_env
 from localcluster.rdd.by_key import ByKey, PartitionFunc
 from localcluster.rdd.partitioner import portable_hash
@@ -46,6 +47,7 @@ class Sorting(ByKey[T], Sampling[T], Partitioning[T]):
         >>> sc.parallelize([("b", 1), ("a", 2), ("1", 3)]).sortByKey().collect()
         [('1', 3), ('a', 2), ('b', 1)]
         """
+        check_function(keyfunc, "keyfunc")
         partitions = self._reducers(numPartitions)
         sort = partial(_sort_partition, keyfunc, bool(ascending))
         if partitions == 1:
@@ -66,6 +68,7 @@ class Sorting(ByKey[T], Sampling[T], Partitioning[T]):
         >>> sc.parallelize([("a", 2), ("b", 1)]).sortBy(lambda pair: pair[1]).collect()
         [('b', 1), ('a', 2)]
         """
+        check_function(keyfunc, "keyfunc")
         keyed: RDD[Any] = self.keyBy(keyfunc)
         return keyed.sortByKey(ascending, numPartitions).values()
 
@@ -82,6 +85,7 @@ class Sorting(ByKey[T], Sampling[T], Partitioning[T]):
         >>> pairs.repartitionAndSortWithinPartitions(2, lambda x: x % 2).glom().collect()
         [[(0, 5), (0, 8), (2, 6)], [(1, 3), (3, 8), (3, 8)]]
         """
+        check_function(keyfunc, "keyfunc")
         placed = self.partitionBy(numPartitions, partitionFunc)
         return placed.mapPartitionsWithIndex(partial(_sort_partition, keyfunc, ascending), True)
 

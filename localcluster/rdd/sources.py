@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from localcluster.arguments import PathLike, path_text
+from localcluster.arguments import PathLike, path_text, whole_number
 from localcluster.rdd.binary_records_rdd import BinaryRecordsRDD
 from localcluster.rdd.hadoop import HadoopSources
 from localcluster.rdd.input_paths import check_paths
@@ -49,7 +49,7 @@ class Sources(HadoopSources):
         Files ending in ``.gz``, ``.bz2`` or ``.xz`` are decompressed. Raises FileNotFoundError, when partitions are
         first needed, for a path that does not exist or a glob that matches nothing.
         """
-        return text_file(self._context, path_text(name, "name of textFile"), minPartitions, use_unicode)
+        return text_file(self._context, path_text(name, "name"), self._min_partitions(minPartitions), use_unicode)
 
     def wholeTextFiles(
         self, path: PathLike, minPartitions: int | None = None, use_unicode: bool = True
@@ -60,27 +60,26 @@ class Sources(HadoopSources):
 
         Raises InputPathError, when partitions are first needed, for a path that does not exist.
         """
-        path = path_text(path, "path of wholeTextFiles")
+        path = path_text(path, "path")
         check_paths(path)
-        return WholeTextFilesRDD(
-            self._context, path, minPartitions or self._context.defaultMinPartitions, bool(use_unicode)
-        )
+        return WholeTextFilesRDD(self._context, path, self._min_partitions(minPartitions), bool(use_unicode))
 
     def binaryFiles(self, path: PathLike, minPartitions: int | None = None) -> RDD[tuple[str, bytes]]:
         """Pairs of a file's URI and its bytes, like `wholeTextFiles`, but without decompressing. Each partition has
         files of 4 MiB or more, where opening a file counts for 4 MiB.
         """
-        path = path_text(path, "path of binaryFiles")
+        path = path_text(path, "path")
         check_paths(path)
-        return BinaryFilesRDD(self._context, path, minPartitions or self._context.defaultMinPartitions)
+        return BinaryFilesRDD(self._context, path, self._min_partitions(minPartitions))
 
     def binaryRecords(self, path: PathLike, recordLength: int) -> RDD[bytes]:
         """The records of files that hold nothing else, each of ``recordLength`` bytes.
 
         Raises PySparkValueError for a length below 1. A file that ends within a record fails the job.
         """
-        path = path_text(path, "path of binaryRecords")
+        path = path_text(path, "path")
         check_paths(path)
+        recordLength = whole_number(recordLength, "recordLength")
         if recordLength < 1:
             raise PySparkValueError(f"recordLength must be above 0, but it is {recordLength}")
         return BinaryRecordsRDD(self._context, path, recordLength)
@@ -90,8 +89,8 @@ class Sources(HadoopSources):
 
         Raises InputPathError, when partitions are first needed, for a path that does not exist.
         """
-        name = path_text(name, "name of pickleFile")
-        return PickleFileRDD(self._context, name, minPartitions or self._context.defaultMinPartitions)
+        name = path_text(name, "name")
+        return PickleFileRDD(self._context, name, self._min_partitions(minPartitions))
 
     def emptyRDD(self) -> RDD[Any]:
         """An RDD without partitions."""
@@ -100,6 +99,9 @@ class Sources(HadoopSources):
     def union(self, rdds: list[RDD[T]]) -> RDD[T]:
         """All records of several RDDs, one after the other."""
         return union(self._context, rdds)
+
+    def _min_partitions(self, given: int | None) -> int:
+        return whole_number(given or self._context.defaultMinPartitions, "minPartitions")
 
     @property
     def _context(self) -> SparkContext:

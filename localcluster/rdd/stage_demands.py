@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from localcluster.arguments import check_type
 from localcluster.rdd.core import RDDCore
 from localcluster.rdd.lineage import narrow_lineage
 
@@ -38,6 +39,9 @@ class StageDemands(RDDCore[T]):
 
         On one machine nothing can be provided on demand: the profile has no effect on where or how tasks run.
         """
+        from localcluster.resource.profile import ResourceProfile  # few programs need it
+
+        check_type(profile, ResourceProfile, "profile", "a ResourceProfile")
         self._resource_profile = profile
         return cast("RDD[T]", self)
 

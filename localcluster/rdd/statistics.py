@@ -10,6 +10,7 @@ from itertools import pairwise
 from math import isinf, isnan
 from typing import Any, TypeVar
 
+from localcluster.arguments import check_optional_function
 from localcluster.rdd.actions import Actions
 from localcluster.rdd.stat_counter import StatCounter
 
@@ -25,10 +26,12 @@ class Statistics(Actions[T]):
 
     def max(self, key: Callable[[T], Any] | None = None) -> T:
         """The largest record, by ``key`` if given. Raises ValueError when there is none."""
+        check_optional_function(key, "key")
         return self.reduce(partial(max, key=key))
 
     def min(self, key: Callable[[T], Any] | None = None) -> T:
         """The smallest record, by ``key`` if given. Raises ValueError when there is none."""
+        check_optional_function(key, "key")
         return self.reduce(partial(min, key=key))
 
     def stats(self) -> StatCounter:

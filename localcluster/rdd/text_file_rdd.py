@@ -49,12 +49,12 @@ class TextFileRDD(InputFilesRDD):
         return chain.from_iterable(blocks if self.use_unicode else map(_encoded, blocks))
 
 
-def text_file(ctx: SparkContext, name: str, minPartitions: int | None = None, use_unicode: bool = True) -> RDD[Any]:
+def text_file(ctx: SparkContext, name: str, minPartitions: int, use_unicode: bool = True) -> RDD[Any]:
     """``SparkContext.textFile``. The files are looked up when partitions are first needed.
 
     Raises then FileNotFoundError for a path that does not exist or a glob that matches nothing.
     """
-    return TextFileRDD(ctx, name, minPartitions or min(ctx.defaultParallelism, 2), use_unicode)
+    return TextFileRDD(ctx, name, minPartitions, use_unicode)
 
 
 def text_blocks(partition: FileRange, delimiter: bytes | None, tolerance: Tolerance) -> Iterator[list[str]]:

@@ -7,6 +7,7 @@ from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from localcluster.arguments import check_function, check_optional_function
 from localcluster.rdd.actions import fold_left
 from localcluster.rdd.by_key import ByKey
 
@@ -28,6 +29,8 @@ class Tree(ByKey[T]):
         >>> sc.parallelize([-5, -4, -3, 1, 2], 10).treeAggregate(0, lambda a, b: a + b, lambda a, b: a + b)
         -9
         """
+        check_function(seqOp, "seqOp")
+        check_function(combOp, "combOp")
         if depth < 1:
             raise ValueError(f"Depth cannot be smaller than 1 but got {depth}.")
         if self.getNumPartitions() == 0:
@@ -48,6 +51,7 @@ class Tree(ByKey[T]):
         >>> sc.parallelize([-5, -4, -3, 1, 2], 10).treeReduce(lambda a, b: a + b)
         -9
         """
+        check_optional_function(f, "f")
         if depth < 1:
             raise ValueError(f"Depth cannot be smaller than 1 but got {depth}.")
         found: list[T] = self.treeAggregate([], partial(_add, f), partial(_merge, f), depth)

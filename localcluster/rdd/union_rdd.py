@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from localcluster.rdd.core import RDDCore
+from localcluster.rdd.core import RDDCore, check_rdd
 from localcluster.rdd.dependency import OneToOneDependency, RangeDependency
 from localcluster.rdd.partition import Partition
 from localcluster.rdd.rdd import RDD
@@ -77,6 +77,8 @@ class PartitionerAwareUnionRDD(RDD[T]):
 
 def union(ctx: SparkContext, rdds: Sequence[RDDCore[Any]]) -> RDD[Any]:
     """``SparkContext.union``. RDDs without partitions do not count."""
+    for rdd in rdds:
+        check_rdd(rdd, "rdds")
     rdds = [rdd for rdd in rdds if rdd.getNumPartitions()] or rdds[:1]
     partitioner = rdds[0].partitioner
     if partitioner is not None and all(rdd.partitioner == partitioner for rdd in rdds):

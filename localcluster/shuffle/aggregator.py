@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from localcluster.shuffle.pairs import A_PAIR, check_pair
 from protocol.errors import RDDError
 
 
@@ -35,15 +36,21 @@ class Aggregator:
         """Combine ``(key, value)`` records into ``combined`` ({key: combiner}, a new dict by default) and return it.
 
         Keys keep the order in which they were first seen. Raises what the functions raise, TypeError for unhashable
-        keys and RDDError for a StopIteration, which would otherwise end some loop further out without a word.
+        keys, NotAPairError, and RDDError for a StopIteration, which would otherwise end some loop further out without a
+        word.
         """
         create, merge = self.createCombiner, self.mergeValue
         combined = {} if combined is None else combined
+        record: Any = A_PAIR
         try:
-            for key, value in records:
+            for record in records:
+                key, value = record
                 combined[key] = merge(combined[key], value) if key in combined else create(value)
         except StopIteration as error:
             raise stop_iteration_error(error) from error
+        except (TypeError, ValueError) as error:
+            check_pair(record, error)
+            raise
         return combined
 
     def merge_combiners(

@@ -13,6 +13,7 @@ from typing import Any
 
 from localcluster.rdd.partitioner import portable_hash
 from localcluster.shuffle.aggregator import stop_iteration_error
+from localcluster.shuffle.pairs import A_PAIR, check_pair
 from localcluster.shuffle.spill import SAMPLE_EVERY, Gauge, SpillFile
 from storage import serializer
 from storage.disk_block_manager import DiskBlockManager
@@ -45,7 +46,8 @@ class Combiner:
         """Combine ``(key, value)`` records by an aggregator's ``createCombiner`` and ``mergeValue``. ``create`` None:
         the values are combiners.
 
-        Raises what ``records`` or the functions raise, TypeError for an unhashable key, OSError when the disk is full.
+        Raises what ``records`` or the functions raise, NotAPairError, TypeError for an unhashable key, OSError when the
+        disk is full.
         """
         try:
             self._add(records, create, merge)
@@ -65,19 +67,25 @@ class Combiner:
         combined = self._combined
         gathered = 0
         next_sample = 1
-        for key, value in records:
-            if key in combined:
-                combined[key] = merge(combined[key], value)
-            else:
-                combined[key] = value if create is None else create(value)
-            gathered += 1
-            if gathered >= next_sample:
-                next_sample = gathered + min(gathered, SAMPLE_EVERY)
-                self._gauge.sample((key, combined[key]))
-                if self._gauge.is_full(len(combined)) and len(combined) > 1 and self._level < MAX_LEVEL:
-                    self.spill()
-                    gathered = 0
-                    next_sample = 1
+        record: Any = A_PAIR
+        try:
+            for record in records:
+                key, value = record
+                if key in combined:
+                    combined[key] = merge(combined[key], value)
+                else:
+                    combined[key] = value if create is None else create(value)
+                gathered += 1
+                if gathered >= next_sample:
+                    next_sample = gathered + min(gathered, SAMPLE_EVERY)
+                    self._gauge.sample((key, combined[key]))
+                    if self._gauge.is_full(len(combined)) and len(combined) > 1 and self._level < MAX_LEVEL:
+                        self.spill()
+                        gathered = 0
+                        next_sample = 1
+        except (TypeError, ValueError) as error:
+            check_pair(record, error)
+            raise
 
     def items(self) -> Iterator[tuple[Any, Any]]:
         """Every key once, with its combiner. In order of first appearance unless something was spilled."""

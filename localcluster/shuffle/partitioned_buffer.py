@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from localcluster.rdd.partitioner import Partitioner
+from localcluster.shuffle.pairs import A_PAIR, check_pair
 from localcluster.shuffle.spill import SAMPLE_EVERY, SizeGauge, SpillFile
 from storage import serializer
 from storage.block_manager import BlockManager
@@ -24,26 +25,31 @@ class PartitionedBuffer:
         self._spills: list[SpillFile] = []
 
     def add_all(self, records: Iterable[tuple[Any, Any]], partitioner: Partitioner) -> None:
-        """Raises what ``records`` or the partition function raises, TypeError or ValueError for a record that is no
-        pair, TypeError for a partition that is no integer, and OSError when spilling finds the disk full.
+        """Raises what ``records`` or the partition function raises, NotAPairError, TypeError for a partition that is no
+        integer, and OSError when spilling finds the disk full.
         """
         func, modulus = partitioner.partitionFunc, self.num_partitions
         appenders = [part.append for part in self._parts]
         gathered = 0
         next_sample = 1
-        for record in records:
-            key, value = record
-            if type(record) is not tuple:
-                record = (key, value)  # pairs of any kind arrive as tuples, as in PySpark
-            appenders[func(key) % modulus](record)
-            gathered += 1
-            if gathered >= next_sample:
-                next_sample = gathered + min(gathered, SAMPLE_EVERY)
-                self._gauge.sample(record)
-                if self._gauge.is_full(gathered):
-                    self._spill()
-                    gathered = 0
-                    next_sample = 1
+        record: Any = A_PAIR
+        try:
+            for record in records:
+                key, value = record
+                if type(record) is not tuple:
+                    record = (key, value)  # pairs of any kind arrive as tuples, as in PySpark
+                appenders[func(key) % modulus](record)
+                gathered += 1
+                if gathered >= next_sample:
+                    next_sample = gathered + min(gathered, SAMPLE_EVERY)
+                    self._gauge.sample(record)
+                    if self._gauge.is_full(gathered):
+                        self._spill()
+                        gathered = 0
+                        next_sample = 1
+        except (TypeError, ValueError) as error:
+            check_pair(record, error)
+            raise
 
     def chunks(self, part: int) -> Iterator[BytesLike]:
         """The serialised records of one partition, spilled ones first; nothing when it is empty."""

@@ -101,7 +101,7 @@ class DataFrameReader:
     def _read(self, paths: PathLike | Iterable[PathLike]) -> DataFrame:
         if isinstance(paths, (str, bytes)) or not isinstance(paths, Iterable):
             paths = [paths]
-        files = [file for path in paths for file in _files(path_text(path, "path to read"))]
+        files = [file for path in paths for file in _files(path_text(path, "paths"))]
         tolerance = Tolerance(self._is_set("ignoreMissingFiles"), self._is_set("ignoreCorruptFiles"))
         rdd = TextRowsRDD(
             self._spark.sparkContext, files, self._is_set("wholetext"), self._options.get("linesep"), tolerance

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from localcluster import RDD, SparkContext, StorageLevel
+from localcluster.errors import NotAPairError, TaskError
 from localcluster.serializers import AutoBatchedSerializer, CPickleSerializer
 
 
@@ -85,3 +86,43 @@ def test_objects_are_shared_where_that_is_asked_for(sc: SparkContext) -> None:
     cached = sc.parallelize([1], 1).map(lambda x: [x]).persist(StorageLevel.MEMORY_AND_DISK_DESER)
     assert [cached.map(lambda numbers: (numbers.append(0), len(numbers))[1]).collect() for _ in range(2)] == [[2], [3]]
     cached.unpersist()
+
+
+BY_KEY: dict[str, Callable[[RDD[Any], RDD[Any]], Any]] = {
+    "reduceByKey": lambda rdd, pairs: rdd.reduceByKey(add).count(),
+    "groupByKey": lambda rdd, pairs: rdd.groupByKey().count(),
+    "partitionBy": lambda rdd, pairs: rdd.partitionBy(2).count(),
+    "combineByKey where the keys are": lambda rdd, pairs: (
+        rdd.mapPartitions(list, preservesPartitioning=True).reduceByKey(add, 2).count()
+    ),
+    "reduceByKeyLocally": lambda rdd, pairs: rdd.reduceByKeyLocally(add),
+    "join": lambda rdd, pairs: pairs.join(rdd).count(),
+    "cogroup": lambda rdd, pairs: rdd.cogroup(pairs).count(),
+    "sortByKey": lambda rdd, pairs: rdd.sortByKey(True, 2).count(),
+    "mapValues": lambda rdd, pairs: rdd.mapValues(str).count(),
+    "flatMapValues": lambda rdd, pairs: rdd.flatMapValues(str).count(),
+    "values": lambda rdd, pairs: rdd.values().count(),
+    "countByKey": lambda rdd, pairs: rdd.countByKey(),
+    "lookup": lambda rdd, pairs: rdd.lookup("k"),
+    "sampleByKey": lambda rdd, pairs: rdd.sampleByKey(False, {"k": 1.0}, 1).count(),
+    "collectAsMap": lambda rdd, pairs: rdd.collectAsMap(),
+}
+
+
+@pytest.mark.parametrize("wrong", [5, ()], ids=repr)
+@pytest.mark.parametrize("method", BY_KEY)
+def test_a_record_that_is_no_pair_is_named(sc: SparkContext, method: str, wrong: Any) -> None:
+    pairs = sc.parallelize([("k", 1)], 1)
+    with pytest.raises((TaskError, NotAPairError)) as caught:
+        BY_KEY[method](sc.parallelize([("k", 1), wrong], 2), pairs)
+    error = getattr(caught.value, "cause", None) or caught.value
+    assert isinstance(error, NotAPairError)
+    assert str(error).endswith(f": a record is no pair of key and value, but {wrong!r}")
+
+
+def test_an_error_of_the_function_is_not_taken_for_one_of_the_record(sc: SparkContext) -> None:
+    rdd = sc.parallelize([("k", 1), ("k", None)], 1)
+    for run in (lambda: rdd.reduceByKey(add).count(), lambda: rdd.mapValues(lambda value: value[0]).count()):
+        with pytest.raises(TaskError) as caught:
+            run()
+        assert type(caught.value.cause) is TypeError

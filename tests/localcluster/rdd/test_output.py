@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,23 @@ def test_what_exists_is_not_overwritten(sc: LocalContext, tmp_path: Path) -> Non
 
 
 def test_a_failed_job_leaves_neither_parts_nor_success(sc: LocalContext, tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        sc.parallelize([1, 0], 2).map(lambda x: 1 / x).saveAsTextFile(f"{tmp_path}/out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_what_attempts_make_while_they_are_removed_does_not_hide_why_the_job_failed(
+    sc: LocalContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove, calls = shutil.rmtree, []
+
+    def remove_around_an_attempt(path: str, **options: Any) -> None:
+        remove(path, **options)
+        calls.append(path)
+        if len(calls) < 3:
+            (Path(path) / "new").mkdir(parents=True)
+
+    monkeypatch.setattr(shutil, "rmtree", remove_around_an_attempt)
     with pytest.raises(ZeroDivisionError):
         sc.parallelize([1, 0], 2).map(lambda x: 1 / x).saveAsTextFile(f"{tmp_path}/out")
     assert list((tmp_path / "out").iterdir()) == []

@@ -149,6 +149,6 @@ def test_paths_may_be_path_objects(read: DataFrameReader, files: Path) -> None:
         assert [row.value for row in read.load(paths).rdd.collect()] == expected
     for wrong in (None, b"a.txt", 5, [b"a.txt"]):
         with pytest.raises(
-            TypeError, match=r"path to read must be a str or an os.PathLike of str, not (None|bytes|int)"
+            TypeError, match=r"paths of text must be a str or an os.PathLike of str, not (None|bytes|int)"
         ):
             read.text(wrong)  # type: ignore[arg-type]
