@@ -1,7 +1,7 @@
 """What a block manager does when the master orders it: one method call per order.
 
-Runs in the executor's orders thread, in the driver in whatever thread carries out the master's outcomes. Follows
-Spark's ``BlockManagerSlaveEndpoint``.
+Runs in threads of the executor beside its tasks, in the driver in whatever thread carries out the master's outcomes.
+Follows Spark's ``BlockManagerSlaveEndpoint``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The executor process: takes orders, runs tasks, reports.
 
-Threads: the main thread and one more per further core run tasks; one thread takes orders; one flushes reports and
-sends the heartbeat. A task that asks the master sends and receives on the report pipe itself. Follows Spark's
-``CoarseGrainedExecutorBackend`` and ``Executor``. Does not know how a task computes (``task_runner``).
+Threads: the main thread and one more per further core run tasks; one thread takes orders and never waits, others carry
+out those about blocks; one flushes reports and sends the heartbeat. A task that asks the master sends and receives on
+the report pipe itself. Follows Spark's ``CoarseGrainedExecutorBackend`` and ``Executor``. Does not know how a task
+computes (``task_runner``).
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from typing import Any
 
 from multiprocess.connection import Connection
 
-from localcluster import broadcast
 from localcluster.conf import settings
 from localcluster.env import Env, set_env
 from localcluster.executor.barrier_calls import BarrierCalls
+from localcluster.executor.block_orders import BlockOrders
 from localcluster.executor.breakpoints import refuse_breakpoints
 from localcluster.executor.kills import Kills
 from localcluster.executor.reporter import DRIVER_GONE, Reporter
@@ -30,8 +31,6 @@ from localcluster.launcher.standard_streams import flush_standard_streams
 from localcluster.logs import FollowedLevels, set_up_logging
 from localcluster.make_env import make_env
 from localcluster.py_files import follow_import_path
-from localcluster.rdd.partition_data import read_shared
-from protocol.block_messages import RemoveBroadcast, RemoveShuffle, TakeUses
 from protocol.channel import Channel
 from protocol.cluster_messages import (
     BarrierRelease,
@@ -42,7 +41,6 @@ from protocol.cluster_messages import (
     LaunchTasks,
     RegisterExecutor,
     ReturnTasks,
-    StageDescription,
     StopExecutor,
     TaskDescription,
     TaskKilled,
@@ -52,7 +50,6 @@ from protocol.endpoint import Endpoint, Incoming
 from protocol.errors import ChannelError, TaskKilledError
 from protocol.message import Report
 from storage.block_manager_master import ASK_TIMEOUT
-from storage.block_manager_slave_endpoint import BlockManagerSlaveEndpoint
 from storage.scratch import Scratch
 
 log = logging.getLogger(__name__)
@@ -91,7 +88,7 @@ class Executor:
         self._log_levels = FollowedLevels()
         self._import_paths: tuple[str, ...] = ()
         self._env: Env = make_env(self._id, order.conf, _ReportTransport(reports), scratch, self._ask)
-        self._slave = BlockManagerSlaveEndpoint(self._env.block_manager)
+        self._block_orders = BlockOrders(self._env)
         interval = settings.value(order.conf, "spark.executor.heartbeatInterval")
         self._reporter = Reporter(reports, self._env.block_manager, self._kills, interval)
         self._barriers = BarrierCalls(self._reporter.tell, self._kills)
@@ -116,6 +113,7 @@ class Executor:
         for thread in self._threads:
             thread.join(1.0)  # the launcher ends us by force if a task does not return
         self._reporter.stop()
+        self._block_orders.stop()
         self._env.block_manager.stop()
         self._reports.close()
         return 0
@@ -148,32 +146,14 @@ class Executor:
             for _ in range(self._cores):
                 self._queue.put(None)
         else:
-            self._obey_block_order(incoming)
-
-    def _obey_block_order(self, incoming: Incoming) -> None:
-        order = incoming.message
-        if isinstance(order, RemoveBroadcast):
-            broadcast.forget(order.broadcast_id)
-        elif isinstance(order, RemoveShuffle):
-            self._env.shuffle_manager.outputs.forget(order.shuffle_id)
-        elif isinstance(order, TakeUses):
-            broadcast.note_uses(self._env.block_manager)
-        try:
-            answer = self._slave.receive(order)
-        except Exception as error:
-            log.warning("executor %s: %s failed", self._id, type(order).__name__, exc_info=True)
-            if incoming.reply is not None:
-                incoming.reply.error(error)
-            return
-        if incoming.reply is not None:
-            incoming.reply(answer)
+            self._block_orders.obey(incoming)
 
     def _launch(self, order: LaunchTasks) -> None:
         if order.stage is not None:
             self._env.shuffle_manager.outputs.advance(order.stage.epoch)
             self._log_levels.follow(order.stage.log_levels)
             self._follow_import_path(order.stage.import_paths)
-            self._stages[order.stage_key] = StageCode(order.stage, self._binary(order.stage))
+            self._stages[order.stage_key] = StageCode(order.stage, self._env.block_manager)
         for task in order.tasks:
             self._queued[task.task_id] = (order.stage_key, task)
             self._queue.put(task.task_id)
@@ -182,11 +162,6 @@ class Executor:
         if paths != self._import_paths:
             follow_import_path(paths)
             self._import_paths = paths
-
-    def _binary(self, stage: StageDescription) -> bytes | memoryview:
-        if isinstance(stage.binary, bytes):
-            return stage.binary
-        return read_shared(self._env.block_manager, stage.binary)
 
     def _return(self, task_ids: tuple[int, ...]) -> None:
         returned = tuple(task_id for task_id in task_ids if self._queued.pop(task_id, None) is not None)

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from localcluster.executor.stateless import is_stateless
 from localcluster.rdd.lineage import load_lineage
+from localcluster.rdd.partition_data import read_shared
 from protocol.cluster_messages import StageDescription
 from protocol.errors import DeserializationError
 
+if TYPE_CHECKING:
+    from storage.block_manager import BlockManager
+
 
 class StageCode:
-    """Thread-safe: at worst two threads unpickle at once."""
+    """Thread-safe: at worst two threads fetch or unpickle at once."""
 
-    def __init__(self, description: StageDescription, binary: bytes | memoryview) -> None:
+    def __init__(self, description: StageDescription, blocks: BlockManager) -> None:
         self.description = description
-        self._binary = binary
+        self._blocks = blocks
+        self._binary: bytes | memoryview | None = None  # not fetched yet
         self._shared: tuple[Any, Any] | None = None
         self._may_share: bool | None = None  # None: not looked at yet
         self._loaded_before = False
 
     def load(self) -> tuple[Any, Any]:
         """RDD and action: the same for all tasks if they hold no state, else new ones. In a task's thread, since
-        accumulators register with the task.
+        accumulators register with the task, and a large binary is fetched first.
 
-        Raises DeserializationError.
+        Raises DeserializationError, BlockNotFoundError when the job is over, and what asking the driver raises.
         """
         if self._shared is not None:
             return self._shared
+        if self._binary is None:
+            self._binary = read_shared(self._blocks, self.description.binary)
         try:
             loaded = load_lineage(self._binary)
         except Exception as error:

@@ -26,9 +26,11 @@ class MapOutputs:
     def __init__(self, ask: Callable[[Any], Any], blocks: BlockManager) -> None:
         self._ask = ask
         self._blocks = blocks
-        self._lock = free_in_forks(threading.Lock())
+        self._asking = free_in_forks(threading.Lock())  # held by the one task that asks; taken before `_lock`
+        self._lock = free_in_forks(threading.Lock())  # guards all below; orders wait for it, so it is held for moments
         self._epoch = 0
         self._tables: dict[int, Sequence[MapStatus | None]] = {}
+        self._forgotten = 0  # how often tables were
 
     def advance(self, epoch: int) -> None:
         """Forget tables that are older than the epoch a task was launched at."""
@@ -36,18 +38,23 @@ class MapOutputs:
             if epoch > self._epoch:
                 self._epoch = epoch
                 self._tables.clear()
+                self._forgotten += 1
 
     def forget(self, shuffle_id: int) -> None:
         with self._lock:
             self._tables.pop(shuffle_id, None)
+            self._forgotten += 1
 
     def table(self, shuffle_id: int) -> Sequence[MapStatus | None]:
         """Statuses by map index. Raises FetchFailedError when the driver does not know the shuffle."""
-        with self._lock:  # held while asking: the other task threads want the same table
-            table = self._tables.get(shuffle_id)
-            if table is None:
-                table = self._fetch(shuffle_id)
-                if None not in table:  # gaps are filled without a new epoch that would tell
+        with self._asking:  # the other task threads want the same table
+            with self._lock:
+                known, forgotten = self._tables.get(shuffle_id), self._forgotten
+            if known is not None:
+                return known
+            table = self._fetch(shuffle_id)
+            with self._lock:
+                if None not in table and forgotten == self._forgotten:  # gaps are filled without an epoch that tells
                     self._tables[shuffle_id] = table
             return table
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,14 +10,21 @@ import pytest
 from localcluster.executor.stage_code import StageCode
 from localcluster.rdd.lineage import dump_lineage
 from protocol.cluster_messages import StageDescription
-from protocol.errors import SerializationError
+from protocol.errors import BlockNotFoundError, SerializationError
+from storage.block_id import BroadcastBlockId
+from storage.managed_buffer import HeapBuffer
 from tests.localcluster.rdd.local_context import LocalContext
+
+NO_BLOCKS: Any = None  # the binary travels with the description
 
 
 def stage_code(function: Any, action: Any = None) -> StageCode:
     rdd = LocalContext().range(10).map(function)
-    binary = dump_lineage(rdd, action)
-    return StageCode(StageDescription(0, 0, binary, {}, 0), binary)
+    return of_binary(dump_lineage(rdd, action))
+
+
+def of_binary(binary: bytes) -> StageCode:
+    return StageCode(StageDescription(0, 0, binary, {}, 0), NO_BLOCKS)
 
 
 def test_a_lineage_without_state_is_shared_from_the_second_task_on() -> None:
@@ -52,19 +60,25 @@ def test_changes_that_a_task_makes_to_its_closure_are_not_seen_by_the_next() -> 
 
 @pytest.mark.parametrize("binary", [b"", b"garbage", b"cno_such_module\nname\n."])
 def test_a_binary_that_cannot_be_loaded_says_so_each_time(binary: bytes) -> None:
-    code = StageCode(StageDescription(0, 0, binary, {}, 0), binary)
+    code = of_binary(binary)
     for _ in range(2):
         with pytest.raises(SerializationError, match="cannot be unpickled in the executor"):
             code.load()
 
 
-def test_a_binary_in_shared_memory_loads_as_well() -> None:
-    rdd = LocalContext().range(3)
-    binary = memoryview(dump_lineage(rdd, "action"))
-    assert StageCode(StageDescription(0, 0, b"", {}, 0), binary).load()[1] == "action"
+def test_a_binary_in_shared_memory_is_fetched_once_when_it_is_loaded() -> None:
+    """The job may be over by the time; or a fetch fails, and the next one does not."""
+    binary = HeapBuffer(dump_lineage(LocalContext().range(3), "action"))
+    found = [None, binary]
+    blocks = SimpleNamespace(get_bytes=lambda block_id: found.pop(0))
+    code = StageCode(StageDescription(0, 0, BroadcastBlockId(4), {}, 0), blocks)  # type: ignore[arg-type]
+    with pytest.raises(BlockNotFoundError, match="broadcast_4"):
+        code.load()
+    assert code.load()[1] == "action"
+    assert code.load()[1] == "action"
 
 
 def test_a_module_that_is_missing_is_named_with_the_way_out() -> None:
     binary = b"cno_such_module\nname\n."
     with pytest.raises(SerializationError, match=r"No module named 'no_such_module'.*addPyFile"):
-        StageCode(StageDescription(0, 0, binary, {}, 0), binary).load()
+        of_binary(binary).load()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -133,3 +134,25 @@ def test_threads_that_want_the_same_table_ask_once(bench: ShuffleBench, driver: 
         thread.join(20)
     assert tables == [[STATUS, STATUS]] * 3
     assert driver.asked == 1
+
+
+@pytest.mark.parametrize("order", [lambda outputs: outputs.advance(4), lambda outputs: outputs.forget(0)])
+def test_orders_do_not_wait_for_a_task_that_asks_and_its_answer_is_not_kept(
+    bench: ShuffleBench, driver: Driver, order: Callable[[MapOutputs], None]
+) -> None:
+    asking, go = threading.Event(), threading.Event()
+
+    def ask(message: Any) -> Any:
+        asking.set()
+        assert go.wait(20)
+        return driver.ask(message)
+
+    outputs = MapOutputs(ask, bench.blocks)
+    task = threading.Thread(target=lambda: outputs.table(0), daemon=True)
+    task.start()
+    assert asking.wait(20)
+    order(outputs)  # waits for ever if it waits
+    go.set()
+    task.join(20)
+    outputs.table(0)
+    assert driver.asked == 2
