@@ -7,6 +7,7 @@ Does not cover what a user's own code raises: that travels as the ``cause`` of a
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Mapping
 from pickle import PicklingError
@@ -356,6 +357,16 @@ class TaskError(JobError):
 
     java_class = "org.apache.spark.api.python.PythonException"
     cause: BaseException | None = None
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows; it calls this. Our text ends in the task's traceback, so the cause would repeat it."""
+        formatter = sys.modules["IPython"].get_ipython().InteractiveTB
+        cause, self.__cause__ = self.__cause__, None
+        try:
+            lines: list[str] = formatter.structured_traceback(type(self), self, self.__traceback__)
+            return lines
+        finally:
+            self.__cause__ = cause
 
 
 class JobCancelledError(JobError):

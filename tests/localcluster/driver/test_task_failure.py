@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import sys
+import traceback
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -54,3 +57,19 @@ def test_one_that_cannot_be_unpickled_leaves_the_text(pickled: bytes) -> None:
 def test_a_keyboard_interrupt_meanwhile_is_the_users() -> None:
     with pytest.raises(KeyboardInterrupt):
         with_cause(TaskError("it failed"), pickle.dumps(Unpickling(throw, KeyboardInterrupt())))
+
+
+def test_ipython_shows_the_error_of_the_task_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ipython = ModuleType("IPython")
+    formatter = SimpleNamespace(structured_traceback=traceback.format_exception)  # shows causes, as IPython's does
+    ipython.get_ipython = lambda: SimpleNamespace(InteractiveTB=formatter)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    error_of_task = ValueError("boom")
+    try:
+        raise with_cause(TaskError(f"it failed: {error_of_task!r}"), pickle.dumps(error_of_task))
+    except TaskError as error:
+        caught = error
+    shown = "".join(caught._render_traceback_())
+    assert shown.count("boom") == 1
+    assert __file__ in shown
+    assert isinstance(caught.__cause__, ValueError)
