@@ -300,11 +300,14 @@ def _frames(messages: tuple[Any, ...]) -> list[Frame]:
 
 
 def _dump_error(error: BaseException) -> bytes:
-    text = "".join(traceback.format_exception(type(error), error, error.__traceback__)).rstrip()
+    try:
+        text = "".join(traceback.format_exception(type(error), error, error.__traceback__)).rstrip()
+    except BaseException:  # an exception of the user's may raise anything when it is looked at
+        text = type(error).__name__
     try:
         return dumps((text, dumps(error)))
-    except SerializationError as unpicklable:
-        logger.debug("an error travels as text only: %s", unpicklable)
+    except BaseException as unpicklable:
+        logger.debug("an error travels as text only: %r", unpicklable)
         return dumps((text, None))
 
 

@@ -118,10 +118,14 @@ def dumps(value: Any) -> bytes:
     """Pickle, by value where pickle itself cannot. Raises SerializationError, which names the value."""
     try:
         return pickle.dumps(value, protocol=5)
-    except Exception:  # a __reduce__ may raise anything; what cloudpickle cannot do either is reported with its reason
+    except KeyboardInterrupt:  # Ctrl-C
+        raise
+    except BaseException:  # a __reduce__ may raise anything; what cannot be done by value is reported with its reason
         try:
             return by_value.dumps(value)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise SerializationError(f"cannot pickle {describe(value)}: {error}") from error
 
 
@@ -129,7 +133,9 @@ def loads(payload: bytes) -> Any:
     """Undo `dumps`. Raises SerializationError."""
     try:
         return pickle.loads(payload)
-    except Exception as error:
+    except KeyboardInterrupt:  # Ctrl-C
+        raise
+    except BaseException as error:
         raise SerializationError(f"cannot unpickle {len(payload)} bytes: {type(error).__name__}: {error}") from error
 
 
@@ -137,6 +143,6 @@ def describe(value: Any) -> str:
     """A short text that names a value in an error message."""
     try:
         text = repr(value)
-    except Exception as error:
+    except BaseException as error:
         text = f"(its repr raises {type(error).__name__})"
     return f"{type(value).__name__} {text if len(text) <= 200 else text[:200] + '…'}"

@@ -106,7 +106,10 @@ def _perform(
 
 def describe(task: TaskDescription, error: BaseException) -> TaskFailed:
     """The report of a task that raised."""
-    text = _own_frames_left_out(error)
+    try:
+        text = _own_frames_left_out(error)
+    except BaseException as second:  # the user's exceptions may raise anything when they are looked at
+        text = f"{type(error).__qualname__} (and {type(second).__qualname__}, when it was to be described)"
     if isinstance(error, FetchFailedError):
         return TaskFailed(task.task_id, None, "fetch", str(error), (error.shuffle_id, error.map_index))
     # What one process cannot unpickle another one may; what cannot be pickled cannot be pickled anywhere.
@@ -125,7 +128,7 @@ def _pickled(error: BaseException) -> bytes | None:
         try:
             data = by_value.dumps(candidate)
             pickle.loads(data)
-        except Exception:
+        except BaseException:  # the user's code may raise anything, SystemExit too
             continue
         return data if len(data) <= MAX_REPORTED else None
     return None

@@ -322,7 +322,18 @@ def test_the_handler_s_exception_is_the_cause_and_its_traceback_the_text() -> No
     assert "ask_and_fail" in str(error)
 
 
-@pytest.mark.parametrize("error", [NeedsTwo("lost in", "pickling"), ValueError("has a", threading.Lock())])
+class Leaves(Exception):
+    """Would end the process that pickles it or shows it."""
+
+    def __reduce__(self) -> Any:
+        raise SystemExit(3)
+
+    @property
+    def __notes__(self) -> Any:
+        raise SystemExit(4)
+
+
+@pytest.mark.parametrize("error", [NeedsTwo("lost in", "pickling"), ValueError("has a", threading.Lock()), Leaves()])
 def test_an_exception_that_cannot_travel_arrives_as_its_text(error: Exception) -> None:
     received = ask_and_fail(error)
     assert received.__cause__ is None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import struct
+import sys
 import threading
 import tracemalloc
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -186,3 +188,21 @@ def test_a_value_that_breaks_repr_and_pickle_is_named_by_its_type() -> None:
 def test_bytes_that_are_no_pickle_are_a_serialization_error() -> None:
     with pytest.raises(SerializationError, match="cannot unpickle 5 bytes"):
         loads(b"hello")
+
+
+class Leaves:
+    def __init__(self, *reduced: Any) -> None:
+        self._reduced = reduced
+
+    def __reduce__(self) -> Any:
+        return self._reduced or sys.exit(3)
+
+    def __repr__(self) -> str:
+        raise SystemExit(5)
+
+
+def test_code_of_the_user_s_that_would_end_the_process_is_an_error() -> None:
+    with pytest.raises(SerializationError, match=r"Leaves \(its repr raises SystemExit\)"):
+        dumps(Leaves())
+    with pytest.raises(SerializationError, match="SystemExit: 4"):
+        loads(dumps(Leaves(sys.exit, (4,))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from typing import Any
 
 import pytest
@@ -145,3 +146,42 @@ def test_a_fetch_failure_names_shuffle_and_map_task() -> None:
 
 def test_what_cannot_be_pickled_is_not_worth_another_attempt() -> None:
     assert describe(TASK, SerializationError("no")).kind == "fatal"
+
+
+class LeavesWhenPickled(Exception):
+    def __reduce__(self) -> Any:
+        raise SystemExit(3)
+
+
+class LeavesWhenUnpickled(Exception):
+    def __reduce__(self) -> Any:
+        return sys.exit, (4,)
+
+
+class InterruptsWhenPickled(Exception):
+    def __reduce__(self) -> Any:
+        raise KeyboardInterrupt
+
+
+class LeavesWhenDescribed(Exception):
+    @property
+    def __notes__(self) -> Any:
+        raise SystemExit(5)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [LeavesWhenPickled, LeavesWhenUnpickled, InterruptsWhenPickled, LeavesWhenDescribed],
+    ids=lambda k: k.__name__,
+)
+def test_an_exception_that_would_end_the_process_is_told_too(kind: type[Exception]) -> None:
+    def call() -> None:
+        raise kind("why")
+
+    told = failure(call)
+    assert told.kind == "exception"
+    assert kind.__name__ in told.text
+    assert told.error is not None
+    arrived = pickle.loads(told.error)
+    assert type(arrived) is kind
+    assert arrived.args == ("why",)
