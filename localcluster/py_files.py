@@ -10,8 +10,9 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from protocol import importable
 from protocol.errors import ConfigurationError
 
 PACKAGE_EXTENSIONS = (".zip", ".egg", ".jar")
@@ -51,23 +52,48 @@ def extend_import_path(paths: Iterable[str]) -> None:
     importlib.invalidate_caches()
 
 
-def import_path() -> tuple[str, ...]:
-    """This process's import path, as another one can use it whatever its working directory is."""
-    return tuple(path if path.startswith("/") else os.path.abspath(path) for path in sys.path if isinstance(path, str))
+class SharedImportPath:
+    """Driver's side: the import path of a context's executors. It is the driver's of the start, and what joined that
+    since; nothing leaves it, since executors may have modules from there.
+    """
+
+    def __init__(self) -> None:
+        self._paths = list(_import_path())
+        self._files: tuple[str, ...] = ()  # an entry for each file, so that the whole changes with each
+        importable.also_search(self._paths)
+
+    def add_file(self, path: str) -> None:
+        """A file was added that can be imported from ``path``."""
+        self._files += (path,)
+
+    def now(self) -> tuple[str, ...]:
+        """What a stage that starts now tells its executors."""
+        _merge(_import_path(), self._paths)
+        return (*self._paths, *self._files)
 
 
 def follow_import_path(paths: Iterable[str]) -> None:
-    """Put what is missing of the paths on this process's import path, in their order among those that are there, and
-    have Python look again for modules that it did not find before.
+    """Executor's side: put what is missing of the paths on this process's import path, and have Python look again for
+    modules that it did not find before.
     """
+    _merge(paths, sys.path)
+    importlib.invalidate_caches()
+
+
+def _import_path() -> Iterator[str]:
+    """This process's import path, as another one can use it whatever its working directory is."""
+    return (path if path.startswith("/") else os.path.abspath(path) for path in sys.path if isinstance(path, str))
+
+
+def _merge(paths: Iterable[str], into: list[str]) -> None:
+    """Insert what is missing, in its order among what is there."""
     place = 0
     for path in paths:
-        if path in sys.path:
-            place = sys.path.index(path) + 1
+        if path in into:
+            place = into.index(path) + 1
         else:
-            sys.path.insert(place, path)
+            into.insert(place, path)
             place += 1
-    importlib.invalidate_caches()
 
 
 def forget_import_paths(directory: str) -> None:

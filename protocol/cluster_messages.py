@@ -32,9 +32,9 @@ class StageDescription(Order):
 
     ``binary`` is the pickled lineage and action, or the block that holds it. ``epoch`` is the map output tracker's:
     tables of map outputs that the executor fetched at an older one are out of date. ``barrier`` has the addresses of
-    a barrier stage's tasks by position; it is empty for other stages. ``import_paths`` is the driver's
-    ``sys.path``, and then an entry for each file that was added for import so far: the directory or archive for it.
-    ``log_levels`` are the levels of the driver's loggers by name.
+    a barrier stage's tasks by position; it is empty for other stages. ``import_paths`` is the driver's ``sys.path``,
+    with what it had before, and then an entry for each file that was added for import so far: the directory or archive
+    for it. ``log_levels`` are the levels of the driver's loggers by name.
     """
 
     stage_id: int

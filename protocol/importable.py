@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+import weakref
 from collections.abc import Iterator, Sequence
 from importlib.machinery import (
     BuiltinImporter,
@@ -30,14 +31,24 @@ _FILE_LOADERS = (SourceFileLoader, SourcelessFileLoader, ExtensionFileLoader)
 
 
 class _Verdict(NamedTuple):
-    module: int  # id of the module that was judged; another one may take its name
+    module: object  # `_identity` of the module that was judged; another one may take its name
     importable: bool
     path: Sequence[str] | None  # where others find its submodules
 
 
 _verdicts: dict[str, _Verdict] = {}
-_seen: tuple[object, ...] = ()  # what tells that modules came or went: number of modules, name and id of the latest
+_seen: tuple[
+    object, ...
+] = ()  # what tells that modules came or went: number of modules, name and identity of the latest
 _only_here: frozenset[str] = frozenset()
+_others_path: Sequence[str] = ()
+
+
+def also_search(paths: Sequence[str]) -> None:
+    """The other processes have these on their import paths, besides what this one has now. The list may grow."""
+    global _others_path, _seen
+    _others_path, _seen = paths, ()
+    _verdicts.clear()
 
 
 def only_here() -> frozenset[str]:
@@ -48,7 +59,7 @@ def only_here() -> frozenset[str]:
     now: tuple[object, ...]
     try:
         latest, module = next(reversed(sys.modules.items()))
-        now = len(sys.modules), latest, id(module)
+        now = len(sys.modules), latest, _identity(module)
     except RuntimeError:  # another thread imports
         now = ()
     if now != _seen or not now:
@@ -69,9 +80,14 @@ def _running_bodies(frame: FrameType | None) -> Iterator[int]:
 
 def _judge(name: str, module: Any, running: set[int]) -> _Verdict:
     verdict = _verdicts.get(name)
-    if verdict is None or verdict.module != id(module):
-        verdict = _verdicts[name] = _Verdict(id(module), *_look_for(name, module, running))
+    if verdict is None or verdict.module != _identity(module):
+        verdict = _verdicts[name] = _Verdict(_identity(module), *_look_for(name, module, running))
     return verdict
+
+
+def _identity(module: Any) -> object:
+    """Not its id, which a later module may have."""
+    return weakref.ref(module) if isinstance(module, ModuleType) else id(module)
 
 
 def _look_for(name: str, module: Any, running: set[int]) -> tuple[bool, Sequence[str] | None]:
@@ -102,7 +118,7 @@ def _look_for(name: str, module: Any, running: set[int]) -> tuple[bool, Sequence
 
 def _find(name: str, search: Sequence[str] | None) -> ModuleSpec | None:
     """What an import of the name would find by the import path, or by a finder as editable packages install them."""
-    found = PathFinder.find_spec(name, search)
+    found = PathFinder.find_spec(name, [*sys.path, *_others_path] if search is None else search)
     for finder in sys.meta_path:
         if found is not None or finder in _OF_PYTHON:
             continue

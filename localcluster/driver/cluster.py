@@ -39,7 +39,7 @@ from localcluster.driver.task_failure import task_failure
 from localcluster.env import Env, set_env
 from localcluster.launcher.client import LauncherClient
 from localcluster.make_env import SHUFFLE_MANAGERS, make_env
-from localcluster.py_files import import_path
+from localcluster.py_files import SharedImportPath
 from localcluster.scheduler.dag_scheduler import DAGScheduler
 from localcluster.scheduler.job_history import JobHistory
 from localcluster.scheduler.limits import Limits
@@ -123,7 +123,7 @@ class Cluster:
         self._messages = ExecutorMessages(
             self.dag, self.pool, self._instructions, self.master, self.outputs, self._map_outputs
         )
-        self._added_paths: tuple[str, ...] = ()  # an entry for each file, so that it changes with each
+        self._import_path = SharedImportPath()
         self._broadcast_ids = count()
         view = progress_view() if settings.value(conf, "spark.ui.showConsoleProgress") else None
         self.progress = Progress(view, self.lock, self.dag.running_stages)
@@ -171,7 +171,7 @@ class Cluster:
     def submit(self, job: Job) -> None:
         self.check_usable()
         with self.lock:
-            self._instructions.import_paths = import_path() + self._added_paths
+            self._instructions.import_paths = self._import_path.now()
             self.dag.submit(job, time.monotonic())
             self._perform()
 
@@ -211,8 +211,8 @@ class Cluster:
     def add_import_path(self, path: str) -> None:
         """A file was added that can be imported from ``path``: for the tasks of stages that start from now on."""
         with self.lock:
-            self._added_paths += (path,)
-            self._instructions.import_paths = import_path() + self._added_paths
+            self._import_path.add_file(path)
+            self._instructions.import_paths = self._import_path.now()
 
     # --- blocks of the driver's own ---
 

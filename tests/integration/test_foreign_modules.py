@@ -48,12 +48,12 @@ def modules_and_path_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None
         del sys.modules[name]
 
 
-def by_hand(tmp_path: Path) -> ModuleType:
-    (tmp_path / "by_hand.py").write_text(SOURCE)
-    spec = importlib.util.spec_from_file_location("by_hand", tmp_path / "by_hand.py")
+def by_hand(tmp_path: Path, name: str = "by_hand") -> ModuleType:
+    (tmp_path / f"{name}.py").write_text(SOURCE)
+    spec = importlib.util.spec_from_file_location(name, tmp_path / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
-    module = sys.modules["by_hand"] = importlib.util.module_from_spec(spec)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
@@ -98,6 +98,11 @@ def test_so_do_modules_from_a_directory_that_came_onto_the_import_path_later(sc:
     assert sc.parallelize([1, 2], 2).map(module.double).collect() == [2, 4]
     # By reference, as other modules: it is one and the same in all tasks of an executor.
     assert sc.parallelize([1], 1).map(lambda x: sys.modules[module.__name__].double is module.double).first()
+
+    # So it stays when the directory leaves the driver's path: executors have it.
+    sys.path.remove(str(tmp_path))
+    later = by_hand(tmp_path, "went_later")
+    assert sc.parallelize([1], 1).map(lambda x: sys.modules[later.__name__].double is later.double).first()
 
 
 @pytest.mark.parametrize("name", [None, "the_job", "__main__"])

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from localcluster.py_files import (
+    SharedImportPath,
     extend_import_path,
     follow_import_path,
     forget_import_paths,
-    import_path,
     search_paths,
 )
 from protocol.errors import ConfigurationError
@@ -45,18 +45,28 @@ def test_each_path_is_added_once_behind_the_jobs_own_directory(tmp_path: Path, m
     assert sys.path == ["job", str(tmp_path), "library"]
 
 
-def test_another_process_can_use_the_import_path_wherever_it_runs(
+def test_executors_can_use_the_drivers_import_path_wherever_they_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", ["", "/library", "below"])
-    assert import_path() == (str(tmp_path), "/library", str(tmp_path / "below"))
+    assert SharedImportPath().now() == (str(tmp_path), "/library", str(tmp_path / "below"))
 
 
-def test_what_is_missing_of_an_import_path_gets_its_place_in_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", ["job", "library", "own"])
-    follow_import_path(["first", "job", "second", "third", "library", "last", "job"])
-    assert sys.path == ["first", "job", "second", "third", "library", "last", "own"]
+def test_what_joins_the_drivers_import_path_joins_theirs_in_its_order_and_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "path", ["/job", "/library"])
+    shared = SharedImportPath()
+    sys.path[:] = ["/first", "/job", "/second", "/third", "/library", "/last"]
+    assert shared.now() == ("/first", "/job", "/second", "/third", "/library", "/last")
+    sys.path[:] = ["/job", "/library"]
+    shared.add_file("/files")
+    assert shared.now() == ("/first", "/job", "/second", "/third", "/library", "/last", "/files")
+    told = shared.now()
+    sys.path[:] = ["/job", "/own", "/library"]
+    follow_import_path(told)
+    assert sys.path == ["/first", "/job", "/second", "/third", "/own", "/library", "/last", "/files"]
 
 
 def test_a_directory_is_forgotten_with_all_below_it_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -177,3 +177,16 @@ def test_what_is_known_is_not_looked_for_again(tmp_path: Path, monkeypatch: pyte
     sys.modules["one_more"] = ModuleType("one_more")
     assert only_mine() == {"by_hand"}
     assert looks == ["one_more"]
+
+
+def test_where_others_search_is_searched_too(tmp_path: Path) -> None:
+    write(tmp_path / "there_before.py")
+    sys.path.append(str(tmp_path))
+    importlib.import_module("there_before")
+    sys.path.remove(str(tmp_path))
+    try:
+        assert only_mine() == {"there_before"}
+        importable.also_search([str(tmp_path)])
+        assert not only_mine()
+    finally:
+        importable.also_search([])
