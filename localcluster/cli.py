@@ -79,10 +79,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _clean(arguments: argparse.Namespace) -> int:
+    from storage.disk_block_manager import configured_local_dirs
     from storage.scratch import remove_stale, remove_stale_segments
 
     extra = arguments.local_dirs.split(",") if arguments.local_dirs else []
-    removed = [path for parent in [None, *extra] for path in remove_stale(parent)] + remove_stale_segments()
+    parents = [None, *extra, *configured_local_dirs(())]
+    removed = [path for parent in parents for path in remove_stale(parent)] + remove_stale_segments()
     for path in removed:
         print(f"removed {path}")
     if not removed:

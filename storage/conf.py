@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from protocol.errors import ConfigurationError
+from storage.disk_block_manager import SUB_DIRECTORIES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +28,8 @@ class StorageConf:
     """How many times its size a partition that outgrew its share asks for: spark.storage.unrollMemoryGrowthFactor."""
     unroll_fraction: float = 0.2
     """Share of max_memory that unrolling may take by evicting blocks: spark.storage.unrollFraction."""
-    batch_size: int = 1
-    """Records in the first batch of a serialised block; later batches follow the size measured."""
-    local_dirs: tuple[str, ...] = ()
-    """Directories for block files: spark.local.dir. Empty: LOCALCLUSTER_LOCAL_DIRS, else the system's temporary one."""
+    sub_directories: int = SUB_DIRECTORIES
+    """Directories of block files in each local directory: spark.diskStore.subDirectories."""
     cleaner_ttl: float | None = None
     """Seconds after which blocks that no process used are dropped: spark.cleaner.ttl. None: never. Here it only has the
     process note what it uses; whoever owns the master drops the rest, by `DropUnusedBlocks`.
@@ -48,8 +47,7 @@ class StorageConf:
         )
         _require(1 < self.unroll_growth < math.inf, "unroll_growth", self.unroll_growth, "a number above 1")
         _require(0 <= self.unroll_fraction <= 1, "unroll_fraction", self.unroll_fraction, "a number from 0 to 1")
-        _require(_is_int(self.batch_size, 1), "batch_size", self.batch_size, "a number of records above 0")
-        _require(_are_paths(self.local_dirs), "local_dirs", self.local_dirs, "a tuple of directory names")
+        _require(_is_int(self.sub_directories, 1), "sub_directories", self.sub_directories, "a number above 0")
         ttl = self.cleaner_ttl
         _require(ttl is None or 0 < ttl < math.inf, "cleaner_ttl", ttl, "seconds above 0, or None")
         store = self.external_store
@@ -63,10 +61,6 @@ def _require(accepted: bool, setting: str, value: object, meaning: str) -> None:
 
 def _is_int(value: object, least: int) -> bool:
     return type(value) is int and value >= least
-
-
-def _are_paths(value: object) -> bool:
-    return isinstance(value, tuple) and all(isinstance(path, str) and path for path in value)
 
 
 def _is_dotted(name: str) -> bool:

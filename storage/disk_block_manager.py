@@ -1,4 +1,4 @@
-"""Which file a block lives in: several roots, 64 hashed sub-directories in each.
+"""Which file a block lives in: several roots, hashed sub-directories in each.
 
 Covers names and paths only; `disk_store` reads and writes. Follows Spark's ``DiskBlockManager``, with two differences.
 The roots belong to the run (`scratch`), not to the process, since files outlive the executor that wrote them; whoever
@@ -9,6 +9,7 @@ executors may hold a copy of the same block.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import uuid
 import zlib
@@ -18,28 +19,36 @@ from protocol.errors import BlockIdError
 from storage import os_layer
 from storage.block_id import BlockId, TempLocalBlockId, TempShuffleBlockId
 
-LOCAL_DIRS = "LOCALCLUSTER_LOCAL_DIRS"
+logger = logging.getLogger(__name__)
+
+LOCAL_DIRS = ("LOCALCLUSTER_LOCAL_DIRS", "SPARK_LOCAL_DIRS")
 SUB_DIRECTORIES = 64  # in each root
 _ASIDE = ".aside"
 _TEMPORARY = "temp_"
 
 
 def configured_local_dirs(configured: Sequence[str]) -> list[str]:
-    """The local directories to use: those in the environment's LOCALCLUSTER_LOCAL_DIRS, else the configured ones.
+    """Local directories to use: those in the first variable of `LOCAL_DIRS` that names any, else the configured ones.
 
-    The variable is split at commas and wins, as SPARK_LOCAL_DIRS does. Empty when neither names a directory.
+    A variable is split at commas and wins, as in Spark. Empty when nothing names a directory.
     """
-    names = os.environ.get(LOCAL_DIRS, "").split(",")
-    return [name.strip() for name in names if name.strip()] or list(configured)
+    for variable in LOCAL_DIRS:
+        names = [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
+        if names:
+            if configured and list(configured) != names:
+                logger.warning("%s=%s wins over spark.local.dir", variable, ",".join(names))
+            return names
+    return list(configured)
 
 
 class DiskBlockManager:
     """Maps block ids to paths below ``<directory>/<owner>``. Thread-safe; makes directories when they are first needed.
 
-    The mapping depends on `directories`, `owner` and the block's name alone, so it is the same in every process.
+    The mapping depends on the arguments and the block's name alone, so it is the same in every process.
     """
 
-    def __init__(self, directories: Sequence[str], owner: str) -> None:
+    def __init__(self, directories: Sequence[str], owner: str, sub_directories: int = SUB_DIRECTORIES) -> None:
+        self._sub_directories = sub_directories
         self._roots = [os.path.join(directory, owner) for directory in directories]
         self._made: set[str] = set()  # a set's add is atomic, and making a directory twice does no harm
 
@@ -48,7 +57,7 @@ class DiskBlockManager:
         # crc32, because the hash of a str differs between processes
         number, place = divmod(zlib.crc32(block_id.name.encode()), len(self._roots))
         root = self._roots[place]
-        directory = os.path.join(root, f"{number % SUB_DIRECTORIES:02x}")
+        directory = os.path.join(root, f"{number % self._sub_directories:02x}")
         if directory not in self._made:
             for path in (root, directory):
                 with contextlib.suppress(FileExistsError):

@@ -81,7 +81,7 @@ class LocalBlocks:
             self._return_segment,
             partial(_warn_of_removed_files, scratch),
         )
-        self.disk_block_manager = DiskBlockManager(scratch.directories, name)
+        self.disk_block_manager = DiskBlockManager(scratch.directories, name, conf.sub_directories)
         self.infos = BlockInfoManager()
         self.reporter = StatusReporter(me, master, conf.max_memory, self.status, self._told)
         self.shared = SharedBlocks(self.arena, self.reporter.report)

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -93,6 +94,13 @@ def _fraction(text: str) -> float:
     return value
 
 
+def _factor(text: str) -> float:
+    value = float(text)
+    if not 1 < value < math.inf:
+        raise ValueError
+    return value
+
+
 def _one_of(*names: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         matches = [name for name in names if name.lower() == text.strip().lower()]
@@ -155,8 +163,10 @@ ENTRIES: dict[str, ConfigEntry] = {
         ConfigEntry("spark.storage.safetyFraction", "0.9", *_FRACTION, "Share of that share that is used, since sizes of Python objects are estimates."),
         ConfigEntry("spark.storage.unrollFraction", "0.2", *_FRACTION, "Share of storage memory that unrolling a new block may take by evicting others."),
         ConfigEntry("spark.storage.unrollMemoryThreshold", "1m", *_BYTES_SIZE, "Memory asked for before the first record of a block is unrolled."),
+        ConfigEntry("spark.storage.unrollMemoryGrowthFactor", "1.5", _factor, "a number above 1", "How many times its size a block that outgrows its memory asks for while it is unrolled."),
         ConfigEntry("localcluster.sharedMemory", None, *_at_least("4m", _BYTES_SIZE), "Shared memory that all processes together may take. Unset: half of what is free in /dev/shm."),
-        ConfigEntry("spark.local.dir", None, *_LIST, "Directories for blocks on disk, separated by commas; the environment's LOCALCLUSTER_LOCAL_DIRS wins. Unset: the system's temporary directory."),
+        ConfigEntry("spark.local.dir", None, *_LIST, "Directories for blocks on disk, separated by commas; the environment's LOCALCLUSTER_LOCAL_DIRS or SPARK_LOCAL_DIRS wins. Unset: the system's temporary directory."),
+        ConfigEntry("spark.diskStore.subDirectories", "64", *_COUNT, "Directories over which the files of blocks are spread, for each process in each local directory."),
         ConfigEntry("spark.default.parallelism", None, *_COUNT, "Partitions where the program does not say. Unset: the number of cores of all executors."),
         ConfigEntry("spark.shuffle.manager", "sort", _shuffle_manager, "sort or hash", "Layout of map outputs: one indexed block per map task, or one block per map and reduce task. `tungsten-sort` is `sort`."),
         ConfigEntry("spark.python.profile", "false", *_BOOLEAN, "Whether tasks are profiled, for `SparkContext.show_profiles`."),
@@ -270,8 +280,9 @@ def storage_conf(conf: Mapping[str, str], *, memory_key: str = "spark.executor.m
         max_memory=int(value(conf, memory_key) * share),
         shared_memory=shared_memory(conf),
         unroll_threshold=value(conf, "spark.storage.unrollMemoryThreshold"),
+        unroll_growth=value(conf, "spark.storage.unrollMemoryGrowthFactor"),
         unroll_fraction=value(conf, "spark.storage.unrollFraction"),
-        local_dirs=value(conf, "spark.local.dir") or (),
+        sub_directories=value(conf, "spark.diskStore.subDirectories"),
         cleaner_ttl=value(conf, "spark.cleaner.ttl"),
         external_store=value(conf, "localcluster.externalBlockStore.class"),
         external_store_options=options,

@@ -64,6 +64,7 @@ from storage.block_id import BroadcastBlockId
 from storage.block_manager_master_endpoint import BlockManagerMasterEndpoint
 from storage.block_manager_slave_endpoint import BlockManagerSlaveEndpoint
 from storage.block_store import BytesLike
+from storage.disk_block_manager import configured_local_dirs
 from storage.scratch import Scratch
 
 log = logging.getLogger(__name__)
@@ -142,7 +143,7 @@ class Cluster:
             raise
 
     def _start_cluster(self) -> Scratch:
-        local_dirs = settings.value(self.conf, "spark.local.dir") or ()
+        local_dirs = tuple(configured_local_dirs(settings.value(self.conf, "spark.local.dir") or ()))
         with self.lock:
             answer = self._launcher.ask(c.StartCluster(local_dirs), START_DEADLINE)
         try:

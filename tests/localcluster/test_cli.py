@@ -10,6 +10,7 @@ import pytest
 import localcluster
 from localcluster import cli
 from localcluster.version import __version__
+from storage.scratch import Scratch
 
 
 @pytest.fixture(autouse=True)
@@ -186,3 +187,19 @@ def test_cleaning_says_when_there_is_nothing_to_remove(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert cli.main(["clean", "--local-dirs", str(tmp_path)]) == 0
     assert capsys.readouterr().out == "nothing to remove\n"
+
+
+@pytest.mark.parametrize("variable", ["LOCALCLUSTER_LOCAL_DIRS", "SPARK_LOCAL_DIRS"])
+def test_cleaning_looks_into_the_local_directories_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    scratch = Scratch.create([str(tmp_path / "local")], str(tmp_path / "temporary"))
+    scratch.disown()
+    left = tmp_path / "local" / scratch.name
+    assert left.exists()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv(variable, str(tmp_path / "local"))
+    assert cli.main(["clean"]) == 0
+    assert capsys.readouterr().out == f"removed {left}\n"
+    assert not left.exists()

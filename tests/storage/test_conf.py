@@ -15,7 +15,7 @@ from storage.conf import StorageConf
 def test_defaults_are_sparks() -> None:
     conf = StorageConf(max_memory=1000, shared_memory=2000)
     assert (conf.unroll_threshold, conf.unroll_growth, conf.unroll_fraction) == (1 << 20, 1.5, 0.2)
-    assert (conf.local_dirs, conf.cleaner_ttl, conf.external_store) == ((), None, None)
+    assert (conf.sub_directories, conf.cleaner_ttl, conf.external_store) == (64, None, None)
     assert dict(conf.external_store_options) == {}
 
 
@@ -33,9 +33,7 @@ def test_defaults_are_sparks() -> None:
         ("unroll_fraction", -0.1),
         ("unroll_fraction", 1.1),
         ("unroll_fraction", math.nan),
-        ("batch_size", 0),
-        ("local_dirs", "/tmp"),
-        ("local_dirs", ("",)),
+        ("sub_directories", 0),
         ("cleaner_ttl", 0),
         ("cleaner_ttl", math.inf),
         ("external_store", ""),
@@ -56,7 +54,7 @@ def test_a_refused_setting_is_named_with_its_value(setting: str, value: Any) -> 
         ("max_memory", 0),
         ("unroll_fraction", 0),
         ("unroll_fraction", 1),
-        ("local_dirs", ("/a", "b")),
+        ("sub_directories", 1),
         ("cleaner_ttl", 0.5),
         ("external_store", "package.module.Class"),
     ],

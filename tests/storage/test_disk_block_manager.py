@@ -127,13 +127,30 @@ def test_a_directory_that_cannot_be_made_is_tried_again(
 
 
 @pytest.mark.parametrize(
-    ("variable", "used"),
-    [(None, ["/configured"]), ("", ["/configured"]), (" , ", ["/configured"]), ("/a, /b", ["/a", "/b"])],
+    ("ours", "sparks", "used"),
+    [
+        (None, None, ["/configured"]),
+        ("", " , ", ["/configured"]),
+        ("/a, /b", None, ["/a", "/b"]),
+        (None, "/a, /b", ["/a", "/b"]),
+        ("/a, /b", "/c", ["/a", "/b"]),
+        (",", "/c", ["/c"]),
+        ("/configured", None, ["/configured"]),
+    ],
 )
 def test_the_environment_wins_over_the_configuration(
-    monkeypatch: pytest.MonkeyPatch, variable: str | None, used: list[str]
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    ours: str | None,
+    sparks: str | None,
+    used: list[str],
 ) -> None:
-    monkeypatch.delenv("LOCALCLUSTER_LOCAL_DIRS", raising=False)
-    if variable is not None:
-        monkeypatch.setenv("LOCALCLUSTER_LOCAL_DIRS", variable)
+    for variable, text in (("LOCALCLUSTER_LOCAL_DIRS", ours), ("SPARK_LOCAL_DIRS", sparks)):
+        monkeypatch.delenv(variable, raising=False)
+        if text is not None:
+            monkeypatch.setenv(variable, text)
     assert configured_local_dirs(("/configured",)) == used
+    assert ("wins over spark.local.dir" in caplog.text) is (used != ["/configured"])
+    caplog.clear()
+    configured_local_dirs(())
+    assert not caplog.records
