@@ -56,12 +56,18 @@ class Scratch:
         self._owner = os.getpid()
 
     @classmethod
-    def create(cls, local_dirs: Sequence[str] = (), parent: str | None = None) -> Scratch:
+    def create(
+        cls,
+        local_dirs: Sequence[str] = (),
+        parent: str | None = None,
+        announce: Callable[[str], None] = lambda primary: None,
+    ) -> Scratch:
         """Make and own a new scratch space; removed when this process exits, unless `remove` was called before.
 
         Blocks go to `local_dirs` (made when absent, and removed with the run then; those that cannot be written are
         skipped with a warning), or to the primary directory when none are configured. The caller's forked children own
-        it, too, until they call `disown`.
+        it, too, until they call `disown`. `announce` is told the primary directory before anything is made, for a
+        process that cleans should this one be killed; more than once when names are taken.
 
         Raises ConfigurationError when `parent` (default: the system's temporary directory) or every local directory
         cannot be written. Nothing is left behind then.
@@ -70,7 +76,7 @@ class Scratch:
         roots = list(dict.fromkeys(map(os.path.realpath, local_dirs))) or [parent]
         for _ in range(_ATTEMPTS):
             try:
-                scratch = cls._try_create(parent, roots)
+                scratch = cls._try_create(parent, roots, announce)
             except OSError as error:
                 raise ConfigurationError(f"cannot make a scratch directory in {parent}: {error}") from error
             if scratch is not None:
@@ -79,9 +85,10 @@ class Scratch:
         raise StorageError(f"other processes removed {_ATTEMPTS} new scratch directories in {parent}")
 
     @classmethod
-    def _try_create(cls, parent: str, roots: list[str]) -> Scratch | None:
+    def _try_create(cls, parent: str, roots: list[str], announce: Callable[[str], None]) -> Scratch | None:
         """None when a cleaner took the new name away. Leaves nothing behind then, or when it raises."""
         primary = os.path.join(parent, f"localcluster-{os.getuid()}-{secrets.token_hex(6)}")
+        announce(primary)
         fd = _claim(primary)
         if fd is None:
             return None

@@ -6,7 +6,7 @@ ends of an executor's two pipes as file descriptors over a socket beside it. It 
 on.
 
 Ends when: the driver's process is gone (library mode: or closes the control pipe), or SIGTERM comes in library mode. In
-`run` mode SIGTERM and SIGINT are passed on to the driver, whose end is the run's end.
+`run` mode SIGTERM, SIGINT, SIGHUP and SIGQUIT are passed on to the driver, whose end is the run's end.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ from multiprocess.connection import Connection
 
 from localcluster.launcher.bottom_lines import release_terminal, terminal_name
 from localcluster.launcher.client import Ends, pair_of_ends
-from localcluster.launcher.executor_processes import ExecutorProcesses
+from localcluster.launcher.cluster_processes import ClusterProcesses
 from localcluster.launcher.forking import die_with_parent, fork, kill, name_process
-from localcluster.launcher.janitor import start_janitor
 from localcluster.launcher.shortage import shortage
 from localcluster.launcher.standard_streams import fill_standard_descriptors
 from protocol.channel import Channel
@@ -41,10 +40,10 @@ from protocol.cluster_messages import (
 from protocol.endpoint import Endpoint, Incoming
 from protocol.errors import ChannelError, ClusterError
 from protocol.message import Report
-from storage.scratch import Scratch
 
 log = logging.getLogger(__name__)
 
+SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}  # what people end programs with
 TICK = 0.2  # seconds between looks at signals and at the parent
 STOP_GRACE = 3.0  # seconds for executors to end in good order once they were told
 TERM_GRACE = 10.0  # seconds for a driver to end after a signal was passed on
@@ -86,9 +85,7 @@ class Launcher:
         self._driver = driver
         self._driver_status: int | None = None
         self._parent = os.getppid() if driver is None else None
-        self._executors = ExecutorProcesses(fd_socket, self._close_inherited)
-        self._scratch: Scratch | None = None
-        self._janitor: int | None = None
+        self._cluster: ClusterProcesses | None = None  # of the context that is active
         self._terminate_by: float | None = None
         self._stopping = False
         self._wakeup_read, self._wakeup_write = os.pipe()
@@ -101,7 +98,7 @@ class Launcher:
         """Run until the driver is gone; its exit code (128 + n when signal n ended it)."""
         signal.signal(signal.SIGCHLD, lambda *_: None)  # a handler, so that the wakeup pipe is written
         signal.set_wakeup_fd(self._wakeup_write, warn_on_full_buffer=False)
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         gc.freeze()  # keeps the collector from touching, and so copying, pages shared with the children
         try:
             while not self._stopping:
@@ -133,10 +130,11 @@ class Launcher:
     # --- signals ---
 
     def _take_signals(self) -> None:
-        """Pass signals on to the driver. A Ctrl-C may have reached it already, as it reaches the whole process group:
-        it is passed on as SIGUSR2, and the driver counts it only if it has seen none (``interrupts``).
+        """Pass signals on to a driver that we forked; the one of library mode gets its own. A Ctrl-C may have reached
+        it already, as it reaches the whole process group: it is passed on as SIGUSR2, and the driver counts it only if
+        it has seen none (``interrupts``).
         """
-        while (info := signal.sigtimedwait({signal.SIGINT, signal.SIGTERM}, 0)) is not None:
+        while (info := signal.sigtimedwait(SIGNALS, 0)) is not None:
             if self._driver is not None:
                 kill(self._driver, signal.SIGUSR2 if info.si_signo == signal.SIGINT else info.si_signo)
             if info.si_signo == signal.SIGTERM:
@@ -163,7 +161,8 @@ class Launcher:
         if isinstance(message, LaunchExecutor):
             self._launch_executor(message)
         elif isinstance(message, KillExecutor):
-            self._executors.kill(message.executor_id)
+            if self._cluster is not None:
+                self._cluster.kill(message.executor_id)
         elif incoming.reply is not None:
             try:
                 incoming.reply(self._answer(message))
@@ -178,15 +177,17 @@ class Launcher:
 
     def _start_cluster(self, order: StartCluster) -> str:
         self._stop_cluster(grace=0.0)
-        self._scratch = Scratch.create(order.local_dirs)
-        self._janitor = start_janitor(self._scratch)
-        return self._scratch.primary
+        try:
+            self._cluster = ClusterProcesses(order.local_dirs, self._fd_socket, self._close_inherited)
+        except OSError as error:
+            raise ClusterError(f"cannot start the cluster: {shortage(error) or error}") from error
+        return self._cluster.scratch.primary
 
     def _launch_executor(self, order: LaunchExecutor) -> None:
         """A shortage of processes or descriptors is no reason to end: the driver hears of it and orders again."""
-        assert self._scratch is not None
+        assert self._cluster is not None
         try:
-            pid = self._executors.launch(order, self._scratch)
+            pid = self._cluster.launch(order)
         except OSError as error:
             self._tell_driver(LaunchFailed(order.executor_id, shortage(error) or str(error)))
         else:
@@ -201,7 +202,7 @@ class Launcher:
     # --- children ---
 
     def _reap(self) -> None:
-        while self._executors or self._driver is not None or self._janitor is not None:
+        while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
@@ -215,9 +216,7 @@ class Launcher:
             self._driver_status = status
             self._driver = None
             self._stopping = True
-        elif pid == self._janitor:
-            self._janitor = None
-        elif (executor_id := self._executors.ended(pid)) is not None:
+        elif self._cluster is not None and (executor_id := self._cluster.ended(pid)) is not None:
             code = os.waitstatus_to_exitcode(status)
             self._tell_driver(ExecutorExited(executor_id, code if code >= 0 else None, -code if code < 0 else None))
 
@@ -236,24 +235,16 @@ class Launcher:
     def _stop_cluster(self, grace: float) -> None:
         """End the executors, by force after ``grace`` seconds, and remove the scratch space."""
         deadline = time.monotonic() + grace
-        while self._executors and time.monotonic() < deadline:
+        if self._cluster is None:
+            return
+        while self._cluster.executors and time.monotonic() < deadline:
             _wait_readable(self._wakeup_read, min(TICK, max(0.0, deadline - time.monotonic())))
             _drain(self._wakeup_read)
             self._reap()
-        for pid in self._executors.pids:
-            kill(pid, signal.SIGKILL)
-        for pid in self._executors.pids:
-            os.waitpid(pid, 0)  # a killed child always ends
-            self._executors.ended(pid)
-        if self._scratch is not None:
-            self._scratch.remove()
-            self._scratch = None
-            if not grace:  # the driver has died, perhaps with progress bars
-                release_terminal(terminal_name(2))
-        if self._janitor is not None:
-            kill(self._janitor, signal.SIGKILL)
-            os.waitpid(self._janitor, 0)
-            self._janitor = None
+        self._cluster.end()
+        self._cluster = None
+        if not grace:  # the driver has died, perhaps with progress bars
+            release_terminal(terminal_name(2))
 
     def _end_driver(self) -> None:
         if self._driver is not None:  # only after an error of our own

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import os
-import signal
 import sys
 
 log = logging.getLogger(__name__)
@@ -21,12 +20,10 @@ def fill_standard_descriptors() -> None:
 
 
 def read_nothing() -> None:
-    """Standard input is at its end, for child processes too; a terminal stops nobody who is not in its foreground."""
+    """Standard input is at its end, for child processes too."""
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    for signum in (signal.SIGTTIN, signal.SIGTTOU):
-        signal.signal(signum, signal.SIG_IGN)
 
 
 def print_to_standard_error() -> None:

@@ -8,33 +8,34 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from multiprocess.connection import Connection, Pipe
 
 from localcluster.launcher import launcher as launcher_module
 from localcluster.launcher import os_layer
+from localcluster.launcher.janitor import DIRECTORY, END, EXECUTOR, Janitor
 from localcluster.launcher.launcher import Launcher
 from protocol.channel import Channel
-from protocol.cluster_messages import ExecutorExited, ExecutorLaunched, LaunchExecutor, LaunchFailed
+from protocol.cluster_messages import ExecutorExited, ExecutorLaunched, LaunchExecutor, LaunchFailed, StartCluster
 from protocol.endpoint import Endpoint, Incoming
-from protocol.errors import ClusterError
-from storage.scratch import Scratch
+from protocol.errors import ClusterError, ConfigurationError
 from tests.protocol.support import LONG
 
 
 class Bed:
     """A launcher that is not served: the test gives it orders and reads what it tells the driver."""
 
-    def __init__(self, scratch: Scratch) -> None:
+    def __init__(self) -> None:
         control, driver_control = Pipe()
         self.fd_socket, self.driver_fd_socket = socket.socketpair(type=socket.SOCK_DGRAM)
         self.driver = Endpoint(Channel(driver_control))
         self.launcher = Launcher(control, self.fd_socket, driver=None)
-        self.launcher._scratch = scratch
         self.forked: list[subprocess.Popen[bytes]] = []
 
     def fork(self) -> int:
@@ -44,28 +45,31 @@ class Bed:
         self.forked.append(child)
         return child.pid
 
+    def start_cluster(self) -> str:
+        return self.launcher._start_cluster(StartCluster(()))
+
     def order(self, executor_id: str) -> Any:
         """What the launcher tells when it is told to launch."""
         self.launcher._handle(Incoming(LaunchExecutor(executor_id, 1, {}, ())))
         return self.driver.receive(LONG).message
 
     def close(self) -> None:
+        self.launcher._stop_cluster(grace=0.0)
         self.launcher._close_inherited()
         self.driver.abort()
         self.driver_fd_socket.close()
         for child in self.forked:
-            child.kill()
             child.communicate()
 
 
 @pytest.fixture
 def bed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bed]:
-    scratch = Scratch.create(parent=str(tmp_path))
-    bed = Bed(scratch)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    bed = Bed()
     monkeypatch.setattr(os_layer, "fork", bed.fork)
     yield bed
     bed.close()
-    scratch.remove()
+    assert list(tmp_path.iterdir()) == []
 
 
 def failing(number: int, *, after: int = 0) -> Callable[..., Any]:
@@ -96,6 +100,7 @@ def failing(number: int, *, after: int = 0) -> Callable[..., Any]:
 def test_a_shortage_is_told_and_the_next_order_is_carried_out(
     bed: Bed, monkeypatch: pytest.MonkeyPatch, call: str, failure: Callable[..., Any], named: str
 ) -> None:
+    bed.start_cluster()
     with monkeypatch.context() as patched:
         patched.setattr(os_layer, call, failure)
         failed = bed.order("3")
@@ -112,11 +117,57 @@ def test_a_shortage_is_told_and_the_next_order_is_carried_out(
 
 
 def test_an_executor_whose_pipes_cannot_be_sent_is_killed(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    bed.start_cluster()
     monkeypatch.setattr(os_layer, "send_fds", failing(errno.ENOBUFS))
     assert isinstance(bed.order("3"), LaunchFailed)
-    assert bed.forked[0].wait(LONG) == -signal.SIGKILL
-    bed.launcher._child_ended(bed.forked[0].pid, signal.SIGKILL)
+    executor = bed.forked[-1]
+    assert executor.wait(LONG) == -signal.SIGKILL
+    bed.launcher._child_ended(executor.pid, signal.SIGKILL)
     assert bed.driver.receive(LONG).message == ExecutorExited("3", None, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("call", ["fork", "pipe"])
+def test_a_cluster_that_cannot_start_is_a_clear_error_and_leaves_nothing(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(os_layer, call, failing(errno.EAGAIN))
+        with pytest.raises(ClusterError, match=r"cannot start the cluster: .*ulimit -u"):
+            bed.start_cluster()
+    assert os.path.isdir(bed.start_cluster())
+
+
+def test_a_cluster_without_a_directory_to_write_to_keeps_no_janitor(bed: Bed) -> None:
+    with pytest.raises(ConfigurationError):
+        bed.launcher._start_cluster(StartCluster((os.devnull,)))
+    with pytest.raises(ChildProcessError):  # it was waited for
+        os.waitpid(bed.forked[0].pid, os.WNOHANG)
+
+
+def test_the_janitor_hears_of_all_before_it_is_there(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[tuple[str, object, bool]] = []
+    monkeypatch.setattr(Janitor, "tell", lambda _, what, value: heard.append((what, value, os.path.exists(str(value)))))
+    primary = bed.start_cluster()
+    assert heard == [(DIRECTORY, primary, False)]
+    monkeypatch.setattr(os_layer, "send_fds", lambda *_: heard.append(("pipes", None, False)))
+    bed.order("0")
+    assert heard[1:] == [(EXECUTOR, bed.forked[-1].pid, False), ("pipes", None, False)]
+
+
+def test_what_a_launcher_without_descriptors_cannot_end_is_left_to_the_janitor(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bed.start_cluster()
+    bed.order("0")
+    heard: list[str] = []
+    monkeypatch.setattr(Janitor, "tell", lambda _, what, value: heard.append(what))
+    with monkeypatch.context() as patched:
+        patched.setattr(psutil, "pids", failing(errno.EMFILE))
+        bed.launcher._child_ended(bed.forked[-1].pid, 0)
+    assert bed.driver.receive(LONG).message == ExecutorExited("0", 0, None)
+    assert heard == []
+    bed.launcher._stop_cluster(grace=0.0)
+    assert heard == [END]
 
 
 def test_a_driver_that_cannot_be_forked_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
