@@ -51,6 +51,9 @@ class Terminal:
         self.written = b""
         """All that came to the terminal, as it came."""
         self._master, slave = pty.openpty()
+        modes = termios.tcgetattr(slave)
+        modes[3] |= termios.NOFLSH  # else Ctrl-C may take away what the program writes at that moment
+        termios.tcsetattr(slave, termios.TCSANOW, modes)
         self.resize(columns, rows)
         inherited = {name: text for name, text in os.environ.items() if name not in ("COLUMNS", "LINES")}
         try:
