@@ -23,6 +23,7 @@ from localcluster.executor.barrier_calls import BarrierCalls
 from localcluster.executor.block_orders import BlockOrders
 from localcluster.executor.breakpoints import refuse_breakpoints
 from localcluster.executor.kills import Kills
+from localcluster.executor.library_threads import limit_library_threads
 from localcluster.executor.reporter import DRIVER_GONE, Reporter
 from localcluster.executor.stage_code import StageCode
 from localcluster.executor.task_runner import describe, run_task
@@ -60,6 +61,7 @@ def executor_main(order: LaunchExecutor, orders: Connection, reports: Connection
     sys.path[:] = order.sys_path
     prefix = settings.EXECUTOR_ENVIRONMENT
     os.environ.update({key.removeprefix(prefix): text for key, text in order.conf.items() if key.startswith(prefix)})
+    limit_library_threads(settings.value(order.conf, "spark.task.cpus"))
     set_up_logging(order.conf, f"executor {order.executor_id}")
     refuse_breakpoints()
     reporting = Endpoint(Channel(reports, name="reports"))

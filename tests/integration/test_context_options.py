@@ -157,3 +157,14 @@ def test_get_or_create_of_a_subclass_gives_its_active_context_and_makes_plain_on
     with Named.getOrCreate(SparkConf().setMaster("local[1]").setAppName("plain")) as plain:
         assert type(plain) is SparkContext
         assert plain.appName == "plain"
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, "2"), ({"OMP_NUM_THREADS": "5"}, "5")])
+def test_libraries_start_as_many_threads_as_a_task_has_cores(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], expected: str
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    conf = SparkConf().setMaster("local[2]").set("spark.task.cpus", "2").setExecutorEnv(pairs=given.items())
+    with SparkContext(conf=conf) as context:
+        assert context.parallelize([0], 1).map(lambda _: os.environ["OMP_NUM_THREADS"]).first() == expected
+        assert "OMP_NUM_THREADS" not in os.environ

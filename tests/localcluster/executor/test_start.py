@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -29,6 +30,8 @@ def start(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Any:
     monkeypatch.setattr(executor_module, "Executor", Executor)
     monkeypatch.setattr(executor_module, "set_up_logging", lambda *_: None)
     monkeypatch.setattr(sys, "path", sys.path[:])
+    monkeypatch.setattr(sys, "breakpointhook", sys.breakpointhook)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
     (orders, driver_orders), (reports, driver_reports) = Pipe(), Pipe()
     with orders, driver_orders, reports, driver_reports:
         order = LaunchExecutor("7", 1, {}, tuple(sys.path))
