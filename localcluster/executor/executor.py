@@ -174,8 +174,10 @@ class Executor:
 
     def _run_tasks(self) -> None:
         while (task_id := self._queue.get()) is not None:
+            self._kills.begin(task_id)  # before it leaves the queue, so that a kill finds it there or here
             queued = self._queued.pop(task_id, None)
             if queued is None:
+                self._kills.end(task_id)
                 continue  # it was recalled or killed
             try:
                 self._run_task(*queued)
@@ -184,7 +186,6 @@ class Executor:
                 os._exit(1)
 
     def _run_task(self, stage_key: int, task: TaskDescription) -> None:
-        self._kills.begin(task.task_id)
         try:
             result = run_task(self._env, self._stages[stage_key], task, self._kills, self._barriers)
         except BaseException as error:
