@@ -30,6 +30,7 @@ from protocol.errors import (
     EndOfChannel,
     ForkedChannelError,
     FrameError,
+    FrameTooLargeError,
 )
 from protocol.forks import disown_in_forks, free_in_forks
 from protocol.wire import MAX_FRAME, Frame, FrameDecoder, Kind, encode
@@ -107,13 +108,15 @@ class Channel:
 
         A blocking side waits up to ``timeout`` seconds (None: while the peer lives). A buffered side never waits.
 
-        Raises FrameError for a frame over the limit, and AskTimeoutError if not a byte got out in time: in both cases
-        nothing was sent and the channel is as it was. Raises BrokenChannelError if the peer is gone, or stopped reading
-        in the middle of a frame until the deadline; ClosedChannelError after our own close.
+        Raises FrameTooLargeError for a frame over the limit, and AskTimeoutError if not a byte got out in time: in both
+        cases nothing was sent and the channel is as it was. Raises BrokenChannelError if the peer is gone, or stopped
+        reading in the middle of a frame until the deadline; ClosedChannelError after our own close.
         """
         for frame in frames:
             if len(frame.payload) > self._max_frame:
-                raise FrameError(self._text(f"{len(frame.payload)} bytes do not fit a frame of {self._max_frame}"))
+                raise FrameTooLargeError(
+                    self._text(f"{len(frame.payload)} bytes do not fit a frame of {self._max_frame}")
+                )
         data = encode(frames)
         deadline = _deadline(timeout)
         if not self._send_lock.acquire(timeout=-1 if timeout is None else timeout):

@@ -251,6 +251,10 @@ class FrameError(ChannelError):
     """A frame was garbled, truncated, oversized or of another version. The channel is unusable from then on."""
 
 
+class FrameTooLargeError(FrameError):
+    """A message is too large for a frame. Nothing was sent, and the channel is as it was."""
+
+
 class AskTimeoutError(ChannelError, TimeoutError):
     """No answer came before the ask's deadline. A late answer is dropped."""
 

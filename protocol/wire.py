@@ -17,7 +17,7 @@ from protocol.errors import FrameError, SerializationError
 
 MAGIC = b"Lc"
 VERSION = 1
-MAX_FRAME = 16 << 20  # bytes of payload; whatever is larger than some 64 KiB should have been a block
+MAX_FRAME = 128 << 20  # bytes of payload, as spark.rpc.message.maxSize: a task may have to read thousands of files
 
 _HEAD = struct.Struct("!2sBBIQ")  # magic, version, kind, payload length, correlation: what the checksum covers first
 _CHECKSUM = struct.Struct("!I")  # crc32 of head and payload

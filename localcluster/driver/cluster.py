@@ -259,7 +259,9 @@ class Cluster:
         self._side.submit(work)
 
     def _perform(self) -> None:
-        self._instructions.carry_out(self.dag.take(time.monotonic()))
+        while unsendable := self._instructions.carry_out(self.dag.take(time.monotonic())):
+            for executor_id, failure in unsendable:
+                self.dag.task_failed(executor_id, failure, time.monotonic())
 
     # --- the event loop's rounds ---
 

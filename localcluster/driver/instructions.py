@@ -20,7 +20,7 @@ from localcluster.scheduler.task_set import TaskSet
 from localcluster.shuffle.manager import ShuffleManager
 from protocol import cluster_messages as c
 from protocol.block_messages import RemoveBlock
-from protocol.errors import ChannelError
+from protocol.errors import ChannelError, FrameTooLargeError
 from protocol.locations import DRIVER
 from protocol.message import Order
 from storage.block_id import TaskResultBlockId
@@ -49,10 +49,12 @@ class Instructions:
         self.import_paths: tuple[str, ...] = ()
         self._kills: dict[int, tuple[str, float]] = {}  # {task id: (executor id, deadline)}
 
-    def carry_out(self, instructions: Sequence[Instruction]) -> None:
+    def carry_out(self, instructions: Sequence[Instruction]) -> list[tuple[str, c.TaskFailed]]:
+        """(executor id, failure) of tasks that cannot be sent at all, for the scheduler."""
+        unsendable: list[tuple[str, c.TaskFailed]] = []
         for instruction in instructions:
             if isinstance(instruction, Launch):
-                self._launch(instruction)
+                unsendable += self._launch(instruction)
             elif isinstance(instruction, OutputReady):
                 self._keep_output(instruction)
             elif isinstance(instruction, DropStage):
@@ -65,6 +67,7 @@ class Instructions:
                 self._send(instruction.executor_id, instruction.release)
             else:
                 self._discard(instruction)
+        return unsendable
 
     def task_ended(self, task_id: int) -> None:
         self._kills.pop(task_id, None)
@@ -81,7 +84,7 @@ class Instructions:
                     executor_id, f"task {task_id} did not end within {self._kill_timeout} s of being killed"
                 )
 
-    def _launch(self, launch: Launch) -> None:
+    def _launch(self, launch: Launch) -> list[tuple[str, c.TaskFailed]]:
         task_set = launch.task_set
         description = None
         if launch.first:
@@ -96,7 +99,24 @@ class Instructions:
                 self.import_paths,
                 logs.levels(),
             )
-        self._send(launch.executor_id, c.LaunchTasks(task_set.key, description, launch.tasks))
+        return self._send_tasks(launch.executor_id, task_set, description, launch.tasks)
+
+    def _send_tasks(
+        self,
+        executor_id: str,
+        task_set: TaskSet,
+        description: c.StageDescription | None,
+        tasks: tuple[c.TaskDescription, ...],
+    ) -> list[tuple[str, c.TaskFailed]]:
+        try:
+            self._send(executor_id, c.LaunchTasks(task_set.key, description, tasks))
+        except FrameTooLargeError as error:
+            some, others = tasks[: len(tasks) // 2], tasks[len(tasks) // 2 :]
+            if some and not self._send_tasks(executor_id, task_set, description, some):
+                return self._send_tasks(executor_id, task_set, None, others)
+            # Also those that would fit: the failure of one ends their stage.
+            return [(executor_id, _too_large(task_set, task, error)) for task in tasks]
+        return []
 
     def _kill(self, kill: Kill) -> None:
         self._kills[kill.task_id] = (kill.executor_id, time.monotonic() + self._kill_timeout)
@@ -122,6 +142,8 @@ class Instructions:
     def _send(self, executor_id: str, order: Order) -> None:
         try:
             self._pool.send(executor_id, order)
+        except FrameTooLargeError:
+            raise
         except ChannelError as error:
             # Its death will be noticed by its pipes; then its tasks are requeued.
             log.debug("%s did not reach executor %s: %s", type(order).__name__, executor_id, error)
@@ -133,3 +155,11 @@ def _addresses(task_set: TaskSet) -> tuple[str, ...]:
         return ()
     tasks = sorted(task_set.running.values(), key=lambda task: task.position)
     return tuple(f"127.0.0.1:{task.executor_id}" for task in tasks)
+
+
+def _too_large(task_set: TaskSet, task: c.TaskDescription, error: FrameTooLargeError) -> c.TaskFailed:
+    text = (
+        f"Serialized task {task_set.stage.id}:{task.partition_index} is too large to be sent: {error}. Its partition "
+        "and the local properties of the job travel with it: consider more partitions, or broadcasts for large values."
+    )
+    return c.TaskFailed(task.task_id, None, "fatal", text)

@@ -20,6 +20,7 @@ from protocol.errors import (
     ClosedChannelError,
     EndOfChannel,
     FrameError,
+    FrameTooLargeError,
 )
 from protocol.wire import Frame, Kind, encode
 from tests.protocol.support import (
@@ -239,7 +240,7 @@ def frames_before_garbage_are_not_lost_and_the_selector_sees_the_rest(make_pair:
 
 def an_oversized_frame_is_refused_by_both_sides(make_pair: MakePair) -> None:
     with channels(make_pair, max_frame=100) as (left, right):
-        with pytest.raises(FrameError, match="101 bytes"):
+        with pytest.raises(FrameTooLargeError, match="101 bytes"):
             left.send(tell(b"x" * 101))
         left.send(tell())  # the sender's channel is as it was
         assert right.receive(LONG) == tell()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 from typing import Any
 
@@ -18,7 +19,7 @@ from localcluster.shuffle.sort_shuffle import SortShuffleManager
 from protocol import cluster_messages as c
 from protocol.block_messages import RemoveBlock
 from protocol.cluster_messages import TaskDescription
-from protocol.errors import BrokenChannelError
+from protocol.errors import BrokenChannelError, FrameTooLargeError
 from protocol.locations import DRIVER, BlockManagerId, ShmLocation
 from storage.block_id import ShuffleDataBlockId, ShuffleIndexBlockId, TaskResultBlockId
 
@@ -34,12 +35,15 @@ class Desk:
         self.received: list[tuple[str, Any]] = []
         self.registered: list[Any] = []
         self.dead: set[str] = set()
+        self.largest = 1 << 20  # bytes of a message
         self.endpoint = self
         self.instructions = Instructions(self, self, MapOutputTracker(), SortShuffleManager, TIMEOUT)  # type: ignore[arg-type]
 
     def send(self, executor_id: str, order: Any) -> None:
         if executor_id in self.dead:
             raise BrokenChannelError("gone")
+        if len(pickle.dumps(order)) > self.largest:
+            raise FrameTooLargeError(f"it does not fit {self.largest} bytes")
         self.sent.append((executor_id, order))
 
     def kill(self, executor_id: str, reason: str) -> None:
@@ -99,6 +103,32 @@ def test_a_stage_is_described_with_its_first_tasks_though_its_job_ended_in_the_s
     assert launched.stage.properties == {"colour": "green"}
     assert launched.stage.barrier == ()
     assert killed == c.KillTask(100, "unsendable")
+
+
+def launch_of_sizes(*sizes: int) -> Launch:
+    tasks = tuple(TaskDescription(100 + index, index, 0, bytes(size)) for index, size in enumerate(sizes))
+    return launch_of(None, ["0"] * len(sizes))._replace(tasks=tasks)
+
+
+def test_tasks_that_are_too_large_together_are_sent_apart_the_first_with_the_stage(desk: Desk) -> None:
+    desk.largest = 10_000
+    assert desk.instructions.carry_out([launch_of_sizes(4000, 4000, 4000, 9000, 1, 1)]) == []
+    orders = [order for _, order in desk.sent]
+    assert [task.task_id for order in orders for task in order.tasks] == [100, 101, 102, 103, 104, 105]
+    assert [order.stage is not None for order in orders] == [True] + [False] * (len(orders) - 1)
+
+
+@pytest.mark.parametrize("sizes", [(11_000,), (1, 1, 11_000, 1), (11_000, 1, 1)])
+def test_a_task_that_is_too_large_is_a_failure_which_ends_its_stage(desk: Desk, sizes: tuple[int, ...]) -> None:
+    desk.largest = 10_000
+    failed = desk.instructions.carry_out([launch_of_sizes(*sizes)])
+    sent = {task.task_id for _, order in desk.sent for task in order.tasks}
+    assert {failure.task_id for _, failure in failed} | sent == set(range(100, 100 + len(sizes)))
+    for executor_id, failure in failed:
+        assert (executor_id, failure.kind) == ("0", "fatal")
+        assert failure.task_id not in sent
+        assert failure.text.startswith("Serialized task 3:")
+        assert "does not fit 10000 bytes" in failure.text
 
 
 def test_tasks_of_a_barrier_stage_are_told_where_all_of_them_are(desk: Desk) -> None:
