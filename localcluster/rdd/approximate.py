@@ -52,12 +52,14 @@ class Approximate(Actions[T]):
         return self._sample(_values, timeout, Sample.mean, confidence)
 
     def countApproxDistinct(self, relativeSD: float = 0.05) -> int:
-        """About how many distinct records there are, by HyperLogLog; ``relativeSD`` is the standard deviation of the
-        result, relative to it. A smaller one takes more memory.
+        """About how many distinct records there are, by HyperLogLog; ``relativeSD`` is the standard deviation that the
+        result may have, relative to it. From 0.008 on a smaller one takes more memory. Up to 512 are counted exactly.
 
         Raises ValueError when it is less than 0.000017.
 
-        >>> 900 < sc.parallelize(range(1000)).map(str).countApproxDistinct() < 1100
+        >>> sc.parallelize(range(500)).map(str).countApproxDistinct()
+        500
+        >>> 98_000 < sc.parallelize(range(100_000)).countApproxDistinct() < 102_000
         True
         """
         if relativeSD < 0.000017:
@@ -99,4 +101,17 @@ def _values(iterator: Iterator[Any]) -> StatCounter:
 
 
 def _sketch(relative_sd: float, iterator: Iterator[Any]) -> HyperLogLog:
-    return HyperLogLog(relative_sd, (portable_hash(record) & 0xFFFFFFFF for record in iterator))
+    return HyperLogLog(relative_sd, map(_fingerprint, iterator))
+
+
+_OF_COMMON_HASHES = {-1: 0x9E3779B97F4A7C15, None: 0xBF58476D1CE4E5B9, "": 0x94D049BB133111EB, b"": 0xD6E8FEB86659FD93}
+
+
+def _fingerprint(record: Any) -> int:
+    """64 bits for a record: equal ones for equal records, different ones for records that differ, as far as chance
+    goes. Python's hash of -1 is that of -2, and that of nothings is that of 0.
+    """
+    hashed = portable_hash(record)
+    if hashed in (-2, 0):
+        hashed = _OF_COMMON_HASHES.get(record, hashed)
+    return hashed & 0xFFFFFFFFFFFFFFFF
