@@ -35,6 +35,7 @@ from localcluster.profiler import BasicProfiler, MemoryProfiler, Profiler, UDFBa
 from localcluster.profiling import Profiling
 from localcluster.py_files import PACKAGE_EXTENSIONS
 from localcluster.rdd.call_site import first_spark_call
+from localcluster.rdd.hashing import expect_seed, seed_of_executors
 from localcluster.rdd.partition_data import INLINE, PartitionData
 from localcluster.rdd.sources import Sources
 from localcluster.serializers import AutoBatchedSerializer, BatchedSerializer, CPickleSerializer, Serializer
@@ -169,7 +170,8 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
         self.pythonVer = f"{sys.version_info.major}.{sys.version_info.minor}"
         prefix = settings.EXECUTOR_ENVIRONMENT
         self.environment = {key.removeprefix(prefix): text for key, text in conf.getAll() if key.startswith(prefix)}
-        self.environment["PYTHONHASHSEED"] = os.environ.get("PYTHONHASHSEED", "0")
+        self.environment["PYTHONHASHSEED"] = seed_of_executors()
+        expect_seed(self.environment["PYTHONHASHSEED"])
 
     @classmethod
     def _ensure_initialized(cls, instance: SparkContext | None = None, gateway: Any = None, conf: Any = None) -> None:

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 from localcluster.arguments import check_number
 from localcluster.rdd.actions import Actions
 from localcluster.rdd.estimates import BoundedFloat, Sample
+from localcluster.rdd.hashing import portable_hash
 from localcluster.rdd.hyper_log_log import HyperLogLog
 from localcluster.rdd.narrow import count_records
-from localcluster.rdd.partitioner import portable_hash
 from localcluster.rdd.stat_counter import StatCounter
 
 T = TypeVar("T")

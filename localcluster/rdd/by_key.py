@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from localcluster.arguments import check_function, check_optional_function, whole_number
 from localcluster.env import get_env
 from localcluster.rdd.actions import Actions
-from localcluster.rdd.partitioner import Partitioner, hashes_like_executors, portable_hash
+from localcluster.rdd.hashing import hashes_like_executors, portable_hash
+from localcluster.rdd.partitioner import Partitioner
 from localcluster.rdd.result_iterable import ResultIterable
 from localcluster.shuffle.aggregator import Aggregator, stop_iteration_error
 from localcluster.shuffle.pairs import A_PAIR, check_key_and_value, check_pair
@@ -182,7 +183,8 @@ class ByKey(Actions[T]):
         return self.keys().countByValue()
 
     def lookup(self: ByKey[tuple[K, V]], key: K) -> list[V]:
-        """The values of ``key``. Looks at one partition only where it is known which that is.
+        """The values of ``key``. Looks at one partition where it is known which that is: not for objects of a program's
+        own classes, which may hash differently in each process, unless a partition function of its own places them.
 
         >>> sc.parallelize([(1, "a"), (2, "b"), (1, "c")]).lookup(1)
         ['a', 'c']
@@ -190,11 +192,20 @@ class ByKey(Actions[T]):
         found = self.mapPartitionsWithIndex(partial(_values_of, key))
         if self.partitioner is None:
             return found.collect()
-        place = self.partitioner(key)
-        if not hashes_like_executors(key):  # a driver that hashes otherwise cannot know the place
-            return found.collect()
-        values: list[V] = found._per_partition(list, [place])[0]
+        place = self._place_of(key, self.partitioner)
+        values: list[V] = found.collect() if place is None else found._per_partition(list, [place])[0]
         return values
+
+    def _place_of(self, key: Any, partitioner: Partitioner) -> int | None:
+        """The partition where executors put a key, None when the driver cannot know."""
+        from localcluster.rdd.sorting import RangePartitionFunction  # which imports this module
+
+        place, func = partitioner(key), partitioner.partitionFunc
+        if func is portable_hash:
+            return place if hashes_like_executors(key) else None
+        if isinstance(func, RangePartitionFunction) and func.compares_keys:
+            return place
+        return self.ctx.parallelize([key], 1).map(partitioner).collect()[0]  # it may hash, too: one of them has to say
 
     def _reducers(self, numPartitions: int | None) -> int:
         if numPartitions is None:

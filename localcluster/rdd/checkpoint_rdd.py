@@ -50,7 +50,7 @@ class ReliableCheckpointRDD(RDD[T]):
     def __init__(self, ctx: SparkContext, directory: str) -> None:
         if not os.path.isdir(directory):
             raise IllegalArgumentException(f"requirement failed: Checkpoint directory does not exist: {directory}")
-        super().__init__(ctx, partitioner=_read_partitioner(directory))
+        super().__init__(ctx, partitioner=_read_partitioner(directory, ctx.applicationId))
         self.directory = directory
 
     def _make_partitions(self) -> list[Partition]:
@@ -118,7 +118,8 @@ def write_files(rdd: RDD[Any], directory: str) -> None:
             os.replace(path, os.path.join(aside, _part(index)))
         if rdd.partitioner is not None:
             with open(os.path.join(aside, PARTITIONER), "wb") as file:
-                file.write(by_value.dumps((rdd.partitioner.numPartitions, rdd.partitioner.partitionFunc)))
+                placed_by = rdd.partitioner.numPartitions, rdd.partitioner.partitionFunc
+                file.write(by_value.dumps((rdd.ctx.applicationId, placed_by)))
         remove_attempts(attempts)  # attempts that did not count, one of which may still be writing
         os.rename(aside, directory)
     except BaseException:
@@ -139,11 +140,14 @@ def _part(index: int) -> str:
     return f"part-{index:05d}"
 
 
-def _read_partitioner(directory: str) -> Partitioner | None:
-    """The partitioner, if one was written; it only saves shuffles, so one that cannot be read does no harm."""
+def _read_partitioner(directory: str, application_id: str) -> Partitioner | None:
+    """The partitioner, if this application wrote one: in another one keys may hash otherwise (another seed, another
+    Python). It only saves shuffles, so one that cannot be read does no harm.
+    """
     try:
         with open(os.path.join(directory, PARTITIONER), "rb") as file:
-            return Partitioner(*pickle.load(file))
+            written_by, placed_by = pickle.load(file)
+            return Partitioner(*placed_by) if written_by == application_id else None
     except FileNotFoundError:
         return None
     except Exception as error:  # whatever unpickling somebody's function raises

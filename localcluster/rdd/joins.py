@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from localcluster.arguments import whole_number
 from localcluster.rdd.by_key import ByKey
 from localcluster.rdd.core import check_rdd
-from localcluster.rdd.partitioner import Partitioner, portable_hash
+from localcluster.rdd.hashing import portable_hash
+from localcluster.rdd.partitioner import Partitioner
 from localcluster.rdd.result_iterable import ResultIterable
 
 if TYPE_CHECKING:

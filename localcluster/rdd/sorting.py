@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from localcluster.arguments import check_function
 from localcluster.env import get_env
 from localcluster.rdd.by_key import ByKey, PartitionFunc
-from localcluster.rdd.partitioner import portable_hash
+from localcluster.rdd.hashing import portable_hash
 from localcluster.rdd.partitioning import Partitioning
 from localcluster.rdd.sampling import Sampling
 
@@ -102,6 +102,11 @@ class RangePartitionFunction:
         self.bounds = bounds
         self.keyfunc = keyfunc
         self.ascending = ascending
+
+    @property
+    def compares_keys(self) -> bool:
+        """Whether keys are placed by nothing but their order."""
+        return self.keyfunc is _same
 
     def __call__(self, key: Any) -> int:
         position = bisect_left(self.bounds, self.keyfunc(key))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any
 
-from localcluster.rdd.partitioner import portable_hash
+from localcluster.rdd.hashing import portable_hash
 from localcluster.shuffle.aggregator import stop_iteration_error
 from localcluster.shuffle.pairs import A_PAIR, check_pair
 from localcluster.shuffle.spill import SAMPLE_EVERY, Gauge, SpillFile

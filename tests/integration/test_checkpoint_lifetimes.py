@@ -32,7 +32,8 @@ def test_a_checkpoint_is_read_by_a_later_context(tmp_path: Path) -> None:
         again = sc._checkpointFile(path, serializer)
         assert sorted(point.x for point in again.values().collect()) == list(range(10))
         assert again.getNumPartitions() == 4
-        assert again.lookup(3) != []
+        assert again.partitioner is None, "keys may hash otherwise in another context"
+        assert len(again.lookup(3)) == 2
 
 
 def test_an_executor_that_dies_while_it_writes_does_no_harm(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from localcluster.rdd.barrier_rdd import RDDBarrier
 from localcluster.rdd.estimates import BoundedFloat
-from localcluster.rdd.partitioner import Partitioner, portable_hash
+from localcluster.rdd.hashing import portable_hash
+from localcluster.rdd.partitioner import Partitioner
 from localcluster.rdd.rdd import RDD, PipelinedRDD
 from localcluster.rdd.result_iterable import ResultIterable
 from localcluster.rdd.stat_counter import StatCounter

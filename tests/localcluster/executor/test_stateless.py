@@ -24,7 +24,8 @@ from localcluster.accumulators import INT_ACCUMULATOR_PARAM, Accumulator
 from localcluster.broadcast import _RemoteBroadcast
 from localcluster.executor.stateless import is_stateless
 from localcluster.rdd.dependency import NarrowDependency
-from localcluster.rdd.partitioner import Partitioner, portable_hash
+from localcluster.rdd.hashing import portable_hash
+from localcluster.rdd.partitioner import Partitioner
 
 
 def travelled(source: str, **given: Any) -> Any:

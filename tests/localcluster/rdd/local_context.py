@@ -114,6 +114,7 @@ class LocalContext(Sources, Checkpoints):
     """What the RDD API needs of a context. ``jobs`` records the partitions of every job."""
 
     def __init__(self, parallelism: int = 2, conf: dict[str, str] | None = None) -> None:
+        self.applicationId = "local-0"
         self.defaultParallelism = parallelism
         self.defaultMinPartitions = min(parallelism, 2)
         self.conf = conf or {}

@@ -12,8 +12,9 @@ import pytest
 
 from localcluster.rdd.checkpoint import write_checkpoint
 from localcluster.rdd.dependency import ShuffleDependency
+from localcluster.rdd.hashing import portable_hash
 from localcluster.rdd.lineage import dump_lineage
-from localcluster.rdd.partitioner import Partitioner, portable_hash
+from localcluster.rdd.partitioner import Partitioner
 from localcluster.storage_level import StorageLevel
 from protocol.errors import SparkException
 from protocol.sql_errors import IllegalArgumentException

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import subprocess
-import sys
+from dataclasses import dataclass
+from operator import methodcaller, neg
 from typing import Any
 
 import pytest
-from hypothesis import given
 
 from localcluster.rdd.cartesian_rdd import PairPartition
+from localcluster.rdd.hashing import portable_hash
 from localcluster.rdd.partition import Partition
-from localcluster.rdd.partitioner import Partitioner, hashes_like_executors, portable_hash
+from localcluster.rdd.partitioner import Partitioner
 from localcluster.rdd.rdd import PipelinedRDD
 from localcluster.storage_level import StorageLevel
 from protocol.errors import PySparkAttributeError, SparkException
 from tests.localcluster.rdd.local_context import LocalContext
-from tests.localcluster.rdd.models import jobs, keys
 
 
 def test_persisted_partitions_are_computed_once(sc: LocalContext) -> None:
@@ -133,41 +131,58 @@ def test_there_is_no_jvm_behind_an_rdd(sc: LocalContext) -> None:
         rdd._jrdd  # noqa: B018
 
 
-@jobs
-@given(keys)
-def test_the_hash_is_that_of_equal_keys_and_of_pyspark(key: Any) -> None:
-    assert portable_hash(key) == portable_hash(pickle.loads(pickle.dumps(key)))
-    if key is not None and type(key) is not tuple:
-        assert portable_hash(key) == hash(key)
+@dataclass(frozen=True)
+class Point:
+    x: int
 
 
-def test_recorded_hashes() -> None:
-    assert portable_hash(None) == 0
-    assert portable_hash((None, 1)) & 0xFFFFFFFF == 219750521
-    with pytest.raises(TypeError):
-        portable_hash([1])  # type: ignore[arg-type]
+class PlacesOtherwiseInTasks:
+    """A partition function that gives another place in the driver."""
+
+    def __call__(self, key: Any) -> int:
+        return 0
+
+    def __reduce__(self) -> Any:
+        return methodcaller, ("__len__",)
 
 
-def test_the_driver_knows_when_it_hashes_otherwise_than_executors() -> None:
-    assert hashes_like_executors((None, (1, 2.5), True))
-    program = (
-        "from localcluster.rdd.partitioner import hashes_like_executors as like;"
-        "print(like('a'), like((1, b'')), like(1), like(frozenset()))"
-    )
-    for seed, expected in (("0", "True True True True"), ("1", "False False True False")):
-        environment = {**os.environ, "PYTHONHASHSEED": seed}
-        done = subprocess.run(
-            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
-        )
-        assert done.stdout.strip() == expected
+@pytest.mark.parametrize("key", [7, "b", (None, "b"), frozenset([None])])
+def test_lookup_looks_at_the_partition_of_a_key(sc: LocalContext, key: Any) -> None:
+    rdd = sc.parallelize([(key, 1), ("other", 2)]).partitionBy(4)
+    sc.jobs.clear()
+    assert rdd.lookup(key) == [1]
+    assert sc.jobs == [[portable_hash(key) % 4]]
 
 
-def test_lookup_is_right_in_a_driver_that_hashes_otherwise(sc: LocalContext, monkeypatch: Any) -> None:
-    rdd = sc.parallelize([("a", 1), ("b", 2)]).partitionBy(4)
-    assert rdd.count() == 2
-    monkeypatch.setattr("localcluster.rdd.by_key.hashes_like_executors", lambda key: False)
-    rdd.partitioner = Partitioner(4, lambda key: portable_hash(key) + 1)  # as such a driver would: wrong
-    assert rdd.lookup("b") == [2]
+def test_lookup_looks_everywhere_for_an_object_whose_hash_may_be_another_one_here(sc: LocalContext) -> None:
+    rdd = sc.parallelize([(Point(1), 1), (Point(2), 2)]).partitionBy(4)
+    sc.jobs.clear()
+    assert rdd.lookup(Point(2)) == [2]
+    assert sc.jobs == [[0, 1, 2, 3]]
+
+
+def test_lookup_asks_a_task_where_a_function_of_the_programs_places_a_key(sc: LocalContext) -> None:
+    rdd = sc.parallelize([("a", 1), ("ccc", 2)]).partitionBy(4, PlacesOtherwiseInTasks())
+    sc.jobs.clear()
+    assert rdd.lookup("ccc") == [2]
+    assert sc.jobs == [[0], [3]]
+
+
+def test_lookup_in_sorted_pairs_needs_to_ask_only_if_a_function_orders_them(sc: LocalContext) -> None:
+    pairs = sc.parallelize([(n, str(n)) for n in range(8)], 2)
+    plain, by_function = pairs.sortByKey(numPartitions=2), pairs.sortByKey(numPartitions=2, keyfunc=neg)
+    sc.jobs.clear()
+    assert plain.lookup(0) == ["0"]
+    assert sc.jobs == [[0]]
+    assert by_function.lookup(0) == ["0"]
+    assert sc.jobs == [[0], [0], [1]]
+
+
+def test_a_key_that_cannot_be_placed_is_refused_by_lookup(sc: LocalContext) -> None:
+    with pytest.raises(TypeError, match="unhashable"):
+        sc.parallelize([(1, 2)]).partitionBy(2).lookup([])
+    with pytest.raises(TypeError, match="len"):
+        sc.parallelize([("a", 2)]).partitionBy(2, len).lookup(5)
 
 
 def test_partitioners_are_equal_by_what_they_do() -> None:

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from localcluster.rdd.dependency import ShuffleDependency
-from localcluster.rdd.partitioner import Partitioner, portable_hash
+from localcluster.rdd.hashing import portable_hash
+from localcluster.rdd.partitioner import Partitioner
 from localcluster.scheduler.map_output_tracker import MapStatus
 from localcluster.shuffle.aggregator import Aggregator
 from localcluster.shuffle.manager import ShuffleManager

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localcluster.rdd.partitioner import Partitioner, portable_hash
+from localcluster.rdd.hashing import portable_hash
+from localcluster.rdd.partitioner import Partitioner
 from localcluster.shuffle.partitioned_buffer import PartitionedBuffer
 from storage import serializer
 from tests.localcluster.shuffle.bench import NOTHING, PLENTY, ShuffleBench
