@@ -16,7 +16,10 @@ def _refuse(method: str, instead: str) -> NoReturn:
     )
 
 
-_READERS = "textFile, wholeTextFiles, binaryFiles, binaryRecords or pickleFile"
+_READERS = (
+    "textFile, wholeTextFiles, binaryFiles, binaryRecords or pickleFile; for records between delimiters of your own, "
+    "spark.read.text(path, lineSep=...).rdd, or textFile and the setting spark.hadoop.textinputformat.record.delimiter"
+)
 _WRITERS = "saveAsTextFile or saveAsPickleFile"
 
 
