@@ -268,8 +268,8 @@ class ExpireDeadHosts(Report):
 
 @dataclass(frozen=True, slots=True)
 class HasCachedBlocks(Report):
-    """Whether an executor holds any block that others may want. Triggered before an idle executor is stopped. Answer:
-    bool.
+    """Whether an executor holds any cached data. Answer: bool. Nothing sends it yet: dynamic allocation will, before it
+    stops an idle executor.
     """
 
     executor_id: str

@@ -227,6 +227,11 @@ class ExternalBlockId(BlockId):
         return ExternalBlockId, (self.run, self.block)
 
 
+def is_cached_data(block_id: BlockId) -> bool:
+    """Whether the block is the program's data, cached or received; else the runtime made it for its own purposes."""
+    return isinstance(block_id, (RDDBlockId, StreamBlockId))
+
+
 def _of_numbers(kind: Callable[..., BlockId]) -> Callable[..., BlockId]:
     return lambda *numbers: kind(*map(int, numbers))
 

@@ -83,9 +83,10 @@ class BlockTable:
         manager = self._managers.get(executor_id)
         return None if manager is None else manager.id
 
-    def holds_blocks(self, block_manager_id: BlockManagerId) -> bool:
-        manager = self.manager(block_manager_id)
-        return manager is not None and bool(manager.blocks)
+    def holds_any(self, executor_id: str, wanted: Callable[[BlockId], bool]) -> bool:
+        """Whether the executor's living manager holds a block that passes the filter."""
+        manager = self._managers.get(executor_id)
+        return manager is not None and any(map(wanted, manager.blocks))
 
     @property
     def managers(self) -> list[BlockManagerId]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from storage.block_id import BlockId, BroadcastBlockId, RDDBlockId, StreamBlockId
+from storage.block_id import BlockId, BroadcastBlockId, is_cached_data
 
 
 def has_age(block_id: BlockId) -> bool:
@@ -19,7 +19,7 @@ def has_age(block_id: BlockId) -> bool:
     """
     if isinstance(block_id, BroadcastBlockId):
         return not block_id.field
-    return isinstance(block_id, (RDDBlockId, StreamBlockId))
+    return is_cached_data(block_id)
 
 
 class IdleBlocks:

@@ -9,7 +9,7 @@ import pytest
 from protocol import block_messages as m
 from protocol.errors import AskTimeoutError, StorageError
 from protocol.locations import DRIVER, BlockManagerId, HeapLocation, ShmLocation
-from storage.block_id import BroadcastBlockId, RDDBlockId, ShuffleDataBlockId, StreamBlockId
+from storage.block_id import BroadcastBlockId, RDDBlockId, ShuffleDataBlockId, StreamBlockId, TaskResultBlockId
 from storage.block_status import BlockStatus
 from storage.storage_level import StorageLevel
 from tests.storage.masters import BLOCK, FILE, SEGMENT, SHM, THE_DRIVER, A, B, C, Master
@@ -97,8 +97,19 @@ def test_memory_and_storage_status_add_up(master: Master) -> None:
     (status,) = [s for s in master.ask(B, m.GetStorageStatus()) if s.block_manager_id == A]
     assert status.memory_used == 150
     assert set(status.blocks) == {BLOCK, RDDBlockId(1, 3)}
-    assert master.ask(B, m.HasCachedBlocks("A")) is True
-    assert master.ask(B, m.HasCachedBlocks("B")) is False
+
+
+def test_cached_data_ties_an_executor_down_and_blocks_of_the_runtime_do_not(master: Master) -> None:
+    runtimes = [BroadcastBlockId(1), BroadcastBlockId(2, "stage"), ShuffleDataBlockId(0, 0, 0), TaskResultBlockId(1)]
+    for block in runtimes:
+        master.holds(A, SHM, block=block)
+    assert master.ask(B, m.HasCachedBlocks("A")) is False
+    for block in (RDDBlockId(1, 3), StreamBlockId(0, 1)):
+        master.holds(A, HeapLocation("A"), block=block)
+        assert master.ask(B, m.HasCachedBlocks("A")) is True
+        assert master.ask(B, m.HasCachedBlocks("B")) is False
+        master.gone(A, block)
+    assert master.ask(B, m.HasCachedBlocks("A")) is False
     assert master.ask(B, m.HasCachedBlocks("nobody")) is False
 
 
