@@ -280,3 +280,4 @@ class ExecutorExited(Report):
     executor_id: str
     exit_code: int | None
     signal: int | None
+    frames: str = ""  # of the user's code in which it crashed, as in a traceback

@@ -156,7 +156,7 @@ class ExecutorPool:
     def exited(self, message: ExecutorExited) -> None:
         executor = self._executors.get(message.executor_id)
         if executor is not None:
-            self._lost(executor, message.exit_code, message.signal)
+            self._lost(executor, message.exit_code, message.signal, message.frames)
 
     def unregistered(self, ordered_before: float) -> list[str]:
         """Executors that take long to register, for `judge_silent`."""
@@ -218,9 +218,9 @@ class ExecutorPool:
             executor.state = State.BROKEN
             executor.broken_at = time.monotonic()
 
-    def _lost(self, executor: Executor, exit_code: int | None, signum: int | None) -> None:
+    def _lost(self, executor: Executor, exit_code: int | None, signum: int | None, frames: str = "") -> None:
         self._read_the_rest(executor)
-        reason = executor.how_it_ended(exit_code, signum)
+        reason = executor.how_it_ended(exit_code, signum, frames)
         del self._executors[executor.executor_id]
         self._close(executor)
         self._cpu.forget(executor.pid)

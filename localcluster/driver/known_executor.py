@@ -33,7 +33,7 @@ class Executor:
     def endpoints(self) -> list[Endpoint]:
         return [endpoint for endpoint in (self.orders, self.reports) if endpoint is not None]
 
-    def how_it_ended(self, exit_code: int | None, signum: int | None) -> str:
+    def how_it_ended(self, exit_code: int | None, signum: int | None, frames: str = "") -> str:
         """For messages; both are None when its exit status is not known."""
         if self.short_of is not None:
             return f"executor {self.executor_id} could not be started: {self.short_of}"
@@ -42,7 +42,8 @@ class Executor:
             return f"{who} was ended: {self.doomed}"
         if signum is not None:
             hint = ", often the system's out-of-memory killer" if signum == 9 else ""
-            return f"{who} was killed by signal {signum}{hint}"
+            where = f" in\n{frames}" if frames else ""
+            return f"{who} was killed by signal {signum}{hint}{where}"
         if exit_code is not None:
             return f"{who} exited with code {exit_code}"
         return f"{who} closed its pipes"

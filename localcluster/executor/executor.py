@@ -22,6 +22,7 @@ from localcluster.env import Env, set_env
 from localcluster.executor.barrier_calls import BarrierCalls
 from localcluster.executor.block_orders import BlockOrders
 from localcluster.executor.breakpoints import refuse_breakpoints
+from localcluster.executor.crash_report import report_crashes
 from localcluster.executor.kills import Kills
 from localcluster.executor.library_threads import limit_library_threads
 from localcluster.executor.reporter import DRIVER_GONE, Reporter
@@ -64,6 +65,7 @@ def executor_main(order: LaunchExecutor, orders: Connection, reports: Connection
     limit_library_threads(settings.value(order.conf, "spark.task.cpus"))
     set_up_logging(order.conf, f"executor {order.executor_id}")
     refuse_breakpoints()
+    report_crashes(scratch, order.executor_id)
     reporting = Endpoint(Channel(reports, name="reports"))
     try:
         executor = Executor(order, Endpoint(Channel(orders, name="orders")), reporting, scratch)

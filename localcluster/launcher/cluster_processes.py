@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from multiprocess.connection import Connection
 
 from localcluster import pyspark_alias
+from localcluster.executor.crash_report import crash_report
 from localcluster.executor.executor import executor_main
 from localcluster.launcher import os_layer
 from localcluster.launcher.forking import die_with_parent, fork, kill, name_process, run_child
@@ -88,6 +89,10 @@ class ClusterProcesses:
                 end_sessions([pid])
                 self._tell_janitor(GONE, pid)
         return executor_id
+
+    def crash_report(self, executor_id: str) -> str:
+        """Where an executor that a signal ended was in the user's code, if that is known."""
+        return crash_report(self.scratch, executor_id)
 
     def end(self) -> None:
         """End what still lives, by force, and remove the scratch space."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import resource
@@ -114,6 +115,18 @@ def test_a_task_that_always_kills_its_executor_ends_the_job_and_blames_no_other(
     assert "partition 5" in str(caught.value)
     assert "Python worker exited unexpectedly (crashed)" in str(caught.value)
     assert sc.parallelize(range(50), 50).sum() == sum(range(50))
+
+
+def crash(x: int) -> int:
+    return ctypes.string_at(0)[0] if x == 1 else x
+
+
+def test_a_crash_in_c_code_says_where_in_the_users_code(sc: SparkContext) -> None:
+    with pytest.raises(TaskError, match="was killed by signal 11 in") as failed:
+        sc.parallelize([0, 1], 2).map(crash).collect()
+    line = crash.__code__.co_firstlineno + 1
+    assert f'File "{__file__}", line {line} in crash\n' in str(failed.value)
+    assert "narrow.py" not in str(failed.value)
 
 
 def test_attempts_are_numbered(sc: SparkContext) -> None:

@@ -29,6 +29,7 @@ def start(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Any:
 
     monkeypatch.setattr(executor_module, "Executor", Executor)
     monkeypatch.setattr(executor_module, "set_up_logging", lambda *_: None)
+    monkeypatch.setattr(executor_module, "report_crashes", lambda *_: None)  # pytest has a faulthandler of its own
     monkeypatch.setattr(sys, "path", sys.path[:])
     monkeypatch.setattr(sys, "breakpointhook", sys.breakpointhook)
     monkeypatch.setattr(os, "environ", dict(os.environ))

@@ -1,0 +1,75 @@
+"""What an executor that crashes leaves for the message, by a program that crashes as it does."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from localcluster.executor.crash_report import crash_report, report_crashes
+
+ROOT = Path(__file__).resolve().parents[3]
+
+PROGRAM = """
+import ctypes, os, sys
+sys.path.insert(0, ROOT)
+from types import SimpleNamespace
+from localcluster.executor.crash_report import report_crashes
+from localcluster.executor.task_runner import ForksEndHere, run_task
+from localcluster.executor.stage_code import StageCode
+from protocol.cluster_messages import StageDescription, TaskDescription
+def users_function(blocks, payload):
+    CRASH
+    return b""
+from localcluster.executor import stage_code
+stage_code.read_shared = users_function  # called by our code, which run_task calls
+def main():
+    env = SimpleNamespace(conf={}, block_manager=SimpleNamespace(release_all_locks_for_task=lambda: None))
+    run_task(env, StageCode(StageDescription(0, 0, b"", {}, 0), None), TaskDescription(0, 0, 0, b""), None, None)
+report_crashes(SimpleNamespace(primary=DIRECTORY), "5")
+main()
+"""
+SEGFAULT = "ctypes.string_at(0)"
+
+
+def crash(directory: Path, how: str) -> tuple[subprocess.CompletedProcess[str], str]:
+    """How the program ended, and the report."""
+    program = directory / "program.py"
+    text = PROGRAM.replace("ROOT", repr(str(ROOT))).replace("DIRECTORY", repr(str(directory))).replace("CRASH", how)
+    program.write_text(text)
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=60, cwd=directory)
+    return done, crash_report(scratch(directory), "5")
+
+
+def scratch(directory: Path) -> Any:
+    return SimpleNamespace(primary=str(directory))
+
+
+@pytest.mark.parametrize(("how", "signum"), [(SEGFAULT, signal.SIGSEGV), ("os.abort()", signal.SIGABRT)])
+def test_only_the_users_frames_are_told(tmp_path: Path, how: str, signum: int) -> None:
+    done, report = crash(tmp_path, how)
+    assert done.returncode == -signum, done.stderr
+    frames = [line for line in report.splitlines() if str(tmp_path / "program.py") in line]
+    assert [re.sub(r".*program.py", "", line) for line in frames] == ['", line 10 in users_function']
+    assert "main" not in report
+    assert str(ROOT / "localcluster") not in report
+
+
+def test_a_fork_that_crashes_says_so_itself(tmp_path: Path) -> None:
+    done, report = crash(tmp_path, f"pid = os.fork(); pid or {SEGFAULT}; os.waitpid(pid, 0); os._exit(7)")
+    assert (done.returncode, report) == (7, "")
+    assert "Segmentation fault" in done.stderr
+    assert "users_function" in done.stderr
+
+
+def test_without_a_crash_or_a_file_there_is_no_report(tmp_path: Path) -> None:
+    done, report = crash(tmp_path, "os._exit(3)")
+    assert (done.returncode, report) == (3, "")
+    assert crash_report(scratch(tmp_path), "6") == ""
+    report_crashes(scratch(tmp_path / "nowhere"), "5")
