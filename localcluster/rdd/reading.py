@@ -33,11 +33,11 @@ class Tolerance(NamedTuple):
         except FileGoneError as error:
             if not self.missing:
                 raise
-            log.warning("passed over: %s", error.getMessage())
+            log.warning("passed over: %s", error)
         except DamagedFileError as error:
             if not self.damaged:
                 raise
-            log.warning("passed over from there on: %s", error.getMessage())
+            log.warning("passed over from there on: %s", error)
 
 
 def _open_plain(path: str) -> BinaryIO:
