@@ -13,16 +13,22 @@ from typing import Any
 import pytest
 
 from localcluster import SparkContext
+from localcluster.env import get_env
 from localcluster.errors import TaskError
+from protocol.locations import DRIVER
 from tests.faults.runs import ROOT
 
-DRIVER = os.getpid()
 threads: list[str] = []
 """Names of the driver's threads in which something of the user's ran, in order; what else tests note."""
 
 
+def is_driver() -> bool:
+    """Not by a number noted here: an executor may import this module, too."""
+    return get_env().executor_id == DRIVER
+
+
 def note_thread() -> None:
-    if os.getpid() == DRIVER:
+    if is_driver():
         threads.append(threading.current_thread().name)
 
 
@@ -33,7 +39,7 @@ def _no_threads_yet() -> None:
 
 def unpickled(value: Any, in_driver: Callable[[], Any] | None = None) -> Any:
     note_thread()
-    if in_driver is not None and os.getpid() == DRIVER:
+    if in_driver is not None and is_driver():
         in_driver()
     return value
 

@@ -170,6 +170,8 @@ def test_lines_that_python_keeps_beside_the_cache_go_too(
     assert inspect.getsource(other_process(by_value.dumps(half))) == "def half(x):\n    return x / 0\n"
 
 
-def test_what_a_file_has_does_not_travel() -> None:
-    assert b"lambda: None" not in by_value.dumps(nested())
+def test_what_a_file_has_does_not_travel(other_process: Callable[[bytes], Any]) -> None:
+    data = by_value.dumps(nested())
+    assert b"lambda: None" not in data
+    other_process(data)
     assert not by_value._received

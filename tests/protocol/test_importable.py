@@ -35,14 +35,18 @@ def load(name: str, file: Path) -> ModuleType:
     return module
 
 
+before: set[str] = set()
+
+
 def only_mine() -> frozenset[str]:
-    """Without this module itself and its like: pytest can load it from beside the import path."""
-    return only_here() - {name for name in sys.modules if name.startswith("tests")}
+    """Of the modules that the test itself made: other tests leave some, and pytest may load theirs by hand."""
+    return only_here() - before
 
 
 @pytest.fixture(autouse=True)
 def modules_and_path_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    before = set(sys.modules)
+    before.clear()
+    before.update(sys.modules)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
     yield
