@@ -67,12 +67,18 @@ class Persistence:
             return isinstance(block_id, RDDBlockId) and block_id.rdd_id == rdd_id
 
         stored = {}
-        for block_id in master.get_matching_block_ids(is_part, ask_slaves=False):
-            copies = master.get_block_status(block_id, ask_slaves=False).values()
+        for block_id in master.get_matching_block_ids(is_part):
+            copies = master.get_block_status(block_id).values()
             if copies:  # none: it was removed since
                 in_memory = sum(copy.memory_size + copy.off_heap_size for copy in copies)
                 stored[cast(RDDBlockId, block_id).split_index] = in_memory, sum(copy.disk_size for copy in copies)
         return stored
+
+    def missing_partitions(self, rdd: RDDCore[Any]) -> list[int]:
+        """The partitions of which nobody holds a block."""
+        block_ids = [RDDBlockId(rdd.id(), index) for index in range(rdd.getNumPartitions())]
+        locations = self._cluster.env.block_manager.master.get_locations_multiple(block_ids)
+        return [index for index, holders in enumerate(locations) if not holders]
 
     def register_shuffle(self, dependency: ShuffleDependency) -> None:
         """Remove the shuffle's outputs when the dependency is collected."""

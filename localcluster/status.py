@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from localcluster.driver.cluster import Cluster
-    from storage.block_status import StorageStatus
+    from storage.block_status import MemoryStatus
 
 
 class SparkJobInfo(NamedTuple):
@@ -83,8 +83,10 @@ class StatusTracker:
             return self._cluster.dag.history.stage(stageId)
 
     def getExecutorInfos(self) -> list[SparkExecutorInfo]:
-        """Every executor that has registered, and the driver."""
-        statuses = self._cluster.env.block_manager.master.get_storage_status()
+        """Every executor that has registered, and the driver. Nobody when the context is stopped."""
+        if self._cluster.closed:
+            return []
+        statuses = self._cluster.env.block_manager.master.get_memory_status()
         with self._cluster.lock:
             shared_memory = self._cluster.master.endpoint.statistics().shared_memory_limit
             running = self._cluster.dag.running_at
@@ -94,7 +96,7 @@ class StatusTracker:
             ]
 
 
-def _executor_info(status: StorageStatus, running: int, shared_memory: int) -> SparkExecutorInfo:
+def _executor_info(status: MemoryStatus, running: int, shared_memory: int) -> SparkExecutorInfo:
     used, off_heap = status.memory_used, status.off_heap_used
     pid = status.block_manager_id.pid
     return SparkExecutorInfo(

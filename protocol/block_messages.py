@@ -3,23 +3,18 @@
 Spark's ``BlockManagerMessages`` (1.x to 2.0) under their own names, and what shared memory adds: leases, extents,
 segments, sharing and replication through locations. Each docstring says what triggers the message and what answers it.
 
-Two of Spark's messages serve both directions there: the master forwards to its slaves the ``GetBlockStatus`` and
-``GetMatchingBlockIds`` that it was asked itself, so a slave receives a message declared as the master's. Here the
-questions to the master keep Spark's names and the questions to a slave are orders of their own, `GetSlaveBlockStatus`
-and `GetSlaveMatchingBlockIds`, which have no ``ask_slaves``. The removals are one class for both directions: asked of
-the master, it carries them out and passes them on to whoever holds blocks.
+The removals are one class for both directions: asked of the master, it carries them out and passes them on to whoever
+holds blocks. ``GetBlockStatus`` and ``GetMatchingBlockIds`` have no ``askSlaves``, which Spark has for its own tests.
 
 Does not cover tasks and processes: see `protocol.cluster_messages`.
 """
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from protocol import by_value
 from protocol.locations import BlockManagerId, Location, SharedLocation, ShmLocation
 from protocol.message import BlockIdLike, Order, Report, StorageLevelLike
 
@@ -46,7 +41,9 @@ class RemoveRdd(Order, Report):
 
 @dataclass(frozen=True, slots=True)
 class RemoveShuffle(Order, Report):
-    """Drop a shuffle's map outputs. Triggered by the cleaner when the shuffle is unreachable. Answer: bool, had any."""
+    """Drop a shuffle's map outputs. Triggered by ``cleanShuffleDependencies``, or by the cleaner when the shuffle is
+    unreachable. Answer: bool, had any.
+    """
 
     shuffle_id: int
 
@@ -54,7 +51,7 @@ class RemoveShuffle(Order, Report):
 @dataclass(frozen=True, slots=True)
 class RemoveBroadcast(Order, Report):
     """Drop the blocks of a broadcast variable. Triggered by ``Broadcast.unpersist`` (``remove_from_driver=False``: the
-    driver keeps its own), by ``destroy`` or by the cleaner. Answer: int, blocks dropped.
+    driver keeps its own), by ``destroy``, by `DropUnusedBlocks` or by the cleaner. Answer: int, blocks dropped.
     """
 
     broadcast_id: int
@@ -62,27 +59,6 @@ class RemoveBroadcast(Order, Report):
 
 
 # --- master -> slave -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class GetSlaveBlockStatus(Order):
-    """What the slave itself knows of a block. Triggered by a `GetBlockStatus` with ``ask_slaves``. Answer: its block
-    status, or None.
-    """
-
-    block_id: BlockIdLike
-
-
-@dataclass(frozen=True, slots=True)
-class GetSlaveMatchingBlockIds(Order):
-    """The slave's block ids that pass the filter. Triggered by a `GetMatchingBlockIds` with ``ask_slaves``. Answer: a
-    tuple of block ids.
-    """
-
-    filter: Callable[[Any], bool]  # {block id: wanted}; called in the slave
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _with_filter, (GetSlaveMatchingBlockIds, by_value.dumps(self.filter))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +162,9 @@ class GetLocations(Report):
 
 @dataclass(frozen=True, slots=True)
 class GetLocationsMultipleBlockIds(Report):
-    """`GetLocations` for several blocks at once. Triggered by the scheduler's look for cached partitions. Answer: a
-    tuple of such tuples, in the order asked.
+    """Who holds each of several blocks, and where. Triggered by the scheduler's look for cached partitions, and by a
+    local checkpoint's. Answer: a tuple of tuples as `GetLocations` gives, in the order asked. They come without leases,
+    so they are not for reading.
     """
 
     block_ids: tuple[BlockIdLike, ...]
@@ -202,56 +179,46 @@ class GetPeers(Report):
 
 @dataclass(frozen=True, slots=True)
 class RemoveExecutor(Report):
-    """Forget an executor's block manager. Triggered by the scheduler when the executor is lost. Answer: None."""
+    """Forget an executor's block manager. Triggered by the death of the executor's process. Answer: None."""
 
     executor_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class StopBlockManagerMaster(Report):
-    """The run ends. Triggered by the context's stop. Answer: None; the master answers nothing after it."""
+    """The run ends. Triggered by the context's stop, when all block managers have ended. Answer: None; the master
+    answers nothing after it.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class GetMemoryStatus(Report):
-    """Memory of every block manager. Triggered by status pages and tests. Answer: {BlockManagerId: (max bytes, free
-    bytes)}.
+    """What the blocks of every block manager take. Triggered by ``StatusTracker.getExecutorInfos``, and by the status
+    page's executors. Answer: a tuple of memory statuses.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class GetStorageStatus(Report):
-    """Every block of every block manager with its status. Triggered by status pages and tests. Answer: a tuple of
-    storage statuses.
+    """Every block of every block manager with its status, also of dead ones whose blocks live on. Triggered by the
+    status page's cached RDDs. Answer: a tuple of storage statuses.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class GetBlockStatus(Report):
-    """Status of a block at each holder. Triggered by tests and status pages; ``ask_slaves`` includes blocks that were
-    never reported. Answer: {BlockManagerId: block status}.
+    """Status of a block at each holder. Triggered by ``toDebugString``, and by a broadcast that cannot be read. Answer:
+    {BlockManagerId: block status}.
     """
 
     block_id: BlockIdLike
-    ask_slaves: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class GetMatchingBlockIds(Report):
-    """Ids of all blocks that pass the filter. Triggered by tests and status pages; ``ask_slaves`` includes blocks that
-    were never reported. Answer: a tuple of block ids.
-    """
+    """Ids of all blocks that pass the filter. Triggered by ``toDebugString``. Answer: a tuple of block ids."""
 
-    filter: Callable[[Any], bool]  # {block id: wanted}; called in the master, with ask_slaves in the slaves
-    ask_slaves: bool = True
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _with_filter, (GetMatchingBlockIds, by_value.dumps(self.filter), self.ask_slaves)
-
-
-def _with_filter(message: Callable[..., Any], pickled: bytes, *fields: Any) -> Any:
-    # Plain pickle would send a function of the job's script as a name in __main__: another module in an executor.
-    return message(pickle.loads(pickled), *fields)
+    filter: Callable[[Any], bool]  # {block id: wanted}; called in the master, so it must be quick, and our own
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +230,9 @@ class BlockManagerHeartbeat(Report):
 
 @dataclass(frozen=True, slots=True)
 class ExpireDeadHosts(Report):
-    """Drop the block managers that have been silent for too long. Triggered by the driver's timer. Answer: None."""
+    """Drop the block managers that have been silent for too long. Answer: None. Nothing in a run sends it: the driver
+    looks at a silent executor's process before it says `RemoveExecutor`. It is for a master that cannot look.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,8 +78,8 @@ class ReturnTasks(Order):
 
 @dataclass(frozen=True, slots=True)
 class KillTask(Order):
-    """Stop a task. Triggered by cancellation, or because another attempt won. Answered by a later `TaskKilled` if the
-    task had not ended.
+    """Stop a task. Triggered by the end of its job before its own, or by a failure in its barrier stage. Answered by a
+    later `TaskKilled` if the task had not ended.
     """
 
     task_id: int
@@ -117,7 +117,7 @@ class StopExecutor(Order):
 
 @dataclass(frozen=True, slots=True)
 class RegisterExecutor(Report):
-    """The executor is ready for tasks. Triggered by its start. Answer: None."""
+    """The executor is ready for tasks. Triggered by its start."""
 
     executor_id: str
     pid: int

@@ -136,13 +136,6 @@ class BlockManager:
         result.close()
         return value
 
-    def get_block_data(self, block_id: BlockId) -> ManagedBuffer:
-        """The serialised bytes of a block that is here. Raises BlockNotFoundError."""
-        data = self.get_local_bytes(block_id)
-        if data is None:
-            raise BlockNotFoundError(f"block {block_id} is not on {self.id.executor_id}")
-        return data
-
     def get_or_else_update(
         self, block_id: BlockId, level: StorageLevel, make_iterator: Callable[[], Iterable[Any]]
     ) -> tuple[BlockResult | None, Iterator[Any] | None]:
@@ -186,10 +179,6 @@ class BlockManager:
     def put_bytes(self, block_id: BlockId, data: ManagedBuffer, level: StorageLevel, tell_master: bool = True) -> bool:
         """Store serialised bytes, which must not change afterwards; otherwise as `put_iterator`."""
         return self._put(block_id, level, tell_master, False, lambda tiers: tiers.put_bytes(block_id, data, level))
-
-    def put_block_data(self, block_id: BlockId, data: ManagedBuffer, level: StorageLevel) -> bool:
-        """`put_bytes` of what another process sent."""
-        return self.put_bytes(block_id, data, level)
 
     def _put_values(
         self,

@@ -1,8 +1,8 @@
 """The stub of the block master that every process holds: each method is one message.
 
-Covers what block managers, the cleaner and the scheduler say to the master. The answers are made in
-`storage.block_manager_master_endpoint`; how a message gets there is the transport's business. Every method raises
-what the transport raises: a ChannelError when the master is gone or does not answer in time.
+Covers what block managers, observers and tests say to the master; the rest the driver says without a stub. The answers
+are made in `storage.block_manager_master_endpoint`; how a message gets there is the transport's business. Every method
+raises what the transport raises: a ChannelError when the master is gone or does not answer in time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from protocol import block_messages as m
 from protocol.locations import BlockManagerId, Location, SharedLocation, ShmLocation
 from protocol.message import Report
 from storage.block_id import BlockId
-from storage.block_status import BlockStatus, StorageStatus
+from storage.block_status import BlockStatus, MemoryStatus, StorageStatus
 from storage.storage_level import StorageLevel
 
 ASK_TIMEOUT = 120.0  # seconds: spark.rpc.askTimeout
@@ -46,19 +46,6 @@ class BlockManagerMaster:
     def get_peers(self, block_manager_id: BlockManagerId) -> tuple[BlockManagerId, ...]:
         return cast("tuple[BlockManagerId, ...]", self._transport.ask(m.GetPeers(block_manager_id)))
 
-    def remove_executor(self, executor_id: str) -> None:
-        """The executor's process is dead."""
-        self._transport.ask(m.RemoveExecutor(executor_id))
-
-    def has_cached_blocks(self, executor_id: str) -> bool:
-        return cast(bool, self._transport.ask(m.HasCachedBlocks(executor_id)))
-
-    def expire_dead_hosts(self) -> None:
-        self._transport.ask(m.ExpireDeadHosts())
-
-    def stop(self) -> None:
-        self._transport.ask(m.StopBlockManagerMaster())
-
     # --- blocks -----------------------------------------------------------------------------------------------------
 
     def update_block_info(
@@ -75,7 +62,7 @@ class BlockManagerMaster:
     def get_locations_multiple(
         self, block_ids: Sequence[BlockId]
     ) -> tuple[tuple[tuple[BlockManagerId, Location], ...], ...]:
-        """`get_locations` of each, in order."""
+        """Who holds each block, in order; not for reading, since no lease comes with it."""
         answer = self._transport.ask(m.GetLocationsMultipleBlockIds(tuple(block_ids)))
         return cast("tuple[tuple[tuple[BlockManagerId, Location], ...], ...]", answer)
 
@@ -115,18 +102,21 @@ class BlockManagerMaster:
 
     # --- queries ----------------------------------------------------------------------------------------------------
 
-    def get_memory_status(self) -> dict[BlockManagerId, tuple[int, int]]:
-        """{block manager: (most bytes, free bytes)}."""
-        return cast("dict[BlockManagerId, tuple[int, int]]", self._transport.ask(m.GetMemoryStatus()))
+    def get_memory_status(self) -> tuple[MemoryStatus, ...]:
+        """Of every block manager that lives."""
+        return cast("tuple[MemoryStatus, ...]", self._transport.ask(m.GetMemoryStatus()))
 
     def get_storage_status(self) -> tuple[StorageStatus, ...]:
+        """Of every block manager that lives, and of those that left blocks."""
         return cast("tuple[StorageStatus, ...]", self._transport.ask(m.GetStorageStatus()))
 
-    def get_block_status(self, block_id: BlockId, ask_slaves: bool = True) -> dict[BlockManagerId, BlockStatus]:
-        return cast("dict[BlockManagerId, BlockStatus]", self._transport.ask(m.GetBlockStatus(block_id, ask_slaves)))
+    def get_block_status(self, block_id: BlockId) -> dict[BlockManagerId, BlockStatus]:
+        """As its holders have reported it."""
+        return cast("dict[BlockManagerId, BlockStatus]", self._transport.ask(m.GetBlockStatus(block_id)))
 
-    def get_matching_block_ids(self, wanted: Callable[[BlockId], bool], ask_slaves: bool = True) -> tuple[BlockId, ...]:
-        return cast("tuple[BlockId, ...]", self._transport.ask(m.GetMatchingBlockIds(wanted, ask_slaves)))
+    def get_matching_block_ids(self, wanted: Callable[[BlockId], bool]) -> tuple[BlockId, ...]:
+        """Those of the blocks that the master was told of."""
+        return cast("tuple[BlockId, ...]", self._transport.ask(m.GetMatchingBlockIds(wanted)))
 
     # --- shared memory ------------------------------------------------------------------------------------------------
 

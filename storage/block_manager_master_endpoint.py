@@ -73,7 +73,6 @@ class BlockManagerMasterEndpoint:
             m.RegisterBlockManager: self._register,
             m.UpdateBlockInfo: self._update_block_info,
             m.GetLocations: self._get_locations,
-            m.GetLocationsMultipleBlockIds: self._get_locations_multiple,
             m.BlockManagerHeartbeat: self._heartbeat,
             m.ExpireDeadHosts: self._expire_dead_hosts,
             m.RemoveExecutor: self._remove_executor,
@@ -108,10 +107,6 @@ class BlockManagerMasterEndpoint:
         raise StorageError(f"{type(message).__name__} is no message to the block master")
 
     # --- what the driver asks without a message --------------------------------------------------------------------
-
-    def locations_of(self, block_ids: Iterable[BlockId]) -> list[Locations]:
-        """Who holds each block, for the scheduler: no leases are granted, so these locations are not for reading."""
-        return [tuple(self._table.locations(block_id)) for block_id in block_ids]
 
     def is_stored(self, block_id: BlockId) -> bool:
         """Whether anybody holds the block."""
@@ -224,17 +219,11 @@ class BlockManagerMasterEndpoint:
         return self._dropped.get((block_id, holder)) if status is None else status.location
 
     def _get_locations(self, sender: str, message: m.GetLocations, now: float) -> Outcome:
-        return Outcome(self._leased_locations(sender, cast(BlockId, message.block_id)))
-
-    def _get_locations_multiple(self, sender: str, message: m.GetLocationsMultipleBlockIds, now: float) -> Outcome:
-        return Outcome(tuple(self._leased_locations(sender, cast(BlockId, block_id)) for block_id in message.block_ids))
-
-    def _leased_locations(self, reader: str, block_id: BlockId) -> Locations:
-        locations = tuple(self._table.locations(block_id))
+        locations = tuple(self._table.locations(cast(BlockId, message.block_id)))
         for holder, location in locations:
-            if isinstance(location, ShmLocation) and holder.executor_id != reader:
-                self._leases.grant(location, reader)
-        return locations
+            if isinstance(location, ShmLocation) and holder.executor_id != sender:
+                self._leases.grant(location, sender)
+        return Outcome(locations)
 
     def _report_stale_location(self, sender: str, message: m.ReportStaleLocation, now: float) -> Outcome:
         block_id = cast(BlockId, message.block_id)

@@ -25,8 +25,6 @@ class BlockManagerSlaveEndpoint:
             m.RemoveRdd: lambda order: manager.remove_rdd(order.rdd_id),
             m.RemoveShuffle: lambda order: manager.remove_shuffle(order.shuffle_id),
             m.RemoveBroadcast: lambda order: manager.remove_broadcast(order.broadcast_id),
-            m.GetSlaveBlockStatus: lambda order: manager.get_status(order.block_id),
-            m.GetSlaveMatchingBlockIds: lambda order: tuple(manager.get_matching_block_ids(order.filter)),
             m.TakeUses: lambda order: manager.take_uses(),
             m.ShareBlock: lambda order: manager.share_block(order.block_id),
             m.ReplicateBlock: lambda order: manager.store_replica(order.block_id, order.level, order.location),

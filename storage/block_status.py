@@ -43,6 +43,26 @@ NOT_HERE = BlockStatus(StorageLevel.NONE)
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryStatus:
+    """What the blocks of one block manager take, in bytes. Spark's has the first and what remains of it."""
+
+    block_manager_id: BlockManagerId
+    max_memory: int  # of the heap
+    memory_used: int  # of the heap
+    off_heap_used: int
+    disk_used: int
+    rdd_blocks: int  # number
+
+    @property
+    def memory_remaining(self) -> int:
+        return self.max_memory - self.memory_used
+
+    def __reduce__(self) -> tuple[object, ...]:
+        sizes = (self.max_memory, self.memory_used, self.off_heap_used, self.disk_used)
+        return MemoryStatus, (self.block_manager_id, *sizes, self.rdd_blocks)
+
+
+@dataclass(frozen=True, slots=True)
 class StorageStatus:
     """Spark's ``StorageStatus``: one block manager and all blocks that it reported."""
 
@@ -50,22 +70,16 @@ class StorageStatus:
     max_memory: int  # bytes
     blocks: Mapping[BlockId, BlockStatus]
 
-    @property
-    def memory_used(self) -> int:
-        """Bytes of the heap in use by blocks."""
-        return sum(status.memory_size for status in self.blocks.values())
-
-    @property
-    def memory_remaining(self) -> int:
-        return self.max_memory - self.memory_used
-
-    @property
-    def disk_used(self) -> int:
-        return sum(status.disk_size for status in self.blocks.values())
-
-    @property
-    def off_heap_used(self) -> int:
-        return sum(status.off_heap_size for status in self.blocks.values())
+    def memory_status(self) -> MemoryStatus:
+        blocks = self.blocks.values()
+        return MemoryStatus(
+            self.block_manager_id,
+            self.max_memory,
+            memory_used=sum(status.memory_size for status in blocks),
+            off_heap_used=sum(status.off_heap_size for status in blocks),
+            disk_used=sum(status.disk_size for status in blocks),
+            rdd_blocks=sum(block_id.is_rdd for block_id in self.blocks),
+        )
 
     def __reduce__(self) -> tuple[object, ...]:
         return StorageStatus, (self.block_manager_id, self.max_memory, dict(self.blocks))

@@ -199,6 +199,14 @@ class BlockTable:
             blocks = {block_id: self._holders[block_id][manager.id] for block_id in manager.blocks}
             yield StorageStatus(manager.id, manager.max_memory, blocks)
 
+    def adopted_statuses(self) -> Iterator[StorageStatus]:
+        """One per dead manager that left blocks."""
+        left: dict[BlockManagerId, dict[BlockId, BlockStatus]] = {}
+        for block_id, holder in self.adopted_copies(lambda _: True):
+            left.setdefault(holder, {})[block_id] = self._holders[block_id][holder]
+        for holder, blocks in left.items():
+            yield StorageStatus(holder, 0, blocks)
+
     @property
     def blocks(self) -> int:
         return len(self._holders)

@@ -12,7 +12,6 @@ from protocol import block_messages as m
 from protocol.locations import BlockManagerId
 from protocol.message import Message, Order
 from storage.block_id import BlockId, is_cached_data
-from storage.block_status import BlockStatus
 from storage.block_table import BlockTable
 from storage.outcome import Outcome
 
@@ -25,12 +24,16 @@ def get_peers(table: BlockTable, message: m.GetPeers) -> Outcome:
     return Outcome(tuple(peer for peer in table.managers if peer != asker and not peer.is_driver))
 
 
+def get_locations_multiple(table: BlockTable, message: m.GetLocationsMultipleBlockIds) -> Outcome:
+    return Outcome(tuple(tuple(table.locations(cast(BlockId, block_id))) for block_id in message.block_ids))
+
+
 def get_memory_status(table: BlockTable, message: m.GetMemoryStatus) -> Outcome:
-    return Outcome({s.block_manager_id: (s.max_memory, s.memory_remaining) for s in table.storage_statuses()})
+    return Outcome(tuple(status.memory_status() for status in table.storage_statuses()))
 
 
 def get_storage_status(table: BlockTable, message: m.GetStorageStatus) -> Outcome:
-    return Outcome(tuple(table.storage_statuses()))
+    return Outcome((*table.storage_statuses(), *table.adopted_statuses()))
 
 
 def has_cached_blocks(table: BlockTable, message: m.HasCachedBlocks) -> Outcome:
@@ -39,37 +42,17 @@ def has_cached_blocks(table: BlockTable, message: m.HasCachedBlocks) -> Outcome:
 
 
 def get_block_status(table: BlockTable, message: m.GetBlockStatus) -> Outcome:
-    """By holder, adopted copies too. A slave that does not answer keeps the status that it reported last."""
-    statuses = dict(table.statuses(cast(BlockId, message.block_id)))
-    if not message.ask_slaves:
-        return Outcome(statuses)
-    managers = table.managers
-
-    def combine(answers: list[Any]) -> Outcome:
-        for manager, answer in zip(managers, answers, strict=True):
-            if isinstance(answer, BlockStatus):
-                statuses[manager] = answer
-            elif answer is None:
-                statuses.pop(manager, None)
-        return Outcome(statuses)
-
-    return ask(managers, m.GetSlaveBlockStatus(message.block_id), combine)
+    """By holder, adopted copies too."""
+    return Outcome(dict(table.statuses(cast(BlockId, message.block_id))))
 
 
 def get_matching_block_ids(table: BlockTable, message: m.GetMatchingBlockIds) -> Outcome:
-    if not message.ask_slaves:
-        return Outcome(tuple(sorted(table.matching(message.filter))))
-    adopted = {block_id for block_id, _ in table.adopted_copies(message.filter)}
-
-    def combine(answers: list[Any]) -> Outcome:
-        found = {block_id for answer in answered(answers) for block_id in answer}
-        return Outcome(tuple(sorted(found | adopted)))
-
-    return ask(table.managers, m.GetSlaveMatchingBlockIds(message.filter), combine)
+    return Outcome(tuple(sorted(table.matching(message.filter))))
 
 
 QUERIES: dict[type[Message], Callable[[BlockTable, Any], Outcome]] = {
     m.GetPeers: get_peers,
+    m.GetLocationsMultipleBlockIds: get_locations_multiple,
     m.GetMemoryStatus: get_memory_status,
     m.GetStorageStatus: get_storage_status,
     m.GetBlockStatus: get_block_status,

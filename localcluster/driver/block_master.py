@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import AbstractContextManager
 from typing import Any
 
 from localcluster.driver.side_thread import SideThread
+from protocol.block_messages import GetLocationsMultipleBlockIds
 from protocol.endpoint import Reply
 from protocol.errors import AskTimeoutError, BrokenChannelError, ChannelError
-from protocol.locations import DRIVER
+from protocol.locations import DRIVER, BlockManagerId, Location
 from protocol.message import Message, Order, Report
+from storage.block_id import BlockId
 from storage.block_manager_master import ASK_TIMEOUT
 from storage.block_manager_master_endpoint import BlockManagerMasterEndpoint
 from storage.block_manager_slave_endpoint import BlockManagerSlaveEndpoint
@@ -53,6 +55,11 @@ class BlockMaster:
         """Handle a message and do what follows; the future is the answer. Under the lock."""
         outcome = self.endpoint.receive(sender, message, time.monotonic())
         return settle(outcome, self._tell_slave, self._ask_slave)
+
+    def locations_of(self, block_ids: Sequence[BlockId]) -> Sequence[Sequence[tuple[BlockManagerId, Location]]]:
+        """Who holds each block, for the scheduler. Under the lock."""
+        holders: tuple[Any, ...] = self.receive(DRIVER, GetLocationsMultipleBlockIds(tuple(block_ids))).result(0)
+        return holders
 
     def serve(self, sender: str, message: Message, reply: Reply | None) -> None:
         """Handle an executor's message and answer it. Under the lock."""

@@ -48,7 +48,14 @@ from localcluster.scheduler.pools import FairOrder, SchedulingOrder, fifo
 from localcluster.scheduler.stage import Job, Stage
 from localcluster.scheduler.task_scheduler import TaskScheduler
 from protocol import cluster_messages as c
-from protocol.block_messages import DropUnusedBlocks, RemoveBroadcast, RemoveExecutor, RemoveRdd, RemoveShuffle
+from protocol.block_messages import (
+    DropUnusedBlocks,
+    RemoveBroadcast,
+    RemoveExecutor,
+    RemoveRdd,
+    RemoveShuffle,
+    StopBlockManagerMaster,
+)
 from protocol.endpoint import Incoming, load_cause
 from protocol.errors import (
     BrokenChannelError,
@@ -104,7 +111,7 @@ class Cluster:
             ),
             self.outputs,
             encode=_encode_partition,
-            preferences=lambda stage, positions: stage_preferences(stage, positions, self.master.endpoint.locations_of),
+            preferences=lambda stage, positions: stage_preferences(stage, positions, self.master.locations_of),
             missing_blocks=lambda stage: missing_blocks(stage, self.master.endpoint.is_stored),
             describe_failure=task_failure,
             limits=_limits(conf, layout),
@@ -246,6 +253,8 @@ class Cluster:
         self._remove(RemoveRdd(rdd_id), blocking)
 
     def _remove(self, message: Report, blocking: bool) -> None:
+        if self.closed:  # there is nothing any more
+            return
         if blocking and not self._loop.is_this_thread:  # a finalizer of the user's may run there, and must not wait
             self.master.ask(message)
         else:
@@ -355,6 +364,7 @@ class Cluster:
         with self.lock:
             self.pool.close()
             self._launcher.close()
+            self.master.receive(DRIVER, StopBlockManagerMaster())  # nobody is left who would ask it
 
     def _end_jobs(self) -> None:
         if self.error is not None:

@@ -61,8 +61,7 @@ class LocalCheckpoint(Checkpoint):
     def write(self, rdd: RDDCore[Any]) -> RDDCore[Any]:
         from localcluster.rdd.checkpoint_rdd import LocalCheckpointRDD
 
-        stored = rdd.ctx.stored_partitions(rdd.id())
-        missing = [index for index in range(rdd.getNumPartitions()) if index not in stored]
+        missing = rdd.ctx.missing_partitions(rdd)
         if missing:
             rdd._per_partition(_use_up, missing)
         return LocalCheckpointRDD(rdd)

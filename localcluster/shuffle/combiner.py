@@ -110,7 +110,7 @@ class Combiner:
             buckets[hash((portable_hash(key), self._level)) % FANOUT].append((key, value))
         self._combined.clear()
         parts = (serializer.serialize(records) if records else () for records in buckets)
-        self._spills.append(SpillFile(self._disk, parts))
+        self._spills.append(SpillFile(self._disk.create_temp_local_block, parts))
         self.spill_count += 1
         self._gauge = self._gauge.fresh()
 

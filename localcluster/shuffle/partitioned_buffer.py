@@ -62,7 +62,7 @@ class PartitionedBuffer:
 
     def _spill(self) -> None:
         parts = (serializer.serialize(records) if records else () for records in self._parts)
-        self._spills.append(SpillFile(self._blocks.disk_block_manager, parts))
+        self._spills.append(SpillFile(self._blocks.disk_block_manager.create_temp_shuffle_block, parts))
         for records in self._parts:
             records.clear()  # in place: the appenders are bound to these lists
 

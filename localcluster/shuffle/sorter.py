@@ -36,7 +36,7 @@ class Sorter:
         if not self._fill(source):
             self._sort_run()
             return iter(self._run)
-        spill = SpillFile(disk, self._spilled_runs(source))
+        spill = SpillFile(disk.create_temp_local_block, self._spilled_runs(source))
         try:
             parts = spill.parts()
         finally:

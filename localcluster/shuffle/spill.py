@@ -5,13 +5,13 @@ Used by both sides of a shuffle. Follows the idea of Spark's ``Spillable`` and `
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import Any, Protocol
 
 from storage import os_layer, serializer
+from storage.block_id import BlockId
 from storage.block_store import BytesLike
-from storage.disk_block_manager import DiskBlockManager
 from storage.managed_buffer import FileSegmentBuffer
 from storage.size_estimator import estimate
 
@@ -58,12 +58,15 @@ class SizeGauge:
 
 
 class SpillFile:
-    """Parts of serialised records, written once in order and read back part by part. Its owner removes it."""
+    """Parts of serialised records, written once in order and read back part by part. Its owner removes it.
 
-    def __init__(self, disk: DiskBlockManager, parts: Iterable[Iterable[BytesLike]]) -> None:
+    ``create`` gives a new temporary block and its path: a task's own, or one of a shuffle.
+    """
+
+    def __init__(self, create: Callable[[], tuple[BlockId, str]], parts: Iterable[Iterable[BytesLike]]) -> None:
         """Raises OSError when the disk is full; no file is left then."""
         global disk_bytes_spilled
-        _, self.path = disk.create_temp_shuffle_block()
+        _, self.path = create()
         self._offsets = [0]
         fd = os_layer.create(self.path)
         try:

@@ -19,8 +19,8 @@ from localcluster.scheduler.job_history import JobRecord, StageRecord
 from localcluster.scheduler.pools import DEFAULT_POOL, POOL_PROPERTY
 from localcluster.version import SPARK_VERSION
 from protocol.locations import BlockManagerId
-from storage.block_id import BlockId, RDDBlockId
-from storage.block_status import BlockStatus, StorageStatus
+from storage.block_id import RDDBlockId
+from storage.block_status import BlockStatus, MemoryStatus
 
 if TYPE_CHECKING:
     from localcluster.context import SparkContext
@@ -76,7 +76,7 @@ class StatusStore:
         """The driver, which runs no tasks, and the executors that have registered. The off-heap memory, and so a part
         of ``maxMemory``, is shared memory that all of them have together.
         """
-        statuses = self._cluster.env.block_manager.master.get_storage_status()
+        statuses = self._cluster.env.block_manager.master.get_memory_status()
         with self._cluster.lock:
             shared_memory = self._cluster.master.endpoint.statistics().shared_memory_limit
             running = {
@@ -84,14 +84,14 @@ class StatusStore:
             }
         return [self._executor(status, running[status.block_manager_id], shared_memory) for status in statuses]
 
-    def _executor(self, status: StorageStatus, running: int, shared_memory: int) -> Record:
+    def _executor(self, status: MemoryStatus, running: int, shared_memory: int) -> Record:
         layout, holder = self._sc._layout, status.block_manager_id
         used, off_heap = status.memory_used, status.off_heap_used
         return {
             "id": holder.executor_id,
             "hostPort": _address(holder),
             "isActive": True,
-            "rddBlocks": sum(isinstance(block_id, RDDBlockId) for block_id in status.blocks),
+            "rddBlocks": status.rdd_blocks,
             "memoryUsed": used + off_heap,
             "diskUsed": status.disk_used,
             "totalCores": 0 if holder.is_driver else layout.cores,
@@ -115,16 +115,11 @@ class StatusStore:
 
     def _rdd_blocks(self) -> Mapping[int, Mapping[RDDBlockId, Copies]]:
         """{RDD id: its stored blocks}; those that dead executors left as well."""
-
-        def is_part(block_id: BlockId) -> bool:
-            return isinstance(block_id, RDDBlockId)
-
-        master = self._cluster.env.block_manager.master
-        found: dict[int, dict[RDDBlockId, Copies]] = defaultdict(dict)
-        for block_id in master.get_matching_block_ids(is_part, ask_slaves=False):
-            copies = master.get_block_status(block_id, ask_slaves=False)  # none: it was removed since
-            if copies and isinstance(block_id, RDDBlockId):
-                found[block_id.rdd_id][block_id] = copies
+        found: dict[int, dict[RDDBlockId, dict[BlockManagerId, BlockStatus]]] = defaultdict(lambda: defaultdict(dict))
+        for storage in self._cluster.env.block_manager.master.get_storage_status():
+            for block_id, status in storage.blocks.items():
+                if isinstance(block_id, RDDBlockId):
+                    found[block_id.rdd_id][block_id][storage.block_manager_id] = status
         return found
 
     def environment(self) -> Record:

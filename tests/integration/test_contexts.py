@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import pickle
 import sys
 import threading
 from collections.abc import Iterator
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ import pytest
 from localcluster import SparkConf, SparkContext, TaskContext
 from localcluster.driver import job_runner
 from localcluster.errors import ConfigurationError, ContextError, JobError, PySparkAttributeError
+from protocol.block_messages import GetMemoryStatus
+from protocol.errors import StorageError
 
 BIG = "x" * 700_000
 
@@ -238,6 +242,25 @@ def test_the_numbers_of_accumulators_go_on_from_context_to_context() -> None:
         with SparkContext("local", "accumulators") as context:
             numbers.append(context.accumulator(0).aid)
     assert numbers[1] == numbers[0] + 1 == SparkContext._next_accum_id - 1
+
+
+@pytest.mark.usefixtures("no_context")
+def test_after_the_stop_of_a_context_nobody_asks_the_block_master(caplog: pytest.LogCaptureFixture) -> None:
+    with SparkContext("local[2]", "stops") as context:
+        shared, tracker = context.broadcast([1]), context.statusTracker()
+        cached = context.parallelize(range(10), 2).map(lambda x: (x, x)).reduceByKey(add).cache()
+        assert cached.count() == 10
+        assert sum(info.totalOnHeapStorageMemory > 0 for info in tracker.getExecutorInfos()) == 3
+    with pytest.raises(StorageError, match=r"the block master has stopped; GetMemoryStatus of driver comes too late"):
+        context._cluster.master.ask(GetMemoryStatus())
+    assert tracker.getExecutorInfos() == []
+    cached.unpersist(blocking=True)
+    cached.cleanShuffleDependencies(blocking=True)
+    shared.unpersist(blocking=True)
+    shared.destroy(blocking=True)
+    del cached, shared
+    gc.collect()
+    assert caplog.records == []
 
 
 @pytest.mark.usefixtures("no_context")

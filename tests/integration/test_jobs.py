@@ -210,7 +210,7 @@ def test_a_persisted_rdd_is_computed_once(sc: SparkContext, tmp_path: Path, leve
     for _ in range(3):
         assert rdd.collect() == [(x, str(x)) for x in range(40)]
     assert len(log.read_text()) == 40
-    (holders,) = sc._cluster.master.endpoint.locations_of([RDDBlockId(rdd.id(), 0)])
+    (holders,) = sc._cluster.env.block_manager.master.get_locations_multiple([RDDBlockId(rdd.id(), 0)])
     assert len(holders) == level.replication
     rdd.unpersist(blocking=True)
     assert rdd.count() == 40

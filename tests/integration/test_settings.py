@@ -126,7 +126,7 @@ def sc(taken: socket.socket) -> Iterator[SparkContext]:
 
 
 def block_names(sc: SparkContext) -> list[str]:
-    everything = sc._cluster.env.block_manager.master.get_matching_block_ids(lambda block_id: True, ask_slaves=False)
+    everything = sc._cluster.env.block_manager.master.get_matching_block_ids(lambda block_id: True)
     return [block_id.name for block_id in everything]
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import pickle
-import sys
 from typing import Any, NamedTuple
 
 import pytest
 
 from protocol import block_messages, cluster_messages
-from protocol.block_messages import GetMatchingBlockIds, GetSlaveMatchingBlockIds
 from protocol.cluster_messages import LaunchTasks, TaskDescription, TaskResult, TasksFinished
 from protocol.locations import BlockManagerId, FileLocation, HeapLocation, ShmLocation
 from protocol.message import BlockIdLike, Message, Order, Report, StorageLevelLike
@@ -145,17 +143,3 @@ def test_tasks_and_results_arrive_as_named_tuples() -> None:
     assert [type(task) for task in launch.tasks] == [TaskDescription, TaskDescription]
     finished = loads(dumps(sample(TasksFinished)))
     assert [type(result) for result in finished.results] == [TaskResult, TaskResult]
-
-
-@pytest.mark.parametrize("message_class", [GetMatchingBlockIds, GetSlaveMatchingBlockIds])
-def test_a_filter_from_the_script_travels_by_value(message_class: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def only_rdds(block_id: BlockIdLike) -> bool:
-        return block_id.name.startswith("rdd")
-
-    only_rdds.__module__, only_rdds.__qualname__ = "__main__", "only_rdds"
-    with monkeypatch.context() as script:
-        script.setattr(sys.modules["__main__"], "only_rdds", only_rdds, raising=False)
-        payload = dumps(message_class(only_rdds))
-    received = loads(payload)  # as in an executor, whose __main__ has no such name
-    assert received.filter(BLOCK_ID)
-    assert not received.filter(NamedId("broadcast_1"))

@@ -6,6 +6,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from protocol.block_messages import GetLocationsMultipleBlockIds
+from protocol.locations import DRIVER
 from storage.block_id import StreamBlockId
 from storage.block_manager import BlockManager
 from storage.conf import StorageConf
@@ -77,7 +79,9 @@ def run_together(*actions: Any) -> None:
 
 
 def locations(cluster: LocalCluster, block_id: Any) -> tuple[Any, ...]:
-    return cluster.endpoint.locations_of([block_id])[0]
+    """Where the master has the block; no message that may be lost."""
+    (found,) = cluster.endpoint.receive(DRIVER, GetLocationsMultipleBlockIds((block_id,)), cluster.now).reply
+    return tuple(found)
 
 
 def remove_shared_files(cluster: LocalCluster) -> int:

@@ -6,6 +6,7 @@ import pytest
 
 from protocol.locations import HeapLocation
 from storage.block_id import BroadcastBlockId, RDDBlockId, ShuffleDataBlockId
+from storage.block_status import MemoryStatus
 from storage.storage_level import StorageLevel
 from tests.storage.clusters import BIG, LEVELS, ClusterMaker, block, has, locations, run_together, values
 
@@ -26,9 +27,9 @@ def test_the_master_knows_what_it_was_told_and_nothing_else(make_cluster: Cluste
         a.put_single(block(number), BIG, StorageLevel.MEMORY_ONLY, tell)
     assert all(has(a, block(number)) for number in (1, 2, 3))
     assert [len(locations(cluster, block(number))) for number in (1, 2, 3)] == [1, 1, 0]
-    most, free = a.master.get_memory_status()[a.id]
-    assert most == 20_000
-    assert free <= 12_000
+    (memory,) = [status for status in a.master.get_memory_status() if status.block_manager_id == a.id]
+    assert memory.max_memory == 20_000
+    assert memory.memory_remaining <= 12_000
 
 
 def test_eviction_is_reported(make_cluster: ClusterMaker) -> None:
@@ -51,7 +52,7 @@ def test_removing_a_block_reaches_its_holders_and_only_what_was_told(make_cluste
     assert [has(a, block(number)) for number in (1, 2, 3)] == [False, False, True]
     assert a.remove_block(block(3))
     assert not a.remove_block(block(3))
-    assert a.master.get_memory_status()[a.id] == (20_000, 20_000)
+    assert MemoryStatus(a.id, 20_000, 0, 0, 0, 0) in a.master.get_memory_status()
 
 
 @pytest.mark.parametrize("blocking", [False, True])

@@ -146,7 +146,7 @@ def test_status_follows_a_block_through_its_tiers(make_cluster: ClusterMaker) ->
     a = cluster.add("A")
 
     def reported(number: int) -> StorageLevel:
-        return a.master.get_block_status(block(number), ask_slaves=False).get(a.id, NOT_HERE).storage_level
+        return a.master.get_block_status(block(number)).get(a.id, NOT_HERE).storage_level
 
     a.put_single(block(1), BIG, StorageLevel.MEMORY_ONLY)
     a.put_single(block(2), BIG, StorageLevel.MEMORY_AND_DISK)
@@ -162,19 +162,11 @@ def test_status_follows_a_block_through_its_tiers(make_cluster: ClusterMaker) ->
     assert not a.disk_store.contains(block(2))
 
 
-def test_block_status_with_and_without_asking_the_slaves(make_cluster: ClusterMaker) -> None:
-    a = make_cluster().add("A")
-    a.put_single(block(1), BIG, StorageLevel.MEMORY_ONLY)
-    a.put_single(block(2), BIG, StorageLevel.MEMORY_AND_DISK, tell_master=False)
-    statuses = [[len(a.master.get_block_status(block(n), ask)) for ask in (False, True)] for n in (1, 2, 3)]
-    assert statuses == [[1, 1], [0, 1], [0, 0]]
-
-
-def test_matching_block_ids_with_and_without_asking_the_slaves(make_cluster: ClusterMaker) -> None:
+def test_the_master_tells_of_blocks_that_it_was_told_of(make_cluster: ClusterMaker) -> None:
     a = make_cluster().add("A")
     a.put_single(block(1), 1, StorageLevel.MEMORY_ONLY)
     a.put_single(block(2), 1, StorageLevel.MEMORY_ONLY, tell_master=False)
     a.put_single(RDDBlockId(1, 0), 1, StorageLevel.MEMORY_ONLY)
-    assert a.master.get_matching_block_ids(lambda b: not b.is_rdd, ask_slaves=False) == (block(1),)
-    assert a.master.get_matching_block_ids(lambda b: not b.is_rdd) == (block(1), block(2))
+    assert [len(a.master.get_block_status(block(number))) for number in (1, 2, 3)] == [1, 0, 0]
+    assert a.master.get_matching_block_ids(lambda b: not b.is_rdd) == (block(1),)
     assert a.master.get_matching_block_ids(lambda b: b.is_rdd) == (RDDBlockId(1, 0),)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from protocol import block_messages as m
 from protocol.errors import AskTimeoutError, StorageError
 from protocol.locations import DRIVER, BlockManagerId, HeapLocation, ShmLocation
 from storage.block_id import BroadcastBlockId, RDDBlockId, ShuffleDataBlockId, StreamBlockId, TaskResultBlockId
-from storage.block_status import BlockStatus
+from storage.block_status import MemoryStatus
 from storage.storage_level import StorageLevel
 from tests.storage.masters import BLOCK, FILE, SEGMENT, SHM, THE_DRIVER, A, B, C, Master
 
@@ -53,7 +51,7 @@ def test_registering_twice_keeps_the_blocks(master: Master) -> None:
     master.holds(A, HeapLocation("A"))
     master.send(A, m.RegisterBlockManager(A, 700))
     assert master.locations(B) == ((A, HeapLocation("A")),)
-    assert master.ask(A, m.GetMemoryStatus())[A][0] == 700
+    assert MemoryStatus(A, 700, 0, 0, 0, 1) in master.ask(A, m.GetMemoryStatus())
 
 
 def test_silent_managers_expire_and_the_driver_never(master: Master) -> None:
@@ -63,7 +61,7 @@ def test_silent_managers_expire_and_the_driver_never(master: Master) -> None:
     master.now += 2
     assert master.endpoint.silent_executors(master.now, 10.0) == ["A", "C"]
     master.send(DRIVER, m.ExpireDeadHosts())
-    assert set(master.ask(DRIVER, m.GetMemoryStatus())) == {THE_DRIVER, B}
+    assert [status.block_manager_id for status in master.ask(DRIVER, m.GetMemoryStatus())] == [THE_DRIVER, B]
     assert master.locations(B) == ()
 
 
@@ -93,10 +91,21 @@ def test_a_manager_that_comes_back_takes_its_adopted_blocks_back(master: Master)
 def test_memory_and_storage_status_add_up(master: Master) -> None:
     master.holds(A, HeapLocation("A"), memory=120)
     master.holds(A, HeapLocation("A"), block=RDDBlockId(1, 3), memory=30)
-    assert master.ask(B, m.GetMemoryStatus())[A] == (500, 350)
+    master.holds(A, SHM, block=BroadcastBlockId(1))
+    (memory,) = [status for status in master.ask(B, m.GetMemoryStatus()) if status.block_manager_id == A]
+    assert memory == MemoryStatus(A, 500, memory_used=150, off_heap_used=0, disk_used=0, rdd_blocks=2)
+    assert memory.memory_remaining == 350
     (status,) = [s for s in master.ask(B, m.GetStorageStatus()) if s.block_manager_id == A]
-    assert status.memory_used == 150
-    assert set(status.blocks) == {BLOCK, RDDBlockId(1, 3)}
+    assert set(status.blocks) == {BLOCK, RDDBlockId(1, 3), BroadcastBlockId(1)}
+
+
+def test_what_a_dead_manager_left_has_a_storage_status_and_takes_nobody_s_memory(master: Master) -> None:
+    master.holds(A, SHM)
+    master.holds(A, HeapLocation("A"), block=RDDBlockId(1, 3), memory=30)
+    master.send(DRIVER, m.RemoveExecutor("A"))
+    assert A not in [status.block_manager_id for status in master.ask(B, m.GetMemoryStatus())]
+    (status,) = [s for s in master.ask(B, m.GetStorageStatus()) if s.block_manager_id == A]
+    assert (status.max_memory, set(status.blocks)) == (0, {BLOCK})
 
 
 def test_cached_data_ties_an_executor_down_and_blocks_of_the_runtime_do_not(master: Master) -> None:
@@ -141,14 +150,14 @@ def test_a_lease_is_granted_to_everyone_but_the_owner(master: Master) -> None:
     master.locations(A)
     assert master.endpoint.statistics().leases == 0
     master.locations(B)
-    master.ask(C, m.GetLocationsMultipleBlockIds((BLOCK,)))
+    master.locations(C)
     assert master.endpoint.statistics().leases == 2
     assert master.ask(A, m.GetPinned((SHM, ShmLocation(SEGMENT, 0, 1)))) == {SHM}
 
 
 def test_the_scheduler_sees_locations_without_a_lease(master: Master) -> None:
     master.holds(A, SHM)
-    assert master.endpoint.locations_of([BLOCK, RDDBlockId(7, 7)]) == [((A, SHM),), ()]
+    assert master.ask(B, m.GetLocationsMultipleBlockIds((BLOCK, RDDBlockId(7, 7)))) == (((A, SHM),), ())
     assert master.endpoint.statistics().leases == 0
 
 
@@ -278,7 +287,7 @@ def test_results_that_arrive_with_a_task_are_registered_and_adopted(master: Mast
     assert outcome.combine([False, False, False]).reply is True
 
 
-# --- queries and removals that ask the slaves -------------------------------------------------------------------------
+# --- queries, and removals that ask the slaves ----------------------------------------------------------------------
 
 
 def test_removals_reach_those_concerned_and_their_counts_add_up(master: Master) -> None:
@@ -292,32 +301,14 @@ def test_removals_reach_those_concerned_and_their_counts_add_up(master: Master) 
     assert master.answer(DRIVER, m.RemoveShuffle(4), False, True, False, False).reply is True
 
 
-def test_block_status_of_the_slaves_wins_over_what_they_reported(master: Master) -> None:
+def test_a_block_s_status_is_what_its_holders_reported(master: Master) -> None:
     master.holds(A, HeapLocation("A"), memory=5)
     master.holds(B, HeapLocation("B"), memory=6)
-    reported = master.ask(C, m.GetBlockStatus(BLOCK, ask_slaves=False))
-    assert {holder: status.memory_size for holder, status in reported.items()} == {A: 5, B: 6}
-    fresh = BlockStatus(StorageLevel.MEMORY_ONLY, 7, location=HeapLocation("C"))
-    asked = master.answer(C, m.GetBlockStatus(BLOCK), None, None, AskTimeoutError("late"), fresh).reply
-    assert {holder: status.memory_size for holder, status in asked.items()} == {B: 6, C: 7}
-
-
-def test_matching_block_ids_with_and_without_the_slaves(master: Master) -> None:
-    master.holds(A, HeapLocation("A"))
     master.holds(B, HeapLocation("B"), block=StreamBlockId(0, 1))
-
-    def is_rdd(block_id: Any) -> bool:
-        return bool(block_id.is_rdd)
-
-    assert master.ask(C, m.GetMatchingBlockIds(is_rdd, ask_slaves=False)) == (BLOCK,)
-    unreported = RDDBlockId(1, 1)
-    asked = master.answer(
-        C, m.GetMatchingBlockIds(is_rdd), (), (BLOCK, unreported), (unreported,), AskTimeoutError("late")
-    )
-    assert asked.reply == (unreported, BLOCK)
-
-
-# --- sharing and the budget -------------------------------------------------------------------------------------------
+    statuses = master.ask(C, m.GetBlockStatus(BLOCK))
+    assert {holder: status.memory_size for holder, status in statuses.items()} == {A: 5, B: 6}
+    assert master.ask(C, m.GetBlockStatus(RDDBlockId(7, 7))) == {}
+    assert master.ask(C, m.GetMatchingBlockIds(lambda block_id: block_id.is_rdd)) == (BLOCK,)
 
 
 def test_a_fetched_block_is_leased_to_the_reader_and_then_given_back(master: Master) -> None:

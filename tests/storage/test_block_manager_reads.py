@@ -63,8 +63,6 @@ def test_get_single_of_a_block_that_nobody_has_is_an_error(make_cluster: Cluster
     a = make_cluster().add("A")
     with pytest.raises(BlockNotFoundError):
         a.get_single(block(1))
-    with pytest.raises(BlockNotFoundError):
-        a.get_block_data(block(1))
 
 
 def test_the_next_location_is_tried_when_a_holder_died(make_cluster: ClusterMaker) -> None:
@@ -142,13 +140,15 @@ def test_block_data_that_was_put_as_bytes_comes_back_as_the_same_bytes(make_clus
     data = b"".join(serialize(["message"] * 10))
     for number, name in enumerate(LEVELS):
         level = StorageLevel.from_string(name)
-        assert a.put_block_data(block(number), HeapBuffer(data), level)
+        assert a.put_bytes(block(number), HeapBuffer(data), level)
         status = a.get_status(block(number))
         assert status is not None
         assert (status.disk_size > 0) == (not level.use_memory)
         assert (status.memory_size > 0) == (level.use_memory and not level.use_off_heap)
         assert (status.off_heap_size > 0) == level.use_off_heap
-        assert a.get_block_data(block(number)).memoryview() == data
+        found = a.get_local_bytes(block(number))
+        assert found is not None
+        assert found.memoryview() == data
         assert values(a, block(number)) == ["message"] * 10
 
 

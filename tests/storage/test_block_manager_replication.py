@@ -11,7 +11,7 @@ from protocol.locations import BlockManagerId, ShmLocation
 from storage.block_manager import BlockManager
 from storage.local_transport import LocalCluster
 from storage.storage_level import StorageLevel
-from tests.storage.clusters import ClusterMaker, block, run_together
+from tests.storage.clusters import ClusterMaker, block, locations, run_together
 
 VALUE = bytes(1000)
 
@@ -22,7 +22,7 @@ def level(name: str, replication: int) -> StorageLevel:
 
 
 def holders(cluster: LocalCluster, block_id: Any) -> set[str]:
-    return {holder.executor_id for holder, _ in cluster.endpoint.locations_of([block_id])[0]}
+    return {holder.executor_id for holder, _ in locations(cluster, block_id)}
 
 
 def put_and_remove(cluster: LocalCluster, manager: BlockManager, block_id: Any, copies: int) -> set[str]:
@@ -61,7 +61,7 @@ def test_a_block_has_as_many_copies_as_its_level_says(make_cluster: ClusterMaker
         result = manager.get_local_values(block(1))
         assert result is not None
         assert list(result.values) == [VALUE]
-        status = manager.master.get_block_status(block(1), ask_slaves=False)[manager.id]
+        status = manager.master.get_block_status(block(1))[manager.id]
         now = status.storage_level
         assert (now.use_memory, now.use_off_heap) == (wanted.use_memory, wanted.use_off_heap)
         assert now.deserialized == wanted.deserialized
@@ -80,7 +80,7 @@ def test_a_copy_that_is_evicted_is_reported(make_cluster: ClusterMaker) -> None:
         b.put_single(block(number), bytes(2000), StorageLevel.MEMORY_ONLY_SER)
     assert holders(cluster, block(1)) == {"A"}
     assert holders(cluster, block(2)) == {"A", "B"}
-    status = a.master.get_block_status(block(2), ask_slaves=False)[b.id]
+    status = a.master.get_block_status(block(2))[b.id]
     assert (status.memory_size, status.disk_size > 0) == (0, True)
 
 

@@ -24,7 +24,7 @@ from protocol.locations import DRIVER, HeapLocation, ShmLocation
 from storage.block_id import RDDBlockId
 from storage.block_table import path_of
 from storage.storage_level import StorageLevel
-from tests.storage.clusters import SEGMENT, ClusterMaker, remove_shared_files
+from tests.storage.clusters import SEGMENT, ClusterMaker, locations, remove_shared_files
 
 BLOCKS = [RDDBlockId(number % 2, number) for number in range(4)]
 LEVELS = [
@@ -56,7 +56,9 @@ class BlockManagersMachine(RuleBasedStateMachine):
     @property
     def forgotten(self) -> set[str]:
         """Those whom the master does not know now; whatever they report brings them back."""
-        return set(self.names) - {manager.executor_id for manager in self.cluster.driver.master.get_memory_status()}
+        return set(self.names) - {
+            status.block_manager_id.executor_id for status in self.cluster.driver.master.get_memory_status()
+        }
 
     @rule(slot=SLOTS, number=st.integers(0, 3), level=st.sampled_from(LEVELS))
     def put(self, slot: int, number: int, level: StorageLevel) -> None:
@@ -128,7 +130,7 @@ class BlockManagersMachine(RuleBasedStateMachine):
     @rule()
     def remove_shared_files(self) -> None:
         for block_id in list(self.adopted):
-            (holders,) = self.cluster.endpoint.locations_of([block_id])
+            holders = locations(self.cluster, block_id)
             if any(isinstance(location, ShmLocation) for _, location in holders):
                 self.adopted.discard(block_id)  # nobody is left who has mapped it for sure
         remove_shared_files(self.cluster)

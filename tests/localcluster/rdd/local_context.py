@@ -153,6 +153,10 @@ class LocalContext(Sources, Checkpoints):
         blocks = {name: data for name, data in self.blocks.blocks.items() if name.startswith(prefix)}
         return {int(name.removeprefix(prefix)): (len(data), 0) for name, data in blocks.items()}
 
+    def missing_partitions(self, rdd: Any) -> list[int]:
+        stored = self.stored_partitions(rdd.id())
+        return [index for index in range(rdd.getNumPartitions()) if index not in stored]
+
     def put_partition(self, values: list[Any]) -> PickledData:
         assert type(values) is list
         return PickledData(values)

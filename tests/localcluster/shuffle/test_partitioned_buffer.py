@@ -60,6 +60,7 @@ def test_spill_files_go_after_an_exception_out_of_the_records(bench: ShuffleBenc
     with PartitionedBuffer(2, NOTHING, bench.blocks) as buffer:
         with pytest.raises(ValueError, match="ends here"):
             buffer.add_all(broken(), Partitioner(2, portable_hash))
+        assert all(name.startswith("temp_shuffle_") for name in bench.spill_files)
         assert bench.spill_files
     assert bench.spill_files == []
 

@@ -17,7 +17,9 @@ from tests.localcluster.shuffle.bench import ShuffleBench
 @given(parts=st.lists(st.lists(st.one_of(st.integers(), st.text(max_size=5)), max_size=20), max_size=8))
 @settings(max_examples=20, deadline=None)
 def test_each_part_reads_back_as_written(long_bench: ShuffleBench, parts: list[list[object]]) -> None:
-    spill = SpillFile(long_bench.disk, (serializer.serialize(part) if part else () for part in parts))
+    spill = SpillFile(
+        long_bench.disk.create_temp_local_block, (serializer.serialize(part) if part else () for part in parts)
+    )
     assert [list(spill.records(number)) for number in range(len(parts))] == parts
     assert [len(spill.part(number)) > 0 for number in range(len(parts))] == [bool(part) for part in parts]
     spill.remove()
@@ -25,13 +27,13 @@ def test_each_part_reads_back_as_written(long_bench: ShuffleBench, parts: list[l
 
 
 def test_the_file_is_private(bench: ShuffleBench) -> None:
-    spill = SpillFile(bench.disk, [[b"bytes"]])
+    spill = SpillFile(bench.disk.create_temp_local_block, [[b"bytes"]])
     assert os.stat(spill.path).st_mode & 0o777 == 0o600
     spill.remove()
 
 
 def test_removing_twice_is_the_same_as_once(bench: ShuffleBench) -> None:
-    spill = SpillFile(bench.disk, [])
+    spill = SpillFile(bench.disk.create_temp_local_block, [])
     spill.remove()
     spill.remove()
 
@@ -42,7 +44,7 @@ def test_a_part_that_cannot_be_made_leaves_no_file(bench: ShuffleBench) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        SpillFile(bench.disk, parts())
+        SpillFile(bench.disk.create_temp_local_block, parts())
     assert bench.spill_files == []
 
 
