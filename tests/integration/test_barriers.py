@@ -124,9 +124,9 @@ def test_when_one_task_fails_all_run_again_and_count_once(sc: SparkContext, tmp_
     def fail_once(index: int, records: Iterable[int]) -> Iterator[int]:
         context = BarrierTaskContext.get()
         ended.add(1)
-        context.barrier()
         with open(tmp_path / "attempts", "a") as file:
             file.write(f"{index}")
+        context.barrier()
         if index == 1 and not (tmp_path / "failed").exists():
             (tmp_path / "failed").touch()
             raise ValueError("the first time")
