@@ -184,7 +184,7 @@ ENTRIES: dict[str, ConfigEntry] = {
         ConfigEntry("spark.scheduler.allocation.file", None, *_TEXT, "XML file of the pools of FAIR scheduling, as Spark's `fairscheduler.xml`; a thread chooses its pool by the local property `spark.scheduler.pool`."),
         ConfigEntry("spark.executor.heartbeatInterval", "10s", *_at_least("10ms", _MS_TIME), "Time between an executor's heartbeats."),
         ConfigEntry("spark.network.timeout", "120s", *_SECONDS_TIME, "Silence after which an executor that is neither busy nor gone is declared lost; an executor that starts has as long to get ready. Longer than the heartbeats' interval."),
-        ConfigEntry("spark.cleaner.ttl", None, *_at_least("1ms", _SECONDS_TIME), "Time after which cached blocks and broadcasts that no process has used are dropped, even while the program refers to them. Unset: never."),
+        ConfigEntry("spark.cleaner.ttl", None, *_at_least("1ms", _SECONDS_TIME), "Time after which cached blocks and broadcasts that no process has used are dropped, even while the program refers to them. Looked at every tenth of it, every 10 s at most. Unset: never."),
         ConfigEntry("spark.cleaner.referenceTracking", "true", *_BOOLEAN, "Whether the blocks of RDDs, broadcasts and shuffles that the driver's program dropped are removed."),
         ConfigEntry("spark.cleaner.referenceTracking.cleanCheckpoints", "false", *_BOOLEAN, "Whether the files of checkpoints are removed whose RDDs the driver's program dropped."),
         ConfigEntry("spark.checkpoint.dir", None, *_TEXT, "Where checkpoints go unless the program calls `setCheckpointDir`."),
