@@ -6,6 +6,7 @@ What the orders do is the business of `storage.block_manager_slave_endpoint`.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -37,7 +38,8 @@ class BlockOrders:
         if isinstance(incoming.message, _QUICK):
             self._carry_out(incoming)
         else:
-            self._threads.submit(self._carry_out, incoming)
+            with contextlib.suppress(RuntimeError):  # it was stopped
+                self._threads.submit(self._carry_out, incoming)
 
     def stop(self) -> None:
         """Give up what has not begun, and do not wait for the rest: the executor ends, and all blocks with it."""

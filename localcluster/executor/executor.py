@@ -22,7 +22,9 @@ from localcluster.env import Env, set_env
 from localcluster.executor.barrier_calls import BarrierCalls
 from localcluster.executor.block_orders import BlockOrders
 from localcluster.executor.breakpoints import refuse_breakpoints
+from localcluster.executor.child_pickles import pickle_for_children
 from localcluster.executor.crash_report import report_crashes
+from localcluster.executor.exit_handlers import run_exit_handlers
 from localcluster.executor.kills import Kills
 from localcluster.executor.library_threads import limit_library_threads
 from localcluster.executor.reporter import DRIVER_GONE, Reporter
@@ -66,6 +68,7 @@ def executor_main(order: LaunchExecutor, orders: Connection, reports: Connection
     set_up_logging(order.conf, f"executor {order.executor_id}")
     refuse_breakpoints()
     report_crashes(scratch, order.executor_id)
+    pickle_for_children()
     reporting = Endpoint(Channel(reports, name="reports"))
     try:
         executor = Executor(order, Endpoint(Channel(orders, name="orders")), reporting, scratch)
@@ -120,6 +123,7 @@ class Executor:
         self._block_orders.stop()
         self._env.block_manager.stop()
         self._reports.close()
+        run_exit_handlers()
         return 0
 
     # --- orders ---

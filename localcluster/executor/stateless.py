@@ -49,9 +49,9 @@ def _parts(value: Any) -> Iterable[Any] | None:
     if kind in (tuple, frozenset):
         return value  # type: ignore[no-any-return]
     if isinstance(value, type):
-        return () if _is_importable(value) else None
+        return () if is_importable(value) else None
     if kind is FunctionType:
-        return () if _is_importable(value) else _function_parts(value)
+        return () if is_importable(value) else _function_parts(value)
     if kind is BuiltinFunctionType:
         return (value.__self__,)
     if kind is MethodType:
@@ -97,7 +97,7 @@ def _global_names(code: CodeType) -> set[str]:
     return set(code.co_names).union(*map(_global_names, nested))
 
 
-def _is_importable(value: Any) -> bool:
+def is_importable(value: Any) -> bool:
     """Whether it was pickled by reference: then all tasks share the module's own object in any case."""
     if value.__module__ == "__main__":
         return False

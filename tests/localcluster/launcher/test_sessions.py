@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,7 +55,10 @@ class Session:
 
 
 def lives(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # between the two questions
+        return False
 
 
 @pytest.fixture
@@ -70,6 +75,31 @@ def test_all_of_a_session_end_and_who_left_it_does_not(session: Session, leader_
     end_sessions([session.leader.pid])
     wait_for(lambda: not session.is_alive(), "the session lives")
     assert lives(session.gone_away)
+
+
+LEAVES_SHARED_MEMORY = """
+import time
+from multiprocessing import resource_tracker, shared_memory
+memory = shared_memory.SharedMemory(create=True, size=100)
+print(memory.name, resource_tracker._resource_tracker._pid, flush=True)
+time.sleep(7779)
+"""
+
+
+def test_a_resource_tracker_removes_what_the_others_left_and_ends() -> None:
+    command = [sys.executable, "-c", LEAVES_SHARED_MEMORY]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+    ) as leader:
+        assert leader.stdout is not None
+        name, pid = leader.stdout.readline().split()
+        tracker = psutil.Process(int(pid))
+        wait_for(lambda: len(tracker.cmdline()) > 1, "the tracker has not begun")  # its exec is under way
+        assert os.path.exists(f"/dev/shm/{name}")
+        end_sessions([leader.pid])
+        wait_for(lambda: not lives(tracker), "the tracker lives")
+        assert not os.path.exists(f"/dev/shm/{name}")
+        assert leader.wait(LONG) == -signal.SIGKILL
 
 
 def test_other_sessions_are_left_alone(session: Session) -> None:
