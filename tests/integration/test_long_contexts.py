@@ -11,9 +11,11 @@ from typing import Any
 import psutil
 
 from localcluster import SparkContext, StorageLevel
+from localcluster.executor.block_orders import AT_ONCE
 from tests.integration.test_jobs import eventually
 
 JOBS = 2000
+EXECUTOR_THREADS = 3 + AT_ONCE  # tasks, orders, reports; those for block orders start as they are needed
 
 
 def test_two_thousand_jobs_leave_everything_where_it_was(sc: SparkContext) -> None:
@@ -28,6 +30,7 @@ def test_two_thousand_jobs_leave_everything_where_it_was(sc: SparkContext) -> No
             assert sc.parallelize(range(4), 2).map(lambda x: x + 1).sum() == 10
     eventually(lambda: settled(sc)["blocks"] == 0)
     assert settled(sc) == before
+    assert all(psutil.Process(executor.pid).num_threads() <= EXECUTOR_THREADS for executor in sc._cluster.pool)
     sc._cluster.master.endpoint.check()
 
 
@@ -55,6 +58,5 @@ def settled(sc: SparkContext) -> dict[str, Any]:
     return tables | {
         "threads": threading.active_count(),
         "descriptors": len(os.listdir("/proc/self/fd")),
-        "executor threads": [psutil.Process(pid).num_threads() for pid in pids],
         "executor descriptors": [psutil.Process(pid).num_fds() for pid in pids],
     }
