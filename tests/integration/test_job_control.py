@@ -198,3 +198,10 @@ def test_a_group_can_be_collected_with(unlabelled: SparkContext) -> None:
         assert unlabelled.parallelize(range(3), 2).collectWithJobGroup("collected", "described") == [0, 1, 2]
     (number,) = unlabelled.statusTracker().getJobIdsForGroup("collected")
     assert unlabelled.statusTracker().getJobInfo(number).status == "SUCCEEDED"
+
+
+def test_what_a_job_cannot_be_made_of_is_refused_at_the_call(sc: SparkContext) -> None:
+    with pytest.raises(PySparkTypeError, match="partitionFunc of runJob must be a function, not NoneType"):
+        sc.runJob(sc.range(3), None)  # type: ignore[arg-type]
+    with pytest.raises(PySparkTypeError, match="rdd of runJob must be an RDD, not range"):
+        sc.runJob(range(3), list)  # type: ignore[arg-type]
