@@ -7,6 +7,7 @@ Covers exit codes: the job's own; 2 for usage; 130 for Ctrl-C; 128 + n when sign
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -95,7 +96,11 @@ def _clean(arguments: argparse.Namespace) -> int:
 def _docs(arguments: argparse.Namespace) -> int:
     from localcluster import documentation
 
-    print(documentation.page(arguments.page) if arguments.page else documentation.contents())
+    text = documentation.page(arguments.page) if arguments.page else documentation.contents()
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # who reads, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end of the process
     return 0
 
 

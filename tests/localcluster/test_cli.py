@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -179,6 +182,15 @@ def test_the_documentation_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["docs", "configuration"]) == 0
     assert "`spark.executor.memory`" in capsys.readouterr().out
     assert "no page nowhere" in error_of(capsys, "docs", "nowhere")
+
+
+def test_the_documentation_may_be_read_in_part() -> None:
+    """As by `head`."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as pipe:
+        ended = subprocess.run([sys.executable, "-m", "localcluster", "docs"], stdout=pipe, stderr=subprocess.PIPE)
+    assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 def test_cleaning_says_when_there_is_nothing_to_remove(
