@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from types import TracebackType
 from typing import NoReturn
 
@@ -30,6 +31,11 @@ class ForksEndHere:
     ) -> None:
         if _is_stray:
             _end(error)
+
+
+def expect_forks() -> None:
+    """In an executor: Python 3.12 and later warn a task that forks of threads, but these are ours and made for it."""
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded, use of ", DeprecationWarning)
 
 
 def stay() -> None:

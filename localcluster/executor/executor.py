@@ -35,6 +35,7 @@ from localcluster.launcher.standard_streams import flush_standard_streams
 from localcluster.logs import FollowedLevels, set_up_logging
 from localcluster.make_env import make_env
 from localcluster.py_files import follow_import_path
+from localcluster.task_forks import expect_forks
 from protocol.channel import Channel
 from protocol.cluster_messages import (
     BarrierRelease,
@@ -68,6 +69,7 @@ def executor_main(order: LaunchExecutor, orders: Connection, reports: Connection
     set_up_logging(order.conf, f"executor {order.executor_id}")
     refuse_breakpoints()
     report_crashes(scratch, order.executor_id)
+    expect_forks()
     pickle_for_children()
     reporting = Endpoint(Channel(reports, name="reports"))
     try:

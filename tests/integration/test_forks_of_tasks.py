@@ -7,6 +7,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -202,3 +203,14 @@ def test_a_child_that_subprocess_cannot_start_is_an_ordinary_error(sc: SparkCont
         return "it ran"
 
     assert sc.parallelize([0], 1).map(task).collect() == ["Exception occurred in preexec_fn."]
+
+
+def test_a_task_that_forks_is_not_warned_of_our_threads(sc: SparkContext) -> None:
+    def task(_: int) -> list[str]:
+        with warnings.catch_warnings(record=True) as caught:
+            if (pid := os.fork()) == 0:
+                os._exit(0)
+            os.waitpid(pid, 0)
+        return [str(warning.message) for warning in caught]
+
+    assert sc.parallelize([0], 1).map(task).collect() == [[]]

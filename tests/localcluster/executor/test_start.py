@@ -29,7 +29,9 @@ def start(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Any:
 
     monkeypatch.setattr(executor_module, "Executor", Executor)
     monkeypatch.setattr(executor_module, "set_up_logging", lambda *_: None)
-    monkeypatch.setattr(executor_module, "report_crashes", lambda *_: None)  # pytest has a faulthandler of its own
+    # What would be felt in this process: pytest's own faulthandler, warnings, multiprocessing.
+    for name in ("report_crashes", "expect_forks", "pickle_for_children"):
+        monkeypatch.setattr(executor_module, name, lambda *_: None)
     monkeypatch.setattr(sys, "path", sys.path[:])
     monkeypatch.setattr(sys, "breakpointhook", sys.breakpointhook)
     monkeypatch.setattr(os, "environ", dict(os.environ))
