@@ -66,6 +66,17 @@ def test_messages_name_documentation_that_is_installed_and_no_files_of_the_proje
                 assert not named.search(node.value), f"{path}:{node.lineno}"
 
 
+def test_the_layers_of_the_architecture_name_every_package_and_its_modules() -> None:
+    tree = re.findall(r"^  ([a-z0-9_]+)/ +(.*)$", text_of("docs/architecture.md"), re.MULTILINE)
+    packages = {path.parent.name for path in (ROOT / "localcluster").glob("*/__init__.py")}
+    named = set(re.findall(r"([a-z0-9_]+)/[ ,]", text_of("docs/architecture.md").partition("## Processes")[0]))
+    assert packages <= named
+    for package, row in tree:
+        for module in re.findall(r"\b[a-z]+_[a-z_]+\b", row):
+            if package in packages:
+                assert (ROOT / "localcluster" / package / f"{module}.py").is_file(), f"{package}/{module}"
+
+
 def test_ci_runs_the_test_command_of_the_readme() -> None:
     """`.ci/run` takes the command out of the README with this same pattern, so neither can drift."""
     assert len([line for line in shell_lines("README.md") if line.endswith("-m pytest")]) == 1
