@@ -90,7 +90,10 @@ def test_a_block_that_is_unrolled_holds_as_much_memory_as_the_settings_say(
 
     def values(index: int, _: Iterable[int]) -> Iterator[bytes]:
         if index == 1:
-            wait_until(begun.exists)
+            wait_until(begun.exists)  # here, and not in a generator: memory is asked for before the first record is
+        return records(index)
+
+    def records(index: int) -> Iterator[bytes]:
         yield os.urandom(100_000)
         if index == 0:
             yield os.urandom(100_000)
