@@ -2,16 +2,17 @@
 
 That is so of modules loaded from a file by hand, made by `runpy` or by a loader of notebooks, of pytest's
 ``--import-mode=importlib``, and of those whose directory has left ``sys.path`` again. The other processes of a run have
-the import path of its driver. Nor may they import a module whose own body runs the job: they would run it again. What
-follows for functions and classes of such modules is the business of `by_value`.
+the import path of its driver. Nor may they import a module whose own body runs the job, itself or in a thread that it
+waits for: they would run it again. Functions and classes of such modules are the business of `by_value`.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.machinery import (
     BuiltinImporter,
     ExtensionFileLoader,
@@ -63,22 +64,27 @@ def only_here() -> frozenset[str]:
     except RuntimeError:  # another thread imports
         now = ()
     if now != _seen or not now:
-        running = set(_running_bodies(sys._getframe()))
+        running = _running_bodies()
         modules = [(name, module) for name, module in list(sys.modules.items()) if name != "__main__"]
         _only_here = frozenset(name for name, module in modules if not _judge(name, module, running).importable)
         _seen = now
     return _only_here
 
 
-def _running_bodies(frame: FrameType | None) -> Iterator[int]:
-    """Ids of the variables of those modules whose bodies this thread is in."""
-    while frame is not None:
-        if frame.f_code.co_name == "<module>":
-            yield id(frame.f_globals)
-        frame = frame.f_back
+def _running_bodies() -> dict[int, bool]:
+    """{id of the variables of a module whose body runs: whether in this thread}. One may wait in it for this thread."""
+    own = threading.get_ident()
+    running: dict[int, bool] = {}
+    for thread, top in sys._current_frames().items():
+        frame: FrameType | None = top
+        while frame is not None:
+            if frame.f_code.co_name == "<module>":
+                running[id(frame.f_globals)] = thread == own or running.get(id(frame.f_globals), False)
+            frame = frame.f_back
+    return running
 
 
-def _judge(name: str, module: Any, running: set[int]) -> _Verdict:
+def _judge(name: str, module: Any, running: Mapping[int, bool]) -> _Verdict:
     verdict = _verdicts.get(name)
     if verdict is None or verdict.module != _identity(module):
         verdict = _verdicts[name] = _Verdict(_identity(module), *_look_for(name, module, running))
@@ -90,7 +96,7 @@ def _identity(module: Any) -> object:
     return weakref.ref(module) if isinstance(module, ModuleType) else id(module)
 
 
-def _look_for(name: str, module: Any, running: set[int]) -> tuple[bool, Sequence[str] | None]:
+def _look_for(name: str, module: Any, running: Mapping[int, bool]) -> tuple[bool, Sequence[str] | None]:
     """Whether others can import the module, and where they find its submodules."""
     if not isinstance(module, ModuleType):
         return True, None
@@ -100,10 +106,12 @@ def _look_for(name: str, module: Any, running: set[int]) -> tuple[bool, Sequence
     top, parent = name.partition(".")[0], name.rpartition(".")[0]
     if names.get("__name__") != name:  # a second name: what is in the module pickles with the first one
         return True, path
-    if id(names) in running:
+    if running.get(id(names), False):
         return False, None
     if top in sys.stdlib_module_names or top in _OURS or (origin is not None and _PACKAGES in origin):
         return True, path
+    if id(names) in running:  # in another thread; an installed module would be one that it just happens to import
+        return False, None
     search = None
     if parent:
         above = _judge(parent, sys.modules.get(parent), running)

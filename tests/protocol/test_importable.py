@@ -164,6 +164,18 @@ def test_a_module_whose_own_body_asks_is_not_importable_nor_what_it_imports_of_i
     assert only_mine() == {"runs_jobs", "runs_jobs.part"}
 
 
+def test_nor_is_one_whose_body_has_a_thread_ask_and_waits_for_it(tmp_path: Path) -> None:
+    write(
+        tmp_path / "job_in_a_thread.py",
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from protocol.importable import only_here\n"
+        "with ThreadPoolExecutor(1) as threads:\n"
+        "    seen = threads.submit(only_here).result()\n",
+    )
+    sys.path.append(str(tmp_path))
+    assert "job_in_a_thread" in importlib.import_module("job_in_a_thread").seen
+
+
 @pytest.mark.parametrize("name", [None, "the_job"])
 def test_what_runpy_runs_is_not_importable_while_it_runs(tmp_path: Path, name: str | None) -> None:
     script = write(tmp_path / "script.py", "from protocol.importable import only_here; seen = only_here()")
