@@ -24,7 +24,6 @@ from localcluster.version import __version__
 from protocol.errors import ClusterError, ConfigurationError
 
 USAGE_ERROR = 2
-INTERRUPTED = 130
 
 
 class _Parser(argparse.ArgumentParser):
@@ -123,6 +122,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.pyspark:  # before the forks, which all have it then
         pyspark_alias.install()
         pyspark_alias.install_for_children()
+    interrupts.end_at_once()
     from localcluster.launcher.client import Ends, inherit
     from localcluster.launcher.launcher import fork_driver
 
@@ -159,15 +159,15 @@ def _drive(job: JobProgram, conf: dict[str, str]) -> int:
     for key, text in conf.items():
         system_properties.set_property(key, text)
     system_properties.set_property("SPARK_SUBMIT", "true")  # how Spark tells programs that were submitted
-    interrupts.install()
     extend_import_path(search_paths(settings.value(conf, "spark.submit.pyFiles") or ()))
     try:
+        interrupts.install()
         code, variables = job.load()
         exec(code, variables)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the context stops now, which takes no long time
         print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return interrupts.INTERRUPTED
     except ConfigurationError as error:
         print(f"localcluster: error: {error}", file=sys.stderr)
         return USAGE_ERROR

@@ -28,6 +28,8 @@ from localcluster.conf.unknown_settings import warn_of_unknown
 from localcluster.files import Files
 from localcluster.job_control import JobControl
 from localcluster.launcher.client import connect
+from localcluster.launcher.interrupts import deferred
+from localcluster.launcher.shortage import naming_shortage
 from localcluster.logs import show_own_records
 from localcluster.no_jvm import NoJVM
 from localcluster.persistence import Persistence
@@ -109,9 +111,11 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
             with ExitStack() as started:
                 self._start(_settings(master, appName, sparkHome, environment, conf), pyFiles or (), started)
                 self._set_up_profiling(profiler_cls, udf_profiler_cls, memory_profiler_cls)
-                self._parts = started.pop_all()  # what `stop` ends; if anything raises before this, it ends now
-            SparkContext._active_spark_context = self
-        atexit.register(self.stop)
+                started.callback(self._resign)
+                SparkContext._active_spark_context = self
+                atexit.register(self.stop)
+                with deferred():
+                    self._parts = started.pop_all()  # what `stop` ends; if anything raises before this, it ends now
 
     def _start(self, conf: SparkConf, py_files: Sequence[PathLike], started: ExitStack) -> None:
         """Start every part, and tell ``started`` how it is ended."""
@@ -129,17 +133,18 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
         self._persisted: weakref.WeakValueDictionary[int, RDD[Any]] = weakref.WeakValueDictionary()
         self._marked: weakref.WeakValueDictionary[int, RDD[Any]] = weakref.WeakValueDictionary()
         self._properties = threading.local()
-        launcher = connect()  # a fresh interpreter, which starts while this one loads the driver's modules
-        try:
-            from localcluster.driver.cluster import Cluster
-            from localcluster.driver.context_cleaner import ContextCleaner
-            from localcluster.driver.job_runner import JobRunner
+        with deferred():
+            launcher = connect()  # a fresh interpreter, which starts while this one loads the driver's modules
+            started.callback(launcher.close)
+        from localcluster.driver.cluster import Cluster
+        from localcluster.driver.context_cleaner import ContextCleaner
+        from localcluster.driver.job_runner import JobRunner
 
-            self._cluster = Cluster(launcher, values, self._layout)
-        except BaseException:
-            launcher.close()  # else the cluster's business, which has to hear from it while it stops
-            raise
-        started.callback(self._cluster.stop)
+        with naming_shortage("the cluster"):
+            with deferred():
+                self._cluster = Cluster(launcher, values, self._layout)
+                started.callback(self._cluster.stop)  # before the launcher's, from which it has to hear meanwhile
+            self._cluster.start(self._layout.executors)
         self._start_files(settings.value(values, "spark.files") or (), settings.value(values, "spark.archives") or ())
         started.callback(self._stop_files)
         self._add_py_files(py_files, settings.value(values, "spark.submit.pyFiles") or ())
@@ -199,13 +204,15 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
         """End executors and remove everything that the context left. May be called again; running jobs fail."""
         if os.getpid() != self._pid:
             return  # a forked child that ends: the cluster is its parent's
+        with self._stopping:  # one part after the other, also when several threads stop the context
+            self._parts.close()
+        self._jobs.stop()
+
+    def _resign(self) -> None:
         with SparkContext._lock:
             if SparkContext._active_spark_context is self:
                 SparkContext._active_spark_context = None
         atexit.unregister(self.stop)
-        with self._stopping:  # one part after the other, also when several threads stop the context
-            self._parts.close()
-        self._jobs.stop()
 
     def __enter__(self) -> SparkContext:
         return self

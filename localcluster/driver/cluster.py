@@ -38,6 +38,7 @@ from localcluster.driver.side_thread import SideThread
 from localcluster.driver.task_failure import task_failure
 from localcluster.env import Env, set_env
 from localcluster.launcher.client import LauncherClient
+from localcluster.launcher.interrupts import deferred
 from localcluster.make_env import SHUFFLE_MANAGERS, make_env
 from localcluster.py_files import SharedImportPath
 from localcluster.scheduler.dag_scheduler import DAGScheduler
@@ -85,7 +86,7 @@ RECALL_PATIENCE = 0.05  # seconds that an executor may sit on queued tasks witho
 
 
 class Cluster:
-    """Started by the constructor; `stop` ends it. Raises ClusterError when the launcher cannot be started."""
+    """`stop` ends it, however far `start` has come."""
 
     def __init__(self, launcher: LauncherClient, conf: Mapping[str, str], layout: Layout) -> None:
         order = _scheduling_order(conf)  # first, since it may raise
@@ -138,16 +139,17 @@ class Cluster:
         self._callbacks: list[Callable[[], None]] = []
         self._loop.add(self._launcher.endpoint, self._launcher_messages, self._launcher_gone)
         disown_in_forks(self)
-        self._loop.start()
-        try:
-            self.scratch = self._start_cluster()
-            with self.lock:  # held until the driver is ready for what executors say
-                for _ in range(layout.executors):
-                    self.pool.order()
-                self._env = self._make_env()
-        except BaseException:
-            self.stop()
-            raise
+
+    def start(self, executors: int) -> None:
+        """Raises ClusterError, or what is wrong with the local directories."""
+        with deferred():
+            self._side.start()
+            self._loop.start()
+        self.scratch = self._start_cluster()
+        with deferred(), self.lock:  # held until the driver is ready for what executors say
+            for _ in range(executors):
+                self.pool.order()
+            self._env = self._make_env()
 
     def _start_cluster(self) -> Scratch:
         local_dirs = tuple(configured_local_dirs(settings.value(self.conf, "spark.local.dir") or ()))
@@ -343,16 +345,26 @@ class Cluster:
 
     def stop(self) -> None:
         """End executors and remove what they left. Idempotent; waits at most STOP_DEADLINE and some seconds."""
+        is_first = False
+        try:
+            with self.lock:
+                is_first, self.closed = not self.closed, True
+            if is_first:
+                self._end_executors()
+        finally:  # also when a Ctrl-C ends the wait
+            if is_first:
+                self._end_parts()
+
+    def _end_executors(self) -> None:
         with self.lock:
-            if self.closed:
-                return
-            self.closed = True
             answer = self._begin_stop()
-        if answer is not None:
-            try:
+        try:
+            if answer is not None:
                 answer.result(STOP_DEADLINE)
-            except (ChannelError, FutureTimeoutError) as error:
-                log.warning("the launcher did not confirm the end of the cluster: %r", error)
+        except (ChannelError, FutureTimeoutError) as error:
+            log.warning("the launcher did not confirm the end of the cluster: %r", error)
+
+    def _end_parts(self) -> None:
         self.progress.close()
         self._side.stop(SIDE_DEADLINE)
         if self._env is not None:

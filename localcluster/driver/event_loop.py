@@ -92,7 +92,8 @@ class EventLoop:
         """End the thread; without the lock. Sources stay open."""
         self._stopping = True
         self.wake()
-        self._thread.join(timeout)
+        if self._thread.ident is not None:  # it was started
+            self._thread.join(timeout)
         self._selector.close()
         os.close(self._wakeup_read)
         closed, self._wakeup_write = self._wakeup_write, -1  # a late wake must not write where the number leads next

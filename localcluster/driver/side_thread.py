@@ -18,6 +18,8 @@ class SideThread:
     def __init__(self) -> None:
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="localcluster-side", daemon=True)
+
+    def start(self) -> None:
         self._thread.start()
 
     def submit(self, work: Callable[[], None]) -> None:
@@ -25,9 +27,10 @@ class SideThread:
         self._work.put(work)
 
     def stop(self, timeout: float) -> None:
-        """End after the work submitted so far, or after ``timeout`` seconds."""
+        """End after the work submitted so far, or after ``timeout`` seconds, if it was started."""
         self._work.put(None)
-        self._thread.join(timeout)
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
 
     def _run(self) -> None:
         while (work := self._work.get()) is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 from multiprocess.connection import Connection
 
 from localcluster.launcher import os_layer
+from localcluster.launcher.interrupts import SIGNALS
 from localcluster.launcher.shortage import shortage
 from localcluster.launcher.standard_streams import fill_standard_descriptors
 from protocol.channel import Channel
@@ -92,6 +94,8 @@ def _spawn() -> LauncherClient:
     command = [sys.executable, "-c", _START, search, *map(str, fds)]
     seed = os.environ.get("PYTHONHASHSEED", "random")
     environment = os.environ | {"PYTHONHASHSEED": "0" if seed == "random" else seed}
+    # A child inherits what is blocked, and it will block these: a Ctrl-C in its start would show a traceback of ours.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         process = subprocess.Popen(command, pass_fds=fds, env=environment, stdin=subprocess.DEVNULL)
     except OSError as error:
@@ -99,6 +103,7 @@ def _spawn() -> LauncherClient:
         reason = shortage(error) or error
         raise ClusterError(f"cannot start the launcher with {sys.executable}: {reason}") from error
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
     return LauncherClient(ours, process)
 

@@ -7,22 +7,57 @@ has had one of its own just before.
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
+INTERRUPTED = 130  # exit code of a `run` that a Ctrl-C ended
+SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}  # what people end programs with
 SAME = 1.0  # seconds in which the two are one
 
 _seen = float("-inf")  # seconds, monotonic: when the last SIGINT came
 
 
+def end_at_once() -> None:
+    """Before there is a job: nothing is there that would have to be cleaned. A KeyboardInterrupt would show frames of
+    ours, and is lost where Python ignores exceptions, as in weak references' callbacks while modules are imported.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as under nohup
+        signal.signal(signal.SIGINT, _end)
+
+
 def install() -> None:
     """In the driver, before the job runs. A job that sets a SIGINT handler of its own gets both signals."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as under nohup
+    if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, _end):
         signal.signal(signal.SIGINT, _on_interrupt)
         signal.signal(signal.SIGUSR2, _on_passed_on)
     else:
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Let a Ctrl-C wait for the end of a block that must not be left in the middle, and takes no long time."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda *call: came.append(call))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if came:
+            handler(*came[0])
+
+
+def _end(signum: int, frame: FrameType | None) -> None:
+    os._exit(INTERRUPTED)
 
 
 def _on_interrupt(signum: int, frame: FrameType | None) -> None:

@@ -25,6 +25,7 @@ from localcluster.launcher.bottom_lines import release_terminal, terminal_name
 from localcluster.launcher.client import Ends, pair_of_ends
 from localcluster.launcher.cluster_processes import ClusterProcesses
 from localcluster.launcher.forking import die_with_parent, fork, kill, name_process
+from localcluster.launcher.interrupts import INTERRUPTED, SIGNALS
 from localcluster.launcher.shortage import shortage
 from localcluster.launcher.standard_streams import fill_standard_descriptors
 from protocol.channel import Channel
@@ -43,7 +44,6 @@ from protocol.message import Report
 
 log = logging.getLogger(__name__)
 
-SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}  # what people end programs with
 TICK = 0.2  # seconds between looks at signals and at the parent
 STOP_GRACE = 3.0  # seconds for executors to end in good order once they were told
 TERM_GRACE = 10.0  # seconds for a driver to end after a signal was passed on
@@ -87,6 +87,7 @@ class Launcher:
         self._parent = os.getppid() if driver is None else None
         self._cluster: ClusterProcesses | None = None  # of the context that is active
         self._terminate_by: float | None = None
+        self._interrupted = False  # a SIGINT was passed on
         self._stopping = False
         self._wakeup_read, self._wakeup_write = os.pipe()
         for fd in (self._wakeup_read, self._wakeup_write):
@@ -106,9 +107,14 @@ class Launcher:
         finally:
             self._stop_cluster(grace=0.0)
             self._end_driver()
+        return self._exit_code()
+
+    def _exit_code(self) -> int:
         if self._driver_status is None:
             return 0
         code = os.waitstatus_to_exitcode(self._driver_status)
+        if code == -signal.SIGUSR2 and self._interrupted:  # near its end, when Python has put back the default handlers
+            return INTERRUPTED
         return code if code >= 0 else 128 - code
 
     def _step(self) -> None:
@@ -137,6 +143,7 @@ class Launcher:
         while (info := signal.sigtimedwait(SIGNALS, 0)) is not None:
             if self._driver is not None:
                 kill(self._driver, signal.SIGUSR2 if info.si_signo == signal.SIGINT else info.si_signo)
+            self._interrupted |= info.si_signo == signal.SIGINT
             if info.si_signo == signal.SIGTERM:
                 self._terminate_by = time.monotonic() + TERM_GRACE
                 self._stopping |= self._driver is None

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from protocol.errors import ClusterError
 
 _PROCESSES = "no further process or thread is allowed (`ulimit -u`, or the container's `pids.max`)"
 _MEMORY = "there is not enough memory for another process"
@@ -24,3 +28,15 @@ def shortage(error: BaseException) -> str | None:
         return _MEMORY
     # threading says so in a RuntimeError without a number
     return _PROCESSES if isinstance(error, RuntimeError) and "start new thread" in str(error) else None
+
+
+@contextmanager
+def naming_shortage(what: str) -> Iterator[None]:
+    """What fails in this block for a shortage is a ClusterError: ``what`` cannot be started."""
+    try:
+        yield
+    except (OSError, MemoryError, RuntimeError) as error:
+        short = shortage(error)
+        if short is None:
+            raise
+        raise ClusterError(f"cannot start {what}: {short}") from error

@@ -28,6 +28,7 @@ class Desk:
         self.heard: list[tuple[str, Any, bool]] = []
         self.answers: list[Any] = []
         self.side = SideThread()
+        self.side.start()
         self.main = threading.get_ident()
         self.master = BlockMaster(self, threading.RLock(), self.side, self.send, self.ask)  # type: ignore[arg-type]
         self.master.slave = Slave(self)  # type: ignore[assignment]

@@ -23,6 +23,7 @@ class Desk:
     def __init__(self) -> None:
         self.outputs = MapOutputTracker()
         self.side = SideThread()
+        self.side.start()
         self.put_tables: list[bytes] = []
         self.told: list[Any] = []
         self.answers: list[Any] = []
@@ -45,6 +46,7 @@ class Desk:
         self.server.answer(shuffle_id, self)  # type: ignore[arg-type]
         self.side.stop(LONG)  # everything submitted is done
         self.side.__init__()  # type: ignore[misc]
+        self.side.start()
         return self.answers[-1]
 
     def shuffle(self, shuffle_id: int, maps: int, name: str = "1") -> None:

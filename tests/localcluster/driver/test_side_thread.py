@@ -15,6 +15,7 @@ from tests.protocol.support import LONG
 @pytest.fixture
 def side() -> Iterator[SideThread]:
     side = SideThread()
+    side.start()
     yield side
     side.stop(LONG)
 
