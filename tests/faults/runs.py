@@ -58,7 +58,7 @@ class Run:
             text=True,
             env=environment,
             start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # pytest may run under nohup
+            preexec_fn=_signals_of_a_shell,
             cwd=tmp_path,
         )
         self.family: dict[int, psutil.Process] = {}
@@ -133,6 +133,12 @@ class Run:
         assert self.process.stdout is not None
         self.process.stdout.close()
         self._stderr.close()
+
+
+def _signals_of_a_shell() -> None:
+    """pytest may run under nohup, or in the background of a script: both ignore some."""
+    for signum in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_DFL)
 
 
 def wait_for(condition: Callable[[], bool], what: str, detail: Callable[[], object] = lambda: "") -> None:
