@@ -123,6 +123,8 @@ class ClusterProcesses:
         # ended with us (``sessions``).
         os.setsid()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # From a terminal that a task opened, which becomes ours. Not ignored: what tasks start would inherit that.
+        signal.signal(signal.SIGHUP, lambda *_: None)
         read_nothing()  # the terminal's input is the driver's
         print_whole_lines()
         if pyspark_alias.is_active():

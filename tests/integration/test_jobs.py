@@ -284,6 +284,17 @@ def test_local_properties_reach_the_tasks_of_their_thread(sc: SparkContext) -> N
     assert sc.parallelize([0], 1).map(lambda _: TaskContext.get().getLocalProperty("tested")).collect() == [None]
 
 
+def test_a_terminal_that_a_task_opens_and_that_is_closed_does_not_end_its_executor(sc: SparkContext) -> None:
+    def open_terminal(_: int) -> int:
+        master, slave = os.openpty()
+        terminal = os.open(os.ttyname(slave), os.O_RDWR)  # the executor's controlling terminal from now on
+        for fd in (master, slave, terminal):
+            os.close(fd)
+        return TaskContext.get().attemptNumber()
+
+    assert sc.parallelize(range(2), 2).map(open_terminal).collect() == [0, 0]
+
+
 def test_the_context_itself(sc: SparkContext) -> None:
     assert SparkContext.getOrCreate() is sc
     assert sc.defaultParallelism == 2
