@@ -13,7 +13,7 @@ from localcluster.arguments import check_number
 from localcluster.rdd.actions import Actions
 from localcluster.rdd.estimates import BoundedFloat, Sample
 from localcluster.rdd.hashing import portable_hash
-from localcluster.rdd.hyper_log_log import HyperLogLog
+from localcluster.rdd.hyper_log_log import HASH_BITS, HyperLogLog
 from localcluster.rdd.narrow import count_records
 from localcluster.rdd.stat_counter import StatCounter
 
@@ -105,13 +105,20 @@ def _sketch(relative_sd: float, iterator: Iterator[Any]) -> HyperLogLog:
 
 
 _OF_COMMON_HASHES = {-1: 0x9E3779B97F4A7C15, None: 0xBF58476D1CE4E5B9, "": 0x94D049BB133111EB, b"": 0xD6E8FEB86659FD93}
+_OF_BYTES = 0xA24BAED4963EE407
+_MASK = (1 << HASH_BITS) - 1
 
 
 def _fingerprint(record: Any) -> int:
     """64 bits for a record: equal ones for equal records, different ones for records that differ, as far as chance
-    goes. Python's hash of -1 is that of -2, and that of nothings is that of 0.
+    goes. Python's hash of -1 is that of -2, that of nothings is that of 0, and text and bytes may share theirs.
     """
+    if isinstance(record, (tuple, frozenset)):  # whose hashes are made of such hashes
+        kind = tuple if isinstance(record, tuple) else frozenset
+        return hash(kind(map(_fingerprint, record))) & _MASK
     hashed = portable_hash(record)
     if hashed in (-2, 0):
         hashed = _OF_COMMON_HASHES.get(record, hashed)
-    return hashed & 0xFFFFFFFFFFFFFFFF
+    if isinstance(record, bytes):
+        hashed ^= _OF_BYTES
+    return hashed & _MASK

@@ -18,7 +18,7 @@ from localcluster.rdd.hyper_log_log import EXACT, HyperLogLog
 from tests.localcluster.rdd.local_context import LocalContext
 from tests.localcluster.rdd.models import jobs, partitions
 
-records = st.one_of(
+atoms = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(),
@@ -26,8 +26,9 @@ records = st.one_of(
     st.floats(allow_nan=False),
     st.text(max_size=2),
     st.binary(max_size=2),
-    st.tuples(st.integers(0, 3), st.text(max_size=1)),
+    st.sampled_from(["a", b"a", "\xfa", b"\xfa"]),
 )
+records = st.one_of(atoms, st.tuples(atoms, atoms), st.frozensets(atoms, max_size=3))
 
 
 def numbers(seed: Any, count: int) -> list[int]:
