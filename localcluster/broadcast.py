@@ -11,9 +11,9 @@ import logging
 import os
 import pickle
 import threading
-import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, BinaryIO, Generic, NoReturn, TypeVar
+from weakref import WeakValueDictionary
 
 from localcluster.arguments import PathLike
 from localcluster.env import get_env
@@ -40,7 +40,8 @@ T = TypeVar("T")
 
 _loaded: dict[int, Any] = {}  # {broadcast id: value}: what tasks of this process have deserialised
 _loading = free_in_forks(threading.RLock())  # unpickling a value may load the value of a broadcast within it
-_in_tasks: weakref.WeakSet[_RemoteBroadcast[Any]] = weakref.WeakSet()
+_made: WeakValueDictionary[int, Broadcast[Any]] = WeakValueDictionary()  # by address, as the next
+_in_tasks: WeakValueDictionary[int, Broadcast[Any]] = WeakValueDictionary()
 _referred: set[int] = set()  # ids of those that this process referred to since `note_uses`
 _found: dict[int, ManagedBuffer] = {}  # {broadcast id: its bytes}: what forks of this process can load
 
@@ -57,9 +58,11 @@ class Broadcast(Generic[T]):
         self.id = broadcast_id
         self._remove = remove
         self._destroyed = False
+        self._found: ManagedBuffer | None = None  # what a fork of this process can load
         forget(broadcast_id)  # ids start anew with each context, and the driver may have loaded an earlier one's
         self._blocks = get_env().block_manager
         self._blocks.put_shared(BroadcastBlockId(broadcast_id), _serialize(value))
+        _made[id(self)] = self
 
     @property
     def value(self) -> T:
@@ -71,7 +74,7 @@ class Broadcast(Generic[T]):
         _referred.add(self.id)
         with _loading:
             if not hasattr(self, "_value"):  # not kept from the start: the program may change what it broadcast
-                self._value: T = _value_of(_bytes_of(self._blocks, self.id))
+                self._value: T = _value_of(self._found or _bytes_of(self._blocks, self.id))
             return self._value
 
     def dump(self, value: T, f: BinaryIO) -> None:
@@ -110,9 +113,14 @@ class Broadcast(Generic[T]):
         """Drop the value everywhere; it cannot be used any more, in tasks neither."""
         self._require_undestroyed()
         self._destroyed = True
+        self._found = None
         vars(self).pop("_value", None)
         forget(self.id)
         self._remove(self.id, True, blocking)
+
+    def _find_for_fork(self) -> None:
+        if not self._destroyed and not hasattr(self, "_value"):
+            self._found = self._found or _bytes_of(self._blocks, self.id)
 
     def _require_undestroyed(self) -> None:
         if self._destroyed:
@@ -132,13 +140,17 @@ class _RemoteBroadcast(Broadcast[T]):
     def __init__(self, broadcast_id: int) -> None:
         self.id = broadcast_id
         self._destroyed = False
-        _in_tasks.add(self)
+        _in_tasks[id(self)] = self
         _referred.add(broadcast_id)
 
     @property
     def value(self) -> T:
         value: T = load(self.id)
         return value
+
+    def _find_for_fork(self) -> None:
+        if self.id not in _loaded and self.id not in _found:
+            _found[self.id] = _bytes_of(get_env().block_manager, self.id)
 
     def unpersist(self, blocking: bool = False) -> None:
         raise ContextError(errorClass="INVALID_BROADCAST_OPERATION", messageParameters={"operation": "unpersisted"})
@@ -218,19 +230,24 @@ def note_uses(blocks: BlockManager) -> None:
     """Tell which broadcasts are in use: those that tasks of this process refer to, or did since the last call, whether
     or not they ask for the value, and those whose value the driver's program asked for.
     """
-    used = {variable.id for variable in list(_in_tasks)} | _referred
+    used = {variable.id for variable in _living(_in_tasks)} | _referred
     _referred.difference_update(used)
     for broadcast_id in used:
         blocks.note_use(BroadcastBlockId(broadcast_id))
 
 
+def _living(variables: WeakValueDictionary[int, Broadcast[Any]]) -> list[Broadcast[Any]]:
+    """While other threads make more."""
+    return [variable for reference in variables.valuerefs() if (variable := reference()) is not None]
+
+
 def _find_for_fork() -> None:
-    """Before a fork: find what tasks here may read, since the fork cannot ask where it is."""
-    for broadcast_id in {variable.id for variable in list(_in_tasks)} - _loaded.keys() - _found.keys():
+    """Before a fork: find what it may read. It cannot ask where that is, and may read it when it is gone here."""
+    for variable in [*_living(_made), *_living(_in_tasks)]:
         try:
-            _found[broadcast_id] = _bytes_of(get_env().block_manager, broadcast_id)
+            variable._find_for_fork()
         except LocalClusterError as error:  # it may be destroyed, and nobody's loss
-            log.debug("broadcast %d will be unknown in a fork: %s", broadcast_id, error)
+            log.debug("%r will be unknown in a fork: %s", variable, error)
 
 
 os.register_at_fork(before=_find_for_fork)

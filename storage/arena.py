@@ -30,6 +30,7 @@ from functools import partial
 from protocol.errors import OutOfSharedMemoryError, StaleLocationError, StorageError
 from protocol.forks import free_in_forks, stop_strays
 from protocol.locations import ShmLocation
+from storage import fork_readers
 from storage.arena_books import ArenaStatistics, Room, State, statistics_of, surplus_of
 from storage.segment import PAGE, BytesLike, Segment
 from storage.segment_supply import SegmentSupply, sizes_to_try
@@ -284,6 +285,7 @@ class Arena:
 
     def _bury_dead_pins(self) -> None:
         """Count off the views that died. Called with the lock held, and not by finalizers: they may run under it."""
+        fork_readers.settle()
         while self._dead_pins:
             path, offset = self._dead_pins.popleft()
             if path in self._rooms:  # not after `close`
@@ -311,6 +313,7 @@ class Arena:
 
         A forked child only drops its mappings: the files are its parent's.
         """
+        fork_readers.close_ended()
         with self._lock:
             rooms, self._rooms = list(self._rooms.values()), {}
         if unlink and os.getpid() == self._pid:

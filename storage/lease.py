@@ -11,6 +11,7 @@ from collections import Counter, deque
 
 from protocol.forks import free_in_forks
 from protocol.locations import ShmLocation
+from storage import fork_readers
 
 
 class LeaseBook:
@@ -37,6 +38,7 @@ class LeaseBook:
     def take_releases(self) -> tuple[tuple[ShmLocation, int], ...]:
         """(extent, leases to give back) since the last call; the caller sends them as `ReleaseLeases`."""
         released: Counter[ShmLocation] = Counter()
+        fork_readers.settle()
         with self._lock:
             # As many as there are now: finalizers may append while this loop runs; those wait for the next call.
             for _ in range(len(self._released)):

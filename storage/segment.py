@@ -26,7 +26,7 @@ from typing import TypeAlias
 from protocol.errors import OutOfSharedMemoryError, StaleLocationError
 from protocol.forks import free_in_forks
 from protocol.locations import ShmLocation
-from storage import os_layer
+from storage import fork_readers, os_layer
 
 BytesLike: TypeAlias = bytes | bytearray | memoryview
 
@@ -85,10 +85,11 @@ class Segment:
         return cls(path, mapping, warm=len(mapping))
 
     def view(self, offset: int, length: int, on_release: Callable[[], object] | None = None) -> memoryview:
-        """A writable view of the bytes. `on_release` is called once, when the view and all made from it are dead.
+        """A writable view of the bytes. `on_release` is called once, when the view and all made from it are dead, and
+        the forks that have copies of them have ended. In a fork it does not come.
 
         The call comes from the garbage collector, in any thread and at any point, also while that thread holds locks:
-        it must do no more than append to a deque. In a forked child, which has copies of the views, it does not come.
+        it must do no more than append to a deque. Or it comes from `fork_readers.settle`.
         Raises StaleLocationError when the segment is closed or too short.
         """
         mapping = self._mapping
@@ -97,7 +98,7 @@ class Segment:
         exporter = self._exporter_type.from_buffer(mapping)
         if on_release is not None:
             # atexit=False: views that live at the end of the interpreter are given back by the process's death.
-            weakref.finalize(exporter, _call_in_process, os.getpid(), on_release).atexit = False
+            weakref.finalize(exporter, fork_readers.died, *fork_readers.born(), on_release).atexit = False
         return memoryview(exporter).cast("B")[offset : offset + length]
 
     def write(self, view: memoryview, offset: int, data: BytesLike) -> None:
@@ -137,11 +138,6 @@ class Segment:
     def unlink(self) -> None:
         """Remove the file's name, so that the pages are free once no process maps them."""
         os_layer.unlink(self.path)
-
-
-def _call_in_process(pid: int, callback: Callable[[], object]) -> None:
-    if os.getpid() == pid:
-        callback()
 
 
 class SegmentReader:

@@ -7,14 +7,17 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 from localcluster import BarrierTaskContext, SparkContext, StorageLevel, TaskContext
 from localcluster.errors import ForkedChannelError
+from tests.integration.conftest import wait_until
 
 DEADLINE = 20.0  # seconds
 
@@ -214,3 +217,31 @@ def test_a_task_that_forks_is_not_warned_of_our_threads(sc: SparkContext) -> Non
         return [str(warning.message) for warning in caught]
 
     assert sc.parallelize([0], 1).map(task).collect() == [[]]
+
+
+def test_a_fork_reads_what_its_task_and_the_driver_have_given_up(sc: SparkContext, tmp_path: pathlib.Path) -> None:
+    """A process that outlives its task, as one that uploads what the task computed."""
+    arrays = sc.parallelize([np.full(200_000, 7.0)], 1).persist(StorageLevel.OFF_HEAP)
+    variable = sc.broadcast(np.full(200_000, 8.0))
+    assert arrays.count() == 1
+    go, done = tmp_path / "go", tmp_path / "done"
+
+    def start(array: Any) -> int:
+        if (pid := os.fork()) == 0:
+            while not go.exists():
+                time.sleep(0.01)  # a poll of what the driver does
+            done.with_suffix(".new").write_text(repr((set(array.tolist()), set(variable.value.tolist()))))
+            done.with_suffix(".new").rename(done)
+            os._exit(0)
+        return pid
+
+    assert arrays.map(start).first() > 0
+    arrays.unpersist(True)
+    variable.destroy(True)
+    others = [sc.broadcast(np.full(200_000, 9.0)) for _ in range(4)]
+    more = sc.parallelize([np.full(200_000, 9.0)] * 4, 4).persist(StorageLevel.OFF_HEAP)
+    assert more.count() == len(others)
+    go.touch()
+    wait_until(done.exists)
+    assert done.read_text() == "({7.0}, {8.0})"
+    more.unpersist(True)
