@@ -8,26 +8,28 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from localcluster import moved
 from localcluster.neighbours import require_own_packages
 from localcluster.version import __version__
 
 require_own_packages()
+moved.install()
 
 if TYPE_CHECKING:
-    from localcluster.accumulators import Accumulator, AccumulatorParam
-    from localcluster.barrier_task_context import BarrierTaskContext, BarrierTaskInfo
-    from localcluster.broadcast import Broadcast
+    from localcluster.api.context import SparkContext
+    from localcluster.api.files import SparkFiles
+    from localcluster.api.status import SparkExecutorInfo, SparkJobInfo, SparkStageInfo, StatusTracker
+    from localcluster.base.storage_level import StorageLevel
+    from localcluster.compat.threads import InheritableThread, inheritable_thread_target
     from localcluster.conf import SparkConf
-    from localcluster.context import SparkContext
-    from localcluster.files import SparkFiles
-    from localcluster.profiler import BasicProfiler, Profiler
     from localcluster.rdd.barrier_rdd import RDDBarrier
     from localcluster.rdd.rdd import RDD
     from localcluster.serializers import CPickleSerializer, MarshalSerializer
-    from localcluster.status import SparkExecutorInfo, SparkJobInfo, SparkStageInfo, StatusTracker
-    from localcluster.storage_level import StorageLevel
-    from localcluster.task_context import TaskContext
-    from localcluster.threads import InheritableThread, inheritable_thread_target
+    from localcluster.task.accumulators import Accumulator, AccumulatorParam
+    from localcluster.task.barrier_task_context import BarrierTaskContext, BarrierTaskInfo
+    from localcluster.task.broadcast import Broadcast
+    from localcluster.task.profiler import BasicProfiler, Profiler
+    from localcluster.task.task_context import TaskContext
 
 __all__ = [
     "RDD",
@@ -56,28 +58,28 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Accumulator": "localcluster.accumulators",
-    "AccumulatorParam": "localcluster.accumulators",
-    "BarrierTaskContext": "localcluster.barrier_task_context",
-    "BarrierTaskInfo": "localcluster.barrier_task_context",
-    "BasicProfiler": "localcluster.profiler",
-    "Broadcast": "localcluster.broadcast",
+    "Accumulator": "localcluster.task.accumulators",
+    "AccumulatorParam": "localcluster.task.accumulators",
+    "BarrierTaskContext": "localcluster.task.barrier_task_context",
+    "BarrierTaskInfo": "localcluster.task.barrier_task_context",
+    "BasicProfiler": "localcluster.task.profiler",
+    "Broadcast": "localcluster.task.broadcast",
     "CPickleSerializer": "localcluster.serializers",
     "MarshalSerializer": "localcluster.serializers",
-    "Profiler": "localcluster.profiler",
+    "Profiler": "localcluster.task.profiler",
     "RDD": "localcluster.rdd.rdd",
     "RDDBarrier": "localcluster.rdd.barrier_rdd",
-    "InheritableThread": "localcluster.threads",
+    "InheritableThread": "localcluster.compat.threads",
     "SparkConf": "localcluster.conf",
-    "SparkContext": "localcluster.context",
-    "SparkExecutorInfo": "localcluster.status",
-    "SparkFiles": "localcluster.files",
-    "SparkJobInfo": "localcluster.status",
-    "SparkStageInfo": "localcluster.status",
-    "StatusTracker": "localcluster.status",
-    "StorageLevel": "localcluster.storage_level",
-    "TaskContext": "localcluster.task_context",
-    "inheritable_thread_target": "localcluster.threads",
+    "SparkContext": "localcluster.api.context",
+    "SparkExecutorInfo": "localcluster.api.status",
+    "SparkFiles": "localcluster.api.files",
+    "SparkJobInfo": "localcluster.api.status",
+    "SparkStageInfo": "localcluster.api.status",
+    "StatusTracker": "localcluster.api.status",
+    "StorageLevel": "localcluster.base.storage_level",
+    "TaskContext": "localcluster.task.task_context",
+    "inheritable_thread_target": "localcluster.compat.threads",
 }
 
 

@@ -13,13 +13,13 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from localcluster import pyspark_alias
+from localcluster.base import pyspark_alias
+from localcluster.base.py_files import extend_import_path, search_paths
 from localcluster.conf import SparkConf, settings, submit_options
 from localcluster.conf.master_url import layout
 from localcluster.hash_seed import fix_hash_seed
 from localcluster.job_program import JobProgram, NoModule
 from localcluster.launcher import interrupts
-from localcluster.py_files import extend_import_path, search_paths
 from localcluster.version import __version__
 from protocol.errors import ClusterError, ConfigurationError
 
@@ -93,7 +93,7 @@ def _clean(arguments: argparse.Namespace) -> int:
 
 
 def _docs(arguments: argparse.Namespace) -> int:
-    from localcluster import documentation
+    from localcluster.base import documentation
 
     text = documentation.page(arguments.page) if arguments.page else documentation.contents()
     try:
@@ -146,7 +146,7 @@ def _require_files(conf: dict[str, str]) -> None:
     """Raises ConfigurationError for a file that is missing: an error of usage, before anything starts."""
     search_paths(settings.value(conf, "spark.submit.pyFiles") or ())
     if conf.get("spark.files") or conf.get("spark.archives"):
-        from localcluster.user_files import require
+        from localcluster.api.user_files import require
 
         require("file", settings.value(conf, "spark.files") or ())
         require("archive", [path.partition("#")[0] for path in settings.value(conf, "spark.archives") or ()])
@@ -175,7 +175,7 @@ def _drive(job: JobProgram, conf: dict[str, str]) -> int:
         print(f"localcluster: error: {error}", file=sys.stderr)
         return 1  # as python -m
     except Exception as error:
-        from localcluster.simple_tracebacks import try_simplify_traceback
+        from localcluster.compat.simple_tracebacks import try_simplify_traceback
 
         users = try_simplify_traceback(error.__traceback__)
         sys.excepthook(type(error), error.with_traceback(users), users)  # which may be the program's

@@ -1,4 +1,3 @@
-"""The version of the package, and that of the PySpark whose API it follows."""
+"""The version of the package."""
 
 __version__ = "0.1.0"
-SPARK_VERSION = "4.3.0"

@@ -3,7 +3,7 @@
 A fork has a copy of everything and owns nothing of it: pipes and half-written files are the parent's, and a lock that
 another thread held at that moment would be held for ever, since that thread does not exist there. Whoever has such
 things says so here. What a fork of a task may do, and how one ends that comes back into our code, is in
-`localcluster.task_forks`.
+`localcluster.task.task_forks`.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ def is_alive(run: Run) -> bool:
 
 
 def active_context() -> object:
-    module = sys.modules.get("localcluster.context")
+    module = sys.modules.get("localcluster.api.context")
     return module.SparkContext._active_spark_context if module else None
 
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 from typing import Any, overload
 
+from localcluster.base.no_jvm import NoJVM
 from localcluster.conf import system_properties
 from localcluster.conf.settings import EXECUTOR_ENVIRONMENT
-from localcluster.no_jvm import NoJVM
 from protocol.errors import PySparkNotImplementedError, PySparkRuntimeError
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
+from localcluster.base.documentation import COMMAND
 from localcluster.conf.settings import ENTRIES, EXECUTOR_ENVIRONMENT, EXTERNAL_STORE_OPTIONS, OLD_KEYS
 from localcluster.conf.system_properties import SETTINGS
-from localcluster.documentation import COMMAND
 
 log = logging.getLogger(__name__)
 

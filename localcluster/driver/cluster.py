@@ -21,6 +21,7 @@ from contextlib import AbstractContextManager
 from itertools import count
 from typing import Any
 
+from localcluster.base.py_files import SharedImportPath
 from localcluster.conf import settings
 from localcluster.conf.master_url import Layout
 from localcluster.driver.block_master import BlockMaster
@@ -36,11 +37,8 @@ from localcluster.driver.progress import Progress
 from localcluster.driver.progress_views import progress_view
 from localcluster.driver.side_thread import SideThread
 from localcluster.driver.task_failure import task_failure
-from localcluster.env import Env, set_env
 from localcluster.launcher.client import LauncherClient
 from localcluster.launcher.interrupts import deferred
-from localcluster.make_env import SHUFFLE_MANAGERS, make_env
-from localcluster.py_files import SharedImportPath
 from localcluster.scheduler.dag_scheduler import DAGScheduler
 from localcluster.scheduler.job_history import JobHistory
 from localcluster.scheduler.limits import Limits
@@ -48,6 +46,8 @@ from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.pools import FairOrder, SchedulingOrder, fifo
 from localcluster.scheduler.stage import Job, Stage
 from localcluster.scheduler.task_scheduler import TaskScheduler
+from localcluster.task.env import Env, set_env
+from localcluster.task.make_env import SHUFFLE_MANAGERS, make_env
 from protocol import cluster_messages as c
 from protocol.block_messages import (
     DropUnusedBlocks,

@@ -13,12 +13,12 @@ from concurrent.futures import Future
 from itertools import count
 from typing import Any
 
+from localcluster.base.shortage import shortage
 from localcluster.driver.backoff import PATIENCE, Backoff
 from localcluster.driver.event_loop import EventLoop
 from localcluster.driver.known_executor import Executor, State
 from localcluster.driver.liveness import CpuWatch, Liveness
 from localcluster.launcher.client import LauncherClient
-from localcluster.launcher.shortage import shortage
 from protocol.channel import Channel
 from protocol.cluster_messages import (
     ExecutorExited,

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Sequence
 
-from localcluster import logs
+from localcluster.conf import logs
 from localcluster.driver.block_master import BlockMaster
 from localcluster.driver.executor_pool import ExecutorPool
 from localcluster.scheduler.barrier_attempt import BarrierAnswer

@@ -13,10 +13,10 @@ from functools import partial
 from queue import Empty
 from typing import Any
 
-from localcluster.accumulators import merge_updates
 from localcluster.driver.cluster import Cluster
 from localcluster.driver.task_failure import with_cause
 from localcluster.scheduler.stage import Job, JobEnd, TaskOutcome
+from localcluster.task.accumulators import merge_updates
 from protocol.block_messages import RemoveBlock
 from protocol.errors import StaleLocationError
 from protocol.locations import SharedLocation

@@ -11,8 +11,8 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from localcluster import broadcast
-from localcluster.env import Env
+from localcluster.task import broadcast
+from localcluster.task.env import Env
 from protocol.block_messages import ExtentReleased, ReleaseSegment, RemoveBroadcast, RemoveShuffle, TakeUses
 from protocol.endpoint import Incoming
 from protocol.errors import ChannelError

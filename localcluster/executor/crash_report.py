@@ -14,7 +14,7 @@ import os
 import re
 from functools import partial
 
-from localcluster.executor.own_frames import OWN_PACKAGES
+from localcluster.base.own_frames import OWN_PACKAGES
 from storage.scratch import Scratch
 
 log = logging.getLogger(__name__)

@@ -17,8 +17,11 @@ from typing import Any
 
 from multiprocess.connection import Connection
 
+from localcluster.base.py_files import follow_import_path
+from localcluster.base.shortage import shortage
+from localcluster.base.standard_streams import flush_standard_streams
 from localcluster.conf import settings
-from localcluster.env import Env, set_env
+from localcluster.conf.logs import FollowedLevels, set_up_logging
 from localcluster.executor.barrier_calls import BarrierCalls
 from localcluster.executor.block_orders import BlockOrders
 from localcluster.executor.breakpoints import refuse_breakpoints
@@ -30,12 +33,9 @@ from localcluster.executor.library_threads import limit_library_threads
 from localcluster.executor.reporter import DRIVER_GONE, Reporter
 from localcluster.executor.stage_code import StageCode
 from localcluster.executor.task_runner import describe, run_task
-from localcluster.launcher.shortage import shortage
-from localcluster.launcher.standard_streams import flush_standard_streams
-from localcluster.logs import FollowedLevels, set_up_logging
-from localcluster.make_env import make_env
-from localcluster.py_files import follow_import_path
-from localcluster.task_forks import expect_forks
+from localcluster.task.env import Env, set_env
+from localcluster.task.make_env import make_env
+from localcluster.task.task_forks import expect_forks
 from protocol.channel import Channel
 from protocol.cluster_messages import (
     BarrierRelease,

@@ -21,7 +21,7 @@ import cloudpickle
 import multiprocess
 import psutil
 
-from localcluster.executor.own_frames import OWN_PACKAGES
+from localcluster.base.own_frames import OWN_PACKAGES
 from protocol.errors import TaskKilledError
 
 REPEAT = 0.05  # seconds between two signals to a task that did not end

@@ -15,7 +15,7 @@ from functools import partial
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from localcluster.accumulators import Accumulator
+from localcluster.task.accumulators import Accumulator
 
 _ATOMS: set[type] = {type(None), type(...), bool, int, float, complex, str, bytes, range, CodeType}
 _ATOMS |= {operator.itemgetter, operator.attrgetter}

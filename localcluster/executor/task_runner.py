@@ -13,19 +13,19 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from localcluster.accumulators import collect_updates
-from localcluster.barrier_task_context import BarrierTaskContext
+from localcluster.base.own_frames import OWN_PACKAGES
 from localcluster.conf import settings
-from localcluster.env import Env
 from localcluster.executor.barrier_calls import BarrierCalls
 from localcluster.executor.kills import Kills
-from localcluster.executor.own_frames import OWN_PACKAGES
-from localcluster.executor.profiled_action import ProfiledAction
 from localcluster.executor.stage_code import StageCode
 from localcluster.rdd.core import RDDCore
 from localcluster.rdd.dependency import ShuffleDependency
-from localcluster.task_context import TaskContext
-from localcluster.task_forks import ForksEndHere
+from localcluster.task.accumulators import collect_updates
+from localcluster.task.barrier_task_context import BarrierTaskContext
+from localcluster.task.env import Env
+from localcluster.task.profiled_action import ProfiledAction
+from localcluster.task.task_context import TaskContext
+from localcluster.task.task_forks import ForksEndHere
 from protocol import by_value
 from protocol.cluster_messages import StageDescription, TaskDescription, TaskFailed, TaskResult
 from protocol.errors import DeserializationError, FetchFailedError, SerializationError

@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 
 from multiprocess.connection import Connection
 
+from localcluster.base.shortage import shortage
+from localcluster.base.standard_streams import fill_standard_descriptors
 from localcluster.launcher import os_layer
 from localcluster.launcher.interrupts import SIGNALS
-from localcluster.launcher.shortage import shortage
-from localcluster.launcher.standard_streams import fill_standard_descriptors
 from protocol.channel import Channel
 from protocol.endpoint import Endpoint
 from protocol.errors import ClusterError

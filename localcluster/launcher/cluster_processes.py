@@ -14,14 +14,14 @@ from contextlib import ExitStack, contextmanager
 
 from multiprocess.connection import Connection
 
-from localcluster import pyspark_alias
+from localcluster.base import pyspark_alias
+from localcluster.base.standard_streams import print_to_standard_error, print_whole_lines, read_nothing
 from localcluster.executor.crash_report import crash_report
 from localcluster.executor.executor import executor_main
 from localcluster.launcher import os_layer
 from localcluster.launcher.forking import die_with_parent, fork, kill, name_process, run_child
 from localcluster.launcher.janitor import DIRECTORY, EXECUTOR, GONE, Janitor, start_janitor
 from localcluster.launcher.sessions import end_sessions
-from localcluster.launcher.standard_streams import print_to_standard_error, print_whole_lines, read_nothing
 from protocol.cluster_messages import LaunchExecutor
 from storage.scratch import Scratch
 

@@ -21,13 +21,13 @@ import time
 
 from multiprocess.connection import Connection
 
+from localcluster.base.shortage import shortage
+from localcluster.base.standard_streams import fill_standard_descriptors
 from localcluster.launcher.bottom_lines import release_terminal, terminal_name
 from localcluster.launcher.client import Ends, pair_of_ends
 from localcluster.launcher.cluster_processes import ClusterProcesses
 from localcluster.launcher.forking import die_with_parent, fork, kill, name_process
 from localcluster.launcher.interrupts import INTERRUPTED, SIGNALS
-from localcluster.launcher.shortage import shortage
-from localcluster.launcher.standard_streams import fill_standard_descriptors
 from protocol.channel import Channel
 from protocol.cluster_messages import (
     ExecutorExited,

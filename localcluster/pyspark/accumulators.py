@@ -1,6 +1,6 @@
 """PySpark's module of this name."""
 
-from localcluster.accumulators import (
+from localcluster.task.accumulators import (
     COMPLEX_ACCUMULATOR_PARAM,
     FLOAT_ACCUMULATOR_PARAM,
     INT_ACCUMULATOR_PARAM,

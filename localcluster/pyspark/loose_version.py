@@ -1,3 +1,3 @@
 """PySpark's module of this name."""
 
-from localcluster.loose_version import LooseVersion
+from localcluster.compat.loose_version import LooseVersion

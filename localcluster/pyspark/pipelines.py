@@ -1,5 +1,5 @@
 """Not part of this project: importing it raises an ImportError that says what to use."""
 
-from localcluster.absent import absent
+from localcluster.base.absent import absent
 
 raise absent("pyspark.pipelines")

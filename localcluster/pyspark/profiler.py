@@ -1,6 +1,6 @@
 """PySpark's module of this name."""
 
-from localcluster.profiler import (
+from localcluster.task.profiler import (
     BasicProfiler,
     MemoryProfiler,
     Profiler,

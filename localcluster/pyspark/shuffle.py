@@ -1,7 +1,7 @@
-"""PySpark's module of this name: `localcluster.external` itself, whose counts change."""
+"""PySpark's module of this name: `localcluster.compat.external` itself, whose counts change."""
 
 import sys
 
-from localcluster import external
+from localcluster.compat import external
 
 sys.modules[__name__] = external

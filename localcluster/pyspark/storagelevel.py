@@ -1,5 +1,5 @@
 """PySpark's module of this name."""
 
-from localcluster.storage_level import StorageLevel
+from localcluster.base.storage_level import StorageLevel
 
 __all__ = ["StorageLevel"]

@@ -1,3 +1,3 @@
 """PySpark's module of this name."""
 
-from localcluster.rdd.call_site import CallSite, SCCallSiteSync, first_spark_call
+from localcluster.base.call_site import CallSite, SCCallSiteSync, first_spark_call

@@ -1,8 +1,8 @@
 """PySpark's module of this name."""
 
-from localcluster.simple_tracebacks import try_simplify_traceback, walk_tb
-from localcluster.threads import InheritableThread, inheritable_thread_target
-from localcluster.util import (
+from localcluster.compat.simple_tracebacks import try_simplify_traceback, walk_tb
+from localcluster.compat.threads import InheritableThread, inheritable_thread_target
+from localcluster.compat.util import (
     JVM_BYTE_MAX,
     JVM_BYTE_MIN,
     JVM_INT_MAX,
@@ -17,4 +17,4 @@ from localcluster.util import (
     is_remote_only,
     print_exec,
 )
-from localcluster.util import parse_memory as _parse_memory
+from localcluster.compat.util import parse_memory as _parse_memory

@@ -1,3 +1,3 @@
 """PySpark's module of this name."""
 
-from localcluster.version import SPARK_VERSION as __version__
+from localcluster.base.spark_version import SPARK_VERSION as __version__

@@ -12,7 +12,7 @@ from functools import partial, reduce
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from localcluster.arguments import check_function, check_optional_function
+from localcluster.base.arguments import check_function, check_optional_function
 from localcluster.rdd.narrow import Narrow, count_records
 from localcluster.shuffle.aggregator import stop_iteration_error
 

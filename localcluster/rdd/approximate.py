@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from functools import partial, reduce
 from typing import Any, TypeVar
 
-from localcluster.arguments import check_number
+from localcluster.base.arguments import check_number
 from localcluster.rdd.actions import Actions
 from localcluster.rdd.estimates import BoundedFloat, Sample
-from localcluster.rdd.hashing import portable_hash
 from localcluster.rdd.hyper_log_log import HASH_BITS, HyperLogLog
 from localcluster.rdd.narrow import count_records
 from localcluster.rdd.stat_counter import StatCounter
+from localcluster.shuffle.hashing import portable_hash
 
 T = TypeVar("T")
 

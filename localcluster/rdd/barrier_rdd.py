@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from localcluster.arguments import check_function
+from localcluster.base.arguments import check_function
 from localcluster.rdd.narrow import without_index
 from localcluster.rdd.rdd import PipelinedRDD
 

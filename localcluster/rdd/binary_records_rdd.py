@@ -14,8 +14,8 @@ from localcluster.rdd.reading import open_input
 from protocol.errors import DamagedFileError
 
 if TYPE_CHECKING:
-    from localcluster.context import SparkContext
-    from localcluster.task_context import TaskContext
+    from localcluster.api.context import SparkContext
+    from localcluster.task.task_context import TaskContext
 
 
 class BinaryRecordsRDD(InputFilesRDD):

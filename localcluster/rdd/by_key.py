@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from localcluster.arguments import check_function, check_optional_function, whole_number
-from localcluster.env import get_env
+from localcluster.base.arguments import check_function, check_optional_function, whole_number
+from localcluster.compat.util import parse_memory
 from localcluster.rdd.actions import Actions
-from localcluster.rdd.hashing import hashes_like_executors, portable_hash
-from localcluster.rdd.partitioner import Partitioner
 from localcluster.rdd.result_iterable import ResultIterable
 from localcluster.shuffle.aggregator import Aggregator, stop_iteration_error
+from localcluster.shuffle.hashing import hashes_like_executors, portable_hash
 from localcluster.shuffle.pairs import A_PAIR, check_key_and_value, check_pair
-from localcluster.task_context import TaskContext
-from localcluster.util import parse_memory
+from localcluster.shuffle.partitioner import Partitioner
+from localcluster.task.env import get_env
+from localcluster.task.task_context import TaskContext
 
 if TYPE_CHECKING:
     from localcluster.rdd.rdd import RDD

@@ -11,7 +11,7 @@ from localcluster.rdd.partition import Partition
 from localcluster.rdd.rdd import RDD
 
 if TYPE_CHECKING:
-    from localcluster.task_context import TaskContext
+    from localcluster.task.task_context import TaskContext
 
 T = TypeVar("T")
 U = TypeVar("U")

@@ -1,7 +1,7 @@
 """Checkpointing: an RDD's records are stored, and what it was computed from is forgotten.
 
 `Checkpointing` holds the methods of RDDs; `Checkpoint` is the mark that they leave, which the first job after it acts
-on (`localcluster.checkpoints`). Follows Spark's ``RDDCheckpointData``. What is read afterwards is in `checkpoint_rdd`.
+on (`api.checkpoints`). Follows Spark's ``RDDCheckpointData``. What is read afterwards is in `checkpoint_rdd`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from localcluster.base.storage_level import StorageLevel
 from localcluster.rdd.core import RDDCore
 from localcluster.rdd.input_paths import file_uri
-from localcluster.storage_level import StorageLevel
 from protocol.errors import SparkException
 
 if TYPE_CHECKING:

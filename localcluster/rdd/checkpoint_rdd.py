@@ -22,8 +22,8 @@ from localcluster.rdd.core import RDDCore
 from localcluster.rdd.input_paths import file_uri
 from localcluster.rdd.output import remove_attempts
 from localcluster.rdd.partition import Partition
-from localcluster.rdd.partitioner import Partitioner
 from localcluster.rdd.rdd import RDD
+from localcluster.shuffle.partitioner import Partitioner
 from protocol import by_value
 from protocol.errors import CorruptBlockError, SparkException, StorageError
 from protocol.forks import lost_in_forks
@@ -33,8 +33,8 @@ from storage.block_id import RDDBlockId
 from storage.managed_buffer import FileSegmentBuffer
 
 if TYPE_CHECKING:
-    from localcluster.context import SparkContext
-    from localcluster.task_context import TaskContext
+    from localcluster.api.context import SparkContext
+    from localcluster.task.task_context import TaskContext
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from localcluster.rdd.core import RDDCore
 from localcluster.rdd.dependency import Dependency, OneToOneDependency, ShuffleDependency
 from localcluster.rdd.partition import Partition
-from localcluster.rdd.partitioner import Partitioner
 from localcluster.rdd.rdd import RDD, PipelinedRDD
 from localcluster.rdd.shuffled_rdd import shuffle_functions
 from localcluster.rdd.union_rdd import UnionRDD
 from localcluster.shuffle.pairs import A_PAIR, check_key_and_value
+from localcluster.shuffle.partitioner import Partitioner
 
 if TYPE_CHECKING:
-    from localcluster.task_context import TaskContext
+    from localcluster.task.task_context import TaskContext
 
 K = TypeVar("K")
 

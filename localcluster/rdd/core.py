@@ -9,24 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
-from localcluster.arguments import check_type, wrong_type
-from localcluster.no_jvm import NoJVM
-from localcluster.rdd.call_site import call_site
+from localcluster.base.arguments import check_type, wrong_type
+from localcluster.base.call_site import call_site
+from localcluster.base.no_jvm import NoJVM
+from localcluster.base.storage_level import StorageLevel
 from localcluster.rdd.dependency import Dependency, OneToOneDependency
 from localcluster.rdd.lineage import require_lineage_pickling
 from localcluster.rdd.partition import Partition
-from localcluster.rdd.partitioner import Partitioner
-from localcluster.storage_level import StorageLevel
+from localcluster.shuffle.partitioner import Partitioner
 from protocol.errors import NotAnRDDError, SparkException
 from storage.block_id import RDDBlockId
 
 if TYPE_CHECKING:
-    from localcluster.context import SparkContext
+    from localcluster.api.context import SparkContext
     from localcluster.driver.running_job import RunningJob
     from localcluster.rdd.checkpoint import Checkpoint
     from localcluster.rdd.rdd import RDD
     from localcluster.serializers.framing import Serializer
-    from localcluster.task_context import TaskContext
+    from localcluster.task.task_context import TaskContext
 
 T = TypeVar("T")
 Self = TypeVar("Self", bound="RDDCore[Any]")

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from localcluster.rdd.call_site import call_site
+from localcluster.base.call_site import call_site
 
 if TYPE_CHECKING:
     from localcluster.rdd.core import RDDCore
-    from localcluster.rdd.partitioner import Partitioner
     from localcluster.shuffle.aggregator import Aggregator
+    from localcluster.shuffle.partitioner import Partitioner
 
 
 class Dependency:

@@ -9,7 +9,7 @@ from localcluster.rdd.input_settings import InputSettings
 from localcluster.rdd.rdd import RDD
 
 if TYPE_CHECKING:
-    from localcluster.context import SparkContext
+    from localcluster.api.context import SparkContext
 
 
 class InputFilesRDD(RDD[Any]):

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from localcluster.arguments import whole_number
+from localcluster.base.arguments import whole_number
 from localcluster.rdd.by_key import ByKey
 from localcluster.rdd.core import check_rdd
-from localcluster.rdd.hashing import portable_hash
-from localcluster.rdd.partitioner import Partitioner
 from localcluster.rdd.result_iterable import ResultIterable
+from localcluster.shuffle.hashing import portable_hash
+from localcluster.shuffle.partitioner import Partitioner
 
 if TYPE_CHECKING:
     from localcluster.rdd.rdd import RDD

@@ -13,7 +13,7 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from localcluster.arguments import check_function, check_type
+from localcluster.base.arguments import check_function, check_type
 from localcluster.rdd.core import RDDCore
 from localcluster.rdd.piped import pipe_through
 from localcluster.shuffle.aggregator import stop_iteration_error

@@ -15,7 +15,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar, cast
 
-from localcluster.arguments import PathLike, check_type, path_text
+from localcluster.base.arguments import PathLike, check_type, path_text
 from localcluster.conf.settings import value
 from localcluster.rdd.compression import codec_extension, create
 from localcluster.rdd.hadoop import HadoopOutput
@@ -26,7 +26,7 @@ from protocol.forks import lost_in_forks
 
 if TYPE_CHECKING:
     from localcluster.rdd.rdd import RDD
-    from localcluster.task_context import TaskContext
+    from localcluster.task.task_context import TaskContext
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

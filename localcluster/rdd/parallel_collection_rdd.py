@@ -15,8 +15,8 @@ from localcluster.rdd.partition import Partition
 from localcluster.rdd.rdd import RDD
 
 if TYPE_CHECKING:
-    from localcluster.context import SparkContext
-    from localcluster.task_context import TaskContext
+    from localcluster.api.context import SparkContext
+    from localcluster.task.task_context import TaskContext
 
 T = TypeVar("T")
 MAX_BATCH = 1024  # PySpark's; data is sliced at batches of records, so it shows in where slices end

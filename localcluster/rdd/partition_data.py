@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from localcluster.task_context import TaskContext
+from localcluster.task.task_context import TaskContext
 from protocol.errors import BlockNotFoundError
 from protocol.message import BlockIdLike
 from storage import serializer

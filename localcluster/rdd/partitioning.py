@@ -8,10 +8,10 @@ from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from localcluster.arguments import whole_number
+from localcluster.base.arguments import whole_number
 from localcluster.rdd.narrow import Narrow
-from localcluster.rdd.partitioner import Partitioner
 from localcluster.rdd.xor_shift_random import XorShiftRandom
+from localcluster.shuffle.partitioner import Partitioner
 
 if TYPE_CHECKING:
     from localcluster.rdd.rdd import RDD

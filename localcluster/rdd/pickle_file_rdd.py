@@ -11,8 +11,8 @@ from localcluster.rdd.partition import Partition
 from localcluster.rdd.pickle_files import read_pickles
 
 if TYPE_CHECKING:
-    from localcluster.context import SparkContext
-    from localcluster.task_context import TaskContext
+    from localcluster.api.context import SparkContext
+    from localcluster.task.task_context import TaskContext
 
 SMALLEST_RANGE = 100 << 10  # bytes; Hadoop cuts its SequenceFiles into no smaller ranges
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from localcluster.base.no_data_frames import ToDataFrame
 from localcluster.rdd.approximate import Approximate
 from localcluster.rdd.checkpoint import Checkpointing
 from localcluster.rdd.core import RDDCore
@@ -22,10 +23,9 @@ from localcluster.rdd.sorting import Sorting
 from localcluster.rdd.stage_demands import StageDemands
 from localcluster.rdd.statistics import Statistics
 from localcluster.rdd.tree import Tree
-from localcluster.sql.no_data_frames import ToDataFrame
 
 if TYPE_CHECKING:
-    from localcluster.task_context import TaskContext
+    from localcluster.task.task_context import TaskContext
 
 T = TypeVar("T")
 USUAL_RECURSION = 1000  # Python's own limit: what users' functions may count on

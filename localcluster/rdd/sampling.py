@@ -13,7 +13,7 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from localcluster.arguments import whole_number
+from localcluster.base.arguments import whole_number
 from localcluster.rdd.actions import Actions
 from localcluster.shuffle.pairs import A_PAIR, check_pair
 

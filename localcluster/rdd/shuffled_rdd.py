@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from localcluster.rdd.core import RDDCore
 from localcluster.rdd.dependency import ShuffleDependency
 from localcluster.rdd.partition import Partition
-from localcluster.rdd.partitioner import Partitioner
 from localcluster.rdd.rdd import RDD
 from localcluster.shuffle.aggregator import Aggregator
+from localcluster.shuffle.partitioner import Partitioner
 
 if TYPE_CHECKING:
-    from localcluster.task_context import TaskContext
+    from localcluster.task.task_context import TaskContext
 
 K = TypeVar("K")
 V = TypeVar("V")

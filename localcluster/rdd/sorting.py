@@ -10,12 +10,12 @@ from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from localcluster.arguments import check_function
-from localcluster.env import get_env
+from localcluster.base.arguments import check_function
 from localcluster.rdd.by_key import ByKey, PartitionFunc
-from localcluster.rdd.hashing import portable_hash
 from localcluster.rdd.partitioning import Partitioning
 from localcluster.rdd.sampling import Sampling
+from localcluster.shuffle.hashing import portable_hash
+from localcluster.task.env import get_env
 
 if TYPE_CHECKING:
     from localcluster.rdd.rdd import RDD

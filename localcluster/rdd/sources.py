@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from localcluster.arguments import PathLike, path_text, whole_number
+from localcluster.base.arguments import PathLike, path_text, whole_number
 from localcluster.rdd.binary_records_rdd import BinaryRecordsRDD
 from localcluster.rdd.hadoop import HadoopSources
 from localcluster.rdd.input_paths import check_paths
@@ -17,7 +17,7 @@ from localcluster.rdd.whole_files_rdd import BinaryFilesRDD, WholeTextFilesRDD
 from protocol.errors import PySparkValueError
 
 if TYPE_CHECKING:
-    from localcluster.context import SparkContext
+    from localcluster.api.context import SparkContext
     from localcluster.rdd.rdd import RDD
 
 T = TypeVar("T")

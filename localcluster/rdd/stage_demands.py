@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from localcluster.arguments import check_type
+from localcluster.base.arguments import check_type
 from localcluster.rdd.core import RDDCore
 from localcluster.rdd.lineage import narrow_lineage
 

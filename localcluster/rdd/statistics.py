@@ -10,7 +10,7 @@ from itertools import pairwise
 from math import isinf, isnan
 from typing import Any, TypeVar
 
-from localcluster.arguments import check_optional_function
+from localcluster.base.arguments import check_optional_function
 from localcluster.rdd.actions import Actions
 from localcluster.rdd.stat_counter import StatCounter
 

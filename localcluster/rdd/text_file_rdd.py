@@ -21,9 +21,9 @@ from localcluster.rdd.partition import Partition
 from localcluster.rdd.reading import Tolerance, open_input
 
 if TYPE_CHECKING:
-    from localcluster.context import SparkContext
+    from localcluster.api.context import SparkContext
     from localcluster.rdd.rdd import RDD
-    from localcluster.task_context import TaskContext
+    from localcluster.task.task_context import TaskContext
 
 CHUNK = 256 << 10  # bytes read at a time
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"

@@ -7,7 +7,7 @@ from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from localcluster.arguments import check_function, check_optional_function
+from localcluster.base.arguments import check_function, check_optional_function
 from localcluster.rdd.actions import fold_left
 from localcluster.rdd.by_key import ByKey
 

@@ -12,8 +12,8 @@ from localcluster.rdd.partition import Partition
 from localcluster.rdd.rdd import RDD
 
 if TYPE_CHECKING:
-    from localcluster.context import SparkContext
-    from localcluster.task_context import TaskContext
+    from localcluster.api.context import SparkContext
+    from localcluster.task.task_context import TaskContext
 
 T = TypeVar("T")
 

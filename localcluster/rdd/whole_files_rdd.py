@@ -16,8 +16,8 @@ from localcluster.rdd.partition import Partition
 from localcluster.rdd.reading import open_input
 
 if TYPE_CHECKING:
-    from localcluster.context import SparkContext
-    from localcluster.task_context import TaskContext
+    from localcluster.api.context import SparkContext
+    from localcluster.task.task_context import TaskContext
 
 
 class FilesPartition(Partition):

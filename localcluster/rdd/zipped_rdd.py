@@ -13,7 +13,7 @@ from localcluster.rdd.rdd import RDD
 from protocol.errors import RDDError
 
 if TYPE_CHECKING:
-    from localcluster.task_context import TaskContext
+    from localcluster.task.task_context import TaskContext
 
 T = TypeVar("T")
 U = TypeVar("U")

@@ -3,7 +3,6 @@
 These are records. On one machine nothing can be provided on demand, so no profile changes where or how tasks run.
 """
 
-from localcluster.resource.information import ResourceInformation
 from localcluster.resource.profile import ResourceProfile, ResourceProfileBuilder
 from localcluster.resource.requests import (
     ExecutorResourceRequest,
@@ -11,6 +10,7 @@ from localcluster.resource.requests import (
     TaskResourceRequest,
     TaskResourceRequests,
 )
+from localcluster.task.resource_information import ResourceInformation
 
 __all__ = [
     "ExecutorResourceRequest",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from itertools import count
 
-from localcluster.env import get_env
 from localcluster.resource.requests import (
     ExecutorResourceRequest,
     ExecutorResourceRequests,
     TaskResourceRequest,
     TaskResourceRequests,
 )
+from localcluster.task.env import get_env
 from protocol.errors import ContextError
 from protocol.forks import free_in_forks
 

@@ -11,10 +11,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from localcluster.job_properties import JOB_GROUP
+from localcluster.api.status import SparkJobInfo, SparkStageInfo
+from localcluster.conf.job_properties import JOB_GROUP
 from localcluster.scheduler.stage import Job, Stage
 from localcluster.scheduler.task_set import TaskSet
-from localcluster.status import SparkJobInfo, SparkStageInfo
 
 
 class JobRecord(NamedTuple):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from localcluster.serializers.framing import Serializer
-    from localcluster.task_context import TaskContext
+    from localcluster.task.task_context import TaskContext
 
 
 def encoded_and_decoded(serializer: Serializer, records: list[Any]) -> list[Any]:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any
 
-from localcluster.rdd.hashing import portable_hash
 from localcluster.shuffle.aggregator import stop_iteration_error
+from localcluster.shuffle.hashing import portable_hash
 from localcluster.shuffle.pairs import A_PAIR, check_pair
 from localcluster.shuffle.spill import SAMPLE_EVERY, Gauge, SpillFile
 from storage import serializer

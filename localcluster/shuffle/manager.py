@@ -20,7 +20,7 @@ from localcluster.shuffle.map_outputs import MapOutputs
 from localcluster.shuffle.partitioned_buffer import PartitionedBuffer
 from localcluster.shuffle.sorter import Sorter
 from localcluster.shuffle.spill import SizeGauge
-from localcluster.task_context import TaskContext
+from localcluster.task.task_context import TaskContext
 from protocol.errors import CorruptBlockError, FetchFailedError, StaleLocationError
 from protocol.locations import SharedLocation
 from storage import serializer

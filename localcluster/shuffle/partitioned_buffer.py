@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any
 
-from localcluster.rdd.partitioner import Partitioner
 from localcluster.shuffle.pairs import A_PAIR, check_pair
+from localcluster.shuffle.partitioner import Partitioner
 from localcluster.shuffle.spill import SAMPLE_EVERY, SizeGauge, SpillFile
 from storage import serializer
 from storage.block_manager import BlockManager

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from localcluster.api.context import SparkContext
+from localcluster.base.no_data_frames import no_data_frames
 from localcluster.conf import SparkConf
 from localcluster.conf.settings import ENTRIES
-from localcluster.context import SparkContext
-from localcluster.sql.no_data_frames import no_data_frames
 from localcluster.sql.session_conf import as_text
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from localcluster.base.no_data_frames import no_data_frames
 from localcluster.rdd.rdd import RDD
-from localcluster.sql.no_data_frames import no_data_frames
 from localcluster.sql.row import Row
 
 

@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from localcluster.arguments import PathLike, path_text
+from localcluster.base.arguments import PathLike, path_text
+from localcluster.base.no_data_frames import no_data_frames
 from localcluster.conf import settings
 from localcluster.rdd.input_paths import InputFile, input_files
 from localcluster.rdd.reading import Tolerance
 from localcluster.sql.data_frame import DataFrame
-from localcluster.sql.no_data_frames import no_data_frames
 from localcluster.sql.text_rows_rdd import TextRowsRDD
 from protocol.errors import InputPathError, PySparkNotImplementedError
 from protocol.sql_errors import AnalysisException

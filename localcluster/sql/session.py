@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from localcluster.context import SparkContext
+from localcluster.api.context import SparkContext
+from localcluster.base.no_data_frames import no_data_frames
+from localcluster.base.spark_version import SPARK_VERSION
 from localcluster.sql.builder import Builder
-from localcluster.sql.no_data_frames import no_data_frames
 from localcluster.sql.reader import DataFrameReader
 from localcluster.sql.session_conf import RuntimeConfig
-from localcluster.task_context import TaskContext
-from localcluster.version import SPARK_VERSION
+from localcluster.task.task_context import TaskContext
 from protocol.errors import ContextError, PySparkRuntimeError
 
 if TYPE_CHECKING:

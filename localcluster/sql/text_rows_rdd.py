@@ -21,8 +21,8 @@ from localcluster.rdd.text_file_rdd import text_blocks
 from localcluster.sql.row import Row, _create_row
 
 if TYPE_CHECKING:
-    from localcluster.context import SparkContext
-    from localcluster.task_context import TaskContext
+    from localcluster.api.context import SparkContext
+    from localcluster.task.task_context import TaskContext
 
 MAX_PARTITION = 128 << 20  # bytes; Spark's spark.sql.files.maxPartitionBytes
 OPEN_COST = 4 << 20  # bytes that opening a file counts for; Spark's spark.sql.files.openCostInBytes

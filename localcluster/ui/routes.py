@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
+from localcluster.base.spark_version import SPARK_VERSION
 from localcluster.ui import pages
 from localcluster.ui.server import Reply
 from localcluster.ui.status_store import Record, StatusStore
-from localcluster.version import SPARK_VERSION
 
 
 class Routes:

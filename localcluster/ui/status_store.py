@@ -13,17 +13,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from localcluster.base.spark_version import SPARK_VERSION
+from localcluster.conf.job_properties import JOB_DESCRIPTION, JOB_GROUP, tags_of
 from localcluster.conf.spark_conf import redacted
-from localcluster.job_properties import JOB_DESCRIPTION, JOB_GROUP, tags_of
 from localcluster.scheduler.job_history import JobRecord, StageRecord
 from localcluster.scheduler.pools import DEFAULT_POOL, POOL_PROPERTY
-from localcluster.version import SPARK_VERSION
 from protocol.locations import BlockManagerId
 from storage.block_id import RDDBlockId
 from storage.block_status import BlockStatus, MemoryStatus
 
 if TYPE_CHECKING:
-    from localcluster.context import SparkContext
+    from localcluster.api.context import SparkContext
     from localcluster.rdd.rdd import RDD
 
 Record: TypeAlias = dict[str, Any]

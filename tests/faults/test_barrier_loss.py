@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from localcluster import SparkConf, SparkContext
-from localcluster.barrier_task_context import BarrierTaskContext
 from localcluster.errors import TaskError
+from localcluster.task.barrier_task_context import BarrierTaskContext
 from tests.faults.runs import BUSY_JOB, Run
 
 
@@ -98,7 +98,7 @@ def wait(records):
     context.barrier()
     return records
 
-from localcluster.barrier_task_context import BarrierTaskContext
+from localcluster.task.barrier_task_context import BarrierTaskContext
 sc.parallelize(range(2), 2).barrier().mapPartitions(wait).collect()
 """
 

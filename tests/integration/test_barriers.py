@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from localcluster import SparkConf, SparkContext, TaskContext
-from localcluster.barrier_task_context import BarrierTaskContext
 from localcluster.errors import JobCancelledError, JobError, PySparkRuntimeError, SparkException, TaskError
+from localcluster.task.barrier_task_context import BarrierTaskContext
 
 
 @pytest.fixture(scope="module", params=["local[2, 2]", "local-cluster[1,2,512]"])

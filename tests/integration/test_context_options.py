@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from localcluster import SparkConf, SparkContext
-from localcluster.profiler import BasicProfiler
 from localcluster.serializers import BatchedSerializer, MarshalSerializer
+from localcluster.task.profiler import BasicProfiler
 from protocol.errors import PySparkRuntimeError, TaskError
 
 

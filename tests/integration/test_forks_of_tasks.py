@@ -85,7 +85,7 @@ def test_a_fork_that_would_have_to_ask_the_driver_is_told_so_at_once(sc: SparkCo
     variable = sc.broadcast([1])
 
     def task(records: Iterator[int]) -> list[str]:
-        from localcluster import broadcast
+        from localcluster.task import broadcast
 
         broadcast._in_tasks.clear()  # as if it had come to the fork by a pipe
         return in_forks(2, lambda: variable.value) + in_forks(1, lambda: BarrierTaskContext.get().barrier())

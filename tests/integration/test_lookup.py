@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from localcluster import SparkContext
-from localcluster.rdd.hashing import portable_hash
+from localcluster.shuffle.hashing import portable_hash
 from tests.faults.runs import ROOT
 
 

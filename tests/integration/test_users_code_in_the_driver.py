@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from localcluster import SparkContext
-from localcluster.env import get_env
 from localcluster.errors import TaskError
+from localcluster.task.env import get_env
 from protocol.locations import DRIVER
 from tests.faults.runs import ROOT
 

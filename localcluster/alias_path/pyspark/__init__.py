@@ -8,7 +8,7 @@ _ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.pardir] * 3
 if _ROOT not in sys.path:
     sys.path.append(_ROOT)  # the job was started in a checkout, with no installed localcluster
 
-from localcluster.pyspark_alias import FACADES, install  # noqa: E402 - found by the path above
+from localcluster.base.pyspark_alias import FACADES, install  # noqa: E402 - found by the path above
 
 install()
 sys.modules[__name__] = importlib.import_module(FACADES[__name__])

@@ -1,5 +1,5 @@
 """PySpark's module of this name."""
 
-from localcluster.broadcast import Broadcast
+from localcluster.task.broadcast import Broadcast
 
 __all__ = ["Broadcast"]

@@ -1,5 +1,5 @@
 """PySpark's module of this name."""
 
-from localcluster.files import SparkFiles
+from localcluster.api.files import SparkFiles
 
 __all__ = ["SparkFiles"]

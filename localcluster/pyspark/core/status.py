@@ -1,5 +1,5 @@
 """PySpark's module of this name."""
 
-from localcluster.status import SparkExecutorInfo, SparkJobInfo, SparkStageInfo, StatusTracker
+from localcluster.api.status import SparkExecutorInfo, SparkJobInfo, SparkStageInfo, StatusTracker
 
 __all__ = ["SparkExecutorInfo", "SparkJobInfo", "SparkStageInfo", "StatusTracker"]

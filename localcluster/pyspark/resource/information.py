@@ -1,3 +1,3 @@
 """PySpark's module of this name."""
 
-from localcluster.resource.information import ResourceInformation as ResourceInformation
+from localcluster.task.resource_information import ResourceInformation as ResourceInformation

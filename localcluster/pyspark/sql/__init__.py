@@ -1,11 +1,11 @@
 """PySpark's package of this name, with what RDD programs need of it."""
 
-from localcluster.absent import absent_names
+from localcluster.base.absent import absent_names
+from localcluster.compat.util import is_remote
 from localcluster.sql.data_frame import DataFrame
 from localcluster.sql.reader import DataFrameReader
 from localcluster.sql.row import Row
 from localcluster.sql.session import SparkSession
-from localcluster.util import is_remote
 
 __all__ = ["DataFrame", "DataFrameReader", "Row", "SparkSession", "is_remote"]
 

@@ -1,6 +1,6 @@
 """PySpark's module of this name: of its types, `Row` alone."""
 
-from localcluster.absent import absent_names
+from localcluster.base.absent import absent_names
 from localcluster.sql.row import Row, _create_row
 
 __all__ = ["Row"]

@@ -1,6 +1,6 @@
 """PySpark's module of this name."""
 
-from localcluster.util import is_remote
+from localcluster.compat.util import is_remote
 from protocol.errors import SparkException as CapturedException
 from protocol.sql_errors import (
     AnalysisException,

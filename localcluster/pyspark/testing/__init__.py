@@ -1,7 +1,7 @@
 """PySpark's package of this name, for test suites of RDD programs."""
 
-from localcluster.absent import absent_names
-from localcluster.testing import main
+from localcluster.base.absent import absent_names
+from localcluster.compat.testing import main
 
 __all__ = ["main"]
 

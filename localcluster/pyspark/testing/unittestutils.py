@@ -1,3 +1,3 @@
 """PySpark's module of this name."""
 
-from localcluster.testing import main
+from localcluster.compat.testing import main

@@ -1,8 +1,7 @@
 """PySpark's module of this name."""
 
-from localcluster.absent import absent_names
-from localcluster.serializers.framing import read_int, write_int
-from localcluster.testing import (
+from localcluster.base.absent import absent_names
+from localcluster.compat.testing import (
     ByteArrayOutput,
     PySparkBaseTestCase,
     PySparkErrorTestUtils,
@@ -21,5 +20,6 @@ from localcluster.testing import (
     should_test_connect,
     timeout,
 )
+from localcluster.serializers.framing import read_int, write_int
 
 __getattr__ = absent_names("pyspark.testing.utils", {"assertDataFrameEqual", "assertSchemaEqual"})

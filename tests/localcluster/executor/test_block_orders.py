@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from localcluster import broadcast
 from localcluster.executor.block_orders import AT_ONCE, BlockOrders
 from localcluster.executor.executor import Executor
+from localcluster.task import broadcast
 from protocol.block_messages import ExtentReleased, RemoveBlock, RemoveBroadcast, RemoveShuffle, ShareBlock
 from protocol.cluster_messages import (
     KillTask,

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from localcluster.compat.util import fail_on_stopiteration
 from localcluster.executor.kills import is_user_code
-from localcluster.util import fail_on_stopiteration
 
 
 def frame_in(filename: str) -> FrameType:

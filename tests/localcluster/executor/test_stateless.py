@@ -20,12 +20,12 @@ from typing import Any
 import cloudpickle
 import pytest
 
-from localcluster.accumulators import INT_ACCUMULATOR_PARAM, Accumulator
-from localcluster.broadcast import _RemoteBroadcast
 from localcluster.executor.stateless import is_stateless
 from localcluster.rdd.dependency import NarrowDependency
-from localcluster.rdd.hashing import portable_hash
-from localcluster.rdd.partitioner import Partitioner
+from localcluster.shuffle.hashing import portable_hash
+from localcluster.shuffle.partitioner import Partitioner
+from localcluster.task.accumulators import INT_ACCUMULATOR_PARAM, Accumulator
+from localcluster.task.broadcast import _RemoteBroadcast
 
 
 def travelled(source: str, **given: Any) -> Any:

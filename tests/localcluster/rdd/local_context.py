@@ -16,13 +16,13 @@ from typing import Any
 
 import cloudpickle
 
-from localcluster.checkpoints import Checkpoints
-from localcluster.env import set_env
+from localcluster.api.checkpoints import Checkpoints
 from localcluster.rdd.dependency import ShuffleDependency
 from localcluster.rdd.lineage import dump_lineage, load_lineage
 from localcluster.rdd.sources import Sources
 from localcluster.shuffle.combiner import Combiner
 from localcluster.shuffle.spill import SizeGauge
+from localcluster.task.env import set_env
 
 
 class PickledData:

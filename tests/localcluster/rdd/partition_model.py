@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, pairwise, product
 from typing import Any
 
-from localcluster.rdd.hashing import hashes_like_executors, portable_hash
+from localcluster.shuffle.hashing import hashes_like_executors, portable_hash
 
 Pair = tuple[Any, Any]
 Parts = list[list[Pair]]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localcluster.rdd.hashing import portable_hash
-from localcluster.rdd.partitioner import Partitioner
+from localcluster.shuffle.hashing import portable_hash
+from localcluster.shuffle.partitioner import Partitioner
 from tests.localcluster.rdd.local_context import LocalContext
 from tests.localcluster.rdd.models import counts, flat, grouped, jobs, keys, make, pairs, partitions, placed, same_bag
 

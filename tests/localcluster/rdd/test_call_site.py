@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from localcluster.rdd.call_site import SCCallSiteSync
+from localcluster.base.call_site import SCCallSiteSync
 from tests.localcluster.rdd.local_context import LocalContext
 
 

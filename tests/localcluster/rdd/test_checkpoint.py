@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from localcluster.base.storage_level import StorageLevel
 from localcluster.rdd.checkpoint import write_checkpoint
 from localcluster.rdd.dependency import ShuffleDependency
-from localcluster.rdd.hashing import portable_hash
 from localcluster.rdd.lineage import dump_lineage
-from localcluster.rdd.partitioner import Partitioner
-from localcluster.storage_level import StorageLevel
+from localcluster.shuffle.hashing import portable_hash
+from localcluster.shuffle.partitioner import Partitioner
 from protocol.errors import SparkException
 from protocol.sql_errors import IllegalArgumentException
 from tests.localcluster.rdd.local_context import LocalContext

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from localcluster.base.storage_level import StorageLevel
 from localcluster.rdd.cartesian_rdd import PairPartition
-from localcluster.rdd.hashing import portable_hash
 from localcluster.rdd.partition import Partition
-from localcluster.rdd.partitioner import Partitioner
 from localcluster.rdd.rdd import PipelinedRDD
-from localcluster.storage_level import StorageLevel
+from localcluster.shuffle.hashing import portable_hash
+from localcluster.shuffle.partitioner import Partitioner
 from protocol.errors import PySparkAttributeError, SparkException
 from tests.localcluster.rdd.local_context import LocalContext
 

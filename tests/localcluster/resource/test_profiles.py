@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from localcluster.env import set_env
 from localcluster.rdd.rdd import RDD
 from localcluster.resource import (
     ExecutorResourceRequest,
@@ -15,6 +14,7 @@ from localcluster.resource import (
     TaskResourceRequest,
     TaskResourceRequests,
 )
+from localcluster.task.env import set_env
 from tests.localcluster.rdd.local_context import LocalContext
 
 

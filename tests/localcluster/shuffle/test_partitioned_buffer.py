@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localcluster.rdd.hashing import portable_hash
-from localcluster.rdd.partitioner import Partitioner
+from localcluster.shuffle.hashing import portable_hash
 from localcluster.shuffle.partitioned_buffer import PartitionedBuffer
+from localcluster.shuffle.partitioner import Partitioner
 from storage import serializer
 from tests.localcluster.shuffle.bench import NOTHING, PLENTY, ShuffleBench
 

@@ -1,0 +1,302 @@
+"""`SparkContext`: a program's connection to its cluster, as in PySpark.
+
+Covers starting and stopping, broadcasts and accumulators. Its other methods are in its base classes; what they make is
+where its concept is: ``rdd``, ``broadcast``, ``accumulators``; the cluster itself is in ``driver``.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from itertools import count
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from localcluster.api.application import Application
+from localcluster.api.files import Files
+from localcluster.api.job_control import JobControl
+from localcluster.api.persistence import Persistence
+from localcluster.api.profiling import Profiling
+from localcluster.base.arguments import PathLike
+from localcluster.base.call_site import first_spark_call
+from localcluster.base.no_jvm import NoJVM
+from localcluster.base.py_files import PACKAGE_EXTENSIONS
+from localcluster.base.shortage import naming_shortage
+from localcluster.conf import SparkConf, settings
+from localcluster.conf.logs import show_own_records
+from localcluster.conf.master_url import layout, memory_from_master
+from localcluster.conf.unknown_settings import warn_of_unknown
+from localcluster.launcher.client import connect
+from localcluster.launcher.interrupts import deferred
+from localcluster.rdd.partition_data import INLINE, PartitionData
+from localcluster.rdd.sources import Sources
+from localcluster.serializers import AutoBatchedSerializer, BatchedSerializer, CPickleSerializer, Serializer
+from localcluster.serializers.record_encoding import encoded_and_decoded
+from localcluster.shuffle.hashing import expect_seed, seed_of_executors
+from localcluster.task.accumulators import Accumulator, AccumulatorParam, param_for
+from localcluster.task.broadcast import Broadcast
+from localcluster.task.profiler import BasicProfiler, MemoryProfiler, Profiler, UDFBasicProfiler
+from localcluster.task.task_context import TaskContext
+from localcluster.task.task_forks import stay
+from protocol.errors import ActiveContextError, ContextError, PySparkValueError
+from protocol.forks import free_in_forks
+from storage import serializer
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from localcluster.rdd.rdd import RDD
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class SparkContext(Application, Sources, Files, JobControl, Persistence, Profiling):
+    """One per process at a time. Usable as a context manager, which stops it at the end.
+
+    The arguments mean what they mean in PySpark; explicit ones win over ``conf``, which wins over the command line.
+    ``sparkHome`` is kept and has no effect, ``gateway`` and ``jsc`` must be None.
+
+    Raises ActiveContextError (a ValueError) when another context is active, ContextError inside a task (unless ``conf``
+    sets ``spark.executor.allowSparkContext``), ConfigurationError for a bad setting, ClusterError when the cluster
+    cannot be started. After a failure no context is active and nothing is left behind.
+    """
+
+    PACKAGE_EXTENSIONS = PACKAGE_EXTENSIONS
+    """Endings of files that go onto the import path themselves."""
+
+    _active_spark_context: SparkContext | None = None
+    _lock = free_in_forks(threading.RLock())
+    _next_accum_id = 0
+    _gateway = NoJVM()
+    _jvm = NoJVM()
+    _jsc = NoJVM()
+
+    def __init__(
+        self,
+        master: str | None = None,
+        appName: str | None = None,
+        sparkHome: str | None = None,
+        pyFiles: Sequence[PathLike] | None = None,
+        environment: Mapping[str, Any] | None = None,
+        batchSize: int = 0,
+        serializer: Serializer = CPickleSerializer(),  # noqa: B008  # has no state
+        conf: SparkConf | None = None,
+        gateway: Any = None,
+        jsc: Any = None,
+        profiler_cls: type[Profiler] = BasicProfiler,
+        udf_profiler_cls: type[Profiler] = UDFBasicProfiler,
+        memory_profiler_cls: type[Profiler] = MemoryProfiler,
+    ) -> None:
+        if conf is None or conf.get("spark.executor.allowSparkContext", "false").lower() != "true":
+            SparkContext._assert_on_driver()
+        if gateway is not None or jsc is not None:
+            raise PySparkValueError("SparkContext takes no gateway and no jsc: there is no JVM behind localcluster.")
+        self._callsite = first_spark_call()
+        self._batchSize = batchSize
+        self._unbatched_serializer = serializer
+        self.serializer = BatchedSerializer(serializer, batchSize) if batchSize else AutoBatchedSerializer(serializer)
+        self._own_serializer = None if serializer == CPickleSerializer() else self.serializer  # of the program's choice
+        self._pid = os.getpid()
+        self._stopping = threading.RLock()
+        with SparkContext._lock:
+            SparkContext._ensure_initialized(self)
+            stay()
+            with ExitStack() as started:
+                self._start(_settings(master, appName, sparkHome, environment, conf), pyFiles or (), started)
+                self._set_up_profiling(profiler_cls, udf_profiler_cls, memory_profiler_cls)
+                started.callback(self._resign)
+                SparkContext._active_spark_context = self
+                atexit.register(self.stop)
+                with deferred():
+                    self._parts = started.pop_all()  # what `stop` ends; if anything raises before this, it ends now
+
+    def _start(self, conf: SparkConf, py_files: Sequence[PathLike], started: ExitStack) -> None:
+        """Start every part, and tell ``started`` how it is ended."""
+        values = dict(conf.getAll())
+        settings.check(values)
+        show_own_records(values)
+        warn_of_unknown(values)
+        self._conf = conf
+        self._layout = layout(values)
+        self.startTime = int(time.time() * 1000)
+        self.applicationId = f"local-{self.startTime}"
+        self._describe()
+        self._rdd_ids = count()
+        self._shuffle_ids = count()
+        self._persisted: weakref.WeakValueDictionary[int, RDD[Any]] = weakref.WeakValueDictionary()
+        self._marked: weakref.WeakValueDictionary[int, RDD[Any]] = weakref.WeakValueDictionary()
+        self._properties = threading.local()
+        with deferred():
+            launcher = connect()  # a fresh interpreter, which starts while this one loads the driver's modules
+            started.callback(launcher.close)
+        from localcluster.driver.cluster import Cluster
+        from localcluster.driver.context_cleaner import ContextCleaner
+        from localcluster.driver.job_runner import JobRunner
+
+        with naming_shortage("the cluster"):
+            with deferred():
+                self._cluster = Cluster(launcher, values, self._layout)
+                started.callback(self._cluster.stop)  # before the launcher's, from which it has to hear meanwhile
+            self._cluster.start(self._layout.executors)
+        self._start_files(settings.value(values, "spark.files") or (), settings.value(values, "spark.archives") or ())
+        started.callback(self._stop_files)
+        self._add_py_files(py_files, settings.value(values, "spark.submit.pyFiles") or ())
+        self._temp_dir = tempfile.mkdtemp(prefix="pyspark-", dir=self._cluster.scratch.primary)
+        self._cleaner = ContextCleaner(self._cluster.wake)
+        started.callback(self._cleaner.stop)
+        if settings.value(values, "spark.cleaner.referenceTracking"):
+            self._cluster.each_round(self._cleaner.run)
+        ttl = settings.value(values, "spark.cleaner.ttl")
+        if ttl is not None:
+            started.callback(self._clean_by_age(ttl).stop)
+        self._cleans_checkpoints = settings.value(values, "spark.cleaner.referenceTracking.cleanCheckpoints")
+        if settings.value(values, "spark.checkpoint.dir"):
+            self.setCheckpointDir(settings.value(values, "spark.checkpoint.dir"))
+        self._jobs = JobRunner(self._cluster, self._cleaner)
+
+    def _describe(self) -> None:
+        """What programs read from a context, and what Spark adds to its settings."""
+        conf = self._conf
+        memory = settings.value(dict(conf.getAll()), "spark.executor.memory")
+        conf.setIfMissing("spark.master", self._layout.master(memory)).setIfMissing("spark.app.name", "localcluster")
+        conf.set("spark.app.id", self.applicationId).set("spark.app.startTime", str(self.startTime))
+        conf.set("spark.executor.id", "driver").setIfMissing("spark.submit.deployMode", "client")
+        self.master = conf.get("spark.master", "")
+        self.appName = conf.get("spark.app.name", "")
+        self.sparkHome = conf.get("spark.home")
+        self.pythonExec = sys.executable
+        self.pythonVer = f"{sys.version_info.major}.{sys.version_info.minor}"
+        prefix = settings.EXECUTOR_ENVIRONMENT
+        self.environment = {key.removeprefix(prefix): text for key, text in conf.getAll() if key.startswith(prefix)}
+        self.environment["PYTHONHASHSEED"] = seed_of_executors()
+        expect_seed(self.environment["PYTHONHASHSEED"])
+
+    @classmethod
+    def _ensure_initialized(cls, instance: SparkContext | None = None, gateway: Any = None, conf: Any = None) -> None:
+        """Raise ActiveContextError when a context other than ``instance`` is active. There is no JVM to start first."""
+        active = SparkContext._active_spark_context
+        if instance is not None and active is not None and active is not instance:
+            site = active._callsite
+            raise ActiveContextError(
+                f"Cannot run multiple SparkContexts at once; existing SparkContext(app={active.appName}, "
+                f"master={active.master}) created by {site.function} at {site.file}:{site.linenum} "
+            )
+
+    @staticmethod
+    def _assert_on_driver() -> None:
+        if TaskContext.get() is not None:
+            raise ContextError(errorClass="CONTEXT_ONLY_VALID_ON_DRIVER")
+
+    @classmethod
+    def getOrCreate(cls, conf: SparkConf | None = None) -> SparkContext:
+        """The active context, as it is, else a new one with these settings."""
+        with SparkContext._lock:
+            return SparkContext._active_spark_context or SparkContext(conf=conf)
+
+    def stop(self) -> None:
+        """End executors and remove everything that the context left. May be called again; running jobs fail."""
+        if os.getpid() != self._pid:
+            return  # a forked child that ends: the cluster is its parent's
+        with self._stopping:  # one part after the other, also when several threads stop the context
+            self._parts.close()
+        self._jobs.stop()
+
+    def _resign(self) -> None:
+        with SparkContext._lock:
+            if SparkContext._active_spark_context is self:
+                SparkContext._active_spark_context = None
+        atexit.unregister(self.stop)
+
+    def __enter__(self) -> SparkContext:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __getnewargs__(self) -> NoReturn:
+        raise ContextError(errorClass="CONTEXT_ONLY_VALID_ON_DRIVER")
+
+    def __reduce__(self) -> NoReturn:
+        self.__getnewargs__()
+
+    # --- shared variables ---
+
+    def broadcast(self, value: T) -> Broadcast[T]:
+        """Share a read-only value with all tasks. Raises SerializationError when it cannot be pickled."""
+        self._cluster.check_usable()
+        broadcast_id = self._cluster.next_broadcast_id()
+        variable = Broadcast(broadcast_id, value, self._cluster.remove_broadcast)
+        self._cleaner.register(variable, lambda: self._cluster.remove_broadcast(broadcast_id))
+        return variable
+
+    def accumulator(self, value: T, accum_param: AccumulatorParam[T] | None = None) -> Accumulator[T]:
+        """A variable that tasks can add to. Raises TypeError when the type is no number and there is no
+        ``accum_param``.
+        """
+        param = param_for(value) if accum_param is None else accum_param
+        with SparkContext._lock:
+            accumulator_id = SparkContext._next_accum_id
+            SparkContext._next_accum_id += 1
+        return Accumulator(accumulator_id, value, param)
+
+    # --- what RDDs need of their context ---
+
+    def _next_rdd_id(self) -> int:
+        return next(self._rdd_ids)
+
+    def _next_shuffle_id(self) -> int:
+        return next(self._shuffle_ids)
+
+    def put_partition(self, values: list[Any]) -> PartitionData:
+        """Serialise the records of one partition of a collection. Raises what a serializer of the program's raises."""
+        self._cluster.check_usable()
+        if self._own_serializer is not None:
+            values = encoded_and_decoded(self._own_serializer, values)
+        chunks = serializer.serialize(values)
+        if sum(map(len, chunks)) <= INLINE:
+            return PartitionData(b"".join(chunks))
+        block_id = self._cluster.put_broadcast("data", *chunks)
+        data = PartitionData(block_id)
+        self._cleaner.register(data, lambda: self._cluster.remove_broadcast(block_id.broadcast_id))
+        return data
+
+
+def _settings(
+    master: str | None,
+    app_name: str | None,
+    spark_home: str | None,
+    environment: Mapping[str, Any] | None,
+    conf: SparkConf | None,
+) -> SparkConf:
+    """The context's own copy of the settings."""
+    merged = SparkConf()
+    if conf is not None:
+        merged.setAll(conf.getAll())
+    if master:
+        merged.setMaster(master)
+    if app_name:
+        merged.setAppName(app_name)
+    if spark_home:
+        merged.setSparkHome(spark_home)
+    merged.setExecutorEnv(pairs=(environment or {}).items())
+    memory = memory_from_master(merged.get("spark.master"))
+    if memory is not None:
+        merged.setIfMissing("spark.executor.memory", memory)
+    return merged
+
+
+def _forget_context() -> None:
+    """In a forked child: the active context is the parent's; one of the child's own may be made."""
+    SparkContext._active_spark_context = None
+
+
+os.register_at_fork(after_in_child=_forget_context)

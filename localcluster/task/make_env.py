@@ -1,0 +1,31 @@
+"""Building a process's `Env`: its block manager and its shuffle side, from the settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from localcluster.conf import settings
+from localcluster.shuffle.hash_shuffle import HashShuffleManager
+from localcluster.shuffle.manager import ShuffleManager
+from localcluster.shuffle.map_outputs import MapOutputs
+from localcluster.shuffle.sort_shuffle import SortShuffleManager
+from localcluster.task.env import Env
+from storage.block_manager import BlockManager
+from storage.block_manager_master import BlockManagerMaster, Transport
+from storage.scratch import Scratch
+
+SHUFFLE_MANAGERS: Mapping[str, type[ShuffleManager]] = {"sort": SortShuffleManager, "hash": HashShuffleManager}
+FILES_DIRECTORY = "userFiles"
+
+
+def make_env(
+    executor_id: str, conf: Mapping[str, str], transport: Transport, scratch: Scratch, ask: Callable[[Any], Any]
+) -> Env:
+    """What a process needs, not started; ``ask`` puts a cluster message to the driver."""
+    blocks = BlockManager(executor_id, BlockManagerMaster(transport), settings.storage_conf(conf), scratch)
+    memory_limit = settings.value(conf, "spark.python.worker.memory")
+    manager = SHUFFLE_MANAGERS[settings.value(conf, "spark.shuffle.manager")]
+    shuffles = manager(blocks, MapOutputs(ask, blocks), memory_limit)
+    return Env(executor_id, conf, blocks, shuffles, os.path.join(scratch.primary, FILES_DIRECTORY))
