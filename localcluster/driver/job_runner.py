@@ -15,11 +15,11 @@ from typing import Any
 from localcluster.driver.cluster import Cluster
 from localcluster.driver.context_cleaner import ContextCleaner
 from localcluster.driver.running_job import RunningJob
-from localcluster.executor.task_runner import ResultAction
 from localcluster.rdd.dependency import ShuffleDependency
 from localcluster.rdd.lineage import dump_lineage
 from localcluster.rdd.rdd import RDD
 from localcluster.scheduler.stage import Job, Planner, StageBinary
+from localcluster.task.result_action import ResultAction
 from protocol.errors import LocalClusterError
 
 log = logging.getLogger(__name__)

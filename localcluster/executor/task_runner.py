@@ -9,7 +9,6 @@ from __future__ import annotations
 import pickle
 import time
 import traceback
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -24,6 +23,7 @@ from localcluster.task.accumulators import collect_updates
 from localcluster.task.barrier_task_context import BarrierTaskContext
 from localcluster.task.env import Env
 from localcluster.task.profiled_action import ProfiledAction
+from localcluster.task.result_action import ResultAction
 from localcluster.task.task_context import TaskContext
 from localcluster.task.task_forks import ForksEndHere
 from protocol import by_value
@@ -35,18 +35,6 @@ from storage.block_id import TaskResultBlockId
 
 MAX_REPORTED = 4 << 20  # bytes of an error's text, its pickled exception or accumulator updates in one report
 MAX_DIRECT_RESULT = 48 * 1024  # bytes; larger results become blocks
-
-
-class ResultAction:
-    """What the final stage of a job does with each partition: ``func(task_context, iterator)`` gives one object."""
-
-    __slots__ = ("func",)
-
-    def __init__(self, func: Callable[[TaskContext, Any], Any]) -> None:
-        self.func = func
-
-    def __repr__(self) -> str:
-        return repr(self.func)
 
 
 def run_task(env: Env, code: StageCode, task: TaskDescription, kills: Kills, barriers: BarrierCalls) -> TaskResult:
