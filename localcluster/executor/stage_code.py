@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from localcluster.executor.stateless import is_stateless
 from localcluster.rdd.lineage import load_lineage
-from localcluster.rdd.partition_data import read_shared
+from localcluster.shuffle.payload import read_payload
 from protocol.cluster_messages import StageDescription
 from protocol.errors import DeserializationError
 
@@ -34,7 +34,7 @@ class StageCode:
         if self._shared is not None:
             return self._shared
         if self._binary is None:
-            self._binary = read_shared(self._blocks, self.description.binary)
+            self._binary = read_payload(self._blocks, self.description.binary)
         try:
             loaded = load_lineage(self._binary)
         except Exception as error:

@@ -7,16 +7,12 @@ task, larger ones as a block in shared memory.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from localcluster.shuffle.payload import read_payload
 from localcluster.task.task_context import TaskContext
-from protocol.errors import BlockNotFoundError
-from protocol.message import BlockIdLike
 from storage import serializer
 from storage.block_id import BlockId
-
-if TYPE_CHECKING:
-    from storage.block_manager import BlockManager
 
 INLINE = 16 * 1024  # bytes of a partition that travel with its task
 
@@ -34,15 +30,4 @@ class PartitionData:
 
     def read(self, context: TaskContext) -> Iterator[Any]:
         """The records; each call makes new objects."""
-        return serializer.deserialize(memoryview(read_shared(context.env.block_manager, self.payload)), copy=True)
-
-
-def read_shared(blocks: BlockManager, payload: bytes | BlockIdLike) -> bytes | memoryview:
-    """The bytes of a payload that travels inline or as a shared block. Raises BlockNotFoundError when it is gone."""
-    if isinstance(payload, bytes):
-        return payload
-    assert isinstance(payload, BlockId)
-    found = blocks.get_bytes(payload)
-    if found is None:
-        raise BlockNotFoundError(f"block {payload} is not there any more")
-    return found.memoryview()
+        return serializer.deserialize(memoryview(read_payload(context.env.block_manager, self.payload)), copy=True)

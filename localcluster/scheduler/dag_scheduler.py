@@ -21,7 +21,7 @@ from localcluster.scheduler.instruction import Instruction, OutputReady, Recall,
 from localcluster.scheduler.job_history import JobHistory
 from localcluster.scheduler.job_results import JobResults
 from localcluster.scheduler.limits import Limits
-from localcluster.scheduler.map_output_tracker import MapOutputTracker, MapStatus
+from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.map_stages import MapStages
 from localcluster.scheduler.running_task import RunningTask
 from localcluster.scheduler.stage import Job, JobEnd, Stage
@@ -29,6 +29,7 @@ from localcluster.scheduler.stage_attempts import MissingBlocks, Preferences, St
 from localcluster.scheduler.task_scheduler import TaskScheduler
 from localcluster.scheduler.task_set import TaskSet
 from localcluster.scheduler.waiting_stages import WaitingStages
+from localcluster.shuffle.map_status import MapStatus
 from protocol.cluster_messages import BarrierCall, TaskFailed, TaskResult
 from protocol.errors import JobCancelledError, JobError, SerializationError
 from storage.block_id import BlockId

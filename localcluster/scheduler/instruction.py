@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple, TypeAlias
 
 from localcluster.scheduler.barrier_attempt import BarrierAnswer
-from localcluster.scheduler.map_output_tracker import MapStatus
 from localcluster.scheduler.stage import Stage
 from localcluster.scheduler.task_scheduler import Launch
+from localcluster.shuffle.map_status import MapStatus
 from protocol.cluster_messages import TaskResult
 from protocol.locations import SharedLocation
 

@@ -8,17 +8,8 @@ lock guards it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from protocol.locations import SharedLocation
-
-
-class MapStatus(NamedTuple):
-    """One map task's output: who wrote it and where its blocks are, in the order of `ShuffleManager.block_ids`."""
-
-    executor_id: str
-    map_id: int  # id of the task that wrote it, which names the blocks (Spark 3's mapId)
-    blocks: tuple[SharedLocation | None, ...]
+from localcluster.shuffle.map_status import MapStatus
 
 
 class MapOutputTracker:

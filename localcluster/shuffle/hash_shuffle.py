@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from localcluster.scheduler.map_output_tracker import MapStatus
 from localcluster.shuffle.manager import ShuffleManager
+from localcluster.shuffle.map_status import MapStatus
 from localcluster.shuffle.partitioned_buffer import PartitionedBuffer
 from protocol.locations import SharedLocation
 from storage.block_id import BlockId, ShuffleBlockId

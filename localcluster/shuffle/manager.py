@@ -14,9 +14,9 @@ from itertools import chain
 from typing import Any, TypeAlias
 
 from localcluster.rdd.dependency import ShuffleDependency
-from localcluster.scheduler.map_output_tracker import MapStatus
 from localcluster.shuffle.combiner import Combiner
 from localcluster.shuffle.map_outputs import MapOutputs
+from localcluster.shuffle.map_status import MapStatus
 from localcluster.shuffle.partitioned_buffer import PartitionedBuffer
 from localcluster.shuffle.sorter import Sorter
 from localcluster.shuffle.spill import SizeGauge

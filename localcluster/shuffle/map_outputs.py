@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from localcluster.rdd.partition_data import read_shared
-from localcluster.scheduler.map_output_tracker import MapStatus
+from localcluster.shuffle.map_status import MapStatus
+from localcluster.shuffle.payload import read_payload
 from protocol.cluster_messages import GetMapOutputs
 from protocol.errors import BlockNotFoundError, FetchFailedError
 from protocol.forks import free_in_forks
@@ -64,7 +64,7 @@ class MapOutputs:
             if answer is None:
                 raise FetchFailedError(shuffle_id, 0, "the driver does not know this shuffle any more")
             try:
-                rows = pickle.loads(read_shared(self._blocks, answer))
+                rows = pickle.loads(read_payload(self._blocks, answer))
             except BlockNotFoundError as error:
                 gone = error
             else:

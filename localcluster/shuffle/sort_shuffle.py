@@ -10,8 +10,8 @@ import struct
 from collections.abc import Sequence
 from dataclasses import replace
 
-from localcluster.scheduler.map_output_tracker import MapStatus
 from localcluster.shuffle.manager import ShuffleManager
+from localcluster.shuffle.map_status import MapStatus
 from localcluster.shuffle.partitioned_buffer import PartitionedBuffer
 from protocol.locations import SharedLocation
 from storage.block_id import BlockId, ShuffleDataBlockId, ShuffleIndexBlockId

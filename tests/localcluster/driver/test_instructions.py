@@ -11,10 +11,11 @@ import pytest
 from localcluster.driver.instructions import Instructions
 from localcluster.scheduler.barrier_attempt import BarrierAnswer, BarrierAttempt
 from localcluster.scheduler.instruction import Discard, DropStage, Kill, OutputReady, Recall
-from localcluster.scheduler.map_output_tracker import MapOutputTracker, MapStatus
+from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.stage import Stage
 from localcluster.scheduler.task_scheduler import Launch
 from localcluster.scheduler.task_set import TaskSet
+from localcluster.shuffle.map_status import MapStatus
 from localcluster.shuffle.sort_shuffle import SortShuffleManager
 from protocol import cluster_messages as c
 from protocol.block_messages import RemoveBlock

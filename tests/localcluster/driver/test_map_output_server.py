@@ -10,7 +10,8 @@ import pytest
 
 from localcluster.driver.map_output_server import INLINE, MapOutputServer
 from localcluster.driver.side_thread import SideThread
-from localcluster.scheduler.map_output_tracker import MapOutputTracker, MapStatus
+from localcluster.scheduler.map_output_tracker import MapOutputTracker
+from localcluster.shuffle.map_status import MapStatus
 from protocol.block_messages import RemoveBlock
 from protocol.errors import OutOfSharedMemoryError
 from storage.block_id import BroadcastBlockId

@@ -28,7 +28,7 @@ def users_function(blocks, payload):
     CRASH
     return b""
 from localcluster.executor import stage_code
-stage_code.read_shared = users_function  # called by our code, which run_task calls
+stage_code.read_payload = users_function  # called by our code, which run_task calls
 def main():
     env = SimpleNamespace(conf={}, block_manager=SimpleNamespace(release_all_locks_for_task=lambda: None))
     run_task(env, StageCode(StageDescription(0, 0, b"", {}, 0), None), TaskDescription(0, 0, 0, b""), None, None)

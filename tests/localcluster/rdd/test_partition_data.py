@@ -6,10 +6,7 @@ import pickle
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
-
-from localcluster.rdd.partition_data import PartitionData, read_shared
-from protocol.errors import BlockNotFoundError
+from localcluster.rdd.partition_data import PartitionData
 from storage import serializer
 from storage.block_id import BroadcastBlockId
 from tests.storage.clusters import ClusterMaker
@@ -32,13 +29,11 @@ def test_each_reading_makes_new_objects() -> None:
     assert first[2] is not second[2]
 
 
-def test_a_large_partition_is_read_from_its_block_until_that_is_gone(tmp_path: Any) -> None:
+def test_a_large_partition_is_read_from_its_block(tmp_path: Any) -> None:
     maker = ClusterMaker(tmp_path)
     cluster = maker("1")
     blocks, block_id = cluster.managers["1"], BroadcastBlockId(0)
     cluster.driver.put_shared(block_id, [serialized()])
     data = pickle.loads(pickle.dumps(PartitionData(block_id)))
     assert list(data.read(context(blocks))) == RECORDS
-    with pytest.raises(BlockNotFoundError, match="broadcast_1 is not there any more"):
-        read_shared(blocks, BroadcastBlockId(1))
     maker.close()

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from localcluster.scheduler.map_output_tracker import MapOutputTracker, MapStatus
+from localcluster.scheduler.map_output_tracker import MapOutputTracker
+from localcluster.shuffle.map_status import MapStatus
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from localcluster.rdd.dependency import ShuffleDependency
-from localcluster.scheduler.map_output_tracker import MapStatus
 from localcluster.shuffle.aggregator import Aggregator
 from localcluster.shuffle.hashing import portable_hash
 from localcluster.shuffle.manager import ShuffleManager
 from localcluster.shuffle.map_outputs import MapOutputs
+from localcluster.shuffle.map_status import MapStatus
 from localcluster.shuffle.partitioner import Partitioner
 from localcluster.task.task_context import TaskContext
 from protocol.cluster_messages import GetMapOutputs

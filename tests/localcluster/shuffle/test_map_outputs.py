@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from localcluster.scheduler.map_output_tracker import MapStatus
 from localcluster.shuffle.map_outputs import MapOutputs
+from localcluster.shuffle.map_status import MapStatus
 from protocol.errors import AskTimeoutError, BlockNotFoundError, FetchFailedError
 from storage.block_id import BroadcastBlockId
 from tests.localcluster.shuffle.bench import Driver, ShuffleBench
