@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from localcluster.task.accumulators import Accumulator, AccumulatorParam
 from protocol.errors import PySparkNotImplementedError, PySparkRuntimeError
@@ -21,11 +21,15 @@ if TYPE_CHECKING:  # the standard library's profilers are imported where they ru
     import cProfile
     import pstats
 
-    from localcluster.api.context import SparkContext
-
 log = logging.getLogger(__name__)
 
 _profiling = threading.Lock()  # held by the thread of this process that profiles
+
+
+class Accumulators(Protocol):
+    """What profilers ask of the `SparkContext` that they get."""
+
+    def accumulator(self, value: Any, accum_param: AccumulatorParam[Any] | None = None, /) -> Accumulator[Any]: ...
 
 
 class Profiler:
@@ -43,7 +47,7 @@ class Profiler:
     RDD 1: True
     """
 
-    def __init__(self, ctx: SparkContext) -> None:
+    def __init__(self, ctx: Accumulators) -> None:
         pass
 
     def profile(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -83,7 +87,7 @@ class BasicProfiler(Profiler):
 
     _kind = "RDD"
 
-    def __init__(self, ctx: SparkContext) -> None:
+    def __init__(self, ctx: Accumulators) -> None:
         super().__init__(ctx)
         self._accumulator: Accumulator[Any] = ctx.accumulator(None, PStatsParam)  # type: ignore[arg-type]
 
@@ -171,14 +175,14 @@ class ProfilerCollector:
         self.profile_dump_path = dump_path
         self.profilers: list[list[Any]] = []
 
-    def new_profiler(self, ctx: SparkContext) -> Profiler:
+    def new_profiler(self, ctx: Accumulators) -> Profiler:
         """A profiler for an RDD, of the class ``profiler_cls`` of now."""
         return self.profiler_cls(ctx)
 
-    def new_udf_profiler(self, ctx: SparkContext) -> Profiler:
+    def new_udf_profiler(self, ctx: Accumulators) -> Profiler:
         return self.udf_profiler_cls(ctx)
 
-    def new_memory_profiler(self, ctx: SparkContext) -> Profiler:
+    def new_memory_profiler(self, ctx: Accumulators) -> Profiler:
         return self.memory_profiler_cls(ctx)
 
     def add_profiler(self, id: int, profiler: Profiler) -> None:
