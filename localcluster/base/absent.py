@@ -7,8 +7,10 @@ from typing import Any, NoReturn
 
 from protocol.errors import PySparkImportError
 
+USE_RDDS = "use RDDs, or run this program on Apache Spark"
 
-def absent(name: str, instead: str = "use RDDs, or run this program on Apache Spark") -> PySparkImportError:
+
+def absent(name: str, instead: str = USE_RDDS) -> PySparkImportError:
     """The error for importing ``name``: a module of PySpark, or a name in one."""
     return PySparkImportError(f"{name} is not part of localcluster, which has PySpark's RDD API: {instead}")
 

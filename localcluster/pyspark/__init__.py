@@ -7,6 +7,7 @@ All of it is re-exports, so that a second copy under another name is harmless. `
 from localcluster.api.context import SparkContext
 from localcluster.api.files import SparkFiles
 from localcluster.api.status import SparkExecutorInfo, SparkJobInfo, SparkStageInfo, StatusTracker
+from localcluster.base import absent_modules
 from localcluster.base.absent import absent_names
 from localcluster.base.spark_version import SPARK_VERSION as __version__
 from localcluster.base.storage_level import StorageLevel
@@ -77,4 +78,5 @@ __all__ = [
     "inheritable_thread_target",
 ]
 
+absent_modules.install()
 __getattr__ = absent_names("pyspark", {"HiveContext", "SQLContext"})

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import pickle
+import re
+import sys
 from pathlib import Path
 
 import pytest
 
 import localcluster.pyspark
+from localcluster.base.absent_modules import ABSENT, AbsentFinder
 from protocol.errors import ClusterError, OutputExistsError, PySparkImportError, SparkException, TaskError
 
 FACADE = Path(localcluster.pyspark.__file__).parent
-ALLOWED = ("__all__ = ", "__getattr__ = absent_names(", "raise absent(", "sys.modules[__name__] = ")
+ALLOWED = ("__all__ = ", "__getattr__ = absent_names(", "absent_modules.install()", "sys.modules[__name__] = ")
 MODULES = sorted(FACADE.rglob("*.py"))
 
 NAMES = {
@@ -79,10 +83,7 @@ def test_a_module_of_the_facade_only_gives_names_to_what_is_defined_elsewhere(pa
 def test_everything_in_all_exists() -> None:
     for path in MODULES:
         name = ".".join(["localcluster.pyspark", *path.relative_to(FACADE).with_suffix("").parts])
-        try:
-            module = importlib.import_module(name.removesuffix(".__init__"))
-        except PySparkImportError:
-            continue
+        module = importlib.import_module(name.removesuffix(".__init__"))
         assert [each for each in getattr(module, "__all__", ()) if not hasattr(module, each)] == []
 
 
@@ -90,6 +91,29 @@ def test_the_old_and_the_new_place_of_a_core_module_are_one_module() -> None:
     for name in ("rdd", "context", "broadcast", "files", "status"):
         old = importlib.import_module(f"localcluster.pyspark.{name}")
         assert old is importlib.import_module(f"localcluster.pyspark.core.{name}")
+
+
+@pytest.mark.parametrize("name", ABSENT)
+def test_importing_a_module_of_the_table_raises_what_the_table_says_and_leaves_no_module(name: str) -> None:
+    full, (parent, _, last) = f"localcluster.{name}", name.rpartition(".")
+    for statement in (
+        f"import {full}.below",
+        f"from {full} import anything",
+        f"from localcluster.{parent} import {last}",
+    ):
+        with pytest.raises(PySparkImportError, match=re.escape(f"{name} is not part of localcluster")) as caught:
+            exec(statement)
+        assert str(caught.value).endswith(f": {ABSENT[name]}")
+    assert full not in sys.modules
+    assert not hasattr(importlib.import_module(f"localcluster.{parent}"), last)
+
+
+def test_a_module_of_the_table_is_found_in_the_facade_only() -> None:
+    """Where real PySpark is, its modules are its own, and those that it does not have are nobody's."""
+    assert importlib.util.find_spec("localcluster.pyspark.ml") is not None
+    assert [
+        finder for finder in sys.meta_path if isinstance(finder, AbsentFinder) and finder.find_spec("pyspark.ml", None)
+    ] == []
 
 
 @pytest.mark.parametrize(
