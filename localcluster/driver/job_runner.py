@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
+from queue import SimpleQueue
 from typing import Any
 
 from localcluster.driver.cluster import Cluster
@@ -18,7 +19,7 @@ from localcluster.driver.running_job import RunningJob
 from localcluster.rdd.dependency import ShuffleDependency
 from localcluster.rdd.lineage import dump_lineage
 from localcluster.rdd.rdd import RDD
-from localcluster.scheduler.stage import Job, Planner, StageBinary
+from localcluster.scheduler.stage import Job, JobEvent, Planner, StageBinary
 from localcluster.task.result_action import ResultAction
 from protocol.errors import LocalClusterError
 
@@ -55,8 +56,9 @@ class JobRunner:
         self._cluster.check_usable()
         planner = Planner(self._pickle_stage, self._stage_ids.__next__, self._cluster.slots)
         stage = planner.result_stage(rdd, ResultAction(func), partitions, name)
-        job = Job(next(self._job_ids), stage, planner.map_stages, properties)
-        return RunningJob(job, self._cluster, on_result, planner.lineage)
+        events: SimpleQueue[JobEvent] = SimpleQueue()
+        job = Job(next(self._job_ids), stage, planner.map_stages, properties, events.put)
+        return RunningJob(job, events, self._cluster, on_result, planner.lineage)
 
     def finish_in_background(self, job: RunningJob) -> None:
         """Nobody waits for the job any more, but it goes on, and its accumulators count."""

@@ -10,12 +10,12 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from queue import Empty
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from localcluster.driver.cluster import Cluster
 from localcluster.driver.task_failure import with_cause
-from localcluster.scheduler.stage import Job, JobEnd, TaskOutcome
+from localcluster.scheduler.stage import Job, JobEnd, JobEvent, TaskOutcome
 from localcluster.task.accumulators import merge_updates
 from protocol.block_messages import RemoveBlock
 from protocol.errors import StaleLocationError
@@ -30,14 +30,20 @@ LIVENESS_CHECK = 1.0  # seconds between looks at whether the event loop still li
 
 
 class RunningJob:
-    """``on_result(position, value)`` is called by `collect`, in its thread, as results come. ``lineage`` is what the
-    job is computed from (`Planner.lineage`).
+    """``events`` is where the job delivers. ``on_result(position, value)`` is called by `collect`, in its thread, as
+    results come. ``lineage`` is what the job is computed from (`Planner.lineage`).
     """
 
     def __init__(
-        self, job: Job, cluster: Cluster, on_result: Callable[[int, Any], None], lineage: Sequence[object]
+        self,
+        job: Job,
+        events: SimpleQueue[JobEvent],
+        cluster: Cluster,
+        on_result: Callable[[int, Any], None],
+        lineage: Sequence[object],
     ) -> None:
         self._job = job
+        self._events = events
         self._cluster = cluster
         self._on_result = on_result
         self._lineage = lineage  # kept, not used
@@ -79,13 +85,13 @@ class RunningJob:
 
     def abandon(self) -> None:
         """Cancel the job unless it has ended; nothing of it is left. Not while another thread collects."""
-        _abandon(self._job, self._cluster)
+        _abandon(self._job, self._events, self._cluster)
 
     def abandon_later(self) -> None:
         """`abandon`, in a thread of the cluster: for finalizers, which may run under any lock. What is the user's
         (results, the lineage) is not passed on to that thread, which would run its finalizers.
         """
-        self._cluster.later(partial(_abandon, self._job, self._cluster))
+        self._cluster.later(partial(_abandon, self._job, self._events, self._cluster))
 
     def _take(self, deadline: float | None) -> bool:
         with self._cluster.progress.waiting() as look:
@@ -97,7 +103,7 @@ class RunningJob:
             if deadline is not None:
                 patience = min(patience, deadline - time.monotonic())
             try:
-                event = self._job.events.get(timeout=max(patience, 0.0))
+                event = self._events.get(timeout=max(patience, 0.0))
             except Empty:
                 self._cluster.check_usable()
                 if deadline is not None and time.monotonic() >= deadline:
@@ -140,16 +146,16 @@ class RunningJob:
             return found
 
 
-def _abandon(job: Job, cluster: Cluster) -> None:
+def _abandon(job: Job, events: SimpleQueue[JobEvent], cluster: Cluster) -> None:
     cluster.cancel(job.id, "because the thread that started it was interrupted")
-    _discard_rest(job, cluster)
+    _discard_rest(events, cluster)
     _drop_binary(job, cluster)
 
 
-def _discard_rest(job: Job, cluster: Cluster) -> None:
+def _discard_rest(events: SimpleQueue[JobEvent], cluster: Cluster) -> None:
     """Results that nobody will take leave no blocks."""
     with contextlib.suppress(Empty):
-        while not isinstance(event := job.events.get_nowait(), JobEnd):
+        while not isinstance(event := events.get_nowait(), JobEnd):
             for outcome in event:
                 if not isinstance(outcome.result, (bytes, type(None))):
                     cluster.master.tell(RemoveBlock(TaskResultBlockId(outcome.task_id)))

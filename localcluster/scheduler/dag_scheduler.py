@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 from localcluster.scheduler.instruction import Instruction, OutputReady, Recall, discards
 from localcluster.scheduler.job_history import JobHistory
-from localcluster.scheduler.job_results import JobResults
+from localcluster.scheduler.job_results import JobResults, deliver
 from localcluster.scheduler.limits import Limits
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.map_stages import MapStages
@@ -137,9 +137,9 @@ class DAGScheduler:
                     self._tasks_succeeded(task_set, finished, now)
             else:
                 self._discard(executor_id, result, task_set.stage if task_set is not None else None)
-        for job in self._results.hand_over():
-            if len(job.final_stage.done) == len(job.final_stage.partitions):
-                self._end_job(job, None)
+        for job, error in self._results.hand_over().items():
+            if error is not None or len(job.final_stage.done) == len(job.final_stage.partitions):
+                self._end_job(job, error)
 
     def task_failed(self, executor_id: str, failure: TaskFailed, now: float) -> None:
         task_set = self._tasks.task_ended(executor_id, failure.task_id, now, succeeded=False)
@@ -354,7 +354,7 @@ class DAGScheduler:
         for shuffle_id in job.map_stages:
             self._leave(self._map_stages[shuffle_id], job, reason)
         self.history.job_ended(job, succeeded=error is None)
-        job.events.put(JobEnd(error, cause))
+        deliver(job, JobEnd(error, cause))
 
     def _leave(self, stage: Stage, job: Job, reason: str) -> None:
         """A job does not need the stage any more; the last one to leave ends it."""

@@ -6,11 +6,15 @@ the results (``driver.running_job``).
 
 from __future__ import annotations
 
+import logging
+
 from localcluster.conf.settings import bytes_text
 from localcluster.scheduler.running_task import RunningTask
-from localcluster.scheduler.stage import Job, Stage, TaskOutcome
+from localcluster.scheduler.stage import Job, JobEvent, Stage, TaskOutcome
 from protocol.cluster_messages import TaskResult
 from protocol.errors import JobError
+
+log = logging.getLogger(__name__)
 
 
 class JobResults:
@@ -31,7 +35,7 @@ class JobResults:
         assert not isinstance(result.result, tuple)
         stage.result_size += _size(result)
         if 0 < self._max_size < stage.result_size:
-            job.events.put(self._outcomes.pop(job, []))  # before the job's end, after which nobody looks for results
+            deliver(job, self._outcomes.pop(job, []))  # before the job's end, after which nobody looks for results
             raise _too_large(stage, self._max_size)
         self._append(job, TaskOutcome(task.position, task.task_id, result.result, result.updates))
         return True
@@ -41,12 +45,10 @@ class JobResults:
         if stage.jobs:
             self._append(min(stage.jobs, key=lambda j: j.id), TaskOutcome(None, task.task_id, None, updates))
 
-    def hand_over(self) -> list[Job]:
-        """Let the jobs' own threads have what was taken. Returns those jobs."""
+    def hand_over(self) -> dict[Job, Exception | None]:
+        """Deliver to the jobs what was taken. Returns those jobs, and what went wrong with that."""
         outcomes, self._outcomes = self._outcomes, {}
-        for job, of_job in outcomes.items():
-            job.events.put(of_job)
-        return list(outcomes)
+        return {job: deliver(job, of_job) for job, of_job in outcomes.items()}
 
     def _append(self, job: Job, outcome: TaskOutcome) -> None:
         self._outcomes.setdefault(job, []).append(outcome)
@@ -54,6 +56,16 @@ class JobResults:
     def check(self) -> None:
         """Audit the invariants, between events. Raises AssertionError."""
         assert not self._outcomes, "a result was not handed over"
+
+
+def deliver(job: Job, event: JobEvent) -> Exception | None:
+    """Deliver an event; returns what that raised."""
+    try:
+        job.deliver(event)
+    except Exception as error:
+        log.exception("what job %d was to be told is lost", job.id)
+        return error
+    return None
 
 
 def _size(result: TaskResult) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeAlias
 from weakref import ref
 
@@ -44,6 +43,10 @@ class JobEnd(NamedTuple):
     cause: bytes | None = None
 
 
+JobEvent: TypeAlias = list[TaskOutcome] | JobEnd
+"""What came with one report, or the end. Blocks that hold results are then the receiver's to remove."""
+
+
 @dataclass(eq=False)
 class Stage:
     """A set of partitions computed without a shuffle in between. ``partitions`` are indices of ``rdd``, by position.
@@ -72,13 +75,17 @@ class Stage:
 
 @dataclass(eq=False)
 class Job:
-    """One action: its stages, and the queue on which its own thread receives results as they come."""
+    """One action: its stages, and to whom its results go as they come, then its end.
+
+    ``deliver`` is called under the driver's lock, most often by the event loop: it must be quick and must not raise. If
+    it raises, the job ends with that error; the driver goes on.
+    """
 
     id: int
     final_stage: Stage
     map_stages: Mapping[int, Stage]  # {shuffle id: stage}, everything the job may need
     properties: Mapping[str, str]
-    events: SimpleQueue[list[TaskOutcome] | JobEnd] = field(default_factory=SimpleQueue)
+    deliver: Callable[[JobEvent], None]
 
 
 def shuffle_parents(rdd: RDDCore[Any]) -> list[ShuffleDependency]:

@@ -6,11 +6,13 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
 
 from localcluster import InheritableThread, SparkContext, inheritable_thread_target
+from localcluster.scheduler.stage import JobEnd
 from protocol.errors import JobCancelledError, PySparkTypeError
 from protocol.sql_errors import IllegalArgumentException
 from tests.integration.test_jobs import DEADLINE, eventually
@@ -205,3 +207,19 @@ def test_what_a_job_cannot_be_made_of_is_refused_at_the_call(sc: SparkContext) -
         sc.runJob(sc.range(3), None)  # type: ignore[arg-type]
     with pytest.raises(PySparkTypeError, match="rdd of runJob must be an RDD, not range"):
         sc.runJob(range(3), list)  # type: ignore[arg-type]
+
+
+def test_the_driver_outlives_a_job_whose_results_are_refused(sc: SparkContext) -> None:
+    ends: SimpleQueue[tuple[Any, str]] = SimpleQueue()
+
+    def refuse(event: Any) -> None:
+        if not isinstance(event, JobEnd):
+            raise OSError("no room for results")
+        ends.put((event.error, threading.current_thread().name))
+
+    job = sc.plan_tasks(sc.parallelize([1], 1), lambda _, records: list(records), [0], lambda position, value: None)
+    job._job.deliver = refuse
+    job.start()
+    error, thread = ends.get(timeout=DEADLINE)
+    assert (str(error), thread) == ("no room for results", "localcluster-driver")
+    assert sc.parallelize([1], 1).collect() == [1]

@@ -7,8 +7,6 @@ events happen one by one; every step ends in the audit of all invariants.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from queue import SimpleQueue
-from typing import Any
 
 from localcluster.scheduler.barrier_attempt import BarrierAnswer
 from localcluster.scheduler.dag_scheduler import DAGScheduler
@@ -23,6 +21,7 @@ from protocol.cluster_messages import TaskDescription, TaskFailed, TaskResult
 from protocol.errors import TaskError
 from protocol.locations import FileLocation
 from storage.block_id import BlockId
+from tests.localcluster.scheduler.lineage import Events
 
 
 class FakeDriver:
@@ -259,6 +258,12 @@ def _describe(stage: Stage, task: RunningTask, failure: TaskFailed, failures: in
     return TaskError(f"partition {stage.partitions[task.position]} failed {failures} times: {failure.kind}")
 
 
+def events(job: Job) -> Events:
+    """What a job of a `Lineage` has delivered so far."""
+    assert isinstance(job.deliver, Events)
+    return job.deliver
+
+
 class Outcome:
     """What a job's thread saw."""
 
@@ -266,10 +271,8 @@ class Outcome:
         self.positions: list[int] = []
         self.updates = 0
         self.end: JobEnd | None = None
-        events: SimpleQueue[Any] = job.events
-        while not events.empty():
+        for event in events(job):
             assert self.end is None, "something came after the end"
-            event = events.get()
             if isinstance(event, JobEnd):
                 self.end = event
                 continue

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
 from localcluster.rdd.dependency import Dependency, OneToOneDependency, ShuffleDependency
 from localcluster.rdd.partition import Partition
-from localcluster.scheduler.stage import Job, Planner
+from localcluster.scheduler.stage import Job, JobEvent, Planner
+
+
+class Events(list[JobEvent]):
+    """What a job has delivered."""
+
+    __call__ = list.append
 
 
 class Lineage:
@@ -35,13 +41,19 @@ class Lineage:
         dependencies = tuple(ShuffleDependency(parent, partitioner=None) for parent in parents)  # type: ignore[arg-type]
         return FakeRDD(self, partitions or parents[0].getNumPartitions(), dependencies)
 
-    def job(self, rdd: FakeRDD, partitions: Sequence[int] | None = None, pool: str | None = None) -> Job:
+    def job(
+        self,
+        rdd: FakeRDD,
+        partitions: Sequence[int] | None = None,
+        pool: str | None = None,
+        deliver: Callable[[JobEvent], None] | None = None,
+    ) -> Job:
         planner = Planner(self._pickle, self._stage_ids.__next__, self.slots)
         chosen = range(rdd.getNumPartitions()) if partitions is None else partitions
         stage = planner.result_stage(rdd, "action", chosen, "action")  # type: ignore[arg-type]
         self.kept += planner.lineage
         properties = {} if pool is None else {"spark.scheduler.pool": pool}
-        return Job(next(self._job_ids), stage, planner.map_stages, properties)
+        return Job(next(self._job_ids), stage, planner.map_stages, properties, deliver or Events())
 
     def _pickle(self, rdd: Any, action: Any) -> bytes:
         self.pickled.append(rdd.id())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from protocol.cluster_messages import TaskResult
 from protocol.errors import JobError
 from protocol.locations import FileLocation
-from tests.localcluster.scheduler.harness import FakeDriver, Outcome, assert_succeeded
+from tests.localcluster.scheduler.harness import FakeDriver, Outcome, assert_succeeded, events
 from tests.localcluster.scheduler.lineage import Lineage
 
 RESULT = len(b"result")  # bytes of each of the fake driver's results
@@ -37,14 +37,14 @@ def test_one_byte_more_ends_the_job_with_sparks_words_and_kills_the_rest(lineage
 
 
 def test_results_that_came_before_are_seen_before_the_end(lineage: Lineage) -> None:
-    """Nobody looks at a job's queue after its end: the blocks of large results in there would stay."""
+    """Nobody looks for results after a job's end: the blocks of large ones would stay."""
     driver = FakeDriver({"a": 3}, max_result_size=2 * RESULT)
     job = lineage.job(lineage.source(3))
     driver.submit(job)
     driver.finish(*driver.running())
-    assert [outcome.position for outcome in job.events.get_nowait()] == [0, 1]
-    assert job.events.get_nowait().error is not None
-    assert job.events.empty()
+    outcomes, end = events(job)
+    assert [outcome.position for outcome in outcomes] == [0, 1]
+    assert end.error is not None
 
 
 def test_the_block_of_the_result_that_is_too_large_is_discarded(lineage: Lineage) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from weakref import ref
 
 from protocol.errors import ClusterError, JobCancelledError
-from tests.localcluster.scheduler.harness import FakeDriver, Outcome, assert_succeeded
+from tests.localcluster.scheduler.harness import FakeDriver, Outcome, assert_succeeded, events
 from tests.localcluster.scheduler.lineage import Lineage
 
 
@@ -32,7 +32,7 @@ def test_several_results_come_in_one_event(lineage: Lineage) -> None:
     job = lineage.job(lineage.source(4))
     driver.submit(job)
     driver.finish(*driver.running())
-    assert [outcome.position for outcome in job.events.get()] == [0, 1, 2, 3]
+    assert [outcome.position for outcome in events(job)[0]] == [0, 1, 2, 3]
 
 
 def test_a_job_without_partitions_ends_at_once(driver: FakeDriver, lineage: Lineage) -> None:
