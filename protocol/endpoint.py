@@ -12,13 +12,13 @@ import itertools
 import logging
 import threading
 import time
-import traceback
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
 from protocol.channel import Channel
+from protocol.error_frames import error_of_pair, error_pair, load_cause, remote_error
 from protocol.errors import (
     AskTimeoutError,
     ChannelError,
@@ -28,6 +28,7 @@ from protocol.errors import (
     SerializationError,
 )
 from protocol.forks import free_in_forks
+from protocol.hook import Hook, Passing, Way
 from protocol.wire import Frame, Kind, describe, dumps, loads
 
 logger = logging.getLogger(__name__)
@@ -38,10 +39,10 @@ BATCH_SIZE = 256 << 10  # bytes of pickled messages in one frame; a larger batch
 class Reply:
     """Answers one ask, from any thread, once."""
 
-    __slots__ = ("_channel", "_correlation")
+    __slots__ = ("_correlation", "_endpoint")
 
-    def __init__(self, channel: Channel, correlation: int) -> None:
-        self._channel = channel
+    def __init__(self, endpoint: Endpoint, correlation: int) -> None:
+        self._endpoint = endpoint
         self._correlation = correlation
 
     def __call__(self, value: Any) -> None:
@@ -49,13 +50,18 @@ class Reply:
         ChannelError.
         """
         try:
-            self._channel.send(Frame(Kind.REPLY, self._correlation, dumps(value)))
+            self._send(Kind.REPLY, value)
         except (SerializationError, FrameError) as error:
             self.error(error)
 
     def error(self, error: BaseException) -> None:
         """Let the ask fail with a RemoteAskError caused by ``error``. Raises ChannelError."""
-        self._channel.send(Frame(Kind.ERROR, self._correlation, _dump_error(error)))
+        self._send(Kind.ERROR, error_pair(error))
+
+    def _send(self, kind: Kind, value: Any) -> None:
+        endpoint = self._endpoint
+        if endpoint.hook is None or not endpoint._is_lost(Way.OUT, kind, self._correlation, value):
+            endpoint.channel.send(Frame(kind, self._correlation, dumps(value)))
 
 
 class Incoming(NamedTuple):
@@ -72,9 +78,13 @@ class _Pending(NamedTuple):
 
 
 class Endpoint:
-    """Owns its channel. Thread-safe, but for receiving: `receive` and `receive_ready` are for one thread."""
+    """Owns its channel. Thread-safe, but for receiving: `receive` and `receive_ready` are for one thread.
+
+    ``hook`` sees every message that passes: see `protocol.hook`.
+    """
 
     def __init__(self, channel: Channel) -> None:
+        self.hook: Hook | None = None
         self._channel = channel
         self._correlations = itertools.count(1)
         self._lock = free_in_forks(threading.Lock())
@@ -95,6 +105,8 @@ class Endpoint:
         Raises SerializationError or FrameError (nothing was sent: a message cannot be pickled, or is too large),
         ChannelError.
         """
+        if self.hook is not None:
+            messages = tuple([each for each in messages if not self._is_lost(Way.OUT, Kind.TELL, 0, each)])
         if messages:
             self._channel.send(*_frames(messages))
 
@@ -154,7 +166,8 @@ class Endpoint:
         with self._lock:
             self._pending[frame.correlation] = pending
         try:
-            self._channel.send(frame, timeout=timeout)
+            if self.hook is None or not self._is_lost(Way.OUT, Kind.ASK, frame.correlation, message):
+                self._channel.send(frame, timeout=timeout)
         except BaseException:
             with self._lock:
                 self._pending.pop(frame.correlation, None)
@@ -190,6 +203,8 @@ class Endpoint:
         self._settle(frame)
 
     def _settle(self, frame: Frame) -> None:
+        if self.hook is not None and self._is_answer_lost(frame):
+            return
         with self._lock:
             pending = self._pending.pop(frame.correlation, None)
         if pending is None:
@@ -198,12 +213,12 @@ class Endpoint:
         try:
             value = loads(frame.payload)
         except SerializationError as error:
-            pending.future.set_exception(_remote_error(pending.what, f"the answer is unreadable: {error}", error))
+            pending.future.set_exception(remote_error(pending.what, f"the answer is unreadable: {error}", error))
             return
         if frame.kind is Kind.REPLY:
             pending.future.set_result(value)
         else:
-            pending.future.set_exception(_load_error(pending.what, value))
+            pending.future.set_exception(error_of_pair(pending.what, value))
 
     # --- receiving ---
 
@@ -214,7 +229,12 @@ class Endpoint:
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self._ready:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            self._ready.extend(self._unpack(self._channel.receive(left)))
+            frame = self._channel.receive(left)
+            try:
+                self._ready.extend(self._unpack(frame))
+            except ChannelError:
+                if not self._ready:
+                    raise  # else the channel has failed, and the next call raises
         return self._ready.popleft()
 
     def receive_ready(self) -> list[Incoming]:
@@ -228,8 +248,8 @@ class Endpoint:
             incoming: list[Incoming] = []
             for frame in frames:
                 try:
-                    incoming += self._unpack(frame)
-                except FrameError:
+                    incoming.extend(self._unpack(frame))
+                except ChannelError:
                     if not incoming:
                         raise
                     break  # the channel has failed, so its descriptor is readable and the next call raises
@@ -247,20 +267,47 @@ class Endpoint:
         except SerializationError as error:
             if frame.kind is not Kind.ASK:
                 raise self._refuse(f"{frame.kind.name} frame: {error}") from error
-            Reply(self._channel, frame.correlation).error(error)
+            Reply(self, frame.correlation).error(error)
             return ()
+        incoming: Iterable[Incoming]
         if frame.kind is Kind.ASK:
-            return (Incoming(value, Reply(self._channel, frame.correlation)),)
-        if frame.kind is Kind.TELL:
-            return (Incoming(value),)
-        if not isinstance(value, tuple):
+            incoming = (Incoming(value, Reply(self, frame.correlation)),)
+        elif frame.kind is Kind.TELL:
+            incoming = (Incoming(value),)
+        elif isinstance(value, tuple):
+            incoming = map(Incoming, value)
+        else:
             raise self._refuse(f"BATCH frame of {describe(value)}")
-        return map(Incoming, value)
+        return incoming if self.hook is None else self._let_in(frame, incoming)
 
     def _refuse(self, what: str) -> FrameError:
         error = FrameError(f"channel {self._channel.name}: {what}")
         self._channel.fail(error)
         return error
+
+    # --- the hook ---
+
+    def _let_in(self, frame: Frame, arrived: Iterable[Incoming]) -> Iterator[Incoming]:
+        kind = Kind.ASK if frame.kind is Kind.ASK else Kind.TELL
+        for incoming in arrived:
+            if not self._is_lost(Way.IN, kind, frame.correlation, incoming.message):
+                yield incoming
+
+    def _is_lost(self, way: Way, kind: Kind, correlation: int, message: Any) -> bool:
+        hook = self.hook
+        try:
+            return hook is not None and bool(hook(Passing(self._channel.name, way, kind, correlation, message)))
+        except ChannelError as error:
+            if way is Way.IN:
+                self._channel.fail(error)
+            raise
+
+    def _is_answer_lost(self, frame: Frame) -> bool:
+        try:
+            value = loads(frame.payload)
+        except SerializationError:
+            return False  # the asker hears of it
+        return self._is_lost(Way.IN, frame.kind, frame.correlation, value)
 
     # --- the channel's own ---
 
@@ -293,51 +340,3 @@ def _frames(messages: tuple[Any, ...]) -> list[Frame]:
         return [Frame(Kind.BATCH, 0, payload)]
     half = len(messages) // 2
     return _frames(messages[:half]) + _frames(messages[half:])
-
-
-# The payload of an ERROR frame is the pair (text: str, pickled exception: bytes | None). The exception is pickled apart
-# so that the text arrives even where the exception cannot be unpickled.
-
-
-def _dump_error(error: BaseException) -> bytes:
-    try:
-        text = "".join(traceback.format_exception(type(error), error, error.__traceback__)).rstrip()
-    except BaseException:  # an exception of the user's may raise anything when it is looked at
-        text = type(error).__name__
-    try:
-        return dumps((text, dumps(error)))
-    except BaseException as unpicklable:
-        logger.debug("an error travels as text only: %r", unpicklable)
-        return dumps((text, None))
-
-
-def _load_error(what: str, value: Any) -> RemoteAskError:
-    match value:
-        case (str(text), None):
-            return _remote_error(what, text, None)
-        case (str(text), bytes(pickled)):
-            error = _remote_error(what, text, None)
-            error.pickled_cause = pickled
-            return error
-        case _:
-            return _remote_error(what, f"the error is unreadable: {describe(value)}", None)
-
-
-def load_cause(error: RemoteAskError) -> None:
-    """Set ``__cause__`` to the peer's exception, if it has come and can be unpickled. That may run code of the user's,
-    import modules and take its time: nothing for an event loop.
-    """
-    if error.pickled_cause is None:
-        return
-    try:
-        cause = loads(error.pickled_cause)
-    except SerializationError as unreadable:
-        logger.debug("an error came as text only: %s", unreadable)
-        return
-    error.__cause__ = cause if isinstance(cause, BaseException) else None
-
-
-def _remote_error(what: str, text: str, cause: BaseException | None) -> RemoteAskError:
-    error = RemoteAskError(f"{what} failed at the peer: {text}")
-    error.__cause__ = cause
-    return error

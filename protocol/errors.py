@@ -261,7 +261,7 @@ class AskTimeoutError(ChannelError, TimeoutError):
 
 class RemoteAskError(ChannelError):
     """The peer's handler raised while it answered an ask. ``__cause__`` is its exception where that could travel, once
-    `protocol.endpoint.load_cause` has unpickled it.
+    `protocol.error_frames.load_cause` has unpickled it.
     """
 
     pickled_cause: bytes | None = None

@@ -30,7 +30,7 @@ class Kind(IntEnum):
     TELL = 1  # one message, no answer expected
     ASK = 2  # one message, answered by a REPLY or an ERROR of the same correlation
     REPLY = 3  # the answer's value
-    ERROR = 4  # the answer is an exception: see protocol.endpoint
+    ERROR = 4  # the answer is an exception: see protocol.error_frames
     BATCH = 5  # a list of messages, as if each had been told
     GOODBYE = 6  # no payload; the sender closes the channel and nothing follows
 

@@ -11,15 +11,16 @@ master while it carries out an order.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
 from protocol.block_messages import BlockManagerHeartbeat, ExpireDeadHosts, RemoveExecutor
 from protocol.errors import AskTimeoutError, BrokenChannelError
 from protocol.forks import free_in_forks
+from protocol.hook import Hook, Passing, Way
 from protocol.locations import DRIVER
 from protocol.message import Message, Order, Report
+from protocol.wire import Kind
 from storage.block_manager import BlockManager
 from storage.block_manager_master import ASK_TIMEOUT, BlockManagerMaster
 from storage.block_manager_master_endpoint import BlockManagerMasterEndpoint
@@ -39,27 +40,27 @@ class LocalTransport:
         self._sender = sender
 
     def ask(self, message: Report, timeout: float = ASK_TIMEOUT) -> Any:
-        if self._cluster.is_lost(self._sender, message):
+        if self._cluster.is_lost(self._sender, Way.OUT, Kind.ASK, message):
             raise AskTimeoutError(f"{type(message).__name__} of {self._sender} was lost")
         return self._cluster.deliver(self._sender, message).result(timeout)
 
     def tell(self, *messages: Report) -> None:
         for message in messages:
-            if not self._cluster.is_lost(self._sender, message):
+            if not self._cluster.is_lost(self._sender, Way.OUT, Kind.TELL, message):
                 self._cluster.deliver(self._sender, message)
 
 
 class LocalCluster:
     """A driver's block manager from the start, executors' as they are added. Thread-safe. `stop` ends all of them.
 
-    ``now`` is the master's clock in seconds: it stands still unless it is set. ``is_lost(sender or receiver, message)``
-    decides which messages do not arrive; replace it at will.
+    ``now`` is the master's clock in seconds: it stands still unless it is set. ``hook`` sees the messages of every
+    block manager, as that of an endpoint would on its side: the executor id stands for the channel, answers do not pass.
     """
 
     def __init__(self, conf: StorageConf, scratch: Scratch) -> None:
         self.endpoint = BlockManagerMasterEndpoint(conf.shared_memory, SLAVE_TIMEOUT)
         self.now = 0.0
-        self.is_lost: Callable[[str, Message], bool] = lambda party, message: False
+        self.hook: Hook | None = None
         self._conf = conf
         self._scratch = scratch
         self._lock = free_in_forks(threading.RLock())  # guards the endpoint
@@ -121,6 +122,9 @@ class LocalCluster:
             outcome = self._guarded(self.endpoint.receive(sender, message, self.now))
         return settle(outcome, self._tell, self._ask)
 
+    def is_lost(self, executor_id: str, way: Way, kind: Kind, message: Message) -> bool:
+        return self.hook is not None and bool(self.hook(Passing(executor_id, way, kind, 0, message)))
+
     def _guarded(self, outcome: Outcome) -> Outcome:
         """The outcome, with the lock taken for what the endpoint does when the answers are in."""
         combine = outcome.combine
@@ -135,14 +139,14 @@ class LocalCluster:
 
     def _tell(self, executor_id: str, order: Order) -> None:
         slave = self._slaves.get(executor_id)
-        if slave is not None and not self.is_lost(executor_id, order):
+        if slave is not None and not self.is_lost(executor_id, Way.IN, Kind.TELL, order):
             slave.receive(order)
 
     def _ask(self, executor_id: str, order: Order) -> Future[Any]:
         slave = self._slaves.get(executor_id)
         if slave is None:
             return _failed(BrokenChannelError(f"{executor_id} is dead"))
-        if self.is_lost(executor_id, order):
+        if self.is_lost(executor_id, Way.IN, Kind.ASK, order):
             return _failed(AskTimeoutError(f"{type(order).__name__} to {executor_id} was lost"))
         answer: Future[Any] = Future()
         try:

@@ -57,7 +57,8 @@ from protocol.block_messages import (
     RemoveShuffle,
     StopBlockManagerMaster,
 )
-from protocol.endpoint import Incoming, load_cause
+from protocol.endpoint import Incoming
+from protocol.error_frames import load_cause
 from protocol.errors import (
     BrokenChannelError,
     ChannelError,

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from protocol.channel import Channel
-from protocol.endpoint import BATCH_SIZE, Endpoint, Incoming, load_cause
+from protocol.endpoint import BATCH_SIZE, Endpoint, Incoming
+from protocol.error_frames import load_cause
 from protocol.errors import (
     AskTimeoutError,
     BrokenChannelError,

@@ -71,11 +71,11 @@ def test_an_interrupted_replication_takes_the_block_back_everywhere_here(
 def test_a_put_whose_report_is_lost_leaves_nothing(make_cluster: ClusterMaker) -> None:
     cluster = make_cluster()
     a = cluster.add("A")
-    cluster.is_lost = lambda party, message: isinstance(message, m.UpdateBlockInfo)
+    cluster.hook = lambda seen: isinstance(seen.message, m.UpdateBlockInfo)
     with pytest.raises(AskTimeoutError):
         a.put_single(block(1), 1, StorageLevel.OFF_HEAP)
     assert a.get_status(block(1)) is None
-    cluster.is_lost = lambda party, message: False
+    cluster.hook = None
     assert a.put_single(block(1), 1, StorageLevel.OFF_HEAP)
 
 

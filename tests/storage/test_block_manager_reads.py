@@ -71,7 +71,7 @@ def test_the_next_location_is_tried_when_a_holder_died(make_cluster: ClusterMake
     for manager in (first, second):
         manager.put_iterator(block(1), [BIG], StorageLevel.MEMORY_ONLY)
     assert reader.get_remote_bytes(block(1)) is not None
-    cluster.is_lost = lambda party, message: party == "B" and isinstance(message, m.ShareBlock)
+    cluster.hook = lambda seen: seen.channel == "B" and isinstance(seen.message, m.ShareBlock)
     assert reader.get_remote_bytes(block(1)) is not None
     cluster.kill("B")
     assert reader.get_remote_bytes(block(1)) is not None

@@ -108,14 +108,14 @@ def test_a_peer_that_fails_is_replaced(
     cluster = make_cluster()
     a, failing = cluster.add("A"), cluster.add("failing")
     if mishap == "lost":
-        cluster.is_lost = lambda party, message: party == "failing" and isinstance(message, m.ReplicateBlock)
+        cluster.hook = lambda seen: seen.channel == "failing" and isinstance(seen.message, m.ReplicateBlock)
     else:
         monkeypatch.setattr(failing, "store_replica", lambda *arguments: False)
     assert put_and_remove(cluster, a, block(1), 2) == {"A"}
     cluster.add("working")
     for number in range(2, 6):
         assert put_and_remove(cluster, a, block(number), 2) == {"A", "working"}
-    cluster.is_lost = lambda party, message: False
+    cluster.hook = None
 
 
 def test_copies_follow_the_managers_there_are(make_cluster: ClusterMaker) -> None:

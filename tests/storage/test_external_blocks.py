@@ -133,7 +133,7 @@ def test_every_process_reads_the_store_itself(make_run: Any, level: StorageLevel
     a, b = cluster.managers["A"], cluster.managers["B"]
     a.put_single(block(1), "kept", level)
     assert locations(cluster, block(1)) == ((a.id, ExternalLocation()),), "copies are the store's affair"
-    cluster.is_lost = lambda party, message: isinstance(message, m.FetchBlock)
+    cluster.hook = lambda seen: isinstance(seen.message, m.FetchBlock)
     assert values(b, block(1)) == ["kept"]
     assert len(SERVER) == 1
 

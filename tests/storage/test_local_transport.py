@@ -14,14 +14,14 @@ def test_a_lost_ask_is_a_time_out_and_a_lost_tell_is_nothing(make_cluster: Clust
     cluster = make_cluster()
     a = cluster.add("A")
     a.put_single(block(1), 1, StorageLevel.MEMORY_ONLY)
-    cluster.is_lost = lambda party, message: party == "A"
+    cluster.hook = lambda seen: seen.channel == "A"
     with pytest.raises(AskTimeoutError):
         a.master.get_locations(block(1))
     a.master.remove_block(block(1), blocking=False)
     assert len(locations(cluster, block(1))) == 1
     cluster.driver.master.remove_block(block(1))  # the order to A is lost, too
     assert len(locations(cluster, block(1))) == 1
-    cluster.is_lost = lambda party, message: False
+    cluster.hook = None
     cluster.driver.master.remove_block(block(1))
     assert locations(cluster, block(1)) == ()
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from protocol import block_messages as m
+from protocol.hook import Passing
 from protocol.locations import DRIVER, ShmLocation
-from protocol.message import Message
 from storage import os_layer
 from storage.arena import Arena
 from storage.block_id import BlockId, BroadcastBlockId, RDDBlockId, TaskResultBlockId
@@ -41,11 +41,10 @@ def put_everywhere(cluster: LocalCluster) -> None:
 
 
 def no_fetches(cluster: LocalCluster) -> None:
-    def is_fetch(party: str, message: Message) -> bool:
-        assert not isinstance(message, m.FetchBlock), f"{party} could not read by itself"
-        return False
+    def check(seen: Passing) -> None:
+        assert not isinstance(seen.message, m.FetchBlock), f"{seen.channel} could not read by itself"
 
-    cluster.is_lost = is_fetch
+    cluster.hook = check
 
 
 # --- the arena -----------------------------------------------------------------------------------------------------

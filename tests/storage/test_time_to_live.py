@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from protocol import block_messages as m
+from protocol.hook import Passing
 from protocol.locations import DRIVER
 from storage.block_id import (
     BlockId,
@@ -129,9 +128,9 @@ def test_what_a_dead_process_left_has_an_age_too(cluster: LocalCluster) -> None:
 def test_who_does_not_say_what_it_uses_may_use_anything(cluster: LocalCluster) -> None:
     cluster.managers["A"].put_single(RDD, 1, StorageLevel.MEMORY_ONLY)
     look(cluster, 0)
-    cluster.is_lost = lambda party, message: party == "B" and isinstance(message, m.TakeUses)
+    cluster.hook = lambda seen: seen.channel == "B" and isinstance(seen.message, m.TakeUses)
     assert [look(cluster, TTL + 1) for _ in range(3)] == [0, 0, 0]
-    cluster.is_lost = lambda party, message: False
+    cluster.hook = None
     assert look(cluster, TTL + 1) == 1
 
 
@@ -140,12 +139,11 @@ def test_a_block_that_comes_while_the_processes_are_asked_is_not_dropped(cluster
     a.put_single(RDD, 1, StorageLevel.MEMORY_ONLY)
     look(cluster, 0)
 
-    def put_meanwhile(party: str, message: Any) -> bool:
-        if isinstance(message, m.TakeUses) and party == "B":  # A has answered
+    def put_meanwhile(seen: Passing) -> None:
+        if isinstance(seen.message, m.TakeUses) and seen.channel == "B":  # A has answered
             a.put_single(RDDBlockId(1, 1), 1, StorageLevel.MEMORY_ONLY)
-        return False
 
-    cluster.is_lost = put_meanwhile
+    cluster.hook = put_meanwhile
     assert look(cluster, TTL + 1) == 1
     assert is_there(cluster, RDDBlockId(1, 1))
 

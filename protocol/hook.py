@@ -1,0 +1,36 @@
+"""The hook of an endpoint: one callable that sees each message before it is sent and after it has arrived.
+
+Covers what a hook is told and what it may do. `protocol.endpoint` calls it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+from protocol.wire import Kind
+
+
+class Way(enum.Enum):
+    OUT = "out"  # about to be sent
+    IN = "in"  # arrived
+
+
+class Passing(NamedTuple):
+    """One message on its way. Messages of a batch pass one by one, as TELL."""
+
+    channel: str  # its name
+    way: Way
+    kind: Kind  # TELL, ASK, REPLY or ERROR
+    correlation: int  # which ask this is, or which one it answers; 0: told
+    message: Any  # REPLY: the answer's value; ERROR: the pair (text, pickled exception or None)
+
+
+Hook: TypeAlias = Callable[[Passing], bool | None]
+"""Returns True to lose the message here, without a trace: who asked hears of it by the deadline.
+
+It runs in the thread that sends or receives. To delay a message it waits, and so holds up what comes behind, as a slow
+pipe does: the order of a channel's messages stays. What it raises, the sender raises, with nothing sent; on arrival a
+ChannelError breaks the channel behind the messages before, and anything else is a failure of the thread that receives.
+"""
