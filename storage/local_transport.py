@@ -54,7 +54,7 @@ class LocalCluster:
     """A driver's block manager from the start, executors' as they are added. Thread-safe. `stop` ends all of them.
 
     ``now`` is the master's clock in seconds: it stands still unless it is set. ``hook`` sees the messages of every
-    block manager, as that of an endpoint would on its side: the executor id stands for the channel, answers do not pass.
+    block manager, as an endpoint's would on its side: the executor id stands for the channel, answers do not pass.
     """
 
     def __init__(self, conf: StorageConf, scratch: Scratch) -> None:
