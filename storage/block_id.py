@@ -34,6 +34,8 @@ class BlockId:
     is_rdd: ClassVar[bool] = False
     is_shuffle: ClassVar[bool] = False
     is_broadcast: ClassVar[bool] = False
+    is_cached_data: ClassVar[bool] = False
+    """Whether it is the program's data, cached or received; else the runtime made it for its own purposes."""
 
     @staticmethod
     def parse(name: str) -> BlockId:
@@ -48,8 +50,19 @@ class BlockId:
         raise BlockIdError(f"not a block name: {name!r}")
 
     @property
-    def as_rdd_id(self) -> RDDBlockId | None:
-        return self if isinstance(self, RDDBlockId) else None
+    def of_rdd(self) -> int | None:
+        """Id of the RDD that the block is a partition of."""
+        return None
+
+    @property
+    def of_shuffle(self) -> int | None:
+        """Id of the shuffle that the block is a map output of."""
+        return None
+
+    @property
+    def of_broadcast(self) -> int | None:
+        """Id of the broadcast that the block is a part of."""
+        return None
 
     def __hash__(self) -> int:
         return hash(self.name)  # a str computes its hash once; it is never sent, because it differs between processes
@@ -81,63 +94,57 @@ class RDDBlockId(BlockId):
     rdd_id: int
     split_index: int
     is_rdd: ClassVar[bool] = True
+    is_cached_data: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _set_name(self, f"rdd_{self.rdd_id}_{self.split_index}", self.rdd_id, self.split_index)
+
+    @property
+    def of_rdd(self) -> int:
+        return self.rdd_id
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RDDBlockId, (self.rdd_id, self.split_index)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ShuffleBlockId(BlockId):
+class _MapOutputBlockId(BlockId):
+    shuffle_id: int
+    map_id: int
+    reduce_id: int
+    is_shuffle: ClassVar[bool] = True
+    _suffix: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        name = f"shuffle_{self.shuffle_id}_{self.map_id}_{self.reduce_id}{self._suffix}"
+        _set_name(self, name, self.shuffle_id, self.map_id, self.reduce_id)
+
+    @property
+    def of_shuffle(self) -> int:
+        return self.shuffle_id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.shuffle_id, self.map_id, self.reduce_id)
+
+
+class ShuffleBlockId(_MapOutputBlockId):
     """What one map task wrote for one reducer: ``shuffle_0_1_2``."""
 
-    shuffle_id: int
-    map_id: int
-    reduce_id: int
-    is_shuffle: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        name = f"shuffle_{self.shuffle_id}_{self.map_id}_{self.reduce_id}"
-        _set_name(self, name, self.shuffle_id, self.map_id, self.reduce_id)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return ShuffleBlockId, (self.shuffle_id, self.map_id, self.reduce_id)
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ShuffleDataBlockId(BlockId):
+class ShuffleDataBlockId(_MapOutputBlockId):
     """All that one map task of a sort shuffle wrote: ``shuffle_0_1_0.data``."""
 
-    shuffle_id: int
-    map_id: int
-    reduce_id: int
-    is_shuffle: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        name = f"shuffle_{self.shuffle_id}_{self.map_id}_{self.reduce_id}.data"
-        _set_name(self, name, self.shuffle_id, self.map_id, self.reduce_id)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return ShuffleDataBlockId, (self.shuffle_id, self.map_id, self.reduce_id)
+    __slots__ = ()
+    _suffix = ".data"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ShuffleIndexBlockId(BlockId):
+class ShuffleIndexBlockId(_MapOutputBlockId):
     """Where each reducer's slice starts in a ``.data`` block: ``shuffle_0_1_0.index``."""
 
-    shuffle_id: int
-    map_id: int
-    reduce_id: int
-    is_shuffle: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        name = f"shuffle_{self.shuffle_id}_{self.map_id}_{self.reduce_id}.index"
-        _set_name(self, name, self.shuffle_id, self.map_id, self.reduce_id)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return ShuffleIndexBlockId, (self.shuffle_id, self.map_id, self.reduce_id)
+    __slots__ = ()
+    _suffix = ".index"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,6 +160,10 @@ class BroadcastBlockId(BlockId):
             raise BlockIdError(f"a broadcast's field has letters, digits and _ only, not {self.field!r}")
         suffix = f"_{self.field}" if self.field else ""
         _set_name(self, f"broadcast_{self.broadcast_id}{suffix}", self.broadcast_id)
+
+    @property
+    def of_broadcast(self) -> int:
+        return self.broadcast_id
 
     def __reduce__(self) -> tuple[Any, ...]:
         return BroadcastBlockId, (self.broadcast_id, self.field)
@@ -177,6 +188,7 @@ class StreamBlockId(BlockId):
 
     stream_id: int
     unique_id: int
+    is_cached_data: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _set_name(self, f"input-{self.stream_id}-{self.unique_id}", self.stream_id, self.unique_id)
@@ -225,11 +237,6 @@ class ExternalBlockId(BlockId):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ExternalBlockId, (self.run, self.block)
-
-
-def is_cached_data(block_id: BlockId) -> bool:
-    """Whether the block is the program's data, cached or received; else the runtime made it for its own purposes."""
-    return isinstance(block_id, (RDDBlockId, StreamBlockId))
 
 
 def _of_numbers(kind: Callable[..., BlockId]) -> Callable[..., BlockId]:

@@ -21,7 +21,7 @@ from typing import Any
 from protocol.errors import BlockNotFoundError, BlockPutError, StaleLocationError
 from protocol.locations import BlockManagerId, SharedLocation, ShmLocation
 from storage import os_layer
-from storage.block_id import BlockId, BroadcastBlockId, RDDBlockId
+from storage.block_id import BlockId
 from storage.block_manager_master import BlockManagerMaster
 from storage.block_result import BlockResult, ReadMethod
 from storage.block_sharing import BlockSharing
@@ -49,7 +49,7 @@ class BlockManager:
         self._local = LocalBlocks(self.id, master, conf, scratch)
         self._reader = LocationReader(self._local.arena, self._local.shared.enclosing)
         self._sharing = BlockSharing(self.id, master, self._local)
-        self._remote = RemoteBlocks(self.id, master, self._reader, self._local.read_external)
+        self._remote = RemoteBlocks(self.id, master, self._reader, self._local.off_heap_store.get_of_others)
         self.disk_block_manager = self._local.disk_block_manager
         self.memory_store = self._local.memory_store
         self.off_heap_store = self._local.off_heap_store
@@ -310,17 +310,15 @@ class BlockManager:
 
     def remove_rdd(self, rdd_id: int) -> int:
         """Drop an RDD's blocks here; how many there were."""
-        return self._remove_all(lambda block_id: isinstance(block_id, RDDBlockId) and block_id.rdd_id == rdd_id)
+        return self._remove_all(lambda block_id: block_id.of_rdd == rdd_id)
 
     def remove_broadcast(self, broadcast_id: int) -> int:
         """Drop a broadcast's blocks here; how many there were."""
-        return self._remove_all(
-            lambda block_id: isinstance(block_id, BroadcastBlockId) and block_id.broadcast_id == broadcast_id
-        )
+        return self._remove_all(lambda block_id: block_id.of_broadcast == broadcast_id)
 
     def remove_shuffle(self, shuffle_id: int) -> bool:
         """Drop a shuffle's map outputs here; whether there were any."""
-        return self._remove_all(lambda b: b.is_shuffle and getattr(b, "shuffle_id", None) == shuffle_id) > 0
+        return self._remove_all(lambda block_id: block_id.of_shuffle == shuffle_id) > 0
 
     def _remove_all(self, wanted: Callable[[BlockId], bool]) -> int:
         return sum(self.remove_block(block_id) for block_id in self._local.block_ids() if wanted(block_id))

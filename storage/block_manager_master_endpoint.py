@@ -22,7 +22,7 @@ from protocol import block_messages as m
 from protocol.errors import StorageError
 from protocol.locations import DRIVER, BlockManagerId, Location, SharedLocation, ShmLocation
 from protocol.message import Message, Order
-from storage.block_id import BlockId, BroadcastBlockId, RDDBlockId
+from storage.block_id import BlockId
 from storage.block_status import BlockStatus
 from storage.block_table import BlockTable, shared_status
 from storage.idle_blocks import IdleBlocks, has_age
@@ -254,20 +254,17 @@ class BlockManagerMasterEndpoint:
         return self._remove(message, holders, lambda block_id: block_id == message.block_id, any)
 
     def _remove_rdd(self, sender: str, message: m.RemoveRdd, now: float) -> Outcome:
-        def is_part(block_id: BlockId) -> bool:
-            return isinstance(block_id, RDDBlockId) and block_id.rdd_id == message.rdd_id
-
-        return self._remove(message, self._table.managers, is_part, sum)
+        return self._remove(message, self._table.managers, lambda block_id: block_id.of_rdd == message.rdd_id, sum)
 
     def _remove_shuffle(self, sender: str, message: m.RemoveShuffle, now: float) -> Outcome:
         def is_part(block_id: BlockId) -> bool:
-            return block_id.is_shuffle and getattr(block_id, "shuffle_id", None) == message.shuffle_id
+            return block_id.of_shuffle == message.shuffle_id
 
         return self._remove(message, self._table.managers, is_part, any)
 
     def _remove_broadcast(self, sender: str, message: m.RemoveBroadcast, now: float) -> Outcome:
         def is_part(block_id: BlockId) -> bool:
-            return isinstance(block_id, BroadcastBlockId) and block_id.broadcast_id == message.broadcast_id
+            return block_id.of_broadcast == message.broadcast_id
 
         holders = [manager for manager in self._table.managers if message.remove_from_driver or not manager.is_driver]
         return self._remove(message, holders, is_part, sum)
@@ -295,7 +292,7 @@ class BlockManagerMasterEndpoint:
             all_answered = len(answered(answers)) == len(answers)  # who is silent may use anything
 
             def in_use(block_id: BlockId) -> bool:
-                spared = isinstance(block_id, RDDBlockId) and block_id.rdd_id in message.spared_rdds
+                spared = block_id.of_rdd in message.spared_rdds
                 return spared or not all_answered or block_id in used or self._is_read(block_id)
 
             idle = self._idle.look(present, in_use, now, message.unused_for)
@@ -312,8 +309,8 @@ class BlockManagerMasterEndpoint:
         removal = Outcome(combine=lambda _: Outcome(len(block_ids)))
         for block_id in block_ids:
             message: Message = m.RemoveBlock(block_id)
-            if isinstance(block_id, BroadcastBlockId):  # executors keep its value, too
-                message = m.RemoveBroadcast(block_id.broadcast_id)
+            if block_id.of_broadcast is not None:  # executors keep its value, too
+                message = m.RemoveBroadcast(block_id.of_broadcast)
             outcome = self.receive(sender, message, now)
             removal.tells += outcome.tells
             removal.asks += outcome.asks

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from protocol.locations import Location
 from storage.block_id import BlockId
 from storage.managed_buffer import ManagedBuffer
 from storage.storage_level import StorageLevel
@@ -68,6 +69,10 @@ class BlockStore(ABC):
     @abstractmethod
     def clear(self) -> None:
         """Drop every block."""
+
+    def location(self, block_id: BlockId) -> Location | None:
+        """Where other processes find the block without this one. None: nowhere, or it is not here."""
+        return None
 
     def close(self) -> None:  # noqa: B027 - most stores have nothing to let go of
         """The process needs the store no more: let go of connections and the like. The blocks stay."""

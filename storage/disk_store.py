@@ -73,10 +73,9 @@ class DiskStore(BlockStore):
         data = self.get_bytes(block_id)
         return None if data is None else deserialize(data.memoryview())
 
-    def location(self, block_id: BlockId) -> FileLocation:
-        """Where any process finds the block's bytes. Raises BlockNotFoundError."""
-        size = self.get_size(block_id)
-        return FileLocation(self._files.get_file(block_id), 0, size)
+    def location(self, block_id: BlockId) -> FileLocation | None:
+        size = self._sizes.get(block_id)
+        return None if size is None else FileLocation(self._files.get_file(block_id), 0, size)
 
     def remove(self, block_id: BlockId) -> bool:
         """As in `BlockStore`. Raises StorageError when the file cannot be removed; the block then stays."""

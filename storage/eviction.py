@@ -1,6 +1,6 @@
 """Making room: what becomes of a block that memory or shared memory has to let go.
 
-Covers the callbacks of `MemoryStore` and `SharedMemoryStore`: which blocks may go, writing them to disk when their
+Covers the callbacks of `MemoryStore` and of the off-heap store: which blocks may go, writing them to disk when their
 level has disk, and telling the master. Follows Spark's ``BlockManager.dropFromMemory``.
 
 A block goes only under its write lock, which is never waited for: whoever has it may be waiting for the room. The store
@@ -9,16 +9,15 @@ removes the block before the lock is given back, so nobody can put it anew in be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from protocol.errors import BlockNotFoundError, OutOfSharedMemoryError
+from protocol.errors import OutOfSharedMemoryError
 from protocol.locations import ShmLocation
 from storage.block_id import BlockId
 from storage.block_info import BlockInfo, BlockInfoManager
 from storage.block_manager_master import BlockManagerMaster
 from storage.managed_buffer import ManagedBuffer
-from storage.shared_memory_store import SharedMemoryStore
 from storage.tiers import Tiers
 
 
@@ -74,25 +73,13 @@ class Eviction:
         else:
             self._infos.remove_block(block_id)
 
-    # --- shared memory ------------------------------------------------------------------------------------------------
+    # --- off the heap -------------------------------------------------------------------------------------------------
 
-    def unread(self, block_ids: Collection[BlockId]) -> Collection[BlockId]:
-        """Those that nobody uses, here or in another process."""
-        locations = {}
-        for block_id in block_ids:
-            location = self._location(block_id) if self.may_go(block_id) else None
-            if location is not None:
-                locations[location] = block_id
+    def unread(self, places: Mapping[BlockId, ShmLocation]) -> Collection[BlockId]:
+        """Those of the blocks that nobody uses, here or in another process."""
+        locations = {location: block_id for block_id, location in places.items() if self.may_go(block_id)}
         read = self._master.get_pinned(tuple(locations)) if locations else frozenset()
         return {block_id for location, block_id in locations.items() if location not in read}
-
-    def _location(self, block_id: BlockId) -> ShmLocation | None:
-        store = self._tiers.off_heap
-        assert isinstance(store, SharedMemoryStore)
-        try:
-            return store.location(block_id)
-        except BlockNotFoundError:  # removed meanwhile
-            return None
 
     def spill_off_heap(self, block_id: BlockId, data: ManagedBuffer) -> None:
         """Raises OutOfSharedMemoryError when the block came into use meanwhile: then no room can be made this time."""
@@ -107,8 +94,8 @@ class Eviction:
             raise
         self._leaving.add(block_id)
 
-    def left_off_heap(self, block_id: BlockId, location: ShmLocation) -> bool:
-        """The block is out of shared memory, by eviction or removal; whether nobody reads its extent."""
+    def left_off_heap(self, block_id: BlockId) -> bool:
+        """The block is out of the off-heap store, by eviction or removal; whether nobody reads its extent."""
         info: BlockInfo | None = self._infos.get(block_id)
         try:
             return self._report(block_id) if info is not None and info.tell_master else True

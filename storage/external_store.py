@@ -24,6 +24,7 @@ from protocol.locations import ExternalLocation
 from storage.block_id import BlockId, ExternalBlockId
 from storage.block_store import BlockStore, PutResult
 from storage.managed_buffer import ManagedBuffer
+from storage.off_heap_store import OffHeapStore
 from storage.storage_level import StorageLevel
 
 logger = logging.getLogger(__name__)
@@ -54,12 +55,17 @@ def load_external_store(class_name: str, options: Mapping[str, str]) -> BlockSto
     return make(options)
 
 
-class ExternalStore(BlockStore):
-    """The blocks of one run in a store of the program's own. Thread-safe as the store is."""
+class ExternalStore(OffHeapStore):
+    """The blocks of one run in a store of the program's own. Thread-safe as the store is. ``on_removed(block_id)`` is
+    called when a block was removed.
+    """
 
-    def __init__(self, store: BlockStore, run: str) -> None:
+    def __init__(
+        self, store: BlockStore, run: str, on_removed: Callable[[BlockId], object] = lambda block_id: None
+    ) -> None:
         self.store = store
         self._run = run
+        self._on_removed = on_removed
         self._mine: set[BlockId] = set()  # what this process looks after
 
     def put_bytes(self, block_id: BlockId, data: ManagedBuffer, level: StorageLevel) -> PutResult:
@@ -85,13 +91,13 @@ class ExternalStore(BlockStore):
         return False
 
     def adopt(self, block_id: BlockId) -> bool:
-        """Look after a block of a process that died. False when this process's store does not have it."""
         found = self._has(block_id)
         if found:
             self._mine.add(block_id)
         return found
 
     def location(self, block_id: BlockId) -> ExternalLocation:
+        """Without a look whether the block is here, which may be a round trip."""
         return ExternalLocation()
 
     def get_size(self, block_id: BlockId) -> int:
@@ -100,12 +106,16 @@ class ExternalStore(BlockStore):
     def get_bytes(self, block_id: BlockId) -> ManagedBuffer | None:
         return self.store.get_bytes(self._key(block_id))
 
+    get_of_others = get_bytes
+
     def get_values(self, block_id: BlockId) -> Iterator[Any] | None:
         return self.store.get_values(self._key(block_id))
 
     def remove(self, block_id: BlockId) -> bool:
         removed = self.store.remove(self._key(block_id))
         self._mine.discard(block_id)
+        if removed:
+            self._on_removed(block_id)
         return removed
 
     def contains(self, block_id: BlockId) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from storage.block_id import BlockId, BroadcastBlockId, is_cached_data
+from storage.block_id import BlockId, BroadcastBlockId
 
 
 def has_age(block_id: BlockId) -> bool:
@@ -19,7 +19,7 @@ def has_age(block_id: BlockId) -> bool:
     """
     if isinstance(block_id, BroadcastBlockId):
         return not block_id.field
-    return is_cached_data(block_id)
+    return block_id.is_cached_data
 
 
 class IdleBlocks:

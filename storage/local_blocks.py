@@ -34,13 +34,14 @@ from storage.eviction import Eviction
 from storage.external_store import ExternalStore, load_external_store
 from storage.managed_buffer import ManagedBuffer
 from storage.memory_store import MemoryStore
+from storage.off_heap_store import OffHeapStore
 from storage.scratch import SHARED_MEMORY, Scratch
 from storage.serializer import deserialize
 from storage.shared_blocks import SharedBlocks
 from storage.shared_memory_store import SharedMemoryStore
 from storage.status_reporter import StatusReporter
 from storage.storage_level import StorageLevel
-from storage.tiers import OffHeapStore, Tiers
+from storage.tiers import Tiers
 
 logger = logging.getLogger(__name__)
 
@@ -100,13 +101,14 @@ class LocalBlocks:
     def _make_off_heap_store(self, executor_id: str, conf: StorageConf, run: str) -> OffHeapStore:
         if conf.external_store is not None:
             options = {**conf.external_store_options, "executor_id": executor_id}
-            return ExternalStore(load_external_store(conf.external_store, options), run)
+            store = load_external_store(conf.external_store, options)
+            return ExternalStore(store, run, lambda block_id: self._eviction.left_off_heap(block_id))
         return SharedMemoryStore(
             self.arena,
             conf.shared_memory,
-            can_evict=lambda block_ids: self._eviction.unread(block_ids),
+            can_evict=lambda places: self._eviction.unread(places),
             drop=lambda block_id, data: self._eviction.spill_off_heap(block_id, data),
-            release=lambda block_id, location: self._eviction.left_off_heap(block_id, location),
+            release=lambda block_id, location: self._eviction.left_off_heap(block_id),
         )
 
     def _return_segment(self, path: str) -> None:
@@ -144,9 +146,7 @@ class LocalBlocks:
 
     def adopt(self, block_id: BlockId) -> None:
         """Hold a block of the external store whose holder died, or tell the master that the store does not have it."""
-        store = self.off_heap_store
-        assert isinstance(store, ExternalStore), "blocks were left in an external store, and this process has none"
-        if self.put(block_id, IN_SHARED_MEMORY, True, lambda _: store.adopt(block_id)) is not Put.STORED:
+        if self.put(block_id, IN_SHARED_MEMORY, True, lambda tiers: tiers.off_heap.adopt(block_id)) is not Put.STORED:
             self.reporter.report(block_id)  # the master takes it for this process's already
         self.release_lock(block_id)
 
@@ -215,14 +215,7 @@ class LocalBlocks:
 
         None when it is not there. Raises OutOfSharedMemoryError.
         """
-        location = self.shared.location_to_find(block_id)
-        if location is None and isinstance(self.off_heap_store, SharedMemoryStore):
-            location = self.off_heap_store.location_to_find(block_id)
-        return location
-
-    def read_external(self, block_id: BlockId) -> ManagedBuffer | None:
-        """The bytes of a block of any process in the external store, if there is one and has it."""
-        return self.off_heap_store.get_bytes(block_id) if isinstance(self.off_heap_store, ExternalStore) else None
+        return self.shared.location_to_find(block_id) or self.off_heap_store.location_to_find(block_id)
 
     def _get_shared(self, block_id: BlockId) -> ManagedBuffer | None:
         data = self.shared.get(block_id)
@@ -290,8 +283,7 @@ class LocalBlocks:
     def _remove_everywhere(self, block_id: BlockId, level: StorageLevel, tell_master: bool) -> None:
         self._tiers.remove_from_heap_and_disk(block_id)
         removed = level.use_off_heap and self.off_heap_store.remove(block_id)
-        in_shared_memory = removed and isinstance(self.off_heap_store, SharedMemoryStore)
-        if tell_master and not in_shared_memory:  # else `Eviction.left_off_heap` has told: it needs the master's answer
+        if tell_master and not removed:  # else `Eviction.left_off_heap` has told: it needs the master's answer
             self.reporter.report(block_id)
 
     # --- what there is ------------------------------------------------------------------------------------------------

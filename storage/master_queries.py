@@ -11,7 +11,7 @@ from typing import Any, cast
 from protocol import block_messages as m
 from protocol.locations import BlockManagerId
 from protocol.message import Message, Order
-from storage.block_id import BlockId, is_cached_data
+from storage.block_id import BlockId
 from storage.block_table import BlockTable
 from storage.outcome import Outcome
 
@@ -38,7 +38,7 @@ def get_storage_status(table: BlockTable, message: m.GetStorageStatus) -> Outcom
 
 def has_cached_blocks(table: BlockTable, message: m.HasCachedBlocks) -> Outcome:
     """Of cached data: broadcasts, map outputs and results tie no executor down, as in Spark."""
-    return Outcome(table.holds_any(message.executor_id, is_cached_data))
+    return Outcome(table.holds_any(message.executor_id, lambda block_id: block_id.is_cached_data))
 
 
 def get_block_status(table: BlockTable, message: m.GetBlockStatus) -> Outcome:

@@ -195,12 +195,10 @@ class MemoryStore(BlockStore):
         needed = size - free
         if unrolling and needed > self._max_unroll - self._unroll_memory - free:
             return {}
-        rdd = memory.block_id.as_rdd_id
+        rdd = memory.block_id.of_rdd
         victims: dict[BlockId, _Entry] = {}
         for candidate, entry in self._entries.items():
-            other = candidate.as_rdd_id
-            same_rdd = rdd is not None and other is not None and rdd.rdd_id == other.rdd_id
-            if same_rdd or candidate in refused:
+            if (rdd is not None and candidate.of_rdd == rdd) or candidate in refused:
                 continue
             victims[candidate] = entry
             needed -= entry.size

@@ -29,9 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class RemoteBlocks:
-    """What one block manager reads from the others. Thread-safe. ``read_external(block_id)`` asks the external store,
-    if there is one.
-    """
+    """What one block manager reads from the others. Thread-safe. ``read_external`` is `OffHeapStore.get_of_others`."""
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,18 +20,19 @@ from protocol.errors import BlockNotFoundError, BlockPutError, OutOfSharedMemory
 from protocol.forks import free_in_forks
 from protocol.locations import ShmLocation
 from storage.arena import Arena, Extent
-from storage.block_id import BlockId, RDDBlockId
-from storage.block_store import BlockStore, PutResult
+from storage.block_id import BlockId
+from storage.block_store import PutResult
 from storage.extent_writer import ExtentUnroll, ExtentWriter
 from storage.managed_buffer import ManagedBuffer, ShmBuffer
+from storage.off_heap_store import OffHeapStore
 from storage.serializer import FIRST_BATCH, deserialize
 from storage.storage_level import StorageLevel
 
 ASK_AHEAD = 8  # blocks that the master is asked about at once, at least: it may say that some are being read
 
 
-def _all_of(block_ids: Collection[BlockId]) -> Collection[BlockId]:
-    return block_ids
+def _all_of(places: Mapping[BlockId, ShmLocation]) -> Collection[BlockId]:
+    return places
 
 
 def _nobody_reads(block_id: BlockId, location: ShmLocation) -> bool:
@@ -42,18 +43,14 @@ def _lose(block_id: BlockId, buffer: ManagedBuffer) -> None:
     return None
 
 
-def _same_rdd(one: BlockId, other: BlockId) -> bool:
-    return isinstance(one, RDDBlockId) and isinstance(other, RDDBlockId) and one.rdd_id == other.rdd_id
-
-
-class SharedMemoryStore(BlockStore):
+class SharedMemoryStore(OffHeapStore):
     """Blocks in the extents of `arena`. Thread-safe.
 
     `max_bytes` is what the arena can have at the most: nothing is evicted for a larger block. `batch_size` is as for
-    `serialize_stream`. ``can_evict(block_ids)`` gives those of the blocks that no other process reads: evicting others
-    would free nothing. ``drop(block_id, buffer)`` keeps an evicted block elsewhere, or not; the store removes it after
-    it returned, and keeps it when it raises. ``release(block_id, location)`` is called when a block was removed, and
-    tells whether no other process reads its extent; if one does, the extent waits until `Arena.released`.
+    `serialize_stream`. ``can_evict({block: extent})`` gives those of the blocks that no other process reads: evicting
+    others would free nothing. ``drop(block_id, buffer)`` keeps an evicted block elsewhere, or not; the store removes it
+    after it returned, and keeps it when it raises. ``release(block_id, location)`` is called when a block was removed,
+    and tells whether no other process reads its extent; if one does, the extent waits until `Arena.released`.
     """
 
     def __init__(
@@ -62,7 +59,7 @@ class SharedMemoryStore(BlockStore):
         max_bytes: int,
         *,
         batch_size: int = FIRST_BATCH,
-        can_evict: Callable[[Collection[BlockId]], Collection[BlockId]] = _all_of,
+        can_evict: Callable[[Mapping[BlockId, ShmLocation]], Collection[BlockId]] = _all_of,
         drop: Callable[[BlockId, ManagedBuffer], object] = _lose,
         release: Callable[[BlockId, ShmLocation], bool] = _nobody_reads,
     ) -> None:
@@ -152,11 +149,11 @@ class SharedMemoryStore(BlockStore):
         asked: set[BlockId] = set()
         while missing > 0 and (candidates := self._candidates(missing, writing, asked)):
             asked.update(candidates)
-            allowed = self._can_evict(list(candidates))
-            for block_id, length in candidates.items():
+            allowed = self._can_evict(candidates)
+            for block_id, location in candidates.items():
                 if missing > 0 and block_id in allowed:
                     victims.append(block_id)
-                    missing -= length
+                    missing -= location.length
         if missing > 0:
             return []
         with self._lock:
@@ -164,17 +161,18 @@ class SharedMemoryStore(BlockStore):
             self._evicting.update(victims)
         return victims
 
-    def _candidates(self, missing: int, writing: BlockId, asked: set[BlockId]) -> dict[BlockId, int]:
-        """{block: bytes} in the order in which they may go, as many as are missing and a few to choose from."""
-        found: dict[BlockId, int] = {}
+    def _candidates(self, missing: int, writing: BlockId, asked: set[BlockId]) -> dict[BlockId, ShmLocation]:
+        """{block: extent} in the order in which they may go, as many as are missing and a few to choose from."""
+        found: dict[BlockId, ShmLocation] = {}
+        rdd = writing.of_rdd
         with self._lock:
             for block_id, location in self._blocks.items():
                 if missing <= 0 and len(found) >= ASK_AHEAD:
                     break
-                if block_id in asked or block_id in self._evicting or _same_rdd(block_id, writing):
+                if block_id in asked or block_id in self._evicting or (rdd is not None and block_id.of_rdd == rdd):
                     continue
                 if not self._arena.pinned(location):
-                    found[block_id] = location.length
+                    found[block_id] = location
                     missing -= location.length
         return found
 
@@ -194,17 +192,15 @@ class SharedMemoryStore(BlockStore):
     # --- getting and removing --------------------------------------------------------------------------------------
 
     def get_size(self, block_id: BlockId) -> int:
-        return self.location(block_id).length
+        location = self.location(block_id)
+        if location is None:
+            raise BlockNotFoundError(f"{block_id} is not in shared memory")
+        return location.length
 
-    def location(self, block_id: BlockId) -> ShmLocation:
-        """Where the block's bytes are, for other processes to map. Raises BlockNotFoundError."""
-        with self._lock:
-            if block_id not in self._blocks:
-                raise BlockNotFoundError(f"{block_id} is not in shared memory")
-            return self._blocks[block_id]
+    def location(self, block_id: BlockId) -> ShmLocation | None:
+        return self._blocks.get(block_id)
 
     def location_to_find(self, block_id: BlockId) -> ShmLocation | None:
-        """As `SharedBlocks.location_to_find`."""
         with self._lock:
             old = self._blocks.get(block_id)
             if old is None or self._arena.can_be_found(old):

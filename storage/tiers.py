@@ -7,10 +7,9 @@ not cover locks, the master or eviction: see `storage.block_manager` and `storag
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from protocol.errors import BlockNotFoundError, BlockPutError
 from protocol.locations import HeapLocation, Location
@@ -19,16 +18,11 @@ from storage.block_result import ReadMethod
 from storage.block_status import NOT_HERE, BlockStatus
 from storage.block_store import BlockStore
 from storage.disk_store import DiskStore
-from storage.external_store import ExternalStore
 from storage.managed_buffer import ManagedBuffer
 from storage.memory_store import MemoryStore
+from storage.off_heap_store import OffHeapStore
 from storage.serializer import deserialize
-from storage.shared_memory_store import SharedMemoryStore
 from storage.storage_level import StorageLevel
-
-logger = logging.getLogger(__name__)
-
-OffHeapStore: TypeAlias = SharedMemoryStore | ExternalStore
 
 _METHOD = {False: ReadMethod.MEMORY, True: ReadMethod.OFF_HEAP}
 
@@ -157,7 +151,8 @@ class Tiers:
 
     def status(self, block_id: BlockId, level: StorageLevel) -> BlockStatus:
         """Where the block is now, which may be less than `level` asks for. Needs no lock on the block."""
-        in_memory, on_disk = _size(self._memory_of(level), block_id), _size(self.disk, block_id)
+        memory = self._memory_of(level)
+        in_memory, on_disk = _size(memory, block_id), _size(self.disk, block_id)
         if in_memory is None and on_disk is None:
             return NOT_HERE
         off_heap = level.use_off_heap and in_memory is not None
@@ -169,18 +164,11 @@ class Tiers:
             replication=level.replication,
         )
         sizes = (0, on_disk or 0, in_memory or 0) if off_heap else (in_memory or 0, on_disk or 0, 0)
-        return BlockStatus(now, *sizes, self._location(block_id, off_heap=off_heap))
+        return BlockStatus(now, *sizes, self._location(block_id, memory if in_memory is not None else self.disk))
 
-    def _location(self, block_id: BlockId, *, off_heap: bool) -> Location:
-        """The best for other processes: they read the first two without asking, and these outlive this process."""
-        try:
-            if off_heap:
-                return self.off_heap.location(block_id)
-            if self.disk.contains(block_id):
-                return self.disk.location(block_id)
-        except BlockNotFoundError:
-            logger.debug("block %s left between two looks; whoever removed it reports that next", block_id)
-        return HeapLocation(self._executor_id)
+    def _location(self, block_id: BlockId, fastest: BlockStore) -> Location:
+        """The best for other processes: what they read without asking this one, and what outlives it."""
+        return fastest.location(block_id) or self.disk.location(block_id) or HeapLocation(self._executor_id)
 
     def remove_from_heap_and_disk(self, block_id: BlockId) -> bool:
         """Whether either had the block."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from contextlib import suppress
 from dataclasses import FrozenInstanceError
 from uuid import UUID
@@ -77,7 +78,15 @@ def test_an_id_knows_its_family(block_id: BlockId) -> None:
     assert block_id.is_rdd == block_id.name.startswith("rdd_")
     assert block_id.is_shuffle == block_id.name.startswith("shuffle_")
     assert block_id.is_broadcast == block_id.name.startswith("broadcast_")
-    assert block_id.as_rdd_id == (RDDBlockId(1, 2) if block_id.is_rdd else None)
+    assert block_id.is_cached_data == block_id.name.startswith(("rdd_", "input-"))
+
+
+@pytest.mark.parametrize("block_id", IDS, ids=str)
+def test_an_id_knows_what_it_belongs_to(block_id: BlockId) -> None:
+    number = int(re.findall("[0-9]+", block_id.name)[0])
+    assert block_id.of_rdd == (number if block_id.is_rdd else None)
+    assert block_id.of_shuffle == (number if block_id.is_shuffle else None)
+    assert block_id.of_broadcast == (number if block_id.is_broadcast else None)
 
 
 def test_fields_hold_the_numbers_of_the_name() -> None:
