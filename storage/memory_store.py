@@ -10,7 +10,7 @@ still being used); their sum never passes the limit. Both are estimates for Pyth
 Guarantees:
 - A block is evicted whole or not at all, and stays until its drop has succeeded, so it is never in neither place.
 - Nothing is evicted for a put unless what may go makes enough room for it.
-- A block never drives out another of its own RDD: caching an RDD that is too large must not go round in circles.
+- A block never drives out another of its own RDD (`lru_blocks`).
 - No lock is held while a callback, an iterator or the serializer runs, except that evictions happen one at a time.
 """
 
@@ -19,7 +19,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +29,7 @@ from protocol.forks import free_in_forks
 from storage.block_id import BlockId
 from storage.block_store import BlockStore, PutResult
 from storage.conf import StorageConf
+from storage.lru_blocks import LruBlocks
 from storage.managed_buffer import HeapBuffer, ManagedBuffer
 from storage.serializer import deserialize, serialize
 from storage.storage_level import StorageLevel
@@ -76,7 +77,7 @@ class MemoryStore(BlockStore):
         self._drop = drop
         self._eviction = free_in_forks(threading.Lock())  # held by the one thread that evicts; taken before `_lock`
         self._lock = free_in_forks(threading.Lock())  # guards all below, for a few lines at a time
-        self._entries: OrderedDict[BlockId, _Entry] = OrderedDict()  # the one not used for longest comes first
+        self._entries: LruBlocks[_Entry] = LruBlocks()
         self._being_put: dict[BlockId, Reservation] = {}
         self._storage_memory = 0
         self._reservations: set[Reservation] = set()
@@ -195,15 +196,13 @@ class MemoryStore(BlockStore):
         needed = size - free
         if unrolling and needed > self._max_unroll - self._unroll_memory - free:
             return {}
-        rdd = memory.block_id.of_rdd
         victims: dict[BlockId, _Entry] = {}
-        for candidate, entry in self._entries.items():
-            if (rdd is not None and candidate.of_rdd == rdd) or candidate in refused:
-                continue
-            victims[candidate] = entry
-            needed -= entry.size
-            if needed <= 0:
-                return victims
+        for candidate, entry in self._entries.may_go_for(memory.block_id):
+            if candidate not in refused:
+                victims[candidate] = entry
+                needed -= entry.size
+                if needed <= 0:
+                    return victims
         return {}
 
     def _evict(self, block_id: BlockId, entry: _Entry, memory: Reservation) -> bool:
@@ -256,11 +255,8 @@ class MemoryStore(BlockStore):
 
     def _use(self, block_id: BlockId) -> list[Any] | bytes | bytearray | memoryview | None:
         with self._lock:
-            entry = self._entries.get(block_id)
-            if entry is None:
-                return None
-            self._entries.move_to_end(block_id)
-            return entry.data
+            entry = self._entries.use(block_id)
+            return None if entry is None else entry.data
 
     def remove(self, block_id: BlockId) -> bool:
         with self._lock:

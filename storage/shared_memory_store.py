@@ -11,7 +11,6 @@ Locks: `_lock` guards the books. The callbacks run without it: they may ask the 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -23,6 +22,7 @@ from storage.arena import Arena, Extent
 from storage.block_id import BlockId
 from storage.block_store import PutResult
 from storage.extent_writer import ExtentUnroll, ExtentWriter
+from storage.lru_blocks import LruBlocks
 from storage.managed_buffer import ManagedBuffer, ShmBuffer
 from storage.off_heap_store import OffHeapStore
 from storage.serializer import FIRST_BATCH, deserialize
@@ -70,7 +70,7 @@ class SharedMemoryStore(OffHeapStore):
         self._drop = drop
         self._release = release
         self._lock = free_in_forks(threading.Lock())
-        self._blocks: OrderedDict[BlockId, ShmLocation] = OrderedDict()  # the least recently used first
+        self._blocks: LruBlocks[ShmLocation] = LruBlocks()
         self._writing: set[BlockId] = set()
         self._evicting: set[BlockId] = set()
 
@@ -164,14 +164,11 @@ class SharedMemoryStore(OffHeapStore):
     def _candidates(self, missing: int, writing: BlockId, asked: set[BlockId]) -> dict[BlockId, ShmLocation]:
         """{block: extent} in the order in which they may go, as many as are missing and a few to choose from."""
         found: dict[BlockId, ShmLocation] = {}
-        rdd = writing.of_rdd
         with self._lock:
-            for block_id, location in self._blocks.items():
+            for block_id, location in self._blocks.may_go_for(writing):
                 if missing <= 0 and len(found) >= ASK_AHEAD:
                     break
-                if block_id in asked or block_id in self._evicting or (rdd is not None and block_id.of_rdd == rdd):
-                    continue
-                if not self._arena.pinned(location):
+                if block_id not in asked and block_id not in self._evicting and not self._arena.pinned(location):
                     found[block_id] = location
                     missing -= location.length
         return found
@@ -230,12 +227,8 @@ class SharedMemoryStore(OffHeapStore):
     def _view(self, block_id: BlockId, *, touch: bool = True) -> memoryview | None:
         # Under the lock, so that the extent cannot be given up, and used for another block, before the view pins it.
         with self._lock:
-            location = self._blocks.get(block_id)
-            if location is None:
-                return None
-            if touch:
-                self._blocks.move_to_end(block_id)
-            return self._arena.view(location)
+            location = self._blocks.use(block_id) if touch else self._blocks.get(block_id)
+            return None if location is None else self._arena.view(location)
 
     def remove(self, block_id: BlockId) -> bool:
         with self._lock:
