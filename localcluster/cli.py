@@ -155,7 +155,9 @@ def _require_files(conf: dict[str, str]) -> None:
 def _drive(job: JobProgram, conf: dict[str, str]) -> int:
     """In the driver: run the program as ``__main__``."""
     from localcluster.conf import system_properties
+    from localcluster.launcher.process_title import name_process
 
+    name_process("driver", f"{conf['spark.app.name']} [{os.getpid()}]")
     for key, text in conf.items():
         system_properties.set_property(key, text)
     system_properties.set_property("SPARK_SUBMIT", "true")  # how Spark tells programs that were submitted

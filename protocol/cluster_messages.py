@@ -221,6 +221,7 @@ class StartCluster(Order):
     """
 
     local_dirs: tuple[str, ...]
+    app_name: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,8 +154,9 @@ class Cluster:
 
     def _start_cluster(self) -> Scratch:
         local_dirs = tuple(configured_local_dirs(settings.value(self.conf, "spark.local.dir") or ()))
+        order = c.StartCluster(local_dirs, settings.value(self.conf, "spark.app.name"))
         with self.lock:
-            answer = self._launcher.ask(c.StartCluster(local_dirs), START_DEADLINE)
+            answer = self._launcher.ask(order, START_DEADLINE)
         try:
             return Scratch.attach(answer.result(START_DEADLINE))
         except RemoteAskError as error:

@@ -19,8 +19,9 @@ from localcluster.base.standard_streams import print_to_standard_error, print_wh
 from localcluster.executor.crash_report import crash_report
 from localcluster.executor.executor import executor_main
 from localcluster.launcher import os_layer
-from localcluster.launcher.forking import die_with_parent, fork, kill, name_process, run_child
+from localcluster.launcher.forking import die_with_parent, fork, kill, run_child
 from localcluster.launcher.janitor import DIRECTORY, EXECUTOR, GONE, Janitor, start_janitor
+from localcluster.launcher.process_title import name_process
 from localcluster.launcher.sessions import end_sessions
 from protocol.cluster_messages import LaunchExecutor
 from storage.scratch import Scratch
@@ -29,16 +30,17 @@ log = logging.getLogger(__name__)
 
 
 class ClusterProcesses:
-    """``close_inherited`` lets go, in a child, of what must be the launcher's alone."""
+    """``close_inherited`` lets go, in a child, of what must be the launcher's alone; ``run`` is what titles say."""
 
     def __init__(
-        self, local_dirs: Sequence[str], fd_socket: socket.socket, close_inherited: Callable[[], None]
+        self, local_dirs: Sequence[str], fd_socket: socket.socket, close_inherited: Callable[[], None], run: str
     ) -> None:
         """Raises OSError when there is no process for the janitor, and what `Scratch.create` raises."""
         self._fd_socket = fd_socket
         self._close_inherited = close_inherited
+        self._run = run
         self._executors: dict[int, str] = {}  # {pid: executor id}
-        self._janitor: Janitor | None = start_janitor()
+        self._janitor: Janitor | None = start_janitor(run)
         try:
             self.scratch = Scratch.create(local_dirs, announce=lambda primary: self._tell_janitor(DIRECTORY, primary))
         except BaseException:
@@ -130,7 +132,7 @@ class ClusterProcesses:
         if pyspark_alias.is_active():
             print_to_standard_error()  # as with a local master of Spark: a PySpark program's output is its driver's
         die_with_parent(parent)
-        name_process(f"lc-executor-{order.executor_id}")
+        name_process(f"executor {order.executor_id}", self._run)
         # What a task forks may live on if we are killed all at once; it must not hold the lock that the janitor awaits.
         os.register_at_fork(after_in_child=self.scratch.disown)
         return executor_main(order, orders, reports, self.scratch)

@@ -20,10 +20,9 @@ from localcluster.launcher import os_layer
 log = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
-_PR_SET_NAME = 15
 
 # Loaded before the first fork: the child should not do it again.
-_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 def fork() -> int:
@@ -46,8 +45,8 @@ def die_with_parent(parent: int) -> None:
 
     Elsewhere an orphan ends when it next reads its pipes.
     """
-    if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if libc is not None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before the call
             os._exit(1)
 
@@ -58,12 +57,6 @@ def kill(pid: int, signum: int) -> None:
         os.kill(pid, signum)
     except ProcessLookupError:
         log.debug("process %d was gone", pid)
-
-
-def name_process(name: str) -> None:
-    """What ``ps`` and ``top`` show as the command's short name, 15 bytes at most (Linux only)."""
-    if _libc is not None:
-        _libc.prctl(_PR_SET_NAME, name.encode()[:15])
 
 
 def run_child(main: Callable[[], int]) -> None:

@@ -21,7 +21,8 @@ from multiprocess.connection import Connection
 
 from localcluster.launcher import os_layer
 from localcluster.launcher.bottom_lines import release_terminal, terminal_name
-from localcluster.launcher.forking import fork, kill, name_process, run_child
+from localcluster.launcher.forking import fork, kill, run_child
+from localcluster.launcher.process_title import name_process
 from localcluster.launcher.sessions import end_sessions
 from storage.scratch import remove_unowned, wait_until_unowned
 
@@ -59,14 +60,17 @@ class Janitor:
         self._connection.close()
 
 
-def start_janitor() -> Janitor:
-    """Fork it. From here on it outlives a kill of our process group. Raises OSError with nothing left behind."""
+def start_janitor(run: str) -> Janitor:
+    """Fork it; ``run`` is what its title says. From here on it outlives a kill of our process group.
+
+    Raises OSError with nothing left behind.
+    """
     ours, theirs = os_layer.pipe()
     try:
         pid = fork()
         if pid == 0:
             ours.close()
-            run_child(lambda: _be_janitor(theirs))
+            run_child(lambda: _be_janitor(theirs, run))
     except OSError:
         ours.close()
         raise
@@ -77,11 +81,11 @@ def start_janitor() -> Janitor:
     return Janitor(pid, ours)
 
 
-def _be_janitor(orders: Connection) -> int:
+def _be_janitor(orders: Connection, run: str) -> int:
     os.setsid()
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, signal.SIG_IGN)
-    name_process("lc-janitor")
+    name_process("janitor", run)
     terminal = terminal_name(2)
     _close_inherited(orders.fileno())
     orders.send_bytes(b"ready")

@@ -26,8 +26,9 @@ from localcluster.base.standard_streams import fill_standard_descriptors
 from localcluster.launcher.bottom_lines import release_terminal, terminal_name
 from localcluster.launcher.client import Ends, pair_of_ends
 from localcluster.launcher.cluster_processes import ClusterProcesses
-from localcluster.launcher.forking import die_with_parent, fork, kill, name_process
+from localcluster.launcher.forking import die_with_parent, fork, kill
 from localcluster.launcher.interrupts import INTERRUPTED, SIGNALS
+from localcluster.launcher.process_title import name_process
 from protocol.channel import Channel
 from protocol.cluster_messages import (
     ExecutorExited,
@@ -184,8 +185,10 @@ class Launcher:
 
     def _start_cluster(self, order: StartCluster) -> str:
         self._stop_cluster(grace=0.0)
+        run = f"{order.app_name} [{self._driver or self._parent}]"
+        name_process("launcher", run)
         try:
-            self._cluster = ClusterProcesses(order.local_dirs, self._fd_socket, self._close_inherited)
+            self._cluster = ClusterProcesses(order.local_dirs, self._fd_socket, self._close_inherited, run)
         except OSError as error:
             raise ClusterError(f"cannot start the cluster: {shortage(error) or error}") from error
         return self._cluster.scratch.primary
@@ -284,5 +287,5 @@ def _wait_readable(fd: int, timeout: float) -> None:
 
 def main(control_fd: int, socket_fd: int) -> int:
     """Library mode: the whole life of a launcher that the driver started as a fresh interpreter."""
-    name_process("lc-launcher")
+    name_process("launcher", f"[{os.getppid()}]")
     return Launcher(Connection(control_fd), socket.socket(fileno=socket_fd), driver=None).serve()

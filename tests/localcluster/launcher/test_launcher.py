@@ -47,7 +47,7 @@ class Bed:
         return child.pid
 
     def start_cluster(self) -> str:
-        return self.launcher._start_cluster(StartCluster(()))
+        return self.launcher._start_cluster(StartCluster((), "app"))
 
     def order(self, executor_id: str) -> Any:
         """What the launcher tells when it is told to launch."""
@@ -66,6 +66,7 @@ class Bed:
 @pytest.fixture
 def bed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bed]:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(launcher_module, "name_process", lambda *_: None)  # this process is pytest's
     bed = Bed()
     monkeypatch.setattr(os_layer, "fork", bed.fork)
     yield bed
@@ -140,7 +141,7 @@ def test_a_cluster_that_cannot_start_is_a_clear_error_and_leaves_nothing(
 
 def test_a_cluster_without_a_directory_to_write_to_keeps_no_janitor(bed: Bed) -> None:
     with pytest.raises(ConfigurationError):
-        bed.launcher._start_cluster(StartCluster((os.devnull,)))
+        bed.launcher._start_cluster(StartCluster((os.devnull,), "app"))
     with pytest.raises(ChildProcessError):  # it was waited for
         os.waitpid(bed.forked[0].pid, os.WNOHANG)
 
