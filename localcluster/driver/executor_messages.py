@@ -19,6 +19,7 @@ from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from protocol import cluster_messages as c
 from protocol.block_messages import UpdateBlockInfo
 from protocol.endpoint import Incoming
+from protocol.task_output import InBlock
 from storage.block_id import BlockId, TaskResultBlockId
 from storage.block_table import path_of
 
@@ -80,9 +81,9 @@ class ExecutorMessages:
     def _keep_results(self, executor_id: str, message: c.TasksFinished) -> None:
         """Results that are blocks survive their executor from here on."""
         for result in message.results:
-            if not isinstance(result.result, (bytes, tuple)):
+            if isinstance(result.output, InBlock):
                 holder = self._pool.block_manager_id(executor_id)
-                self._master.endpoint.register_shared(TaskResultBlockId(result.task_id), holder, result.result)
+                self._master.endpoint.register_shared(TaskResultBlockId(result.task_id), holder, result.output.location)
 
     def _lose_vanished_outputs(self, shuffle_id: int) -> None:
         """One output could not be read: look for others whose segment or file is gone too, to compute all at once."""

@@ -20,6 +20,7 @@ from localcluster.task.accumulators import merge_updates
 from protocol.block_messages import RemoveBlock
 from protocol.errors import StaleLocationError
 from protocol.locations import SharedLocation
+from protocol.task_output import InBlock, Inline
 from storage import serializer
 from storage.block_id import BroadcastBlockId, TaskResultBlockId
 from storage.managed_buffer import ManagedBuffer
@@ -125,10 +126,10 @@ class RunningJob:
 
     def _load(self, outcome: TaskOutcome) -> Any:
         """A task's result. Arrays in it own their memory, so that the block can go."""
-        if isinstance(outcome.result, bytes):
-            return serializer.loads(memoryview(outcome.result), copy=True)
+        if isinstance(outcome.result, Inline):
+            return serializer.loads(memoryview(outcome.result.data), copy=True)
         assert outcome.result is not None
-        buffer = self._read(TaskResultBlockId(outcome.task_id), outcome.result)
+        buffer = self._read(TaskResultBlockId(outcome.task_id), outcome.result.location)
         try:
             return serializer.loads(buffer.memoryview(), copy=True)
         finally:
@@ -157,7 +158,7 @@ def _discard_rest(events: SimpleQueue[JobEvent], cluster: Cluster) -> None:
     with contextlib.suppress(Empty):
         while not isinstance(event := events.get_nowait(), JobEnd):
             for outcome in event:
-                if not isinstance(outcome.result, (bytes, type(None))):
+                if isinstance(outcome.result, InBlock):
                     cluster.master.tell(RemoveBlock(TaskResultBlockId(outcome.task_id)))
 
 

@@ -27,6 +27,7 @@ from protocol.errors import (
 )
 from protocol.forks import free_in_forks
 from protocol.message import Report
+from protocol.task_output import Inline
 from storage.block_manager import BlockManager
 
 log = logging.getLogger(__name__)
@@ -60,8 +61,8 @@ class Reporter:
         """Report a success; with ``more_queued`` it may wait for the next ones."""
         with self._lock:
             self._results.append(result)
-            if isinstance(result.result, bytes):
-                self._bytes += len(result.result)
+            if isinstance(result.output, Inline):
+                self._bytes += result.output.size
             if result.updates is not None:
                 self._bytes += len(result.updates)
             if more_queued and self._bytes < BATCH_BYTES:

@@ -29,7 +29,7 @@ from localcluster.task.task_forks import ForksEndHere
 from protocol import by_value
 from protocol.cluster_messages import StageDescription, TaskDescription, TaskFailed, TaskResult
 from protocol.errors import DeserializationError, FetchFailedError, SerializationError
-from protocol.locations import SharedLocation
+from protocol.task_output import InBlock, Inline, MapOutput, TaskOutput
 from storage import serializer
 from storage.block_id import TaskResultBlockId
 
@@ -45,7 +45,7 @@ def run_task(env: Env, code: StageCode, task: TaskDescription, kills: Kills, bar
     try:
         with ForksEndHere():  # before the callbacks: they remove what the parent still uses
             rdd, action = code.load()
-            result = _compute(rdd, action, task, context, kills)
+            output = _compute(rdd, action, task, context, kills)
             updates = collect_updates(context)
         if updates is not None and len(updates) > MAX_REPORTED:
             raise SerializationError(
@@ -56,7 +56,7 @@ def run_task(env: Env, code: StageCode, task: TaskDescription, kills: Kills, bar
             context.leave()
         finally:
             env.block_manager.release_all_locks_for_task()
-    return TaskResult(task.task_id, result, updates, time.perf_counter() - started)
+    return TaskResult(task.task_id, output, updates, time.perf_counter() - started)
 
 
 def _context(env: Env, stage: StageDescription, task: TaskDescription, barriers: BarrierCalls) -> TaskContext:
@@ -69,24 +69,21 @@ def _context(env: Env, stage: StageDescription, task: TaskDescription, barriers:
     return context
 
 
-def _compute(
-    rdd: RDDCore[Any], action: Any, task: TaskDescription, context: TaskContext, kills: Kills
-) -> bytes | SharedLocation | tuple[SharedLocation | None, ...]:
+def _compute(rdd: RDDCore[Any], action: Any, task: TaskDescription, context: TaskContext, kills: Kills) -> TaskOutput:
     if isinstance(action, ProfiledAction):
         return action.run(lambda: _compute(rdd, action.action, task, context, kills))
     values = kills.check(task.task_id, rdd.iterator(pickle.loads(task.partition), context))
     return _perform(context.env, action, values, context)
 
 
-def _perform(
-    env: Env, action: ResultAction | ShuffleDependency, values: Any, context: TaskContext
-) -> bytes | SharedLocation | tuple[SharedLocation | None, ...]:
+def _perform(env: Env, action: ResultAction | ShuffleDependency, values: Any, context: TaskContext) -> TaskOutput:
     if isinstance(action, ShuffleDependency):
-        return env.shuffle_manager.write(action, context.taskAttemptId(), values)
+        return MapOutput(env.shuffle_manager.write(action, context.taskAttemptId(), values))
     chunks = serializer.dumps(action.func(context, values))
     if sum(map(len, chunks)) <= MAX_DIRECT_RESULT:
-        return b"".join(chunks)
-    return env.block_manager.put_shared(TaskResultBlockId(context.taskAttemptId()), chunks, tell_master=False)
+        return Inline(b"".join(chunks))
+    block_id = TaskResultBlockId(context.taskAttemptId())
+    return InBlock(env.block_manager.put_shared(block_id, chunks, tell_master=False))
 
 
 # --- failures ------------------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ from localcluster.scheduler.waiting_stages import WaitingStages
 from localcluster.shuffle.map_status import MapStatus
 from protocol.cluster_messages import BarrierCall, TaskFailed, TaskResult
 from protocol.errors import JobCancelledError, JobError, SerializationError
+from protocol.task_output import MapOutput
 from storage.block_id import BlockId
 
 log = logging.getLogger(__name__)
@@ -263,8 +264,8 @@ class DAGScheduler:
 
     def _register_output(self, stage: Stage, shuffle_id: int, task: RunningTask, result: TaskResult) -> bool:
         """Note a map output, unless the shuffle was cleaned or has it."""
-        assert isinstance(result.result, tuple)
-        status = MapStatus(task.executor_id, result.task_id, result.result)
+        assert isinstance(result.output, MapOutput)
+        status = MapStatus(task.executor_id, result.task_id, result.output.blocks)
         output = OutputReady(shuffle_id, stage.partitions[task.position], status)
         if not self._outputs.register_output(*output):
             return False

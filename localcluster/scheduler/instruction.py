@@ -10,6 +10,7 @@ from localcluster.scheduler.task_scheduler import Launch
 from localcluster.shuffle.map_status import MapStatus
 from protocol.cluster_messages import TaskResult
 from protocol.locations import SharedLocation
+from protocol.task_output import InBlock, MapOutput
 
 
 class Kill(NamedTuple):
@@ -56,11 +57,9 @@ Instruction: TypeAlias = Launch | Kill | Recall | DropStage | Discard | OutputRe
 
 def discards(executor_id: str, result: TaskResult, stage: Stage | None) -> list[Instruction]:
     """Free what a task left in shared memory or files. The map output of an unknown task went with its executor."""
-    blocks = result.result
-    if isinstance(blocks, bytes):
-        return []
-    if not isinstance(blocks, tuple):
-        return [Discard(executor_id, result.task_id, None, (blocks,))]
-    if stage is None or stage.shuffle_id is None:
-        return []
-    return [Discard(executor_id, result.task_id, stage.shuffle_id, blocks)]
+    output = result.output
+    if isinstance(output, InBlock):
+        return [Discard(executor_id, result.task_id, None, (output.location,))]
+    if isinstance(output, MapOutput) and stage is not None and stage.shuffle_id is not None:
+        return [Discard(executor_id, result.task_id, stage.shuffle_id, output.blocks)]
+    return []

@@ -13,6 +13,7 @@ from localcluster.scheduler.running_task import RunningTask
 from localcluster.scheduler.stage import Job, JobEvent, Stage, TaskOutcome
 from protocol.cluster_messages import TaskResult
 from protocol.errors import JobError
+from protocol.task_output import InBlock, Inline
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +33,12 @@ class JobResults:
         if job is None or task.position in stage.done:
             return False
         stage.done.add(task.position)
-        assert not isinstance(result.result, tuple)
-        stage.result_size += _size(result)
+        assert isinstance(result.output, Inline | InBlock)
+        stage.result_size += result.output.size
         if 0 < self._max_size < stage.result_size:
             deliver(job, self._outcomes.pop(job, []))  # before the job's end, after which nobody looks for results
             raise _too_large(stage, self._max_size)
-        self._append(job, TaskOutcome(task.position, task.task_id, result.result, result.updates))
+        self._append(job, TaskOutcome(task.position, task.task_id, result.output, result.updates))
         return True
 
     def add_updates(self, stage: Stage, task: RunningTask, updates: bytes) -> None:
@@ -66,12 +67,6 @@ def deliver(job: Job, event: JobEvent) -> Exception | None:
         log.exception("what job %d was to be told is lost", job.id)
         return error
     return None
-
-
-def _size(result: TaskResult) -> int:
-    """Bytes of the serialised result of a task of a result stage."""
-    assert not isinstance(result.result, tuple)
-    return len(result.result) if isinstance(result.result, bytes) else result.result.length
 
 
 def _too_large(stage: Stage, limit: int) -> JobError:

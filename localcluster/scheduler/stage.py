@@ -16,7 +16,7 @@ from localcluster.rdd.dependency import ShuffleDependency
 from localcluster.rdd.lineage import narrow_lineage
 from localcluster.rdd.partition import Partition
 from localcluster.scheduler.barrier_stage import check_barrier_stage, is_barrier
-from protocol.locations import SharedLocation
+from protocol.task_output import InBlock, Inline
 from storage.block_id import BlockId
 
 StageBinary: TypeAlias = bytes | BlockId
@@ -30,7 +30,7 @@ class TaskOutcome(NamedTuple):
 
     position: int | None
     task_id: int
-    result: bytes | SharedLocation | None
+    result: Inline | InBlock | None
     updates: bytes | None  # pickled accumulator updates
 
 

@@ -13,6 +13,7 @@ from protocol import block_messages, cluster_messages
 from protocol.cluster_messages import LaunchTasks, TaskDescription, TaskResult, TasksFinished
 from protocol.locations import BlockManagerId, FileLocation, HeapLocation, ShmLocation
 from protocol.message import BlockIdLike, Message, Order, Report, StorageLevelLike
+from protocol.task_output import InBlock, Inline, MapOutput
 from protocol.wire import dumps, loads
 
 
@@ -52,7 +53,11 @@ SAMPLES: dict[str, Any] = {
     "tuple[int, ...]": (1, 2, 3),
     "tuple[int, int] | None": (1, 2),
     "tuple[TaskDescription, ...]": (TaskDescription(1, 2, 0, b"p"), TaskDescription(3, 4, 1, b"q")),
-    "tuple[TaskResult, ...]": (TaskResult(1, b"r", None, 0.5), TaskResult(2, SHM, b"u", 0.25)),
+    "tuple[TaskResult, ...]": (
+        TaskResult(1, Inline(b"r"), None, 0.5),
+        TaskResult(2, InBlock(SHM), b"u", 0.25),
+        TaskResult(3, MapOutput((SHM, None)), None, 0.25),
+    ),
     "tuple[str, ...]": ("a", "b"),
     "frozenset[int]": frozenset({1, 2}),
     "Mapping[str, str]": {"spark.executor.memory": "1g"},
@@ -142,4 +147,4 @@ def test_tasks_and_results_arrive_as_named_tuples() -> None:
     launch = loads(dumps(sample(LaunchTasks)))
     assert [type(task) for task in launch.tasks] == [TaskDescription, TaskDescription]
     finished = loads(dumps(sample(TasksFinished)))
-    assert [type(result) for result in finished.results] == [TaskResult, TaskResult]
+    assert [type(result) for result in finished.results] == [TaskResult] * 3

@@ -17,6 +17,7 @@ from protocol.cluster_messages import ExecutorHeartbeat, TaskKilled, TaskResult,
 from protocol.endpoint import Endpoint
 from protocol.errors import AskTimeoutError
 from protocol.locations import BlockManagerId, ShmLocation
+from protocol.task_output import Inline
 from tests.protocol.support import LONG
 
 BATCH_BYTES = 1000  # less than a pipe takes
@@ -77,7 +78,7 @@ def line(monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
 
 
 def result(task_id: int, size: int = 1) -> TaskResult:
-    return TaskResult(task_id, bytes(size), None, 0.001)
+    return TaskResult(task_id, Inline(bytes(size)), None, 0.001)
 
 
 def test_a_result_is_reported_at_once_when_nothing_else_is_queued(line: Line) -> None:
@@ -104,7 +105,7 @@ def test_results_that_add_up_to_much_do_not_wait(line: Line) -> None:
 
 
 def test_accumulator_updates_count_as_bytes_too(line: Line) -> None:
-    line.reporter.finished(TaskResult(0, b"", bytes(BATCH_BYTES), 0.0), more_queued=True)
+    line.reporter.finished(TaskResult(0, Inline(b""), bytes(BATCH_BYTES), 0.0), more_queued=True)
     assert not line.is_silent
 
 

@@ -20,6 +20,7 @@ from localcluster.scheduler.task_set import Missing, RunningTask
 from protocol.cluster_messages import TaskDescription, TaskFailed, TaskResult
 from protocol.errors import TaskError
 from protocol.locations import FileLocation
+from protocol.task_output import Inline, MapOutput
 from storage.block_id import BlockId
 from tests.localcluster.scheduler.lineage import Events
 
@@ -121,7 +122,8 @@ class FakeDriver:
     def result(self, executor_id: str, task_id: int, run_time: float = 1.0) -> TaskResult:
         stage, _ = self.queues[executor_id][task_id]
         blocks = (FileLocation(f"/{task_id}", 0, 1),)
-        return TaskResult(task_id, b"result" if stage.shuffle_id is None else blocks, b"updates", run_time)
+        output = Inline(b"result") if stage.shuffle_id is None else MapOutput(blocks)
+        return TaskResult(task_id, output, b"updates", run_time)
 
     def fail(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from protocol.cluster_messages import TaskResult
 from protocol.errors import JobError
 from protocol.locations import FileLocation
+from protocol.task_output import InBlock
 from tests.localcluster.scheduler.harness import FakeDriver, Outcome, assert_succeeded, events
 from tests.localcluster.scheduler.lineage import Lineage
 
@@ -54,7 +55,7 @@ def test_the_block_of_the_result_that_is_too_large_is_discarded(lineage: Lineage
     (task_id,) = driver.running()
     del driver.queues["a"][task_id]
     block = FileLocation("/result", 0, 1001)
-    driver.dag.tasks_finished("a", [TaskResult(task_id, block, None, 1.0)], driver.now)
+    driver.dag.tasks_finished("a", [TaskResult(task_id, InBlock(block), None, 1.0)], driver.now)
     driver.step()
     assert Outcome(job).error is not None
     assert [(discard.task_id, discard.blocks) for discard in driver.discarded] == [(task_id, (block,))]
