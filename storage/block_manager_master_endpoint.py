@@ -23,7 +23,7 @@ from protocol.errors import StorageError
 from protocol.locations import DRIVER, BlockManagerId, Location, SharedLocation, ShmLocation
 from protocol.message import Message, Order
 from storage.block_id import BlockId
-from storage.block_status import BlockStatus
+from storage.block_status import BlockStatus, MemoryStatus, StorageStatus
 from storage.block_table import BlockTable, shared_status
 from storage.idle_blocks import IdleBlocks, has_age
 from storage.lease_table import LeaseTable
@@ -122,6 +122,14 @@ class BlockManagerMasterEndpoint:
     def silent_executors(self, now: float, timeout: float) -> list[str]:
         """Executors not heard of for `timeout` seconds, for the driver to look at before it declares them lost."""
         return self._table.silent_since(now - timeout)
+
+    def memory_statuses(self) -> tuple[MemoryStatus, ...]:
+        """Of every block manager that lives; after the stop there is none."""
+        return tuple(status.memory_status() for status in self._table.storage_statuses())
+
+    def storage_statuses(self) -> tuple[StorageStatus, ...]:
+        """Of every block manager that lives, and of those that left blocks; after the stop there is none."""
+        return (*self._table.storage_statuses(), *self._table.adopted_statuses())
 
     def statistics(self) -> MasterStatistics:
         return MasterStatistics(

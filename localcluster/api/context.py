@@ -143,6 +143,7 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
         with naming_shortage("the cluster"):
             with deferred():
                 self._cluster = Cluster(launcher, values, self._layout)
+                self._cluster.status.persisted = self._persisted
                 started.callback(self._cluster.stop)  # before the launcher's, from which it has to hear meanwhile
             self._cluster.start(self._layout.executors)
         self._start_files(settings.value(values, "spark.files") or (), settings.value(values, "spark.archives") or ())

@@ -106,4 +106,4 @@ class JobControl(JobProperties, Checkpoints):
 
     def statusTracker(self) -> StatusTracker:
         """What jobs and stages are doing, also from other threads than theirs."""
-        return StatusTracker(self._cluster)
+        return StatusTracker(self._cluster.status)

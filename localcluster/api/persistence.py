@@ -8,11 +8,11 @@ from __future__ import annotations
 import shutil
 import weakref
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from localcluster.rdd.dependency import ShuffleDependency
 from localcluster.task.broadcast import note_uses
-from storage.block_id import BlockId, RDDBlockId
+from storage.block_id import RDDBlockId
 from storage.metadata_cleaner import MetadataCleaner
 
 if TYPE_CHECKING:
@@ -59,19 +59,11 @@ class Persistence:
 
         Empty when the context is stopped.
         """
-        if self._cluster.closed:
-            return {}
-        master = self._cluster.env.block_manager.master
-
-        def is_part(block_id: BlockId) -> bool:
-            return isinstance(block_id, RDDBlockId) and block_id.rdd_id == rdd_id
-
         stored = {}
-        for block_id in master.get_matching_block_ids(is_part):
-            copies = master.get_block_status(block_id).values()
-            if copies:  # none: it was removed since
-                in_memory = sum(copy.memory_size + copy.off_heap_size for copy in copies)
-                stored[cast(RDDBlockId, block_id).split_index] = in_memory, sum(copy.disk_size for copy in copies)
+        for block_id, holders in self._cluster.status.stored_blocks(rdd_id).items():
+            copies = holders.values()
+            in_memory = sum(copy.memory_size + copy.off_heap_size for copy in copies)
+            stored[block_id.split_index] = in_memory, sum(copy.disk_size for copy in copies)
         return stored
 
     def missing_partitions(self, rdd: RDDCore[Any]) -> list[int]:

@@ -1,6 +1,6 @@
 """`StatusTracker`: what jobs, stages and executors are doing, and how those that ended did. PySpark's ``status``.
 
-Covers the records that programs get. What is remembered, and for how long, is in ``scheduler.job_history``.
+Covers the records that programs get. Where the answers come from is ``driver.status``.
 """
 
 from __future__ import annotations
@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from localcluster.driver.cluster import Cluster
-    from storage.block_status import MemoryStatus
+    from localcluster.driver.status import ExecutorStatus, Status
 
 
 class SparkJobInfo(NamedTuple):
@@ -54,51 +53,43 @@ class StatusTracker:
     forgotten (``spark.ui.retainedJobs``, ``spark.ui.retainedStages``).
     """
 
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
+    def __init__(self, status: Status) -> None:
+        self._status = status
 
     def getJobIdsForGroup(self, jobGroup: str | None = None) -> list[int]:
         """The known jobs of a group, running or ended, newest first; those of no group when it is None."""
-        with self._cluster.lock:
-            return self._cluster.dag.history.jobs_of_group(jobGroup)
+        return list(self._status.jobs_of_group(jobGroup))
 
     def getActiveStageIds(self) -> list[int]:
         """The stages that run tasks, or are about to."""
-        with self._cluster.lock:
-            return sorted(stage.id for stage in self._cluster.dag.running_stages)
+        return sorted(stage.stage_id for stage in self._status.running_stages())
 
     def getActiveJobsIds(self) -> list[int]:
         """The jobs that have not ended."""
-        with self._cluster.lock:
-            return sorted(self._cluster.dag.jobs)
+        return list(self._status.active_jobs())
 
     def getJobInfo(self, jobId: int) -> SparkJobInfo | None:
         """A job, None when it is not known or forgotten."""
-        with self._cluster.lock:
-            return self._cluster.dag.history.job(jobId)
+        return self._status.job(jobId)
 
     def getStageInfo(self, stageId: int) -> SparkStageInfo | None:
         """A stage, None when it is not known or forgotten."""
-        with self._cluster.lock:
-            return self._cluster.dag.history.stage(stageId)
+        return self._status.stage(stageId)
 
     def getExecutorInfos(self) -> list[SparkExecutorInfo]:
         """Every executor that has registered, and the driver. Nobody when the context is stopped."""
-        if self._cluster.closed:
-            return []
-        statuses = self._cluster.env.block_manager.master.get_memory_status()
-        with self._cluster.lock:
-            shared_memory = self._cluster.master.endpoint.statistics().shared_memory_limit
-            running = self._cluster.dag.running_at
-            return [
-                _executor_info(status, running(status.block_manager_id.executor_id), shared_memory)
-                for status in statuses
-            ]
+        return list(map(_executor_info, self._status.executors()))
 
 
-def _executor_info(status: MemoryStatus, running: int, shared_memory: int) -> SparkExecutorInfo:
-    used, off_heap = status.memory_used, status.off_heap_used
-    pid = status.block_manager_id.pid
+def _executor_info(executor: ExecutorStatus) -> SparkExecutorInfo:
+    memory = executor.memory
     return SparkExecutorInfo(
-        "localhost", pid, used + off_heap + status.disk_used, running, used, off_heap, status.max_memory, shared_memory
+        host="localhost",
+        port=memory.block_manager_id.pid,
+        cacheSize=memory.memory_used + memory.off_heap_used + memory.disk_used,
+        numRunningTasks=executor.active_tasks,
+        usedOnHeapStorageMemory=memory.memory_used,
+        usedOffHeapStorageMemory=memory.off_heap_used,
+        totalOnHeapStorageMemory=memory.max_memory,
+        totalOffHeapStorageMemory=executor.shared_memory,
     )

@@ -36,6 +36,7 @@ from localcluster.driver.preferences import stage_preferences
 from localcluster.driver.progress import Progress
 from localcluster.driver.progress_views import progress_view
 from localcluster.driver.side_thread import SideThread
+from localcluster.driver.status import Status
 from localcluster.driver.task_failure import task_failure
 from localcluster.launcher.client import LauncherClient
 from localcluster.launcher.interrupts import deferred
@@ -136,7 +137,8 @@ class Cluster:
         self._import_path = SharedImportPath()
         self._broadcast_ids = count()
         view = progress_view() if settings.value(conf, "spark.ui.showConsoleProgress") else None
-        self.progress = Progress(view, self.lock, self.dag.running_stages)
+        self.status = Status(self.lock, self.dag, endpoint, layout)
+        self.progress = Progress(view, self.status.running_stages)
         self._callbacks: list[Callable[[], None]] = []
         self._loop.add(self._launcher.endpoint, self._launcher_messages, self._launcher_gone)
         disown_in_forks(self)

@@ -11,12 +11,11 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from localcluster.driver.progress_views import ProgressView, StageProgress
-from localcluster.scheduler.stage import Stage
-from localcluster.scheduler.task_set import TaskSet
+from localcluster.driver.status import RunningStage
 
 log = logging.getLogger(__name__)
 
@@ -25,18 +24,16 @@ PATIENCE = 0.5  # seconds that jobs, and stages, run before there is a bar: shor
 
 
 class Progress:
-    """``stages`` are those that run, guarded by ``lock``. ``view`` None: there is nowhere to show them."""
+    """``running_stages`` are `Status`'s. ``view`` None: there is nowhere to show them."""
 
     def __init__(
         self,
         view: ProgressView | None,
-        lock: AbstractContextManager[object],
-        stages: Mapping[Stage, TaskSet],
+        running_stages: Callable[[], Sequence[RunningStage]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._view = view
-        self._stages_lock = lock
-        self._stages = stages
+        self._running_stages = running_stages
         self._clock = clock
         self._lock = threading.RLock()  # for what follows, and the view; a signal handler may run a job meanwhile
         self._waiting = 0  # threads
@@ -99,13 +96,11 @@ class Progress:
         jobs' tasks says nothing of the rate.
         """
         running, since = [], {}
-        with self._stages_lock:
-            for stage, tasks in self._stages.items():
-                active, done = len(tasks.running), tasks.tasks - tasks.unfinished
-                key = stage.id, tasks.attempt
-                since[key] = self._since.get(key, tasks.created) if active or done else now
-                seconds = now - since[key]
-                if seconds >= PATIENCE:
-                    running.append(StageProgress(*key, stage.name, tasks.tasks, done, active, seconds))
+        for stage in self._running_stages():
+            key = stage.stage_id, stage.attempt
+            since[key] = self._since.get(key, stage.created) if stage.active or stage.done else now
+            seconds = now - since[key]
+            if seconds >= PATIENCE:
+                running.append(StageProgress(*key, stage.name, stage.tasks, stage.done, stage.active, seconds))
         self._since = since
         return running

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 class StatusPage:
     """A part of `SparkContext`."""
 
+    applicationId: str
+    appName: str
+    startTime: int
+    sparkUser: Callable[[], str]
     _cluster: Cluster
     _conf: SparkConf
     _parts: ExitStack
@@ -46,7 +51,8 @@ class StatusPage:
     def _start_server(self, values: dict[str, str]) -> StatusServer:
         from localcluster.ui.routes import Routes  # modules of which only those who look at the page need any
         from localcluster.ui.server import StatusServer
-        from localcluster.ui.status_store import StatusStore
+        from localcluster.ui.status_store import Application, StatusStore
 
+        application = Application(self.applicationId, self.appName, self.sparkUser(), self.startTime, values)
         port, retries = (settings.value(values, key) for key in ("spark.ui.port", "spark.port.maxRetries"))
-        return StatusServer(port, retries, Routes(StatusStore(self)).answer)  # type: ignore[arg-type]
+        return StatusServer(port, retries, Routes(StatusStore(application, self._cluster.status)).answer)

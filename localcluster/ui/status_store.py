@@ -1,133 +1,94 @@
 """`StatusStore`: what a context does, as records with the names of Spark's REST API.
 
-Pages and the API show the same records. Only what is known here is in them: no metrics of tasks, no executors that
-are dead. Sizes are in bytes. The driver's lock is held only while its tables are copied.
+Pages and the API show the same records; a field that is added to one here is in the API's answers, and `pages` has the
+columns that show it. Only what is known is in them: no metrics of tasks, no executors that are dead. Sizes are in
+bytes. What there is to know comes from `localcluster.driver.status`.
 """
 
 from __future__ import annotations
 
 import platform
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from localcluster.base.spark_version import SPARK_VERSION
 from localcluster.conf.job_properties import JOB_DESCRIPTION, JOB_GROUP, tags_of
 from localcluster.conf.spark_conf import redacted
+from localcluster.driver.status import ExecutorStatus, Status, StoredRdd
 from localcluster.scheduler.job_history import JobRecord, StageRecord
 from localcluster.scheduler.pools import DEFAULT_POOL, POOL_PROPERTY
 from protocol.locations import BlockManagerId
 from storage.block_id import RDDBlockId
-from storage.block_status import BlockStatus, MemoryStatus
-
-if TYPE_CHECKING:
-    from localcluster.api.context import SparkContext
-    from localcluster.rdd.rdd import RDD
+from storage.block_status import BlockStatus
 
 Record: TypeAlias = dict[str, Any]
 """As in Spark's JSON. What is not known is left out."""
 
-Copies: TypeAlias = Mapping[BlockManagerId, BlockStatus]
-"""A block: {who holds a copy: what it is like}."""
-
 NEVER = "1969-12-31T23:59:59.999GMT"
+
+
+class Application(NamedTuple):
+    """What a context is; ``started`` is in milliseconds since the epoch."""
+
+    id: str
+    name: str
+    user: str
+    started: int
+    settings: Mapping[str, str]
 
 
 class StatusStore:
     """Each method looks at one moment, from any thread."""
 
-    def __init__(self, sc: SparkContext) -> None:
-        self._sc = sc
-        self._cluster = sc._cluster
+    def __init__(self, application: Application, status: Status) -> None:
+        self._application = application
+        self._status = status
 
     def application(self) -> Record:
-        started = self._sc.startTime
+        id, name, user, started, _ = self._application
         attempt = {
             "startTime": _date(started / 1000),
             "endTime": NEVER,
             "lastUpdated": _date(started / 1000),
             "duration": int(time.time() * 1000) - started,
-            "sparkUser": self._sc.sparkUser(),
+            "sparkUser": user,
             "completed": False,
             "appSparkVersion": SPARK_VERSION,
             "startTimeEpoch": started,
             "endTimeEpoch": -1,
             "lastUpdatedEpoch": started,
         }
-        return {"id": self._sc.applicationId, "name": self._sc.appName, "attempts": [attempt]}
+        return {"id": id, "name": name, "attempts": [attempt]}
 
     def jobs(self) -> list[Record]:
         """Newest first. Stages that are forgotten (``spark.ui.retainedStages``) do not count in a job's numbers."""
-        with self._cluster.lock:
-            jobs, stages = self._cluster.dag.history.jobs(), self._cluster.dag.history.stages()
+        jobs, stages = self._status.history()
         by_id = {stage.info.stageId: stage for stage in stages}
         newest_first = sorted(jobs, key=lambda job: job.info.jobId, reverse=True)
         return [job_record(job, [by_id[id] for id in job.info.stageIds if id in by_id]) for job in newest_first]
 
     def stages(self) -> list[Record]:
         """Newest first; of each its latest attempt."""
-        with self._cluster.lock:
-            stages = self._cluster.dag.history.stages()
+        _, stages = self._status.history()
         return [_stage(stage) for stage in sorted(stages, key=lambda stage: stage.info.stageId, reverse=True)]
 
     def executors(self) -> list[Record]:
-        """The driver, which runs no tasks, and the executors that have registered. The off-heap memory, and so a part
-        of ``maxMemory``, is shared memory that all of them have together.
-        """
-        statuses = self._cluster.env.block_manager.master.get_memory_status()
-        with self._cluster.lock:
-            shared_memory = self._cluster.master.endpoint.statistics().shared_memory_limit
-            running = {
-                s.block_manager_id: self._cluster.dag.running_at(s.block_manager_id.executor_id) for s in statuses
-            }
-        return [self._executor(status, running[status.block_manager_id], shared_memory) for status in statuses]
-
-    def _executor(self, status: MemoryStatus, running: int, shared_memory: int) -> Record:
-        layout, holder = self._sc._layout, status.block_manager_id
-        used, off_heap = status.memory_used, status.off_heap_used
-        return {
-            "id": holder.executor_id,
-            "hostPort": _address(holder),
-            "isActive": True,
-            "rddBlocks": status.rdd_blocks,
-            "memoryUsed": used + off_heap,
-            "diskUsed": status.disk_used,
-            "totalCores": 0 if holder.is_driver else layout.cores,
-            "maxTasks": 0 if holder.is_driver else layout.slots,
-            "activeTasks": running,
-            "maxMemory": status.max_memory + shared_memory,
-            "memoryMetrics": {
-                "usedOnHeapStorageMemory": used,
-                "usedOffHeapStorageMemory": off_heap,
-                "totalOnHeapStorageMemory": status.max_memory,
-                "totalOffHeapStorageMemory": shared_memory,
-            },
-        }
+        """The driver, which runs no tasks, and the executors that have registered."""
+        return [_executor(executor) for executor in self._status.executors()]
 
     def rdds(self) -> list[Record]:
         """The persisted RDDs of which something is stored, by id."""
-        persisted = [reference() for reference in self._sc._persisted.valuerefs()]
-        blocks = self._rdd_blocks()
-        rdds = sorted((rdd for rdd in persisted if rdd is not None and rdd.id() in blocks), key=lambda rdd: rdd.id())
-        return [_rdd(rdd, blocks[rdd.id()]) for rdd in rdds]
-
-    def _rdd_blocks(self) -> Mapping[int, Mapping[RDDBlockId, Copies]]:
-        """{RDD id: its stored blocks}; those that dead executors left as well."""
-        found: dict[int, dict[RDDBlockId, dict[BlockManagerId, BlockStatus]]] = defaultdict(lambda: defaultdict(dict))
-        for storage in self._cluster.env.block_manager.master.get_storage_status():
-            for block_id, status in storage.blocks.items():
-                if isinstance(block_id, RDDBlockId):
-                    found[block_id.rdd_id][block_id][storage.block_manager_id] = status
-        return found
+        return [_rdd(rdd) for rdd in self._status.stored_rdds()]
 
     def environment(self) -> Record:
         """Versions and settings; values that look like secrets are left out, as Spark does."""
-        settings = sorted(self._sc._conf.getAll())
         return {
-            "runtime": {"pythonVersion": platform.python_version(), "pythonExecutable": self._sc.pythonExec},
-            "sparkProperties": [[key, redacted(key, text)] for key, text in settings],
+            "runtime": {"pythonVersion": platform.python_version(), "pythonExecutable": sys.executable},
+            "sparkProperties": [[key, redacted(key, text)] for key, text in sorted(self._application.settings.items())],
         }
 
 
@@ -182,21 +143,44 @@ def _stage(stage: StageRecord) -> Record:
     )
 
 
-def _rdd(rdd: RDD[Any], blocks: Mapping[RDDBlockId, Copies]) -> Record:
+def _executor(executor: ExecutorStatus) -> Record:
+    """The off-heap memory, and so a part of ``maxMemory``, is shared memory that all executors have together."""
+    memory = executor.memory
+    return {
+        "id": memory.block_manager_id.executor_id,
+        "hostPort": _address(memory.block_manager_id),
+        "isActive": True,
+        "rddBlocks": memory.rdd_blocks,
+        "memoryUsed": memory.memory_used + memory.off_heap_used,
+        "diskUsed": memory.disk_used,
+        "totalCores": executor.cores,
+        "maxTasks": executor.slots,
+        "activeTasks": executor.active_tasks,
+        "maxMemory": memory.max_memory + executor.shared_memory,
+        "memoryMetrics": {
+            "usedOnHeapStorageMemory": memory.memory_used,
+            "usedOffHeapStorageMemory": memory.off_heap_used,
+            "totalOnHeapStorageMemory": memory.max_memory,
+            "totalOffHeapStorageMemory": executor.shared_memory,
+        },
+    }
+
+
+def _rdd(rdd: StoredRdd) -> Record:
     holders: dict[BlockManagerId, list[BlockStatus]] = defaultdict(list)
-    for copies in blocks.values():
+    for copies in rdd.blocks.values():
         for holder, status in copies.items():
             holders[holder].append(status)
     every = [status for statuses in holders.values() for status in statuses]
     return {
-        "id": rdd.id(),
-        "name": rdd.name() or rdd.kind or type(rdd).__name__,
-        "numPartitions": len(rdd._partition_list or ()),  # there, since some partition was computed
-        "numCachedPartitions": len(blocks),
-        "storageLevel": str(rdd.getStorageLevel()),
+        "id": rdd.rdd_id,
+        "name": rdd.name,
+        "numPartitions": rdd.partitions,
+        "numCachedPartitions": len(rdd.blocks),
+        "storageLevel": str(rdd.level),
         **_used(every),
         "dataDistribution": [_share(holder, statuses) for holder, statuses in holders.items()],
-        "partitions": [_block(block_id, blocks[block_id]) for block_id in sorted(blocks)],
+        "partitions": [_block(block_id, rdd.blocks[block_id]) for block_id in sorted(rdd.blocks)],
     }
 
 
@@ -209,7 +193,7 @@ def _share(holder: BlockManagerId, statuses: Sequence[BlockStatus]) -> Record:
     }
 
 
-def _block(block_id: RDDBlockId, copies: Copies) -> Record:
+def _block(block_id: RDDBlockId, copies: Mapping[BlockManagerId, BlockStatus]) -> Record:
     return {
         "blockName": str(block_id),
         "storageLevel": str(next(iter(copies.values())).storage_level),

@@ -11,6 +11,7 @@ import pytest
 
 from localcluster.driver.progress import INTERVAL, PATIENCE, Progress
 from localcluster.driver.progress_views import StageProgress
+from tests.localcluster.driver.status_bench import status_of
 from tests.localcluster.scheduler.harness import FakeDriver
 from tests.localcluster.scheduler.lineage import Lineage
 
@@ -35,9 +36,8 @@ class Bench:
         self.lineage = Lineage()
         self.driver = FakeDriver(2)
         self.view = View()
-        self.progress = Progress(
-            self.view, threading.RLock(), self.driver.dag.running_stages, clock=lambda: self.driver.now
-        )
+        status = status_of(self.driver)
+        self.progress = Progress(self.view, status.running_stages, clock=lambda: self.driver.now)
 
     def submit(self, tasks: int) -> None:
         self.driver.submit(self.lineage.job(self.lineage.source(tasks)))
@@ -165,7 +165,7 @@ def test_closed_or_without_a_view_nothing_is_done(bench: Bench) -> None:
     bench.progress.close()
     bench.progress.close()
     assert bench.view.closed == 1
-    for progress in (bench.progress, Progress(None, threading.RLock(), {})):
+    for progress in (bench.progress, Progress(None, tuple)):
         with progress.waiting() as look:
             assert look() == math.inf
         progress.close()

@@ -1,0 +1,171 @@
+"""`Status`: all that observers ask about a running context: pages and REST API, `StatusTracker`, progress bars.
+
+Each answer is a frozen copy of one moment, made under the driver's lock and nowhere else; any thread may ask. Nothing
+is changed, and nothing formatted: that is ``ui``'s and ``progress_views``'. What another observer needs to know is
+added here, not read from the driver's parts.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import WeakValueDictionary
+
+from localcluster.conf.master_url import Layout
+from localcluster.driver.forked_lock import ForkedLock
+from localcluster.scheduler.dag_scheduler import DAGScheduler
+from localcluster.scheduler.job_history import JobRecord, StageRecord
+from protocol.forks import disown_in_forks
+from protocol.locations import BlockManagerId
+from storage.block_id import RDDBlockId
+from storage.block_manager_master_endpoint import BlockManagerMasterEndpoint
+from storage.block_status import BlockStatus, MemoryStatus
+from storage.storage_level import StorageLevel
+
+if TYPE_CHECKING:
+    from localcluster.api.status import SparkJobInfo, SparkStageInfo
+    from localcluster.rdd.rdd import RDD
+    from localcluster.scheduler.stage import Stage
+    from localcluster.scheduler.task_set import TaskSet
+
+StoredBlocks: TypeAlias = Mapping[RDDBlockId, Mapping[BlockManagerId, BlockStatus]]
+"""{block: {who holds a copy: what it is like}}, those that dead executors left as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningStage:
+    """The current attempt of a stage; numbers of its tasks. ``created`` is in seconds, monotonic."""
+
+    stage_id: int
+    attempt: int
+    name: str
+    tasks: int
+    done: int
+    active: int
+    created: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorStatus:
+    """An executor that has registered, or the driver, which runs no tasks."""
+
+    cores: int
+    slots: int  # tasks that it runs at once
+    active_tasks: int
+    memory: MemoryStatus  # with the id
+    shared_memory: int  # bytes that all of them may take together
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRdd:
+    """A persisted RDD of which something is stored."""
+
+    rdd_id: int
+    name: str
+    level: StorageLevel
+    partitions: int
+    blocks: StoredBlocks
+
+
+class Status:
+    """``lock`` guards the scheduler and the block master."""
+
+    def __init__(
+        self,
+        lock: AbstractContextManager[Any],
+        dag: DAGScheduler,
+        master: BlockManagerMasterEndpoint,
+        layout: Layout,
+    ) -> None:
+        self._lock = lock
+        self._dag = dag
+        self._master = master
+        self._layout = layout
+        self.persisted: WeakValueDictionary[int, RDD[Any]] = WeakValueDictionary()
+        """{RDD id: RDD}, set by the context, which keeps it."""
+        disown_in_forks(self)
+
+    def disown(self) -> None:
+        self._lock = ForkedLock()
+
+    # --- jobs and stages ---
+
+    def job(self, job_id: int) -> SparkJobInfo | None:
+        """A job; None when it is not known, or forgotten."""
+        with self._lock:
+            return self._dag.history.job(job_id)
+
+    def stage(self, stage_id: int) -> SparkStageInfo | None:
+        """The latest attempt of a stage; None when it is not known, or forgotten."""
+        with self._lock:
+            return self._dag.history.stage(stage_id)
+
+    def history(self) -> tuple[tuple[JobRecord, ...], tuple[StageRecord, ...]]:
+        """All jobs that are remembered, oldest first, and all stages."""
+        with self._lock:
+            return tuple(self._dag.history.jobs()), tuple(self._dag.history.stages())
+
+    def jobs_of_group(self, group: str | None) -> tuple[int, ...]:
+        """Those that are remembered, newest first; None: of no group."""
+        with self._lock:
+            return tuple(self._dag.history.jobs_of_group(group))
+
+    def active_jobs(self) -> tuple[int, ...]:
+        """Those that have not ended, oldest first."""
+        with self._lock:
+            return tuple(sorted(self._dag.jobs))
+
+    def running_stages(self) -> tuple[RunningStage, ...]:
+        """Those that run tasks, or are about to, in the order of their start."""
+        with self._lock:
+            return tuple(_running(stage, tasks) for stage, tasks in self._dag.running_stages.items())
+
+    # --- executors ---
+
+    def executors(self) -> tuple[ExecutorStatus, ...]:
+        """The driver and the executors that have registered; nobody once the context is stopped."""
+        with self._lock:
+            shared_memory = self._master.statistics().shared_memory_limit
+            return tuple(self._executor(memory, shared_memory) for memory in self._master.memory_statuses())
+
+    def _executor(self, memory: MemoryStatus, shared_memory: int) -> ExecutorStatus:
+        holder = memory.block_manager_id
+        cores, slots = (0, 0) if holder.is_driver else (self._layout.cores, self._layout.slots)
+        return ExecutorStatus(cores, slots, self._dag.running_at(holder.executor_id), memory, shared_memory)
+
+    # --- storage ---
+
+    def stored_rdds(self) -> tuple[StoredRdd, ...]:
+        """By id."""
+        persisted = [reference() for reference in self.persisted.valuerefs()]  # not under the lock: one may die here
+        blocks = self._stored_blocks()
+        stored = [_stored_rdd(rdd, blocks[rdd.id()]) for rdd in persisted if rdd is not None and rdd.id() in blocks]
+        return tuple(sorted(stored, key=lambda rdd: rdd.rdd_id))
+
+    def stored_blocks(self, rdd_id: int) -> StoredBlocks:
+        """Of one RDD, persisted still or not."""
+        return self._stored_blocks().get(rdd_id, {})
+
+    def _stored_blocks(self) -> Mapping[int, StoredBlocks]:
+        found: dict[int, dict[RDDBlockId, dict[BlockManagerId, BlockStatus]]] = defaultdict(lambda: defaultdict(dict))
+        with self._lock:
+            statuses = self._master.storage_statuses()
+        for storage in statuses:
+            for block_id, status in storage.blocks.items():
+                if isinstance(block_id, RDDBlockId):
+                    found[block_id.rdd_id][block_id][storage.block_manager_id] = status
+        return found
+
+
+def _running(stage: Stage, tasks: TaskSet) -> RunningStage:
+    done, active = tasks.tasks - tasks.unfinished, len(tasks.running)
+    return RunningStage(stage.id, tasks.attempt, stage.name, tasks.tasks, done, active, tasks.created)
+
+
+def _stored_rdd(rdd: RDD[Any], blocks: StoredBlocks) -> StoredRdd:
+    name = rdd.name() or rdd.kind or type(rdd).__name__
+    partitions = len(rdd._partition_list or ())  # there, since some partition was computed
+    return StoredRdd(rdd.id(), name, rdd.getStorageLevel(), partitions, blocks)
