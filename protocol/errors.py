@@ -267,6 +267,10 @@ class RemoteAskError(ChannelError):
     pickled_cause: bytes | None = None
 
 
+class NoHandlerError(LocalClusterError):
+    """A message came to a process that has no handler for its kind."""
+
+
 # --- storage ---------------------------------------------------------------------------------------------------------
 
 

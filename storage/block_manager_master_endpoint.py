@@ -106,6 +106,11 @@ class BlockManagerMasterEndpoint:
             return query(self._table, message)
         raise StorageError(f"{type(message).__name__} is no message to the block master")
 
+    @property
+    def messages(self) -> frozenset[type[Message]]:
+        """What `receive` knows: its owner has other messages in the same pipes."""
+        return frozenset([*self._handlers, *QUERIES])
+
     # --- what the driver asks without a message --------------------------------------------------------------------
 
     def is_stored(self, block_id: BlockId) -> bool:

@@ -6,7 +6,7 @@ Follows Spark's ``BlockManagerSlaveEndpoint``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from protocol import block_messages as m
@@ -42,6 +42,7 @@ class BlockManagerSlaveEndpoint:
             raise StorageError(f"{type(order).__name__} is no order to a block manager")
         return handler(order)
 
-    def accepts(self, order: Order) -> bool:
-        """Whether `receive` knows the order: a process has other orders in the same pipe."""
-        return type(order) in self._handlers
+    @property
+    def orders(self) -> Collection[type[Order]]:
+        """What `receive` knows: a process has other orders in the same pipe."""
+        return self._handlers.keys()

@@ -131,16 +131,15 @@ class Cluster:
         kill_timeout = settings.value(conf, "spark.task.reaper.killTimeout")
         shuffle_manager = SHUFFLE_MANAGERS[settings.value(conf, "spark.shuffle.manager")]
         self._instructions = Instructions(self.pool, self.master, self.outputs, shuffle_manager, kill_timeout)
-        self._messages = ExecutorMessages(
-            self.dag, self.pool, self._instructions, self.master, self.outputs, self._map_outputs
-        )
+        self._messages = ExecutorMessages(self.dag, self.pool, self._instructions, self.master, self.outputs)
+        self._messages.register({c.GetMapOutputs: self._map_outputs.serve})
         self._import_path = SharedImportPath()
         self._broadcast_ids = count()
         view = progress_view() if settings.value(conf, "spark.ui.showConsoleProgress") else None
         self.status = Status(self.lock, self.dag, endpoint, layout)
         self.progress = Progress(view, self.status.running_stages)
         self._callbacks: list[Callable[[], None]] = []
-        self._loop.add(self._launcher.endpoint, self._launcher_messages, self._launcher_gone)
+        self._loop.add(self._launcher.endpoint, self.pool.launcher_told, self._launcher_gone)
         disown_in_forks(self)
 
     def start(self, executors: int) -> None:
@@ -303,16 +302,6 @@ class Cluster:
             self._env.block_manager.flush_lease_releases()
 
     # --- launcher ---
-
-    def _launcher_messages(self, batch: list[Incoming]) -> None:
-        for incoming in batch:
-            message = incoming.message
-            if isinstance(message, c.ExecutorLaunched):
-                self.pool.launched(message)
-            elif isinstance(message, c.LaunchFailed):
-                self.pool.launch_failed(message)
-            elif isinstance(message, c.ExecutorExited):
-                self.pool.exited(message)
 
     def _launcher_gone(self, end: ChannelError) -> None:
         self._break(ClusterError(f"the launcher is gone ({end}); no job can run in this context any more"))

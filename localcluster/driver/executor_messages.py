@@ -8,23 +8,29 @@ from __future__ import annotations
 
 import os
 import time
-from typing import cast
+from collections.abc import Callable
+from typing import Any, TypeAlias, cast
 
 from localcluster.driver.block_master import BlockMaster
 from localcluster.driver.executor_pool import ExecutorPool
 from localcluster.driver.instructions import Instructions
-from localcluster.driver.map_output_server import MapOutputServer
 from localcluster.scheduler.dag_scheduler import DAGScheduler
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from protocol import cluster_messages as c
 from protocol.block_messages import UpdateBlockInfo
-from protocol.endpoint import Incoming
+from protocol.endpoint import Incoming, Reply
+from protocol.message_table import MessageTable
 from protocol.task_output import InBlock
 from storage.block_id import BlockId, TaskResultBlockId
 from storage.block_table import path_of
 
+Handler: TypeAlias = Callable[[str, Any, Reply | None], bool | None]
+"""``(executor id, message, reply)``; whether the scheduler may have something to send now."""
+
 
 class ExecutorMessages:
+    """Parts `register` their own messages beside the scheduler's."""
+
     def __init__(
         self,
         dag: DAGScheduler,
@@ -32,51 +38,75 @@ class ExecutorMessages:
         instructions: Instructions,
         master: BlockMaster,
         outputs: MapOutputTracker,
-        map_outputs: MapOutputServer,
     ) -> None:
         self._dag = dag
         self._pool = pool
         self._instructions = instructions
         self._master = master
         self._outputs = outputs
-        self._map_outputs = map_outputs
+        self._handlers: MessageTable[Handler] = MessageTable("the driver")
+        self.register = self._handlers.register
+        self.register(
+            {
+                c.TasksFinished: self._tasks_finished,
+                c.TaskFailed: self._task_failed,
+                c.TaskKilled: self._task_killed,
+                c.TasksReturned: self._tasks_returned,
+                c.BarrierCall: self._barrier_called,
+                c.RegisterExecutor: self._registered,
+                c.LaunchFailed: lambda executor_id, message, reply: self._pool.launch_failed(message),
+                c.ExecutorHeartbeat: lambda executor_id, message, reply: None,
+                UpdateBlockInfo: self._update_block_info,
+            }
+        )
+        self.register(dict.fromkeys(master.endpoint.messages - {UpdateBlockInfo}, master.serve))
 
-    def receive(self, executor_id: str, incoming: Incoming) -> bool:
-        """Handle a message. Returns whether it was the scheduler's, which may have something to send now."""
-        message, now = incoming.message, time.monotonic()
-        if isinstance(message, c.TasksFinished):
-            for result in message.results:
-                self._instructions.task_ended(result.task_id)
-            self._keep_results(executor_id, message)
-            self._dag.tasks_finished(executor_id, message.results, now)
-        elif isinstance(message, c.TaskFailed):
-            self._instructions.task_ended(message.task_id)
-            if message.fetch is not None:
-                self._lose_vanished_outputs(message.fetch[0])
-            self._dag.task_failed(executor_id, message, now)
-        elif isinstance(message, c.TaskKilled):
-            self._instructions.task_ended(message.task_id)
-            self._dag.task_given_back(executor_id, (message.task_id,), now)
-        elif isinstance(message, c.TasksReturned):
-            self._dag.task_given_back(executor_id, message.task_ids, now)
-        elif isinstance(message, c.BarrierCall):
-            self._dag.barrier_called(executor_id, message, now)
-        elif isinstance(message, c.RegisterExecutor):
-            self._pool.registered(executor_id)
-            self._dag.executor_added(executor_id, message.cores, now)
-        elif isinstance(message, c.LaunchFailed):
-            self._pool.launch_failed(message)
-        elif isinstance(message, c.GetMapOutputs):
-            assert incoming.reply is not None
-            self._map_outputs.answer(message.shuffle_id, incoming.reply)
-            return False
-        elif isinstance(message, UpdateBlockInfo):
-            self._master.serve(executor_id, message, incoming.reply)
-            return message.storage_level.is_valid and self._dag.block_stored(cast(BlockId, message.block_id))
-        elif not isinstance(message, c.ExecutorHeartbeat):
-            self._master.serve(executor_id, message, incoming.reply)
-            return False
+    def receive(self, executor_id: str, incoming: Incoming) -> bool | None:
+        """Handle a message. Returns whether the scheduler may have something to send now."""
+        message, reply = incoming
+        handler = self._handlers.get(type(message))
+        if handler is None:
+            self._handlers.refuse(incoming)
+            return None
+        return handler(executor_id, message, reply)
+
+    # --- the scheduler's ---
+
+    def _tasks_finished(self, executor_id: str, message: c.TasksFinished, reply: Reply | None) -> bool:
+        for result in message.results:
+            self._instructions.task_ended(result.task_id)
+        self._keep_results(executor_id, message)
+        self._dag.tasks_finished(executor_id, message.results, time.monotonic())
         return True
+
+    def _task_failed(self, executor_id: str, message: c.TaskFailed, reply: Reply | None) -> bool:
+        self._instructions.task_ended(message.task_id)
+        if message.fetch is not None:
+            self._lose_vanished_outputs(message.fetch[0])
+        self._dag.task_failed(executor_id, message, time.monotonic())
+        return True
+
+    def _task_killed(self, executor_id: str, message: c.TaskKilled, reply: Reply | None) -> bool:
+        self._instructions.task_ended(message.task_id)
+        self._dag.task_given_back(executor_id, (message.task_id,), time.monotonic())
+        return True
+
+    def _tasks_returned(self, executor_id: str, message: c.TasksReturned, reply: Reply | None) -> bool:
+        self._dag.task_given_back(executor_id, message.task_ids, time.monotonic())
+        return True
+
+    def _barrier_called(self, executor_id: str, message: c.BarrierCall, reply: Reply | None) -> bool:
+        self._dag.barrier_called(executor_id, message, time.monotonic())
+        return True
+
+    def _registered(self, executor_id: str, message: c.RegisterExecutor, reply: Reply | None) -> bool:
+        self._pool.registered(executor_id)
+        self._dag.executor_added(executor_id, message.cores, time.monotonic())
+        return True
+
+    def _update_block_info(self, executor_id: str, message: UpdateBlockInfo, reply: Reply | None) -> bool:
+        self._master.serve(executor_id, message, reply)
+        return message.storage_level.is_valid and self._dag.block_stored(cast(BlockId, message.block_id))
 
     def _keep_results(self, executor_id: str, message: c.TasksFinished) -> None:
         """Results that are blocks survive their executor from here on."""

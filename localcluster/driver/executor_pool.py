@@ -32,6 +32,7 @@ from protocol.endpoint import Endpoint, Incoming
 from protocol.errors import BrokenChannelError, ChannelError
 from protocol.locations import BlockManagerId
 from protocol.message import Order
+from protocol.message_table import MessageTable
 from storage.block_manager_master import ASK_TIMEOUT
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,10 @@ class ExecutorPool:
         self._put_off = 0  # executors to order when the system may have room for them again
         self._cpu = CpuWatch()
         self._stopping = False
+        self._handlers: MessageTable[Callable[[Any], None]] = MessageTable("the driver from the launcher")
+        self._handlers.register(
+            {ExecutorLaunched: self.launched, LaunchFailed: self.launch_failed, ExecutorExited: self.exited}
+        )
 
     def __iter__(self) -> Iterator[Executor]:
         return iter(list(self._executors.values()))
@@ -75,6 +80,14 @@ class ExecutorPool:
     @property
     def executors(self) -> Mapping[str, Executor]:
         return self._executors
+
+    def launcher_told(self, batch: list[Incoming]) -> None:
+        for incoming in batch:
+            handler = self._handlers.get(type(incoming.message))
+            if handler is not None:
+                handler(incoming.message)
+            else:
+                self._handlers.refuse(incoming)
 
     # --- starting ---
 

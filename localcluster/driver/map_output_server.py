@@ -15,6 +15,7 @@ from localcluster.driver.block_master import BlockMaster, respond
 from localcluster.driver.side_thread import SideThread
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from protocol.block_messages import RemoveBlock
+from protocol.cluster_messages import GetMapOutputs
 from protocol.endpoint import Reply
 from storage.block_id import BlockId
 
@@ -34,7 +35,10 @@ class MapOutputServer:
         # {shuffle id: ((epoch, is complete), bytes or block id)}
         self._tables: dict[int, tuple[tuple[int, bool], Future[Any]]] = {}
 
-    def answer(self, shuffle_id: int, reply: Reply) -> None:
+    def serve(self, executor_id: str, message: GetMapOutputs, reply: Reply | None) -> None:
+        """Answer an executor that asks."""
+        assert reply is not None
+        shuffle_id = message.shuffle_id
         version = self._outputs.epoch, self._outputs.is_complete(shuffle_id)
         kept, table = self._tables.get(shuffle_id, (None, None))
         if table is None or kept != version:

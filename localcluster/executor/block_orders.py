@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeAlias
 
 from localcluster.task import broadcast
 from localcluster.task.env import Env
 from protocol.block_messages import ExtentReleased, ReleaseSegment, RemoveBroadcast, RemoveShuffle, TakeUses
 from protocol.endpoint import Incoming
 from protocol.errors import ChannelError
+from protocol.message import Message
 from storage.block_manager_slave_endpoint import BlockManagerSlaveEndpoint
 
 log = logging.getLogger(__name__)
@@ -23,23 +25,28 @@ log = logging.getLogger(__name__)
 AT_ONCE = 4  # orders; one that waits for a block which a task is writing does not hold up the others
 _QUICK = (ExtentReleased, ReleaseSegment)  # told often, and not worth a hand-over
 
+OrderHandler: TypeAlias = Callable[[Incoming], None]
+
 
 class BlockOrders:
-    """Threads start as they are needed."""
+    """``handlers`` carry orders out, now or soon; they never raise and never wait. Threads start as they are needed."""
 
     def __init__(self, env: Env) -> None:
-        self._env = env
         self._slave = BlockManagerSlaveEndpoint(env.block_manager)
+        self.handlers: dict[type[Message], OrderHandler] = dict.fromkeys(self._slave.orders, self._hand_over)
+        self.handlers.update(dict.fromkeys(_QUICK, self._carry_out))
+        # What this process keeps beside its block manager has to hear of some orders before that does.
+        self._first: dict[type[Message], Callable[[Any], None]] = {
+            RemoveBroadcast: lambda order: broadcast.forget(order.broadcast_id),
+            RemoveShuffle: lambda order: env.shuffle_manager.outputs.forget(order.shuffle_id),
+            TakeUses: lambda order: broadcast.note_uses(env.block_manager),
+        }
         self._threads = ThreadPoolExecutor(AT_ONCE, "block-orders")
         self._stopped = False
 
-    def obey(self, incoming: Incoming) -> None:
-        """Carry an order out, now or soon. Never raises and never waits."""
-        if isinstance(incoming.message, _QUICK):
-            self._carry_out(incoming)
-        else:
-            with contextlib.suppress(RuntimeError):  # it was stopped
-                self._threads.submit(self._carry_out, incoming)
+    def _hand_over(self, incoming: Incoming) -> None:
+        with contextlib.suppress(RuntimeError):  # it was stopped
+            self._threads.submit(self._carry_out, incoming)
 
     def stop(self) -> None:
         """Give up what has not begun, and do not wait for the rest: the executor ends, and all blocks with it."""
@@ -63,10 +70,7 @@ class BlockOrders:
             log.debug("the driver is gone: %s", gone)
 
     def _perform(self, order: Any) -> Any:
-        if isinstance(order, RemoveBroadcast):
-            broadcast.forget(order.broadcast_id)
-        elif isinstance(order, RemoveShuffle):
-            self._env.shuffle_manager.outputs.forget(order.shuffle_id)
-        elif isinstance(order, TakeUses):
-            broadcast.note_uses(self._env.block_manager)
+        first = self._first.get(type(order))
+        if first is not None:
+            first(order)
         return self._slave.receive(order)

@@ -23,7 +23,7 @@ from localcluster.base.standard_streams import flush_standard_streams
 from localcluster.conf import settings
 from localcluster.conf.logs import FollowedLevels, set_up_logging
 from localcluster.executor.barrier_calls import BarrierCalls
-from localcluster.executor.block_orders import BlockOrders
+from localcluster.executor.block_orders import BlockOrders, OrderHandler
 from localcluster.executor.breakpoints import refuse_breakpoints
 from localcluster.executor.child_pickles import pickle_for_children
 from localcluster.executor.crash_report import report_crashes
@@ -54,6 +54,7 @@ from protocol.cluster_messages import (
 from protocol.endpoint import Endpoint, Incoming
 from protocol.errors import ChannelError, TaskKilledError
 from protocol.message import Report
+from protocol.message_table import MessageTable
 from storage.block_manager_master import ASK_TIMEOUT
 from storage.scratch import Scratch
 
@@ -98,6 +99,18 @@ class Executor:
         self._import_paths: tuple[str, ...] = ()
         self._env: Env = make_env(self._id, order.conf, _ReportTransport(reports), scratch, self._ask)
         self._block_orders = BlockOrders(self._env)
+        self._handlers: MessageTable[OrderHandler] = MessageTable(f"executor {self._id}")
+        self._handlers.register(
+            {
+                LaunchTasks: lambda incoming: self._launch(incoming.message),
+                KillTask: lambda incoming: self._kill(incoming.message),
+                ReturnTasks: lambda incoming: self._return(incoming.message.task_ids),
+                DropStage: lambda incoming: self._drop_stage(incoming.message.stage_key),
+                BarrierRelease: lambda incoming: self._barriers.answered(incoming.message),
+                StopExecutor: lambda incoming: self._stop(),
+            }
+        )
+        self._handlers.register(self._block_orders.handlers)
         interval = settings.value(order.conf, "spark.executor.heartbeatInterval")
         self._reporter = Reporter(reports, self._env.block_manager, self._kills, interval)
         self._barriers = BarrierCalls(self._reporter.tell, self._kills)
@@ -141,22 +154,11 @@ class Executor:
         os._exit(1)
 
     def _obey(self, incoming: Incoming) -> None:
-        order = incoming.message
-        if isinstance(order, LaunchTasks):
-            self._launch(order)
-        elif isinstance(order, KillTask):
-            self._kill(order)
-        elif isinstance(order, ReturnTasks):
-            self._return(order.task_ids)
-        elif isinstance(order, DropStage):
-            self._stages.pop(order.stage_key, None)
-        elif isinstance(order, BarrierRelease):
-            self._barriers.answered(order)
-        elif isinstance(order, StopExecutor):
-            for _ in range(self._cores):
-                self._queue.put(None)
+        handler = self._handlers.get(type(incoming.message))
+        if handler is not None:
+            handler(incoming)
         else:
-            self._block_orders.obey(incoming)
+            self._handlers.refuse(incoming)
 
     def _launch(self, order: LaunchTasks) -> None:
         if order.stage is not None:
@@ -177,6 +179,13 @@ class Executor:
         returned = tuple(task_id for task_id in task_ids if self._queued.pop(task_id, None) is not None)
         if returned:
             self._reporter.tell(TasksReturned(returned))
+
+    def _drop_stage(self, stage_key: int) -> None:
+        self._stages.pop(stage_key, None)
+
+    def _stop(self) -> None:
+        for _ in range(self._cores):
+            self._queue.put(None)
 
     # --- tasks ---
 

@@ -18,6 +18,8 @@ import select
 import signal
 import socket
 import time
+from collections.abc import Callable
+from typing import Any
 
 from multiprocess.connection import Connection
 
@@ -42,6 +44,7 @@ from protocol.cluster_messages import (
 from protocol.endpoint import Endpoint, Incoming
 from protocol.errors import ChannelError, ClusterError
 from protocol.message import Report
+from protocol.message_table import MessageTable
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +90,15 @@ class Launcher:
         self._driver_status: int | None = None
         self._parent = os.getppid() if driver is None else None
         self._cluster: ClusterProcesses | None = None  # of the context that is active
+        self._handlers: MessageTable[Callable[[Any], str | None]] = MessageTable("the launcher")
+        self._handlers.register(
+            {
+                StartCluster: self._start_cluster,
+                LaunchExecutor: self._launch_executor,
+                KillExecutor: self._kill_executor,
+                StopCluster: lambda order: self._stop_cluster(STOP_GRACE),
+            }
+        )
         self._terminate_by: float | None = None
         self._interrupted = False  # a SIGINT was passed on
         self._stopping = False
@@ -165,23 +177,17 @@ class Launcher:
                 self._await_driver()
 
     def _handle(self, incoming: Incoming) -> None:
-        message = incoming.message
-        if isinstance(message, LaunchExecutor):
-            self._launch_executor(message)
-        elif isinstance(message, KillExecutor):
-            if self._cluster is not None:
-                self._cluster.kill(message.executor_id)
-        elif incoming.reply is not None:
+        order, reply = incoming
+        handler = self._handlers.get(type(order))
+        if handler is None:
+            self._handlers.refuse(incoming)
+        elif reply is None:
+            handler(order)
+        else:
             try:
-                incoming.reply(self._answer(message))
+                reply(handler(order))
             except Exception as error:  # the driver raises it
-                incoming.reply.error(error)
-
-    def _answer(self, message: StartCluster | StopCluster) -> str | None:
-        if isinstance(message, StartCluster):
-            return self._start_cluster(message)
-        self._stop_cluster(STOP_GRACE)
-        return None
+                reply.error(error)
 
     def _start_cluster(self, order: StartCluster) -> str:
         self._stop_cluster(grace=0.0)
@@ -202,6 +208,10 @@ class Launcher:
             self._tell_driver(LaunchFailed(order.executor_id, shortage(error) or str(error)))
         else:
             self._tell_driver(ExecutorLaunched(order.executor_id, pid))
+
+    def _kill_executor(self, order: KillExecutor) -> None:
+        if self._cluster is not None:
+            self._cluster.kill(order.executor_id)
 
     def _tell_driver(self, report: Report) -> None:
         try:

@@ -39,9 +39,9 @@ def test_a_dead_manager_gets_no_orders_and_the_others_do(make_cluster: ClusterMa
 
 def test_a_slave_endpoint_knows_its_own_orders_only(make_cluster: ClusterMaker) -> None:
     endpoint = BlockManagerSlaveEndpoint(make_cluster().driver)
-    assert endpoint.accepts(m.RemoveRdd(1))
+    assert m.RemoveRdd in endpoint.orders
     assert endpoint.receive(m.RemoveRdd(1)) == 0
     report = m.GetMemoryStatus()
-    assert not endpoint.accepts(report)  # type: ignore[arg-type]
+    assert m.GetMemoryStatus not in endpoint.orders
     with pytest.raises(StorageError, match="no order to a block manager"):
         endpoint.receive(report)  # type: ignore[arg-type]

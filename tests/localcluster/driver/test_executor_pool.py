@@ -27,7 +27,7 @@ from protocol.cluster_messages import (
     LaunchFailed,
     StopExecutor,
 )
-from protocol.endpoint import Endpoint
+from protocol.endpoint import Endpoint, Incoming
 from protocol.errors import BrokenChannelError, ChannelError
 from tests.protocol.support import LONG
 
@@ -431,3 +431,13 @@ def test_without_a_launcher_losses_are_told_all_the_same(bed: Bed) -> None:
     bed.launcher.is_gone = True
     bed.exit(executor_id, code=1)
     assert len(bed.lost) == 1
+
+
+def test_what_the_launcher_tells_is_told_to_the_pool_and_what_it_may_not_is_an_error(
+    bed: Bed, caplog: pytest.LogCaptureFixture
+) -> None:
+    bed.pool.order()
+    bed.pool.launcher_told([Incoming(ExecutorLaunched("0", 4000)), Incoming(ExecutorExited("0", 3, None))])
+    assert bed.lost == [("0", "executor 0 (pid 4000) exited with code 3")]
+    bed.pool.launcher_told([Incoming(StopExecutor())])
+    assert "StopExecutor is no message to the driver from the launcher" in caplog.text

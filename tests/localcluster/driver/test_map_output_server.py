@@ -13,6 +13,7 @@ from localcluster.driver.side_thread import SideThread
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.shuffle.map_status import MapStatus
 from protocol.block_messages import RemoveBlock
+from protocol.cluster_messages import GetMapOutputs
 from protocol.errors import OutOfSharedMemoryError
 from storage.block_id import BroadcastBlockId
 from tests.protocol.support import LONG
@@ -44,7 +45,7 @@ class Desk:
         self.answers.append(error)
 
     def ask(self, shuffle_id: int) -> Any:
-        self.server.answer(shuffle_id, self)  # type: ignore[arg-type]
+        self.server.serve("1", GetMapOutputs(shuffle_id), self)  # type: ignore[arg-type]
         self.side.stop(LONG)  # everything submitted is done
         self.side.__init__()  # type: ignore[misc]
         self.side.start()

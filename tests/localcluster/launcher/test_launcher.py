@@ -23,9 +23,16 @@ from localcluster.launcher import os_layer
 from localcluster.launcher.janitor import DIRECTORY, END, EXECUTOR, Janitor
 from localcluster.launcher.launcher import Launcher
 from protocol.channel import Channel
-from protocol.cluster_messages import ExecutorExited, ExecutorLaunched, LaunchExecutor, LaunchFailed, StartCluster
+from protocol.cluster_messages import (
+    ExecutorExited,
+    ExecutorLaunched,
+    LaunchExecutor,
+    LaunchFailed,
+    StartCluster,
+    StopExecutor,
+)
 from protocol.endpoint import Endpoint, Incoming
-from protocol.errors import ClusterError, ConfigurationError
+from protocol.errors import ClusterError, ConfigurationError, NoHandlerError
 from tests.protocol.support import LONG
 
 
@@ -196,3 +203,11 @@ def test_a_driver_that_cannot_be_forked_is_a_clear_error(monkeypatch: pytest.Mon
             launcher_module.fork_driver()
     finally:
         signal.signal(signal.SIGUSR2, before)
+
+
+def test_an_order_that_is_not_the_launchers_is_refused_by_name(bed: Bed) -> None:
+    replies: list[BaseException] = []
+    bed.launcher._handle(Incoming(StopExecutor(), SimpleNamespace(error=replies.append)))  # type: ignore[arg-type]
+    (error,) = replies
+    assert isinstance(error, NoHandlerError)
+    assert "StopExecutor is no message to the launcher" in str(error)
