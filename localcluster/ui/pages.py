@@ -1,9 +1,15 @@
-"""The pages as HTML: tables of a `StatusStore`'s records, without scripts. Every text in them is escaped."""
+"""The pages as HTML: tables of a `StatusStore`'s records, without scripts. Every text in them is escaped.
+
+What stands in a table is listed once, as its columns (`JOBS`, `STAGES`, `RDDS`, `EXECUTORS`). A column that shows what
+the records lack begins in `status_store`, whose fields the REST API shows too, and in `localcluster.driver.status`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
+from operator import itemgetter
+from typing import TypeAlias
 
 from localcluster.conf.settings import bytes_text
 from localcluster.ui.status_store import Record
@@ -29,87 +35,28 @@ def page(application: Record, here: str, body: str) -> str:
 
 
 def jobs(records: Sequence[Record]) -> str:
-    columns = ("Job", "Description", "Group", "Submitted", "Completed", "Stages", "Tasks")
     sections = (("Active", "RUNNING"), ("Completed", "SUCCEEDED"), ("Failed", "FAILED"))
-    return _sections("jobs", sections, columns, records, _job_row)
-
-
-def _job_row(job: Record) -> Sequence[object]:
-    stages = len(job["stageIds"]) - job["numSkippedStages"]
-    tasks = job["numTasks"] - job["numSkippedTasks"]
-    return (
-        job["jobId"],
-        _described(job),
-        job.get("jobGroup", ""),
-        job["submissionTime"],
-        job.get("completionTime", ""),
-        _progress(job["numCompletedStages"], stages, job["numFailedStages"], job["numSkippedStages"]),
-        _progress(job["numCompletedIndices"], tasks, job["numFailedTasks"], job["numSkippedTasks"]),
-    )
+    return _sections("jobs", sections, JOBS, records)
 
 
 def stages(records: Sequence[Record]) -> str:
-    columns = ("Stage", "Attempt", "Description", "Pool", "Submitted", "Completed", "Running", "Tasks")
-    names = (("Active", "ACTIVE"), ("Pending", "PENDING"), ("Completed", "COMPLETE"), ("Failed", "FAILED"))
-    return _sections("stages", (*names, ("Skipped", "SKIPPED")), columns, records, _stage_row)
-
-
-def _stage_row(stage: Record) -> Sequence[object]:
-    return (
-        stage["stageId"],
-        stage["attemptId"],
-        _described(stage),
-        stage["schedulingPool"],
-        stage.get("submissionTime", ""),
-        stage.get("completionTime", ""),
-        stage["numActiveTasks"],
-        _progress(stage["numCompleteTasks"], stage["numTasks"], stage["numFailedTasks"], 0),
-    )
+    sections = (("Active", "ACTIVE"), ("Pending", "PENDING"), ("Completed", "COMPLETE"), ("Failed", "FAILED"))
+    return _sections("stages", (*sections, ("Skipped", "SKIPPED")), STAGES, records)
 
 
 def storage(rdds: Sequence[Record]) -> str:
-    columns = ("RDD", "Name", "Storage level", "Cached partitions", "Memory", "Shared memory", "Disk")
-    return _table(columns, map(_rdd_row, rdds)) if rdds else "<p>Nothing is cached.</p>"
-
-
-def _rdd_row(rdd: Record) -> Sequence[object]:
-    shares = rdd["dataDistribution"]
-    return (
-        rdd["id"],
-        rdd["name"],
-        rdd["storageLevel"],
-        f"{rdd['numCachedPartitions']}/{rdd['numPartitions']}",
-        bytes_text(sum(share["onHeapMemoryUsed"] for share in shares)),
-        bytes_text(sum(share["offHeapMemoryUsed"] for share in shares)),
-        bytes_text(rdd["diskUsed"]),
-    )
+    return _table(RDDS, rdds) if rdds else "<p>Nothing is cached.</p>"
 
 
 def executors(records: Sequence[Record]) -> str:
-    columns = ("Executor", "Process", "Cores", "Running tasks", "RDD blocks", "Storage memory", "Shared memory", "Disk")
     shared = max((record["memoryMetrics"]["totalOffHeapStorageMemory"] for record in records), default=0)
     note = f"<p>Shared memory that all of them may take together: {escape(bytes_text(shared))}.</p>"
-    return _table(columns, map(_executor_row, records)) + note
-
-
-def _executor_row(executor: Record) -> Sequence[object]:
-    memory = executor["memoryMetrics"]
-    used, total = memory["usedOnHeapStorageMemory"], memory["totalOnHeapStorageMemory"]
-    return (
-        executor["id"],
-        executor["hostPort"].rpartition(":")[2],
-        executor["totalCores"],
-        executor["activeTasks"],
-        executor["rddBlocks"],
-        f"{bytes_text(used)} / {bytes_text(total)}",
-        bytes_text(memory["usedOffHeapStorageMemory"]),
-        bytes_text(executor["diskUsed"]),
-    )
+    return _table(EXECUTORS, records) + note
 
 
 def environment(record: Record) -> str:
     runtime, settings = record["runtime"].items(), record["sparkProperties"]
-    return f"<h2>Runtime</h2>{_table(('Name', 'Value'), runtime)}<h2>Settings</h2>{_table(('Key', 'Value'), settings)}"
+    return f"<h2>Runtime</h2>{_pairs('Name', runtime)}<h2>Settings</h2>{_pairs('Key', settings)}"
 
 
 def _described(record: Record) -> str:
@@ -122,23 +69,95 @@ def _progress(done: int, total: int, failed: int, skipped: int) -> str:
     return f"{done}/{total}{''.join(rest)}"
 
 
-def _sections(
-    kind: str,
-    sections: Iterable[tuple[str, str]],
-    columns: Sequence[str],
-    records: Sequence[Record],
-    row: Callable[[Record], Sequence[object]],
-) -> str:
+def _stages_done(job: Record) -> str:
+    stages = len(job["stageIds"]) - job["numSkippedStages"]
+    return _progress(job["numCompletedStages"], stages, job["numFailedStages"], job["numSkippedStages"])
+
+
+def _tasks_done(job: Record) -> str:
+    tasks = job["numTasks"] - job["numSkippedTasks"]
+    return _progress(job["numCompletedIndices"], tasks, job["numFailedTasks"], job["numSkippedTasks"])
+
+
+def _shares(rdd: Record, field: str) -> str:
+    """Bytes of all executors together."""
+    return bytes_text(sum(share[field] for share in rdd["dataDistribution"]))
+
+
+def _storage_memory(executor: Record) -> str:
+    memory = executor["memoryMetrics"]
+    return f"{bytes_text(memory['usedOnHeapStorageMemory'])} / {bytes_text(memory['totalOnHeapStorageMemory'])}"
+
+
+# --- the columns of each page: the title, and how a cell is read from a record ----------------------------------------
+
+Columns: TypeAlias = Mapping[str, Callable[[Record], object]]
+
+JOBS: Columns = {
+    "Job": itemgetter("jobId"),
+    "Description": _described,
+    "Group": lambda job: job.get("jobGroup", ""),
+    "Submitted": itemgetter("submissionTime"),
+    "Completed": lambda job: job.get("completionTime", ""),
+    "Stages": _stages_done,
+    "Tasks": _tasks_done,
+}
+
+STAGES: Columns = {
+    "Stage": itemgetter("stageId"),
+    "Attempt": itemgetter("attemptId"),
+    "Description": _described,
+    "Pool": itemgetter("schedulingPool"),
+    "Submitted": lambda stage: stage.get("submissionTime", ""),
+    "Completed": lambda stage: stage.get("completionTime", ""),
+    "Running": itemgetter("numActiveTasks"),
+    "Tasks": lambda stage: _progress(stage["numCompleteTasks"], stage["numTasks"], stage["numFailedTasks"], 0),
+}
+
+RDDS: Columns = {
+    "RDD": itemgetter("id"),
+    "Name": itemgetter("name"),
+    "Storage level": itemgetter("storageLevel"),
+    "Cached partitions": lambda rdd: f"{rdd['numCachedPartitions']}/{rdd['numPartitions']}",
+    "Memory": lambda rdd: _shares(rdd, "onHeapMemoryUsed"),
+    "Shared memory": lambda rdd: _shares(rdd, "offHeapMemoryUsed"),
+    "Disk": lambda rdd: bytes_text(rdd["diskUsed"]),
+}
+
+EXECUTORS: Columns = {
+    "Executor": itemgetter("id"),
+    "Process": lambda executor: executor["hostPort"].rpartition(":")[2],
+    "Cores": itemgetter("totalCores"),
+    "Running tasks": itemgetter("activeTasks"),
+    "RDD blocks": itemgetter("rddBlocks"),
+    "Storage memory": _storage_memory,
+    "Shared memory": lambda executor: bytes_text(executor["memoryMetrics"]["usedOffHeapStorageMemory"]),
+    "Disk": lambda executor: bytes_text(executor["diskUsed"]),
+}
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+def _sections(kind: str, sections: Iterable[tuple[str, str]], columns: Columns, records: Sequence[Record]) -> str:
     """A table for each ``(title, status)`` that some records have."""
     tables = []
     for title, status in sections:
-        rows = [row(record) for record in records if record["status"] == status]
-        if rows:
-            tables.append(f"<h2>{title} {kind} ({len(rows)})</h2>{_table(columns, rows)}")
+        chosen = [record for record in records if record["status"] == status]
+        if chosen:
+            tables.append(f"<h2>{title} {kind} ({len(chosen)})</h2>{_table(columns, chosen)}")
     return "".join(tables) or f"<p>There were no {kind} yet.</p>"
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+def _table(columns: Columns, records: Iterable[Record]) -> str:
+    return _html(columns, ([cell(record) for cell in columns.values()] for record in records))
+
+
+def _pairs(title: str, rows: Iterable[Sequence[object]]) -> str:
+    return _html((title, "Value"), rows)
+
+
+def _html(titles: Iterable[str], rows: Iterable[Sequence[object]]) -> str:
+    head = "".join(f"<th>{escape(title)}</th>" for title in titles)
     body = "".join(f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

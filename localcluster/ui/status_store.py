@@ -1,8 +1,8 @@
 """`StatusStore`: what a context does, as records with the names of Spark's REST API.
 
-Pages and the API show the same records; a field that is added to one here is in the API's answers, and `pages` has the
-columns that show it. Only what is known is in them: no metrics of tasks, no executors that are dead. Sizes are in
-bytes. What there is to know comes from `localcluster.driver.status`.
+Pages and the API show the same records. Each kind is made by one function below: a field that is added there is in the
+API's answers, and a column in `pages` shows it. Only what is known is in them: no metrics of tasks, no executors that
+are dead. Sizes are in bytes. What there is to know comes from `localcluster.driver.status`.
 """
 
 from __future__ import annotations

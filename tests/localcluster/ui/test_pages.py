@@ -32,6 +32,13 @@ def rdd(**values: Any) -> dict[str, Any]:
     return {**told, "diskUsed": 8192, "dataDistribution": [share, share], **values}
 
 
+def executor(**values: Any) -> dict[str, Any]:
+    memory = {"usedOnHeapStorageMemory": 1024, "usedOffHeapStorageMemory": 2048}
+    total = {"totalOnHeapStorageMemory": 3072, "totalOffHeapStorageMemory": 4096}
+    told = {"id": "1", "hostPort": "localhost:77", "totalCores": 2, "activeTasks": 1, "rddBlocks": 3, "diskUsed": 0}
+    return {**told, "memoryMetrics": {**memory, **total}, **values}
+
+
 def cells(html: str) -> list[str]:
     return re.findall("<td>(.*?)</td>", html)
 
@@ -74,6 +81,20 @@ def test_a_description_stands_before_the_line_of_the_program() -> None:
 
 def test_sizes_are_told_by_where_they_are() -> None:
     assert cells(pages.storage([rdd()]))[3:] == ["1/3", "4.0 KiB", "8.0 KiB", "8.0 KiB"]
+
+
+def test_each_executor_has_a_row_and_all_share_what_is_shared() -> None:
+    html = pages.executors([executor(), executor(id="2")])
+    assert cells(html)[:8] == ["1", "77", "2", "1", "3", "1.0 KiB / 3.0 KiB", "2.0 KiB", "0 B"]
+    assert cells(html)[8] == "2"
+    assert "together: 4.0 KiB" in html
+
+
+def test_a_column_is_added_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(pages.EXECUTORS, "Twice <cores>", lambda record: record["totalCores"] * 2)
+    html = pages.executors([executor()])
+    assert re.findall("<th>(.*?)</th>", html)[-1] == "Twice &lt;cores&gt;"
+    assert cells(html)[-1] == "4"
 
 
 @pytest.mark.parametrize(
