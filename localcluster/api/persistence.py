@@ -74,7 +74,7 @@ class Persistence:
 
     def register_shuffle(self, dependency: ShuffleDependency) -> None:
         """Remove the shuffle's outputs when the dependency is collected."""
-        shuffle_id, cluster = dependency.shuffle_id, self._cluster
+        shuffle_id, cluster = dependency.shuffle.id, self._cluster
         self._cleaner.register(dependency, lambda: cluster.remove_shuffle(shuffle_id))
 
     def register_checkpoint(self, checkpoint: RDDCore[Any], directory: str) -> None:
@@ -94,5 +94,5 @@ class Persistence:
             seen.add(member.id())
             for dependency in member.dependencies:
                 if isinstance(dependency, ShuffleDependency):
-                    self._cluster.remove_shuffle(dependency.shuffle_id, blocking)
+                    self._cluster.remove_shuffle(dependency.shuffle.id, blocking)
                 todo.append(dependency.rdd)

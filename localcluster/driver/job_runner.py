@@ -72,14 +72,14 @@ class JobRunner:
         for thread in self._background:
             thread.join(STOP_DEADLINE)
 
-    def _pickle_stage(self, rdd: RDD[Any], action: Any) -> StageBinary:
+    def _pickle_stage(self, rdd: RDD[Any], action: Any, keeper: ShuffleDependency | None) -> StageBinary:
         binary = dump_lineage(rdd, rdd.ctx._profiled(rdd, action))
         if len(binary) <= INLINE_BINARY:
             return binary
         block_id = self._cluster.put_broadcast("stage", binary)
-        if isinstance(action, ShuffleDependency):  # which keeps its binary as long as it lives
+        if keeper is not None:  # as long as it lives
             cluster, broadcast_id = self._cluster, block_id.broadcast_id
-            self._cleaner.register(action, lambda: cluster.remove_broadcast(broadcast_id))
+            self._cleaner.register(keeper, lambda: cluster.remove_broadcast(broadcast_id))
         return block_id
 
 

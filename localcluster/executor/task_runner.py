@@ -18,7 +18,7 @@ from localcluster.executor.barrier_calls import BarrierCalls
 from localcluster.executor.kills import Kills
 from localcluster.executor.stage_code import StageCode
 from localcluster.rdd.core import RDDCore
-from localcluster.rdd.dependency import ShuffleDependency
+from localcluster.shuffle.shuffle import Shuffle
 from localcluster.task.accumulators import collect_updates
 from localcluster.task.barrier_task_context import BarrierTaskContext
 from localcluster.task.env import Env
@@ -76,8 +76,8 @@ def _compute(rdd: RDDCore[Any], action: Any, task: TaskDescription, context: Tas
     return _perform(context.env, action, values, context)
 
 
-def _perform(env: Env, action: ResultAction | ShuffleDependency, values: Any, context: TaskContext) -> TaskOutput:
-    if isinstance(action, ShuffleDependency):
+def _perform(env: Env, action: ResultAction | Shuffle, values: Any, context: TaskContext) -> TaskOutput:
+    if isinstance(action, Shuffle):
         return MapOutput(env.shuffle_manager.write(action, context.taskAttemptId(), values))
     chunks = serializer.dumps(action.func(context, values))
     if sum(map(len, chunks)) <= MAX_DIRECT_RESULT:

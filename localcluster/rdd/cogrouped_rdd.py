@@ -15,7 +15,6 @@ from localcluster.rdd.core import RDDCore
 from localcluster.rdd.dependency import Dependency, OneToOneDependency, ShuffleDependency
 from localcluster.rdd.partition import Partition
 from localcluster.rdd.rdd import RDD, PipelinedRDD
-from localcluster.rdd.shuffled_rdd import shuffle_functions
 from localcluster.rdd.union_rdd import UnionRDD
 from localcluster.shuffle.pairs import A_PAIR, check_key_and_value
 from localcluster.shuffle.partitioner import Partitioner
@@ -63,7 +62,8 @@ class CoGroupedRDD(RDD[tuple[K, tuple[list[Any], ...]]]):
         assert isinstance(partition, CoGroupPartition)
         in_place = zip(self.dependencies, partition.parents)  # noqa: B905  # a shuffle comes after them
         sides = range(len(self._map_tasks))
-        groups = task_context.env.shuffle_manager.combiner(_merge_groups)
+        shuffles = task_context.env.shuffle_manager
+        groups = shuffles.combiner(_merge_groups)
         task_context.on_completion(lambda _: groups.close())
         for side, map_tasks in enumerate(self._map_tasks):
             records: Iterator[tuple[K, Any]]
@@ -71,15 +71,15 @@ class CoGroupedRDD(RDD[tuple[K, tuple[list[Any], ...]]]):
                 dependency, parent = next(in_place)
                 records = dependency.rdd.iterator(parent, task_context)
             else:
-                shuffle = self.dependencies[-1]
-                assert isinstance(shuffle, ShuffleDependency)
-                records = task_context.env.shuffle_manager.read(shuffle, partition.index, task_context, map_tasks)
+                moved = self.dependencies[-1]
+                assert isinstance(moved, ShuffleDependency)
+                records = shuffles.read(moved.shuffle, partition.index, task_context.on_completion, map_tasks)
             groups.add(records, partial(_new_group, sides, side), partial(_add_to_group, side))
         return groups.items()
 
     def _functions(self) -> tuple[Callable[..., Any], ...]:
-        shuffles = [dependency for dependency in self.dependencies if isinstance(dependency, ShuffleDependency)]
-        return tuple(function for shuffle in shuffles for function in shuffle_functions(shuffle))
+        moved = [dependency for dependency in self.dependencies if isinstance(dependency, ShuffleDependency)]
+        return tuple(function for dependency in moved for function in dependency.shuffle.functions)
 
 
 def _first_two(index: int, records: Iterator[Any]) -> Iterator[tuple[Any, Any]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from localcluster.base.call_site import call_site
+from localcluster.shuffle.shuffle import Shuffle
 
 if TYPE_CHECKING:
     from localcluster.rdd.core import RDDCore
@@ -76,25 +77,12 @@ class GroupDependency(NarrowDependency):
 
 
 class ShuffleDependency(Dependency):
-    """The child reads, by key, the output of a shuffle over the parent's ``(key, value)`` records.
+    """The child reads, by key, the output of a shuffle over the parent's records.
 
-    With an ``aggregator`` the reader yields one ``(key, combiner)`` per key; ``map_side_combine`` combines before the
-    shuffle too, and what is shuffled are combiners then. Without an aggregator records come as they are: those of one
-    map task in the order it made them, map tasks in the order of their partitions.
-
-    Pickles without ``rdd``: a reducer needs only the shuffle's id, and the scheduler sends the map side's RDD beside
-    it.
+    Pickles without ``rdd``: a reducer needs only the shuffle, and the map side's RDD is sent beside it.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "aggregator",
-        "call_site",
-        "map_side_combine",
-        "partitioner",
-        "shuffle_id",
-        "stage_binary",
-    )
+    __slots__ = ("__weakref__", "call_site", "shuffle", "stage_binary")
 
     def __init__(
         self,
@@ -104,30 +92,19 @@ class ShuffleDependency(Dependency):
         map_side_combine: bool = False,
     ) -> None:
         super().__init__(rdd)
-        self.partitioner = partitioner
-        self.aggregator = aggregator
-        self.map_side_combine = map_side_combine
+        self.shuffle = Shuffle(rdd.ctx._next_shuffle_id(), partitioner, aggregator, map_side_combine)
         self.stage_binary: Any = None
-        """The scheduler keeps the pickled map stage here, so that iterative jobs do not pickle it again and again, with
+        """The planner keeps the pickled map stage here, so that iterative jobs do not pickle it again and again, with
         the ids of the RDDs in it.
         """
         self.call_site = call_site()
-        self.shuffle_id: int = rdd.ctx._next_shuffle_id()
         rdd.ctx.register_shuffle(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore_shuffle, (self.shuffle_id, self.partitioner, self.aggregator, self.map_side_combine)
-
-    def __repr__(self) -> str:
-        return f"ShuffleDependency(shuffle {self.shuffle_id})"
+        return _restore_shuffle, (self.shuffle,)
 
 
-def _restore_shuffle(
-    shuffle_id: int, partitioner: Partitioner, aggregator: Aggregator | None, map_side_combine: bool
-) -> ShuffleDependency:
+def _restore_shuffle(shuffle: Shuffle) -> ShuffleDependency:
     dependency = ShuffleDependency.__new__(ShuffleDependency)
-    dependency.shuffle_id = shuffle_id
-    dependency.partitioner = partitioner
-    dependency.aggregator = aggregator
-    dependency.map_side_combine = map_side_combine
+    dependency.shuffle = shuffle
     return dependency

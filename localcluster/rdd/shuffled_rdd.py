@@ -11,6 +11,7 @@ from localcluster.rdd.partition import Partition
 from localcluster.rdd.rdd import RDD
 from localcluster.shuffle.aggregator import Aggregator
 from localcluster.shuffle.partitioner import Partitioner
+from localcluster.shuffle.shuffle import Shuffle
 
 if TYPE_CHECKING:
     from localcluster.task.task_context import TaskContext
@@ -32,29 +33,20 @@ class ShuffledRDD(RDD[tuple[K, V]]):
         map_side_combine: bool = False,
     ) -> None:
         self.num_partitions = partitioner.numPartitions
-        shuffle = ShuffleDependency(parent, partitioner, aggregator, map_side_combine)
-        super().__init__(parent.ctx, (shuffle,), partitioner)
+        dependency = ShuffleDependency(parent, partitioner, aggregator, map_side_combine)
+        super().__init__(parent.ctx, (dependency,), partitioner)
 
     def _make_partitions(self) -> list[Partition]:
         return [Partition(index) for index in range(self.num_partitions)]
 
     def compute(self, partition: Partition, task_context: TaskContext) -> Iterator[tuple[K, V]]:
-        return task_context.env.shuffle_manager.read(self._shuffle, partition.index, task_context)
+        return task_context.env.shuffle_manager.read(self._shuffle, partition.index, task_context.on_completion)
 
     def _functions(self) -> tuple[Callable[..., Any], ...]:
-        return shuffle_functions(self._shuffle)
+        return self._shuffle.functions
 
     @property
-    def _shuffle(self) -> ShuffleDependency:
-        (shuffle,) = self.dependencies  # kept nowhere else: a checkpoint takes it away, and its outputs can go
-        assert isinstance(shuffle, ShuffleDependency)
-        return shuffle
-
-
-def shuffle_functions(dependency: ShuffleDependency) -> tuple[Callable[..., Any], ...]:
-    """User functions that a ShuffleDependency holds."""
-    functions: list[Callable[..., Any]] = [dependency.partitioner.partitionFunc]
-    if dependency.aggregator is not None:
-        combine = dependency.aggregator
-        functions += [combine.createCombiner, combine.mergeValue, combine.mergeCombiners]
-    return tuple(functions)
+    def _shuffle(self) -> Shuffle:
+        (dependency,) = self.dependencies  # kept nowhere else: a checkpoint takes it away, and its outputs can go
+        assert isinstance(dependency, ShuffleDependency)
+        return dependency.shuffle

@@ -6,7 +6,7 @@ Covers passive records and planning. Decides nothing about when anything runs. F
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 from weakref import ref
@@ -88,26 +88,30 @@ class Job:
     deliver: Callable[[JobEvent], None]
 
 
-def shuffle_parents(rdd: RDDCore[Any]) -> list[ShuffleDependency]:
-    """The shuffles that feed ``rdd`` with no other shuffle in between, each once."""
+def shuffle_parents(rdd: RDDCore[Any]) -> dict[int, ShuffleDependency]:
+    """{shuffle id: dependency}: the shuffles that feed ``rdd`` with no other shuffle in between."""
     found: dict[int, ShuffleDependency] = {}
     for member in narrow_lineage(rdd):
         for dependency in member.dependencies:
             if isinstance(dependency, ShuffleDependency):
-                found.setdefault(dependency.shuffle_id, dependency)
-    return list(found.values())
+                found.setdefault(dependency.shuffle.id, dependency)
+    return found
 
 
 class Planner:
     """Cuts one job's lineage into stages.
 
-    Runs in the thread that submits the job, without the driver's lock, since pickling a lineage may take long. A map
-    stage's binary is kept on its shuffle dependency: iterative jobs plan the same ancestors again and again. ``slots``
-    is how many tasks the cluster runs at once, which bounds barrier stages.
+    Runs in the thread that submits the job, without the driver's lock, since pickling a lineage may take long.
+    ``pickle_stage`` does that, given a stage's last RDD, what is done with it and who keeps the outcome: a map stage's
+    dependency does, as iterative jobs plan the same ancestors again and again. ``slots`` is how many tasks the cluster
+    runs at once, which bounds barrier stages.
     """
 
     def __init__(
-        self, pickle_stage: Callable[[Any, Any], StageBinary], next_stage_id: Callable[[], int], slots: int
+        self,
+        pickle_stage: Callable[[Any, Any, ShuffleDependency | None], StageBinary],
+        next_stage_id: Callable[[], int],
+        slots: int,
     ) -> None:
         self._slots = slots
         self._pickle_stage = pickle_stage
@@ -117,52 +121,45 @@ class Planner:
         """What the stages are computed from, to be kept by the job's own thread as long as the job runs."""
 
     def result_stage(self, rdd: RDDCore[Any], action: Any, partitions: Sequence[int], name: str) -> Stage:
-        shuffles = shuffle_parents(rdd)
-        self._plan_map_stages(shuffles)
-        parents = tuple(shuffle.shuffle_id for shuffle in shuffles)
+        parents = shuffle_parents(rdd)
+        self._plan_map_stages(parents.values())
         together = self._runs_together(rdd, len(partitions))
         inputs = rdd._partitions()  # before the binary: see `RDDCore._cut_lineage`
-        binary = self._pickle_stage(rdd, action)
+        binary = self._pickle_stage(rdd, action, None)
         self.lineage.append(rdd)
         stage_id = self._next_stage_id()
-        return Stage(stage_id, ref(rdd), None, parents, binary, partitions, name, inputs, is_barrier=together)
+        return Stage(stage_id, ref(rdd), None, tuple(parents), binary, partitions, name, inputs, is_barrier=together)
 
-    def _plan_map_stages(self, shuffles: list[ShuffleDependency]) -> None:
+    def _plan_map_stages(self, dependencies: Collection[ShuffleDependency]) -> None:
         """Parents before children, with a stack of our own in place of recursion."""
-        stack = shuffles[::-1]
+        stack = list(dependencies)[::-1]
         while stack:
-            shuffle = stack[-1]
-            if shuffle.shuffle_id in self.map_stages:
+            dependency = stack[-1]
+            shuffle_id = dependency.shuffle.id
+            if shuffle_id in self.map_stages:
                 stack.pop()
                 continue
-            parents = shuffle_parents(shuffle.rdd)
-            unplanned = [parent for parent in parents if parent.shuffle_id not in self.map_stages]
+            parents = shuffle_parents(dependency.rdd)
+            unplanned = [parent for parent_id, parent in parents.items() if parent_id not in self.map_stages]
             if unplanned:
                 stack.extend(reversed(unplanned))
                 continue
             stack.pop()
-            self.map_stages[shuffle.shuffle_id] = self._map_stage(shuffle, parents)
+            self.map_stages[shuffle_id] = self._map_stage(dependency, tuple(parents))
 
-    def _map_stage(self, shuffle: ShuffleDependency, parents: list[ShuffleDependency]) -> Stage:
-        inputs = shuffle.rdd._partitions()  # before the binary: see `RDDCore._cut_lineage`
+    def _map_stage(self, dependency: ShuffleDependency, parents: tuple[int, ...]) -> Stage:
+        rdd = dependency.rdd
+        inputs = rdd._partitions()  # before the binary: see `RDDCore._cut_lineage`
         partitions = range(len(inputs))
-        together = self._runs_together(shuffle.rdd, len(partitions))
-        members = [member.id() for member in narrow_lineage(shuffle.rdd)]
-        if shuffle.stage_binary is None or shuffle.stage_binary[0] != members:  # others: a checkpoint has come between
-            shuffle.stage_binary = members, self._pickle_stage(shuffle.rdd, shuffle)
-        parent_ids = tuple(parent.shuffle_id for parent in parents)
-        stage_id, (_, binary) = self._next_stage_id(), shuffle.stage_binary
-        self.lineage.append(shuffle)
+        together = self._runs_together(rdd, len(partitions))
+        members = [member.id() for member in narrow_lineage(rdd)]
+        if dependency.stage_binary is None or dependency.stage_binary[0] != members:  # a checkpoint has come between
+            dependency.stage_binary = members, self._pickle_stage(rdd, dependency.shuffle, dependency)
+        stage_id, (_, binary) = self._next_stage_id(), dependency.stage_binary
+        self.lineage.append(dependency)
+        name = dependency.call_site
         return Stage(
-            stage_id,
-            ref(shuffle.rdd),
-            shuffle.shuffle_id,
-            parent_ids,
-            binary,
-            partitions,
-            shuffle.call_site,
-            inputs,
-            is_barrier=together,
+            stage_id, ref(rdd), dependency.shuffle.id, parents, binary, partitions, name, inputs, is_barrier=together
         )
 
     def _runs_together(self, rdd: RDDCore[Any], tasks: int) -> bool:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from localcluster.serializers.framing import Serializer
-    from localcluster.task.task_context import TaskContext
 
 
 def encoded_and_decoded(serializer: Serializer, records: list[Any]) -> list[Any]:
@@ -29,12 +28,12 @@ class EncodedResult:
 
     __slots__ = ("func", "serializer")
 
-    def __init__(self, func: Callable[[TaskContext, Any], Any], serializer: Serializer) -> None:
+    def __init__(self, func: Callable[..., Any], serializer: Serializer) -> None:
         self.func = func
         self.serializer = serializer
 
-    def __call__(self, task_context: TaskContext, iterator: Any) -> Any:
-        return encoded_and_decoded(self.serializer, [self.func(task_context, iterator)])[0]
+    def __call__(self, *args: Any) -> Any:
+        return encoded_and_decoded(self.serializer, [self.func(*args)])[0]
 
     def __repr__(self) -> str:  # seen when the function cannot be pickled
         return repr(self.func)

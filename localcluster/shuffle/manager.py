@@ -13,14 +13,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, TypeAlias
 
-from localcluster.rdd.dependency import ShuffleDependency
 from localcluster.shuffle.combiner import Combiner
 from localcluster.shuffle.map_outputs import MapOutputs
 from localcluster.shuffle.map_status import MapStatus
 from localcluster.shuffle.partitioned_buffer import PartitionedBuffer
+from localcluster.shuffle.shuffle import Shuffle
 from localcluster.shuffle.sorter import Sorter
 from localcluster.shuffle.spill import SizeGauge
-from localcluster.task.task_context import TaskContext
 from protocol.errors import CorruptBlockError, FetchFailedError, StaleLocationError
 from protocol.locations import SharedLocation
 from storage import serializer
@@ -29,6 +28,8 @@ from storage.block_manager import BlockManager
 from storage.managed_buffer import ManagedBuffer
 
 Record: TypeAlias = tuple[Any, Any]
+OnCompletion: TypeAlias = Callable[[Callable[[Any], None]], None]
+"""Takes a callback, and calls it, with one argument, when the task ends."""
 
 
 class ShuffleManager(ABC):
@@ -41,9 +42,7 @@ class ShuffleManager(ABC):
 
     # --- the map side ---
 
-    def write(
-        self, shuffle: ShuffleDependency, map_id: int, records: Iterator[Record]
-    ) -> tuple[SharedLocation | None, ...]:
+    def write(self, shuffle: Shuffle, map_id: int, records: Iterator[Record]) -> tuple[SharedLocation | None, ...]:
         """Partition the records and store them. An exception from ``records`` leaves nothing behind."""
         partitioner = shuffle.partitioner
         with PartitionedBuffer(partitioner.numPartitions, self._memory_limit, self.blocks) as parts:
@@ -53,7 +52,7 @@ class ShuffleManager(ABC):
                     parts.add_all(combiner.items(), partitioner)
             else:
                 parts.add_all(records, partitioner)
-            return self.store(shuffle.shuffle_id, map_id, parts)
+            return self.store(shuffle.id, map_id, parts)
 
     @abstractmethod
     def store(self, shuffle_id: int, map_id: int, parts: PartitionedBuffer) -> tuple[SharedLocation | None, ...]:
@@ -62,18 +61,18 @@ class ShuffleManager(ABC):
     # --- the reduce side ---
 
     def read(
-        self, shuffle: ShuffleDependency, partition: int, context: TaskContext, map_tasks: range | None = None
+        self, shuffle: Shuffle, partition: int, on_completion: OnCompletion, map_tasks: range | None = None
     ) -> Iterator[Record]:
         """The records of one reduce partition, combined when the shuffle has an aggregator. Of all ``map_tasks`` when
-        it is None.
+        it is None. What was spilled for it goes ``on_completion`` of the task.
 
         Raises FetchFailedError, also while iterating, when a map output cannot be read.
         """
-        fetched = self._fetch(shuffle.shuffle_id, partition, map_tasks)
+        fetched = self._fetch(shuffle.id, partition, map_tasks)
         if shuffle.aggregator is None:
             return fetched
         combiner = self.combiner(shuffle.aggregator.mergeCombiners)
-        context.on_completion(lambda _: combiner.close())
+        on_completion(lambda _: combiner.close())
         if shuffle.map_side_combine:
             combiner.add_combiners(fetched)
         else:

@@ -161,7 +161,7 @@ def test_a_lost_map_output_is_computed_again(sc: SparkContext) -> None:
     for pid in set(sc.parallelize(range(8), 8).map(lambda _: (time.sleep(0.05), os.getpid())[1]).collect()):
         os.kill(pid, signal.SIGKILL)  # new executors have not mapped the segments yet
     with sc._cluster.lock:
-        table = sc._cluster.outputs.table(sums.dependencies[0].shuffle_id)
+        table = sc._cluster.outputs.table(sums.dependencies[0].shuffle.id)
         segments = {block.segment for status in table for block in status.blocks}
     for segment in segments:
         os.unlink(segment)

@@ -161,7 +161,7 @@ def test_collections_have_as_many_partitions_as_the_settings_say(sc: SparkContex
 def test_shuffles_are_laid_out_as_the_settings_say(sc: SparkContext) -> None:
     shuffled = sc.parallelize([(key, 1) for key in range(10)], 2).reduceByKey(max, 2)
     assert shuffled.count() == 10
-    names = [name for name in block_names(sc) if name.startswith(f"shuffle_{shuffled.dependencies[0].shuffle_id}_")]
+    names = [name for name in block_names(sc) if name.startswith(f"shuffle_{shuffled.dependencies[0].shuffle.id}_")]
     assert len(names) == 4, "a block for each pair of tasks"
     assert not any(name.endswith((".data", ".index")) for name in names)
 
@@ -181,7 +181,7 @@ def test_a_stage_whose_inputs_get_lost_has_as_many_attempts_as_the_settings_say(
     sc: SparkContext, tmp_path: Path
 ) -> None:
     shuffled = sc.parallelize([(1, 1)], 1).partitionBy(1)
-    shuffle_id = shuffled.dependencies[0].shuffle_id
+    shuffle_id = shuffled.dependencies[0].shuffle.id
 
     def lose_the_input(_: Any) -> None:
         os.close(os.open(tmp_path / str(time.monotonic_ns()), os.O_CREAT))

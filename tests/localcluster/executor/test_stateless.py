@@ -13,6 +13,7 @@ import random
 import sys
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -22,8 +23,10 @@ import pytest
 
 from localcluster.executor.stateless import is_stateless
 from localcluster.rdd.dependency import NarrowDependency
+from localcluster.shuffle.aggregator import Aggregator
 from localcluster.shuffle.hashing import portable_hash
 from localcluster.shuffle.partitioner import Partitioner
+from localcluster.shuffle.shuffle import Shuffle
 from localcluster.task.accumulators import INT_ACCUMULATOR_PARAM, Accumulator
 from localcluster.task.broadcast import _RemoteBroadcast
 
@@ -144,6 +147,12 @@ def test_our_own_objects_are_as_stateless_as_what_they_hold() -> None:
     assert not is_stateless(Partitioner(3, random.Random(1).randrange))
     assert is_stateless(NarrowDependency(Partitioner(3, hash)))  # type: ignore[arg-type]
     assert not is_stateless(OfAUser(Partitioner(3, hash)))  # type: ignore[arg-type]
+
+
+def test_shuffles_are_as_stateless_as_their_functions() -> None:
+    shuffle = Shuffle(0, Partitioner(2, portable_hash), Aggregator(abs, max, min))
+    assert is_stateless(pickle.loads(pickle.dumps(shuffle)))
+    assert not is_stateless(replace(shuffle, aggregator=Aggregator(abs, max, [].append)))  # type: ignore[arg-type]
 
 
 def test_one_stateful_value_among_many_decides() -> None:

@@ -21,6 +21,7 @@ from localcluster.rdd.dependency import ShuffleDependency
 from localcluster.rdd.lineage import dump_lineage, load_lineage
 from localcluster.rdd.sources import Sources
 from localcluster.shuffle.combiner import Combiner
+from localcluster.shuffle.shuffle import Shuffle
 from localcluster.shuffle.spill import SizeGauge
 from localcluster.task.env import set_env
 
@@ -56,19 +57,17 @@ class DictShuffles:
     def __init__(self) -> None:
         self.outputs: dict[int, list[dict[int, bytes]]] = {}
 
-    def write(self, shuffle: ShuffleDependency, records: Iterator[Any]) -> None:
+    def write(self, shuffle: Shuffle, records: Iterator[Any]) -> None:
         if shuffle.map_side_combine:
             assert shuffle.aggregator is not None
             records = iter(shuffle.aggregator.combine_values(records).items())
         buckets: list[list[Any]] = [[] for _ in range(shuffle.partitioner.numPartitions)]
         for record in map(tuple, records):
             buckets[shuffle.partitioner(record[0])].append(record)
-        self.outputs[shuffle.shuffle_id].append({i: pickle.dumps(bucket) for i, bucket in enumerate(buckets) if bucket})
+        self.outputs[shuffle.id].append({i: pickle.dumps(bucket) for i, bucket in enumerate(buckets) if bucket})
 
-    def read(
-        self, shuffle: ShuffleDependency, index: int, task_context: Any, map_tasks: range | None = None
-    ) -> Iterator[Any]:
-        outputs = self.outputs[shuffle.shuffle_id]
+    def read(self, shuffle: Shuffle, index: int, on_completion: Any, map_tasks: range | None = None) -> Iterator[Any]:
+        outputs = self.outputs[shuffle.id]
         chosen = range(len(outputs)) if map_tasks is None else map_tasks
         parts = (pickle.loads(outputs[task][index]) for task in chosen if index in outputs[task])
         records = itertools.chain.from_iterable(parts)
@@ -134,8 +133,8 @@ class LocalContext(Sources, Checkpoints):
     def _next_shuffle_id(self) -> int:
         return next(self._shuffle_ids)
 
-    def register_shuffle(self, shuffle: ShuffleDependency) -> None:
-        assert shuffle.shuffle_id not in self.shuffles.outputs
+    def register_shuffle(self, dependency: ShuffleDependency) -> None:
+        assert dependency.shuffle.id not in self.shuffles.outputs
 
     def register_checkpoint(self, checkpoint: Any, directory: str) -> None:
         pass
@@ -189,7 +188,7 @@ class LocalContext(Sources, Checkpoints):
         try:
             records = lineage.iterator(partition, context)  # type: ignore[arg-type]
             assert iter(records) is records
-            if isinstance(loaded, ShuffleDependency):
+            if isinstance(loaded, Shuffle):
                 return self.shuffles.write(loaded, records)
             return pickle.loads(cloudpickle.dumps(loaded(context, records)))
         finally:
@@ -199,11 +198,11 @@ class LocalContext(Sources, Checkpoints):
         for dependency in rdd.dependencies:
             if not isinstance(dependency, ShuffleDependency):
                 self._run_shuffles(dependency.rdd)
-            elif dependency.shuffle_id not in self.shuffles.outputs:
+            elif dependency.shuffle.id not in self.shuffles.outputs:
                 self._run_shuffles(dependency.rdd)
-                self.shuffles.outputs[dependency.shuffle_id] = []
+                self.shuffles.outputs[dependency.shuffle.id] = []
                 for index in range(dependency.rdd.getNumPartitions()):
-                    self._run_task(dependency.rdd, dependency, index)
+                    self._run_task(dependency.rdd, dependency.shuffle, index)
 
     def parts(self, partitions: Sequence[Sequence[Any]]) -> Any:
         """An RDD with exactly these partitions."""

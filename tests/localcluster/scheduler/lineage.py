@@ -55,7 +55,7 @@ class Lineage:
         properties = {} if pool is None else {"spark.scheduler.pool": pool}
         return Job(next(self._job_ids), stage, planner.map_stages, properties, deliver or Events())
 
-    def _pickle(self, rdd: Any, action: Any) -> bytes:
+    def _pickle(self, rdd: Any, action: Any, keeper: ShuffleDependency | None) -> bytes:
         self.pickled.append(rdd.id())
         return b"binary"
 
@@ -96,4 +96,4 @@ class FakeRDD:
 
     @property
     def shuffle_ids(self) -> list[int]:
-        return [d.shuffle_id for d in self.dependencies if isinstance(d, ShuffleDependency)]
+        return [d.shuffle.id for d in self.dependencies if isinstance(d, ShuffleDependency)]

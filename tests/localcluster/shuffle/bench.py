@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-from localcluster.rdd.dependency import ShuffleDependency
 from localcluster.shuffle.aggregator import Aggregator
 from localcluster.shuffle.hashing import portable_hash
 from localcluster.shuffle.manager import ShuffleManager
 from localcluster.shuffle.map_outputs import MapOutputs
 from localcluster.shuffle.map_status import MapStatus
 from localcluster.shuffle.partitioner import Partitioner
-from localcluster.task.task_context import TaskContext
+from localcluster.shuffle.shuffle import Shuffle
 from protocol.cluster_messages import GetMapOutputs
 from storage.local_transport import LocalCluster
 
@@ -44,10 +43,8 @@ class ShuffleBench:
 
     def shuffle(
         self, partitions: int, aggregator: Aggregator | None = None, map_side_combine: bool = False, func: Any = None
-    ) -> ShuffleDependency:
-        ctx = SimpleNamespace(_next_shuffle_id=self._ids.__next__, register_shuffle=lambda shuffle: None)
-        partitioner = Partitioner(partitions, func or portable_hash)
-        return ShuffleDependency(SimpleNamespace(ctx=ctx), partitioner, aggregator, map_side_combine)  # type: ignore[arg-type]
+    ) -> Shuffle:
+        return Shuffle(next(self._ids), Partitioner(partitions, func or portable_hash), aggregator, map_side_combine)
 
 
 class Driver:
@@ -72,23 +69,23 @@ class Round:
         self.reader = kind(bench.other, MapOutputs(self.driver.ask, bench.other), limit)
         self._map_ids = count()
 
-    def write(self, shuffle: ShuffleDependency, *maps: Iterable[Any]) -> None:
-        self.driver.tables[shuffle.shuffle_id] = [self.write_one(shuffle, records) for records in maps]
+    def write(self, shuffle: Shuffle, *maps: Iterable[Any]) -> None:
+        self.driver.tables[shuffle.id] = [self.write_one(shuffle, records) for records in maps]
 
-    def write_one(self, shuffle: ShuffleDependency, records: Iterable[Any]) -> MapStatus:
+    def write_one(self, shuffle: Shuffle, records: Iterable[Any]) -> MapStatus:
         map_id = next(self._map_ids)
         return MapStatus("1", map_id, self.writer.write(shuffle, map_id, iter(records)))
 
-    def read(self, shuffle: ShuffleDependency, partition: int) -> list[Any]:
-        context = task_context()
-        try:
-            return list(self.reader.read(shuffle, partition, context))
-        finally:
-            context.leave()
+    def read(self, shuffle: Shuffle, partition: int) -> list[Any]:
+        with Task() as task:
+            return list(self.reader.read(shuffle, partition, task.on_completion))
 
-    def read_all(self, shuffle: ShuffleDependency) -> list[list[Any]]:
+    def read_all(self, shuffle: Shuffle) -> list[list[Any]]:
         return [self.read(shuffle, part) for part in range(shuffle.partitioner.numPartitions)]
 
 
-def task_context() -> TaskContext:
-    return TaskContext.of_task(None, 0, 0, 0, 0, {})  # type: ignore[arg-type]
+class Task(ExitStack):
+    """What a reducer needs of its task: an end."""
+
+    def on_completion(self, callback: Callable[[Any], None]) -> None:
+        self.callback(callback, self)

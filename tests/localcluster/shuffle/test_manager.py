@@ -18,7 +18,7 @@ from localcluster.shuffle.sort_shuffle import SortShuffleManager
 from protocol.errors import FetchFailedError, OutOfSharedMemoryError, RDDError
 from protocol.locations import ShmLocation
 from storage.block_id import ShuffleBlockId, ShuffleDataBlockId, ShuffleIndexBlockId
-from tests.localcluster.shuffle.bench import LISTS, NOTHING, PLENTY, SUMS, Round, ShuffleBench, task_context
+from tests.localcluster.shuffle.bench import LISTS, NOTHING, PLENTY, SUMS, Round, ShuffleBench, Task
 
 KINDS = [SortShuffleManager, HashShuffleManager]
 kinds = pytest.mark.parametrize("kind", KINDS)
@@ -29,7 +29,7 @@ limits = st.sampled_from([NOTHING, 2000, PLENTY])
 
 
 def remove(bench: ShuffleBench, shuffle: Any) -> None:
-    bench.blocks.remove_shuffle(shuffle.shuffle_id)
+    bench.blocks.remove_shuffle(shuffle.id)
 
 
 @kinds
@@ -71,8 +71,8 @@ def test_an_aggregator_combines_each_key_once(
 def test_combining_on_the_map_side_shuffles_one_record_per_key(bench: ShuffleBench, kind: Kind) -> None:
     run, shuffle = Round(bench, kind), bench.shuffle(2, SUMS, True)
     run.write(shuffle, [("a", 1)] * 1000)
-    shuffle.aggregator = None  # see what travelled
-    assert [record for part in run.read_all(shuffle) for record in part] == [("a", 1000)]
+    as_written = replace(shuffle, aggregator=None)
+    assert [record for part in run.read_all(as_written) for record in part] == [("a", 1000)]
 
 
 @kinds
@@ -89,9 +89,9 @@ def test_a_shuffle_of_nothing_has_empty_partitions(bench: ShuffleBench, kind: Ki
 def test_the_names_of_the_blocks_go_with_their_locations(bench: ShuffleBench, kind: Kind) -> None:
     run, shuffle = Round(bench, kind), bench.shuffle(3)
     run.write(shuffle, [(0, "a"), (2, "b")])
-    (status,) = run.driver.tables[shuffle.shuffle_id]
+    (status,) = run.driver.tables[shuffle.id]
     assert status is not None
-    ids = kind.block_ids(shuffle.shuffle_id, status.map_id, status.blocks)
+    ids = kind.block_ids(shuffle.id, status.map_id, status.blocks)
     assert len(ids) == len(status.blocks)
     for block_id, location in zip(ids, status.blocks, strict=True):
         assert (bench.blocks.get_local_bytes(block_id) is not None) == (location is not None)
@@ -102,7 +102,7 @@ def test_a_sort_shuffle_makes_two_blocks_and_a_hash_shuffle_one_per_partition_wi
     for kind in KINDS:
         run, shuffle = Round(bench, kind), bench.shuffle(4)
         run.write(shuffle, [(0, "a"), (2, "b")])
-        wanted = shuffle.shuffle_id
+        wanted = shuffle.id
         found = bench.blocks.get_matching_block_ids(lambda b, wanted=wanted: getattr(b, "shuffle_id", None) == wanted)
         written[kind] = {type(block_id) for block_id in found}, len(found)
     assert written[SortShuffleManager] == ({ShuffleDataBlockId, ShuffleIndexBlockId}, 2)
@@ -170,12 +170,11 @@ def test_a_reducers_spills_go_when_its_task_ends_though_it_did_not_read_to_the_e
 ) -> None:
     run, shuffle = Round(bench, kind, NOTHING), bench.shuffle(1, SUMS, False)
     run.write(shuffle, [(n, 1) for n in range(300)])
-    context = task_context()
-    records = run.reader.read(shuffle, 0, context)
-    next(records)
-    assert bench.spill_files
-    records.close()  # type: ignore[attr-defined]
-    context.leave()
+    with Task() as task:
+        records = run.reader.read(shuffle, 0, task.on_completion)
+        next(records)
+        assert bench.spill_files
+        records.close()  # type: ignore[attr-defined]
     assert bench.spill_files == []
 
 
@@ -192,7 +191,7 @@ def test_what_a_reducer_yields_keeps_no_page_of_a_map_output_in_use(bench: Shuff
 
 
 def spoil(run: Round, shuffle: Any, map_index: int, change: Any) -> None:
-    table = run.driver.tables[shuffle.shuffle_id]
+    table = run.driver.tables[shuffle.id]
     status = table[map_index]
     assert status is not None
     table[map_index] = status._replace(blocks=tuple(change(location) for location in status.blocks))
@@ -208,7 +207,7 @@ def test_an_output_whose_segment_is_gone_fails_the_fetch_by_name(
     spoil(run, shuffle, 1, lambda location: replace(location, segment=location.segment + "x"))
     with pytest.raises(FetchFailedError) as caught:
         run.read(shuffle, 0)
-    assert (caught.value.shuffle_id, caught.value.map_index) == (shuffle.shuffle_id, 1)
+    assert (caught.value.shuffle_id, caught.value.map_index) == (shuffle.id, 1)
 
 
 @kinds
@@ -224,7 +223,7 @@ def test_an_output_beyond_its_segments_end_fails_the_fetch(bench: ShuffleBench, 
 def test_an_output_whose_bytes_were_damaged_fails_the_fetch(bench: ShuffleBench, kind: Kind) -> None:
     run, shuffle = Round(bench, kind), bench.shuffle(1)
     run.write(shuffle, [(0, "hello")])
-    status = run.driver.tables[shuffle.shuffle_id][0]
+    status = run.driver.tables[shuffle.id][0]
     assert status is not None
     damage(status.blocks[0], 40)
     with pytest.raises(FetchFailedError):
@@ -234,7 +233,7 @@ def test_an_output_whose_bytes_were_damaged_fails_the_fetch(bench: ShuffleBench,
 def test_an_index_that_was_damaged_fails_the_fetch(bench: ShuffleBench) -> None:
     run, shuffle = Round(bench, SortShuffleManager), bench.shuffle(2)
     run.write(shuffle, [(0, "hello"), (1, "world")])
-    status = run.driver.tables[shuffle.shuffle_id][0]
+    status = run.driver.tables[shuffle.id][0]
     assert status is not None
     damage(status.blocks[1], 15)
     for partition in range(2):
@@ -254,7 +253,7 @@ def damage(location: Any, at: int) -> None:
 def test_an_output_that_is_missing_in_the_table_fails_the_fetch(bench: ShuffleBench, kind: Kind) -> None:
     run, shuffle = Round(bench, kind), bench.shuffle(1)
     run.write(shuffle, [(0, 1)])
-    run.driver.tables[shuffle.shuffle_id].append(None)
+    run.driver.tables[shuffle.id].append(None)
     with pytest.raises(FetchFailedError, match="computed again") as caught:
         run.read(shuffle, 0)
     assert caught.value.map_index == 1

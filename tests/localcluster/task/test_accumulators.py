@@ -21,7 +21,7 @@ from localcluster.task.accumulators import (
 from localcluster.task.task_context import TaskContext
 from protocol.errors import ContextError
 from storage import serializer
-from tests.localcluster.shuffle.bench import task_context
+from tests.localcluster.task.contexts import task_context
 
 
 class Lists(AccumulatorParam[list[int]]):

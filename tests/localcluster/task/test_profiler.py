@@ -17,7 +17,7 @@ from localcluster.task import profiler as p
 from localcluster.task.accumulators import Accumulator, collect_updates, merge_updates
 from localcluster.task.profiled_action import ProfiledAction
 from protocol.errors import PySparkNotImplementedError, PySparkRuntimeError
-from tests.localcluster.shuffle.bench import task_context
+from tests.localcluster.task.contexts import task_context
 
 
 class OneContext:

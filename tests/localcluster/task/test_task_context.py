@@ -13,7 +13,7 @@ import pytest
 from localcluster.task.barrier_task_context import BarrierTaskContext
 from localcluster.task.task_context import TaskContext
 from protocol.errors import PySparkRuntimeError
-from tests.localcluster.shuffle.bench import task_context
+from tests.localcluster.task.contexts import task_context
 
 
 def test_a_task_is_told_who_it_is() -> None:
