@@ -33,8 +33,8 @@ def rdd(**values: Any) -> dict[str, Any]:
 
 
 def executor(**values: Any) -> dict[str, Any]:
-    memory = {"usedOnHeapStorageMemory": 1024, "usedOffHeapStorageMemory": 2048}
-    total = {"totalOnHeapStorageMemory": 3072, "totalOffHeapStorageMemory": 4096}
+    memory = {"usedOnHeapStorageMemory": 3072, "usedOffHeapStorageMemory": 4096}
+    total = {"totalOnHeapStorageMemory": 6144, "totalOffHeapStorageMemory": 8192}
     told = {"id": "1", "hostPort": "localhost:77", "totalCores": 2, "activeTasks": 1, "rddBlocks": 3, "diskUsed": 0}
     return {**told, "memoryMetrics": {**memory, **total}, **values}
 
@@ -85,9 +85,9 @@ def test_sizes_are_told_by_where_they_are() -> None:
 
 def test_each_executor_has_a_row_and_all_share_what_is_shared() -> None:
     html = pages.executors([executor(), executor(id="2")])
-    assert cells(html)[:8] == ["1", "77", "2", "1", "3", "1.0 KiB / 3.0 KiB", "2.0 KiB", "0 B"]
+    assert cells(html)[:8] == ["1", "77", "2", "1", "3", "3.0 KiB / 6.0 KiB", "4.0 KiB", "0.0 B"]
     assert cells(html)[8] == "2"
-    assert "together: 4.0 KiB" in html
+    assert "together: 8.0 KiB" in html
 
 
 def test_a_column_is_added_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
