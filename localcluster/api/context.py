@@ -34,11 +34,12 @@ from localcluster.conf.master_url import layout, memory_from_master
 from localcluster.conf.unknown_settings import warn_of_unknown
 from localcluster.launcher.client import connect
 from localcluster.launcher.interrupts import deferred
-from localcluster.rdd.partition_data import INLINE, PartitionData
+from localcluster.rdd.partition_data import PartitionData
 from localcluster.rdd.sources import Sources
 from localcluster.serializers import AutoBatchedSerializer, BatchedSerializer, CPickleSerializer, Serializer
 from localcluster.serializers.record_encoding import encoded_and_decoded
 from localcluster.shuffle.hashing import expect_seed, seed_of_executors
+from localcluster.shuffle.payload import IN_TASK, inline
 from localcluster.task.accumulators import Accumulator, AccumulatorParam, param_for
 from localcluster.task.broadcast import Broadcast
 from localcluster.task.profiler import BasicProfiler, MemoryProfiler, Profiler, UDFBasicProfiler
@@ -263,12 +264,13 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
         if self._own_serializer is not None:
             values = encoded_and_decoded(self._own_serializer, values)
         chunks = serializer.serialize(values)
-        if sum(map(len, chunks)) <= INLINE:
-            return PartitionData(b"".join(chunks))
+        data = inline(chunks, IN_TASK)
+        if data is not None:
+            return PartitionData(data)
         block_id = self._cluster.put_broadcast("data", *chunks)
-        data = PartitionData(block_id)
-        self._cleaner.register(data, lambda: self._cluster.remove_broadcast(block_id.broadcast_id))
-        return data
+        partition = PartitionData(block_id)
+        self._cleaner.register(partition, lambda: self._cluster.remove_broadcast(block_id.broadcast_id))
+        return partition
 
 
 def _settings(

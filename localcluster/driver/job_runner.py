@@ -19,13 +19,13 @@ from localcluster.driver.running_job import RunningJob
 from localcluster.rdd.dependency import ShuffleDependency
 from localcluster.rdd.lineage import dump_lineage
 from localcluster.rdd.rdd import RDD
-from localcluster.scheduler.stage import Job, JobEvent, Planner, StageBinary
+from localcluster.scheduler.stage import Job, JobEvent, Planner
+from localcluster.shuffle.payload import IN_MESSAGE, Payload
 from localcluster.task.result_action import ResultAction
 from protocol.errors import LocalClusterError
 
 log = logging.getLogger(__name__)
 
-INLINE_BINARY = 48 * 1024  # bytes of a stage's binary sent in a message; larger ones become a broadcast block
 STOP_DEADLINE = 5.0  # seconds for the thread of a job in the background to see that the job has ended
 
 
@@ -72,9 +72,9 @@ class JobRunner:
         for thread in self._background:
             thread.join(STOP_DEADLINE)
 
-    def _pickle_stage(self, rdd: RDD[Any], action: Any, keeper: ShuffleDependency | None) -> StageBinary:
+    def _pickle_stage(self, rdd: RDD[Any], action: Any, keeper: ShuffleDependency | None) -> Payload:
         binary = dump_lineage(rdd, rdd.ctx._profiled(rdd, action))
-        if len(binary) <= INLINE_BINARY:
+        if len(binary) <= IN_MESSAGE:
             return binary
         block_id = self._cluster.put_broadcast("stage", binary)
         if keeper is not None:  # as long as it lives

@@ -14,12 +14,11 @@ from typing import Any
 from localcluster.driver.block_master import BlockMaster, respond
 from localcluster.driver.side_thread import SideThread
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
+from localcluster.shuffle.payload import IN_MESSAGE
 from protocol.block_messages import RemoveBlock
 from protocol.cluster_messages import GetMapOutputs
 from protocol.endpoint import Reply
 from storage.block_id import BlockId
-
-INLINE = 48 * 1024  # bytes of pickled table sent in a message
 
 
 class MapOutputServer:
@@ -58,7 +57,7 @@ class MapOutputServer:
         known = rows or self._outputs.is_complete(shuffle_id)  # a shuffle of no map tasks has no rows
         table = pickle.dumps(rows, protocol=5) if known else None
         done: Future[Any] = Future()
-        if table is None or len(table) <= INLINE:
+        if table is None or len(table) <= IN_MESSAGE:
             done.set_result(table)
         else:
             self._side.submit(lambda: self._put_table(table, done))

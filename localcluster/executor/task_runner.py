@@ -18,6 +18,7 @@ from localcluster.executor.barrier_calls import BarrierCalls
 from localcluster.executor.kills import Kills
 from localcluster.executor.stage_code import StageCode
 from localcluster.rdd.core import RDDCore
+from localcluster.shuffle.payload import IN_MESSAGE, inline
 from localcluster.shuffle.shuffle import Shuffle
 from localcluster.task.accumulators import collect_updates
 from localcluster.task.barrier_task_context import BarrierTaskContext
@@ -34,7 +35,6 @@ from storage import serializer
 from storage.block_id import TaskResultBlockId
 
 MAX_REPORTED = 4 << 20  # bytes of an error's text, its pickled exception or accumulator updates in one report
-MAX_DIRECT_RESULT = 48 * 1024  # bytes; larger results become blocks
 
 
 def run_task(env: Env, code: StageCode, task: TaskDescription, kills: Kills, barriers: BarrierCalls) -> TaskResult:
@@ -80,8 +80,9 @@ def _perform(env: Env, action: ResultAction | Shuffle, values: Any, context: Tas
     if isinstance(action, Shuffle):
         return MapOutput(env.shuffle_manager.write(action, context.taskAttemptId(), values))
     chunks = serializer.dumps(action.func(context, values))
-    if sum(map(len, chunks)) <= MAX_DIRECT_RESULT:
-        return Inline(b"".join(chunks))
+    data = inline(chunks, IN_MESSAGE)
+    if data is not None:
+        return Inline(data)
     block_id = TaskResultBlockId(context.taskAttemptId())
     return InBlock(env.block_manager.put_shared(block_id, chunks, tell_master=False))
 

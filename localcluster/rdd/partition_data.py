@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from localcluster.shuffle.payload import read_payload
+from localcluster.shuffle.payload import Payload, read_payload
 from localcluster.task.task_context import TaskContext
 from storage import serializer
-from storage.block_id import BlockId
-
-INLINE = 16 * 1024  # bytes of a partition that travel with its task
 
 
 class PartitionData:
@@ -22,7 +19,7 @@ class PartitionData:
 
     __slots__ = ("__weakref__", "payload")
 
-    def __init__(self, payload: bytes | BlockId) -> None:
+    def __init__(self, payload: Payload) -> None:
         self.payload = payload
 
     def __reduce__(self) -> Any:

@@ -16,11 +16,8 @@ from localcluster.rdd.dependency import ShuffleDependency
 from localcluster.rdd.lineage import narrow_lineage
 from localcluster.rdd.partition import Partition
 from localcluster.scheduler.barrier_stage import check_barrier_stage, is_barrier
+from localcluster.shuffle.payload import Payload
 from protocol.task_output import InBlock, Inline
-from storage.block_id import BlockId
-
-StageBinary: TypeAlias = bytes | BlockId
-"""The pickled lineage and action that executors run: inline when small, else the block that holds it."""
 
 
 class TaskOutcome(NamedTuple):
@@ -60,7 +57,7 @@ class Stage:
     rdd: ref[RDDCore[Any]]
     shuffle_id: int | None
     parent_shuffles: tuple[int, ...]
-    binary: StageBinary
+    binary: Payload  # the pickled lineage and action that executors run
     partitions: Sequence[int]
     name: str
     inputs: Sequence[Partition] = ()
@@ -109,7 +106,7 @@ class Planner:
 
     def __init__(
         self,
-        pickle_stage: Callable[[Any, Any, ShuffleDependency | None], StageBinary],
+        pickle_stage: Callable[[Any, Any, ShuffleDependency | None], Payload],
         next_stage_id: Callable[[], int],
         slots: int,
     ) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from localcluster.driver.map_output_server import INLINE, MapOutputServer
+from localcluster.driver.map_output_server import MapOutputServer
 from localcluster.driver.side_thread import SideThread
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.shuffle.map_status import MapStatus
+from localcluster.shuffle.payload import IN_MESSAGE
 from protocol.block_messages import RemoveBlock
 from protocol.cluster_messages import GetMapOutputs
 from protocol.errors import OutOfSharedMemoryError
@@ -87,15 +88,15 @@ def test_a_table_is_pickled_once_for_all_who_ask(desk: Desk) -> None:
 
 
 def test_a_large_table_becomes_one_block(desk: Desk) -> None:
-    desk.shuffle(0, 100, "e" * INLINE + "x")
+    desk.shuffle(0, 100, "e" * IN_MESSAGE + "x")
     desk.outputs.lose_output(0, 0)
-    desk.outputs.register_output(0, 0, MapStatus("f" * INLINE, 0, (None,)))
+    desk.outputs.register_output(0, 0, MapStatus("f" * IN_MESSAGE, 0, (None,)))
     assert desk.ask(0) == desk.ask(0) == BroadcastBlockId(1)
     assert len(rows(desk.put_tables[0])) == 100
 
 
 def test_a_new_epoch_makes_a_new_table_and_removes_the_old_ones_block(desk: Desk) -> None:
-    desk.shuffle(0, 2, "e" * INLINE)
+    desk.shuffle(0, 2, "e" * IN_MESSAGE)
     assert desk.ask(0) == BroadcastBlockId(1)
     desk.outputs.lose_output(0, 1)
     assert desk.ask(0) == BroadcastBlockId(2)
@@ -114,7 +115,7 @@ def test_a_table_with_gaps_is_not_the_answer_once_they_are_filled(desk: Desk) ->
 
 
 def test_a_shuffle_that_was_forgotten_takes_its_block_along(desk: Desk) -> None:
-    desk.shuffle(0, 1, "e" * INLINE)
+    desk.shuffle(0, 1, "e" * IN_MESSAGE)
     desk.ask(0)
     desk.server.forget(0)
     desk.server.forget(0)
@@ -126,7 +127,7 @@ def test_a_table_that_cannot_be_stored_is_an_error_for_who_asked(desk: Desk, mon
         raise OutOfSharedMemoryError("no room")
 
     monkeypatch.setattr(desk.server, "_put", no_room)
-    desk.shuffle(0, 1, "e" * INLINE)
+    desk.shuffle(0, 1, "e" * IN_MESSAGE)
     assert isinstance(desk.ask(0), OutOfSharedMemoryError)
     desk.server.forget(0)
     assert desk.told == []
