@@ -1,36 +1,18 @@
 """`StatusTracker`: what jobs, stages and executors are doing, and how those that ended did. PySpark's ``status``.
 
-Covers the records that programs get. Where the answers come from is ``driver.status``.
+What jobs and stages are told as is in ``scheduler.job_records``; where the answers come from is ``driver.status``.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from localcluster.scheduler.job_records import SparkJobInfo, SparkStageInfo
+
 if TYPE_CHECKING:
     from localcluster.driver.status import ExecutorStatus, Status
 
-
-class SparkJobInfo(NamedTuple):
-    """A job: ``status`` is RUNNING, SUCCEEDED or FAILED. Stages whose output was there already are listed, too."""
-
-    jobId: int
-    stageIds: list[int]
-    status: str
-
-
-class SparkStageInfo(NamedTuple):
-    """The latest attempt of a stage; numbers of its tasks. A stage that never started has none of them done.
-    Short tasks queued at an executor count as active.
-    """
-
-    stageId: int
-    currentAttemptId: int
-    name: str
-    numTasks: int
-    numActiveTasks: int
-    numCompletedTasks: int
-    numFailedTasks: int
+__all__ = ["SparkExecutorInfo", "SparkJobInfo", "SparkStageInfo", "StatusTracker"]
 
 
 class SparkExecutorInfo(NamedTuple):

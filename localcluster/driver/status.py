@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 from localcluster.conf.master_url import Layout
 from localcluster.driver.forked_lock import ForkedLock
 from localcluster.scheduler.dag_scheduler import DAGScheduler
-from localcluster.scheduler.job_history import JobRecord, StageRecord
+from localcluster.scheduler.job_records import JobRecord, SparkJobInfo, SparkStageInfo, StageRecord
 from protocol.forks import disown_in_forks
 from protocol.locations import BlockManagerId
 from storage.block_id import RDDBlockId
@@ -26,7 +26,6 @@ from storage.block_status import BlockStatus, MemoryStatus
 from storage.storage_level import StorageLevel
 
 if TYPE_CHECKING:
-    from localcluster.api.status import SparkJobInfo, SparkStageInfo
     from localcluster.rdd.rdd import RDD
     from localcluster.scheduler.stage import Stage
     from localcluster.scheduler.task_set import TaskSet

@@ -8,38 +8,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
 
-from localcluster.api.status import SparkJobInfo, SparkStageInfo
 from localcluster.conf.job_properties import JOB_GROUP
+from localcluster.scheduler.job_records import JobRecord, SparkJobInfo, SparkStageInfo, StageRecord
 from localcluster.scheduler.stage import Job, Stage
 from localcluster.scheduler.task_set import TaskSet
-
-
-class JobRecord(NamedTuple):
-    """A job at one moment. Times are in seconds since the epoch."""
-
-    info: SparkJobInfo
-    name: str
-    properties: Mapping[str, str]
-    submitted: float
-    completed: float | None = None
-
-
-class StageRecord(NamedTuple):
-    """A stage at one moment. ``status`` is PENDING, ACTIVE, COMPLETE, FAILED or, if it never started, SKIPPED; times
-    are those of its latest attempt, in seconds since the epoch; ``properties`` are of the job that planned it.
-    """
-
-    info: SparkStageInfo
-    properties: Mapping[str, str]
-    partitions: int
-    earlier_completed: int = 0  # tasks of attempts before the latest, as is the next
-    earlier_failed: int = 0
-    status: str = "PENDING"
-    submitted: float | None = None
-    completed: float | None = None
 
 
 class JobHistory:

@@ -19,7 +19,7 @@ from localcluster.base.spark_version import SPARK_VERSION
 from localcluster.conf.job_properties import JOB_DESCRIPTION, JOB_GROUP, tags_of
 from localcluster.conf.spark_conf import redacted
 from localcluster.driver.status import ExecutorStatus, Status, StoredRdd
-from localcluster.scheduler.job_history import JobRecord, StageRecord
+from localcluster.scheduler.job_records import JobRecord, StageRecord
 from localcluster.scheduler.pools import DEFAULT_POOL, POOL_PROPERTY
 from protocol.locations import BlockManagerId
 from storage.block_id import RDDBlockId

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from localcluster.api.status import SparkJobInfo, SparkStageInfo
 from localcluster.conf.job_properties import JOB_GROUP
 from localcluster.scheduler.job_history import JobHistory
+from localcluster.scheduler.job_records import SparkJobInfo, SparkStageInfo
 from localcluster.scheduler.task_scheduler import QUEUE_SECONDS
 from tests.localcluster.scheduler.harness import FakeDriver
 from tests.localcluster.scheduler.lineage import Lineage
