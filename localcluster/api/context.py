@@ -12,7 +12,6 @@ import sys
 import tempfile
 import threading
 import time
-import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from itertools import count
@@ -21,9 +20,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from localcluster.api.application import Application
 from localcluster.api.files import Files
 from localcluster.api.job_control import JobControl
-from localcluster.api.persistence import Persistence
+from localcluster.api.jobs import Jobs
+from localcluster.api.kept import Kept
 from localcluster.api.profiling import Profiling
-from localcluster.base.arguments import PathLike
+from localcluster.base.arguments import PathLike, path_text
 from localcluster.base.call_site import first_spark_call
 from localcluster.base.no_jvm import NoJVM
 from localcluster.base.py_files import PACKAGE_EXTENSIONS
@@ -34,12 +34,10 @@ from localcluster.conf.master_url import layout, memory_from_master
 from localcluster.conf.unknown_settings import warn_of_unknown
 from localcluster.launcher.client import connect
 from localcluster.launcher.interrupts import deferred
-from localcluster.rdd.partition_data import PartitionData
+from localcluster.rdd.checkpoint import Checkpoints
 from localcluster.rdd.sources import Sources
 from localcluster.serializers import AutoBatchedSerializer, BatchedSerializer, CPickleSerializer, Serializer
-from localcluster.serializers.record_encoding import encoded_and_decoded
 from localcluster.shuffle.hashing import expect_seed, seed_of_executors
-from localcluster.shuffle.payload import IN_TASK, inline
 from localcluster.task.accumulators import Accumulator, AccumulatorParam, param_for
 from localcluster.task.broadcast import Broadcast
 from localcluster.task.profiler import BasicProfiler, MemoryProfiler, Profiler, UDFBasicProfiler
@@ -47,18 +45,16 @@ from localcluster.task.task_context import TaskContext
 from localcluster.task.task_forks import stay
 from protocol.errors import ActiveContextError, ContextError, PySparkValueError
 from protocol.forks import free_in_forks
-from storage import serializer
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from localcluster.rdd.rdd import RDD
 
 T = TypeVar("T")
 U = TypeVar("U")
 
 
-class SparkContext(Application, Sources, Files, JobControl, Persistence, Profiling):
+class SparkContext(Application, Sources, Files, JobControl):
     """One per process at a time. Usable as a context manager, which stops it at the end.
 
     The arguments mean what they mean in PySpark; explicit ones win over ``conf``, which wins over the command line.
@@ -103,37 +99,26 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
         self._batchSize = batchSize
         self._unbatched_serializer = serializer
         self.serializer = BatchedSerializer(serializer, batchSize) if batchSize else AutoBatchedSerializer(serializer)
-        self._own_serializer = None if serializer == CPickleSerializer() else self.serializer  # of the program's choice
         self._pid = os.getpid()
         self._stopping = threading.RLock()
         with SparkContext._lock:
             SparkContext._ensure_initialized(self)
             stay()
             with ExitStack() as started:
-                self._start(_settings(master, appName, sparkHome, environment, conf), pyFiles or (), started)
-                self._set_up_profiling(profiler_cls, udf_profiler_cls, memory_profiler_cls)
+                values = self._describe(_settings(master, appName, sparkHome, environment, conf))
+                self._profiling = Profiling(values, profiler_cls, udf_profiler_cls, memory_profiler_cls)
+                self.profiler_collector = self._profiling.collector
+                self._start(values, pyFiles or (), started)
                 started.callback(self._resign)
                 SparkContext._active_spark_context = self
                 atexit.register(self.stop)
                 with deferred():
                     self._parts = started.pop_all()  # what `stop` ends; if anything raises before this, it ends now
 
-    def _start(self, conf: SparkConf, py_files: Sequence[PathLike], started: ExitStack) -> None:
+    def _start(self, values: Mapping[str, str], py_files: Sequence[PathLike], started: ExitStack) -> None:
         """Start every part, and tell ``started`` how it is ended."""
-        values = dict(conf.getAll())
-        settings.check(values)
-        show_own_records(values)
-        warn_of_unknown(values)
-        self._conf = conf
-        self._layout = layout(values)
-        self.startTime = int(time.time() * 1000)
-        self.applicationId = f"local-{self.startTime}"
-        self._describe()
         self._rdd_ids = count()
         self._shuffle_ids = count()
-        self._persisted: weakref.WeakValueDictionary[int, RDD[Any]] = weakref.WeakValueDictionary()
-        self._marked: weakref.WeakValueDictionary[int, RDD[Any]] = weakref.WeakValueDictionary()
-        self._properties = threading.local()
         with deferred():
             launcher = connect()  # a fresh interpreter, which starts while this one loads the driver's modules
             started.callback(launcher.close)
@@ -144,7 +129,6 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
         with naming_shortage("the cluster"):
             with deferred():
                 self._cluster = Cluster(launcher, values, self._layout)
-                self._cluster.status.persisted = self._persisted
                 started.callback(self._cluster.stop)  # before the launcher's, from which it has to hear meanwhile
             self._cluster.start(self._layout.executors)
         self._start_files(settings.value(values, "spark.files") or (), settings.value(values, "spark.archives") or ())
@@ -155,18 +139,29 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
         started.callback(self._cleaner.stop)
         if settings.value(values, "spark.cleaner.referenceTracking"):
             self._cluster.each_round(self._cleaner.run)
+        encoding = None if self._unbatched_serializer == CPickleSerializer() else self.serializer  # one of its choice
+        cleans_checkpoints = settings.value(values, "spark.cleaner.referenceTracking.cleanCheckpoints")
+        self._kept = Kept(self._cluster, self._cleaner, encoding, cleans_checkpoints)
         ttl = settings.value(values, "spark.cleaner.ttl")
         if ttl is not None:
-            started.callback(self._clean_by_age(ttl).stop)
-        self._cleans_checkpoints = settings.value(values, "spark.cleaner.referenceTracking.cleanCheckpoints")
+            started.callback(self._kept.clean_by_age(ttl).stop)
+        self._checkpoints = Checkpoints()
         if settings.value(values, "spark.checkpoint.dir"):
             self.setCheckpointDir(settings.value(values, "spark.checkpoint.dir"))
-        self._jobs = JobRunner(self._cluster, self._cleaner)
+        runner = JobRunner(self._cluster, self._cleaner, self._profiling.profiled)
+        self._jobs = Jobs(self._cluster, runner, self._checkpoints, encoding)
 
-    def _describe(self) -> None:
-        """What programs read from a context, and what Spark adds to its settings."""
-        conf = self._conf
-        memory = settings.value(dict(conf.getAll()), "spark.executor.memory")
+    def _describe(self, conf: SparkConf) -> dict[str, str]:
+        """What programs read from a context, and what Spark adds to its settings. The settings before that."""
+        values = dict(conf.getAll())
+        settings.check(values)
+        show_own_records(values)
+        warn_of_unknown(values)
+        self._conf = conf
+        self._layout = layout(values)
+        self.startTime = int(time.time() * 1000)
+        self.applicationId = f"local-{self.startTime}"
+        memory = settings.value(values, "spark.executor.memory")
         conf.setIfMissing("spark.master", self._layout.master(memory)).setIfMissing("spark.app.name", "localcluster")
         conf.set("spark.app.id", self.applicationId).set("spark.app.startTime", str(self.startTime))
         conf.set("spark.executor.id", "driver").setIfMissing("spark.submit.deployMode", "client")
@@ -179,6 +174,7 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
         self.environment = {key.removeprefix(prefix): text for key, text in conf.getAll() if key.startswith(prefix)}
         self.environment["PYTHONHASHSEED"] = seed_of_executors()
         expect_seed(self.environment["PYTHONHASHSEED"])
+        return values
 
     @classmethod
     def _ensure_initialized(cls, instance: SparkContext | None = None, gateway: Any = None, conf: Any = None) -> None:
@@ -250,27 +246,26 @@ class SparkContext(Application, Sources, Files, JobControl, Persistence, Profili
             SparkContext._next_accum_id += 1
         return Accumulator(accumulator_id, value, param)
 
-    # --- what RDDs need of their context ---
+    # --- profiles ---
+
+    def show_profiles(self) -> None:
+        """Print the profiles that were not printed yet to standard output.
+
+        Raises PySparkRuntimeError when the context was not started with ``spark.python.profile``.
+        """
+        self._profiling.require_collector().show_profiles()
+
+    def dump_profiles(self, path: PathLike) -> None:
+        """Write the profiles into a directory, as ``rdd_<id>.pstats``, and forget them. Raises as `show_profiles`."""
+        self._profiling.require_collector().dump_profiles(path_text(path, "path"))
+
+    # --- numbers of RDDs and shuffles ---
 
     def _next_rdd_id(self) -> int:
         return next(self._rdd_ids)
 
     def _next_shuffle_id(self) -> int:
         return next(self._shuffle_ids)
-
-    def put_partition(self, values: list[Any]) -> PartitionData:
-        """Serialise the records of one partition of a collection. Raises what a serializer of the program's raises."""
-        self._cluster.check_usable()
-        if self._own_serializer is not None:
-            values = encoded_and_decoded(self._own_serializer, values)
-        chunks = serializer.serialize(values)
-        data = inline(chunks, IN_TASK)
-        if data is not None:
-            return PartitionData(data)
-        block_id = self._cluster.put_broadcast("data", *chunks)
-        partition = PartitionData(block_id)
-        self._cleaner.register(partition, lambda: self._cluster.remove_broadcast(block_id.broadcast_id))
-        return partition
 
 
 def _settings(

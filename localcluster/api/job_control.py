@@ -1,40 +1,34 @@
-"""`JobControl`: the part of a context that runs jobs, watches them and cancels them.
+"""`JobControl`: the methods of a context that run jobs, say what the jobs of a thread are, watch and cancel them.
 
-How a job is run is in ``driver.job_runner``, what a thread says of its jobs in ``job_properties``.
+How a job is run is in `jobs`; what a thread says of its jobs is kept by ``conf.job_properties``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from localcluster.api.checkpoints import Checkpoints
 from localcluster.api.status import StatusTracker
 from localcluster.base.arguments import check_function
-from localcluster.base.call_site import call_site
-from localcluster.conf.job_properties import JOB_GROUP, JobProperties, check_tag, tags_of
+from localcluster.conf.job_properties import INTERRUPT_ON_CANCEL, JOB_DESCRIPTION, JOB_GROUP, JOB_TAGS
 from localcluster.rdd.core import check_rdd
-from localcluster.serializers.record_encoding import EncodedResult
-from protocol.sql_errors import IllegalArgumentException
 
 if TYPE_CHECKING:
+    from localcluster.api.jobs import Jobs
     from localcluster.driver.cluster import Cluster
-    from localcluster.driver.job_runner import JobRunner
-    from localcluster.driver.running_job import RunningJob
     from localcluster.rdd.rdd import RDD
-    from localcluster.serializers.framing import Serializer
-    from localcluster.task.task_context import TaskContext
 
 T = TypeVar("T")
 U = TypeVar("U")
 
 
-class JobControl(JobProperties, Checkpoints):
-    """A part of `SparkContext`."""
+class JobControl:
+    """Methods of `SparkContext`. What is set belongs to a thread: other threads start without any, see
+    ``compat.threads`` for those that inherit.
+    """
 
     _cluster: Cluster
-    _jobs: JobRunner
-    _own_serializer: Serializer | None
+    _jobs: Jobs
 
     def runJob(
         self,
@@ -49,60 +43,72 @@ class JobControl(JobProperties, Checkpoints):
         """
         check_rdd(rdd, "rdd")
         check_function(partitionFunc, "partitionFunc")
-        parts = self.run_tasks(rdd, lambda _, records: list(partitionFunc(records)), partitions)
+        parts = self._jobs.run(rdd, lambda _, records: list(partitionFunc(records)), partitions)
         return [record for part in parts for record in part]
 
-    def run_tasks(
-        self, rdd: RDD[T], func: Callable[[TaskContext, Iterable[T]], U], partitions: Sequence[int] | None = None
-    ) -> list[U]:
-        """``func(task_context, iterator)`` of each partition, in the order of ``partitions``. Then write checkpoints of
-        what was computed, where RDDs are marked for it.
-        """
-        chosen = range(rdd.getNumPartitions()) if partitions is None else list(partitions)
-        results: list[Any] = [None] * len(chosen)
-        self.plan_tasks(rdd, func, chosen, results.__setitem__).run()
-        self.write_checkpoints(rdd)
-        return results
+    def setLocalProperty(self, key: str, value: str | None) -> None:
+        """Set a property of the jobs that this thread starts; None removes it.
 
-    def plan_tasks(
-        self,
-        rdd: RDD[T],
-        func: Callable[[TaskContext, Iterable[T]], U],
-        partitions: Sequence[int],
-        on_result: Callable[[int, U], None],
-    ) -> RunningJob:
-        """As `run_tasks`, but the job is the caller's to start; ``on_result(position, value)`` gets what ``func`` gives
-        on ``partitions[position]``.
+        Raises PySparkTypeError for a key that is no string.
         """
-        known = rdd.getNumPartitions()
-        for index in partitions:
-            if not 0 <= index < known:
-                raise IllegalArgumentException(
-                    f"Attempting to access a non-existent partition: {index}. Total number of partitions: {known}"
-                )
-        if self._own_serializer is not None:
-            func = EncodedResult(func, self._own_serializer)
-        return self._jobs.plan(rdd, func, partitions, self._job_properties(), call_site(), on_result)
+        self._jobs.properties.set(key, value)
 
-    def finish_in_background(self, job: RunningJob) -> None:
-        """Let a started job go on though nobody waits for its results."""
-        self._jobs.finish_in_background(job)
+    def getLocalProperty(self, key: str) -> str | None:
+        """A property of this thread's jobs, None when it is not set."""
+        return self._jobs.properties.copy().get(key)
+
+    def setJobGroup(self, groupId: str, description: str, interruptOnCancel: bool = False) -> None:
+        """Put the jobs that this thread starts into a group, for `cancelJobGroup`.
+
+        ``interruptOnCancel`` is noted, as in PySpark, and has no further meaning: tasks are always interrupted.
+        """
+        self.setLocalProperty(JOB_GROUP, groupId)
+        self.setLocalProperty(JOB_DESCRIPTION, description)
+        self.setInterruptOnCancel(interruptOnCancel)
+
+    def setJobDescription(self, value: str | None) -> None:
+        """Describe the jobs that this thread starts."""
+        self.setLocalProperty(JOB_DESCRIPTION, value)
+
+    def setInterruptOnCancel(self, interruptOnCancel: bool) -> None:
+        """Noted as a local property, as in PySpark, and without further meaning: tasks are always interrupted."""
+        self.setLocalProperty(INTERRUPT_ON_CANCEL, str(interruptOnCancel).lower())
+
+    def addJobTag(self, tag: str) -> None:
+        """Tag the jobs that this thread starts, for `cancelJobsWithTag`.
+
+        Raises IllegalArgumentException for a tag that is empty, None or has a comma.
+
+        >>> sc.addJobTag("nightly")
+        >>> sc.getJobTags()
+        {'nightly'}
+        >>> sc.clearJobTags()
+        """
+        self._jobs.properties.add_tag(tag)
+
+    def removeJobTag(self, tag: str) -> None:
+        """Tag this thread's jobs so no longer. Nothing happens if they were not. Raises as `addJobTag`."""
+        self._jobs.properties.remove_tag(tag)
+
+    def getJobTags(self) -> set[str]:
+        """The tags of the jobs that this thread starts."""
+        return set(self._jobs.properties.tags())
+
+    def clearJobTags(self) -> None:
+        """Tag this thread's jobs no longer."""
+        self.setLocalProperty(JOB_TAGS, None)
 
     def cancelJobGroup(self, groupId: str) -> None:
         """Cancel the group's jobs; they end with JobCancelledError."""
-        group = str(groupId)  # as local properties are
-        self._cluster.cancel_where(
-            lambda job: job.properties.get(JOB_GROUP) == group, f"part of cancelled job group {group}"
-        )
+        self._jobs.cancel_group(str(groupId))  # as local properties are
 
     def cancelJobsWithTag(self, tag: str) -> None:
         """Cancel the jobs that have the tag; they end with JobCancelledError. Raises as `addJobTag`."""
-        check_tag(tag)
-        self._cluster.cancel_where(lambda job: tag in tags_of(job.properties), f"part of cancelled job tags {tag}")
+        self._jobs.cancel_tagged(tag)
 
     def cancelAllJobs(self) -> None:
         """Cancel every job, queued or running."""
-        self._cluster.cancel_where(lambda job: True, "as part of cancellation of all jobs")
+        self._jobs.cancel_all()
 
     def statusTracker(self) -> StatusTracker:
         """What jobs and stages are doing, also from other threads than theirs."""

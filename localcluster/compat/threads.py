@@ -71,10 +71,10 @@ def inheritable_thread_target(f: Any) -> Callable[..., Any]:
 def _properties() -> dict[str, str]:
     """Of the calling thread. None before there is a context: then such threads are ordinary ones."""
     context = SparkContext._active_spark_context
-    return {} if context is None else context._job_properties()
+    return {} if context is None else context._jobs.properties.copy()
 
 
 def _set_properties(properties: dict[str, str]) -> None:
     context = SparkContext._active_spark_context
     if context is not None:
-        context._set_job_properties(dict(properties))
+        context._jobs.properties.replace(properties)

@@ -1,7 +1,6 @@
-"""`JobProperties`: what a thread says of the jobs that it starts: local properties, job groups, job tags.
+"""`JobProperties`: what each thread says of the jobs that it starts: local properties, job groups, job tags.
 
-Does not cancel jobs (``job_control``); what properties lead to is in ``scheduler``. Properties belong to a thread:
-other threads start without any, see ``threads`` for those that inherit.
+Covers keeping them. What they lead to is in ``scheduler``.
 """
 
 from __future__ import annotations
@@ -19,84 +18,42 @@ INTERRUPT_ON_CANCEL = "spark.job.interruptOnCancel"
 
 
 class JobProperties:
-    """A part of `SparkContext`."""
+    """Properties belong to a thread: each starts without any."""
 
-    _properties: threading.local
+    def __init__(self) -> None:
+        self._of_thread = threading.local()
 
-    def setLocalProperty(self, key: str, value: str | None) -> None:
-        """Set a property of the jobs that this thread starts; None removes it.
+    def copy(self) -> dict[str, str]:
+        """This thread's properties."""
+        return dict(getattr(self._of_thread, "values", {}))
 
-        Raises PySparkTypeError for a key that is no string.
-        """
+    def replace(self, properties: Mapping[str, str]) -> None:
+        """Let this thread have these and no others."""
+        self._of_thread.values = dict(properties)
+
+    def set(self, key: str, value: str | None) -> None:
+        """None removes it. Raises PySparkTypeError for a key that is no string."""
         if not isinstance(key, str):
             raise PySparkTypeError(f"The name of a local property must be a string, not {key!r}.")
-        properties = self._job_properties()
+        properties = self.copy()
         if value is None:
             properties.pop(key, None)
         else:
             properties[key] = str(value)
-        self._set_job_properties(properties)
+        self.replace(properties)
 
-    def getLocalProperty(self, key: str) -> str | None:
-        """A property of this thread's jobs, None when it is not set."""
-        return self._job_properties().get(key)
+    def tags(self) -> list[str]:
+        return tags_of(self.copy())
 
-    def setJobGroup(self, groupId: str, description: str, interruptOnCancel: bool = False) -> None:
-        """Put the jobs that this thread starts into a group, for `cancelJobGroup`.
-
-        ``interruptOnCancel`` is noted, as in PySpark, and has no further meaning: tasks are always interrupted.
-        """
-        self.setLocalProperty(JOB_GROUP, groupId)
-        self.setLocalProperty(JOB_DESCRIPTION, description)
-        self.setInterruptOnCancel(interruptOnCancel)
-
-    def setJobDescription(self, value: str | None) -> None:
-        """Describe the jobs that this thread starts."""
-        self.setLocalProperty(JOB_DESCRIPTION, value)
-
-    def setInterruptOnCancel(self, interruptOnCancel: bool) -> None:
-        """Noted as a local property, as in PySpark, and without further meaning: tasks are always interrupted."""
-        self.setLocalProperty(INTERRUPT_ON_CANCEL, str(interruptOnCancel).lower())
-
-    def addJobTag(self, tag: str) -> None:
-        """Tag the jobs that this thread starts, for `cancelJobsWithTag`.
-
-        Raises IllegalArgumentException for a tag that is empty, None or has a comma.
-
-        >>> sc.addJobTag("nightly")
-        >>> sc.getJobTags()
-        {'nightly'}
-        >>> sc.clearJobTags()
-        """
+    def add_tag(self, tag: str) -> None:
+        """Raises as `check_tag`."""
         check_tag(tag)
-        self._set_tags([*self._tags(), tag])
+        self.set(JOB_TAGS, ",".join(dict.fromkeys([*self.tags(), tag])))
 
-    def removeJobTag(self, tag: str) -> None:
-        """Tag this thread's jobs so no longer. Nothing happens if they were not. Raises as `addJobTag`."""
+    def remove_tag(self, tag: str) -> None:
+        """Raises as `check_tag`."""
         check_tag(tag)
-        self._set_tags([other for other in self._tags() if other != tag])
-
-    def getJobTags(self) -> set[str]:
-        """The tags of the jobs that this thread starts."""
-        return set(self._tags())
-
-    def clearJobTags(self) -> None:
-        """Tag this thread's jobs no longer."""
-        self._set_tags([])
-
-    def _tags(self) -> list[str]:
-        return tags_of(self._job_properties())
-
-    def _set_tags(self, tags: list[str]) -> None:
-        self.setLocalProperty(JOB_TAGS, ",".join(dict.fromkeys(tags)) or None)
-
-    def _job_properties(self) -> dict[str, str]:
-        """A copy of this thread's properties."""
-        return dict(getattr(self._properties, "values", {}))
-
-    def _set_job_properties(self, properties: dict[str, str]) -> None:
-        """Replace this thread's properties."""
-        self._properties.values = properties
+        self.set(JOB_TAGS, ",".join(other for other in self.tags() if other != tag) or None)
 
 
 def check_tag(tag: str) -> None:

@@ -16,7 +16,9 @@ from typing import Any
 from localcluster.driver.cluster import Cluster
 from localcluster.driver.context_cleaner import ContextCleaner
 from localcluster.driver.running_job import RunningJob
+from localcluster.rdd.core import RDDCore
 from localcluster.rdd.dependency import ShuffleDependency
+from localcluster.rdd.job_service import PlannedJob
 from localcluster.rdd.lineage import dump_lineage
 from localcluster.rdd.rdd import RDD
 from localcluster.scheduler.stage import Job, JobEvent, Planner
@@ -30,11 +32,14 @@ STOP_DEADLINE = 5.0  # seconds for the thread of a job in the background to see 
 
 
 class JobRunner:
-    """Plans the jobs of one context, and waits at its stop for those in the background."""
+    """Plans the jobs of one context, and waits at its stop for those in the background. ``profiled(rdd, action)`` is a
+    stage's action with a profiler around it, or as it is.
+    """
 
-    def __init__(self, cluster: Cluster, cleaner: ContextCleaner) -> None:
+    def __init__(self, cluster: Cluster, cleaner: ContextCleaner, profiled: Callable[[RDDCore[Any], Any], Any]) -> None:
         self._cluster = cluster
         self._cleaner = cleaner
+        self._profiled = profiled
         self._job_ids = count()
         self._background: list[threading.Thread] = []
         self._stage_ids = count()
@@ -60,7 +65,7 @@ class JobRunner:
         job = Job(next(self._job_ids), stage, planner.map_stages, properties, events.put)
         return RunningJob(job, events, self._cluster, on_result, planner.lineage)
 
-    def finish_in_background(self, job: RunningJob) -> None:
+    def finish_in_background(self, job: PlannedJob) -> None:
         """Nobody waits for the job any more, but it goes on, and its accumulators count."""
         thread = threading.Thread(target=_finish, args=(job,), name="localcluster-background-job", daemon=True)
         self._background = [other for other in self._background if other.is_alive()]
@@ -73,7 +78,7 @@ class JobRunner:
             thread.join(STOP_DEADLINE)
 
     def _pickle_stage(self, rdd: RDD[Any], action: Any, keeper: ShuffleDependency | None) -> Payload:
-        binary = dump_lineage(rdd, rdd.ctx._profiled(rdd, action))
+        binary = dump_lineage(rdd, self._profiled(rdd, action))
         if len(binary) <= IN_MESSAGE:
             return binary
         block_id = self._cluster.put_broadcast("stage", binary)
@@ -83,7 +88,7 @@ class JobRunner:
         return block_id
 
 
-def _finish(job: RunningJob) -> None:
+def _finish(job: PlannedJob) -> None:
     try:
         job.collect()
     except LocalClusterError as error:

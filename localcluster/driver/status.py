@@ -84,7 +84,7 @@ class Status:
         self._master = master
         self._layout = layout
         self.persisted: WeakValueDictionary[int, RDD[Any]] = WeakValueDictionary()
-        """{RDD id: RDD}, set by the context, which keeps it."""
+        """{RDD id: RDD}; the context adds and removes."""
         disown_in_forks(self)
 
     def disown(self) -> None:

@@ -17,7 +17,7 @@ from localcluster.rdd.narrow import Narrow, count_records
 from localcluster.shuffle.aggregator import stop_iteration_error
 
 if TYPE_CHECKING:
-    from localcluster.driver.running_job import RunningJob
+    from localcluster.rdd.job_service import PlannedJob
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -37,7 +37,7 @@ class Actions(Narrow[T]):
         cancels that.
         """
         ahead = 1 if prefetchPartitions else 0
-        started: deque[tuple[RunningJob, list[list[T]]]] = deque()
+        started: deque[tuple[PlannedJob, list[list[T]]]] = deque()
         try:
             for partition in range(self.getNumPartitions()):
                 started.append(self._start_collecting(partition))
@@ -49,16 +49,16 @@ class Actions(Narrow[T]):
             for job, _ in started:
                 job.abandon_later()
 
-    def _start_collecting(self, partition: int) -> tuple[RunningJob, list[list[T]]]:
+    def _start_collecting(self, partition: int) -> tuple[PlannedJob, list[list[T]]]:
         """A job for one partition, and the list to which its records will be added, as one list."""
         parts: list[list[T]] = []
         job = self._plan_job(list, [partition], lambda _, records: parts.append(records))
         job.start()
         return job, parts
 
-    def _finished(self, job: RunningJob, parts: list[list[T]]) -> list[T]:
+    def _finished(self, job: PlannedJob, parts: list[list[T]]) -> list[T]:
         job.collect()
-        self.ctx.write_checkpoints(self)
+        self.ctx._checkpoints.write(self)
         return parts[0]
 
     def collectWithJobGroup(self, groupId: str, description: str, interruptOnCancel: bool = False) -> list[T]:

@@ -85,7 +85,7 @@ class Approximate(Actions[T]):
             return estimate(sample, confidence)
         finally:
             if not ended:
-                self.ctx.finish_in_background(job)
+                self.ctx._jobs.finish_in_background(job)
 
 
 def _count(iterator: Iterator[Any]) -> StatCounter:

@@ -14,14 +14,14 @@ from localcluster.rdd.reading import open_input
 from protocol.errors import DamagedFileError
 
 if TYPE_CHECKING:
-    from localcluster.api.context import SparkContext
+    from localcluster.rdd.job_service import JobService
     from localcluster.task.task_context import TaskContext
 
 
 class BinaryRecordsRDD(InputFilesRDD):
     """Records of ``length`` bytes. A file is cut every 32 MiB, or as the settings say, where a record ends."""
 
-    def __init__(self, ctx: SparkContext, path: str, length: int) -> None:
+    def __init__(self, ctx: JobService, path: str, length: int) -> None:
         super().__init__(ctx, path)
         self.length = length
 

@@ -1,7 +1,8 @@
 """Checkpointing: an RDD's records are stored, and what it was computed from is forgotten.
 
 `Checkpointing` holds the methods of RDDs; `Checkpoint` is the mark that they leave, which the first job after it acts
-on (`api.checkpoints`). Follows Spark's ``RDDCheckpointData``. What is read afterwards is in `checkpoint_rdd`.
+on; `Checkpoints` knows the marked RDDs of a context. Follows Spark's ``RDDCheckpointData``. What is read afterwards is
+in `checkpoint_rdd`.
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import uuid
+import weakref
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from localcluster.base.arguments import PathLike, path_text
 from localcluster.base.storage_level import StorageLevel
 from localcluster.rdd.core import RDDCore
-from localcluster.rdd.input_paths import file_uri
+from localcluster.rdd.input_paths import file_uri, local_path
 from protocol.errors import SparkException
 
 if TYPE_CHECKING:
@@ -51,7 +56,7 @@ class ReliableCheckpoint(Checkpoint):
                 f"Checkpoint RDD {written} has {written.getNumPartitions()} partitions, and the original {rdd} has "
                 f"{rdd.getNumPartitions()}: somebody changed {self.directory}"
             )
-        rdd.ctx.register_checkpoint(written, self.directory)
+        rdd.ctx._kept.register_checkpoint(written, self.directory)
         return written
 
 
@@ -61,7 +66,7 @@ class LocalCheckpoint(Checkpoint):
     def write(self, rdd: RDDCore[Any]) -> RDDCore[Any]:
         from localcluster.rdd.checkpoint_rdd import LocalCheckpointRDD
 
-        missing = rdd.ctx.missing_partitions(rdd)
+        missing = rdd.ctx._kept.missing_partitions(rdd)
         if missing:
             rdd._per_partition(_use_up, missing)
         return LocalCheckpointRDD(rdd)
@@ -86,7 +91,7 @@ class Checkpointing(RDDCore[T]):
         ...     rdd.isCheckpointed(), rdd.count(), rdd.isCheckpointed()
         (False, 5, True)
         """
-        directory = self.ctx._checkpoint_dir
+        directory = self.ctx._checkpoints.directory
         if directory is None:
             raise SparkException("Checkpoint directory has not been set in the SparkContext")
         self.is_checkpointed = True
@@ -135,11 +140,60 @@ class Checkpointing(RDDCore[T]):
         """Remove the outputs of the shuffles that this RDD is computed from, back to persisted RDDs; wait until they
         are gone if ``blocking``. A job that needs them computes them again.
         """
-        self.ctx.clean_shuffles(self, blocking)
+        self.ctx._kept.clean_shuffles(self, blocking)
 
     def _mark(self, mark: Checkpoint) -> None:
         self._checkpoint = mark
-        self.ctx.mark_for_checkpoint(cast("RDD[Any]", self))
+        self.ctx._checkpoints.mark(cast("RDD[Any]", self))
+
+
+class Checkpoints:
+    """Where a context's checkpoints go, and which RDDs wait for theirs."""
+
+    def __init__(self) -> None:
+        self.directory: str | None = None
+        self.marked: weakref.WeakValueDictionary[int, RDD[Any]] = weakref.WeakValueDictionary()
+
+    def make_directory(self, parent: PathLike) -> None:
+        """Make a new directory in ``parent``, a path or URI, for all checkpoints from now on.
+
+        Raises SparkException when it cannot be made, ValueError for another file system's URI.
+        """
+        directory = os.path.join(local_path(path_text(parent, "dirName")), str(uuid.uuid4()))
+        try:
+            os.makedirs(directory)
+        except OSError as error:
+            raise SparkException(f"the checkpoint directory {directory} cannot be made: {error}") from error
+        self.directory = directory
+
+    def mark(self, rdd: RDD[Any]) -> None:
+        """Have `write` look at ``rdd``."""
+        self.marked[rdd.id()] = rdd
+
+    def write(self, rdd: RDDCore[Any]) -> None:
+        """After a job on ``rdd``: write the checkpoints of marked RDDs that it was computed from, the nearest on each
+        path. Raises what the jobs that write raise.
+        """
+        if self.marked:
+            for member in _nearest_marked(rdd):
+                write_checkpoint(member)
+                if member._checkpoint_rdd is not None:
+                    self.marked.pop(member.id(), None)
+
+
+def _nearest_marked(rdd: RDDCore[Any]) -> Iterator[RDDCore[Any]]:
+    """Marked RDDs without a checkpoint, and what is behind those that do not lie behind another one."""
+    seen: set[int] = set()
+    todo = [rdd]
+    while todo:  # a stack of our own: lineages can be thousands deep
+        member = todo.pop()
+        if member.id() in seen:
+            continue
+        seen.add(member.id())
+        if member._checkpoint is not None and member._checkpoint_rdd is None:
+            yield member
+        else:
+            todo += [dependency.rdd for dependency in member.dependencies]
 
 
 def write_checkpoint(rdd: RDDCore[Any]) -> None:

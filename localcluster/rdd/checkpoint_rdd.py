@@ -33,7 +33,7 @@ from storage.block_id import RDDBlockId
 from storage.managed_buffer import FileSegmentBuffer
 
 if TYPE_CHECKING:
-    from localcluster.api.context import SparkContext
+    from localcluster.rdd.job_service import JobService
     from localcluster.task.task_context import TaskContext
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ _TAIL = struct.Struct(f"<Q{len(END)}s")
 class ReliableCheckpointRDD(RDD[T]):
     """The records in a checkpoint ``directory``, an absolute path. Raises IllegalArgumentException if it is missing."""
 
-    def __init__(self, ctx: SparkContext, directory: str) -> None:
+    def __init__(self, ctx: JobService, directory: str) -> None:
         if not os.path.isdir(directory):
             raise IllegalArgumentException(f"requirement failed: Checkpoint directory does not exist: {directory}")
         super().__init__(ctx, partitioner=_read_partitioner(directory, ctx.applicationId))
@@ -114,7 +114,7 @@ def write_files(rdd: RDD[Any], directory: str) -> None:
     os.makedirs(attempts)
     try:
         chosen = range(rdd.getNumPartitions())
-        for index, path in enumerate(rdd.ctx.run_tasks(rdd, partial(_write_part, attempts), chosen)):
+        for index, path in enumerate(rdd.ctx._jobs.run(rdd, partial(_write_part, attempts), chosen)):
             os.replace(path, os.path.join(aside, _part(index)))
         if rdd.partitioner is not None:
             with open(os.path.join(aside, PARTITIONER), "wb") as file:

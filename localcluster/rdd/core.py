@@ -21,9 +21,8 @@ from protocol.errors import NotAnRDDError, SparkException
 from storage.block_id import RDDBlockId
 
 if TYPE_CHECKING:
-    from localcluster.api.context import SparkContext
-    from localcluster.driver.running_job import RunningJob
     from localcluster.rdd.checkpoint import Checkpoint
+    from localcluster.rdd.job_service import JobService, PlannedJob
     from localcluster.rdd.rdd import RDD
     from localcluster.serializers.framing import Serializer
     from localcluster.task.task_context import TaskContext
@@ -52,7 +51,7 @@ class RDDCore(Generic[T]):
     _jrdd = NoJVM()
 
     def __init__(
-        self, ctx: SparkContext, dependencies: tuple[Dependency, ...] = (), partitioner: Partitioner | None = None
+        self, ctx: JobService, dependencies: tuple[Dependency, ...] = (), partitioner: Partitioner | None = None
     ) -> None:
         self.ctx = ctx
         self.dependencies = dependencies
@@ -141,7 +140,7 @@ class RDDCore(Generic[T]):
         return f"{name}{self.kind or type(self).__name__}[{self._id}] at {getattr(self, 'call_site', 'executor')}"
 
     @property
-    def context(self) -> SparkContext:
+    def context(self) -> Any:  # a `SparkContext`, of which RDDs know no more than a `JobService`
         """The context that this RDD was made by."""
         return self.ctx
 
@@ -195,7 +194,7 @@ class RDDCore(Generic[T]):
             raise SparkException("Cannot change storage level of an RDD after it was already assigned a level")
         self.is_cached = True
         self._storage_level = storageLevel
-        self.ctx.persist_rdd(cast("RDD[Any]", self))
+        self.ctx._kept.persist(cast("RDD[Any]", self))
         return self
 
     def cache(self: Self) -> Self:
@@ -208,7 +207,7 @@ class RDDCore(Generic[T]):
         """
         self.is_cached = False
         self._storage_level = StorageLevel.NONE
-        self.ctx.unpersist_rdd(self._id, blocking)
+        self.ctx._kept.unpersist(self._id, blocking)
         return self
 
     def getStorageLevel(self) -> StorageLevel:
@@ -230,15 +229,15 @@ class RDDCore(Generic[T]):
     def _per_partition(self, func: Callable[[Iterator[T]], Any], partitions: Sequence[int] | None = None) -> list[Any]:
         """Run a job: what ``func`` makes of each partition, in the order of the partitions."""
         chosen = range(self.getNumPartitions()) if partitions is None else partitions
-        return self.ctx.run_tasks(cast("RDD[Any]", self), _OnIterator(func), chosen)
+        return self.ctx._jobs.run(cast("RDD[Any]", self), _OnIterator(func), chosen)
 
     def _plan_job(
         self, func: Callable[[Iterator[T]], Any], partitions: Sequence[int], on_result: Callable[[int, Any], None]
-    ) -> RunningJob:
+    ) -> PlannedJob:
         """As `_per_partition`, but the job is the caller's to start; ``on_result(position, value)`` gets what ``func``
         makes of ``partitions[position]``.
         """
-        return self.ctx.plan_tasks(cast("RDD[Any]", self), _OnIterator(func), partitions, on_result)
+        return self.ctx._jobs.plan(cast("RDD[Any]", self), _OnIterator(func), partitions, on_result)
 
 
 def check_rdd(rdd: object, parameter: str) -> None:

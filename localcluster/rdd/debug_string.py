@@ -65,7 +65,7 @@ def _bar(opening: str) -> str:
 
 def _stored(rdd: RDDCore[Any]) -> list[str]:
     """What is stored of ``rdd``, in no line or one."""
-    stored = rdd.ctx.stored_partitions(rdd.id()) if rdd.getStorageLevel().is_valid else {}
+    stored = rdd.ctx._kept.stored_partitions(rdd.id()) if rdd.getStorageLevel().is_valid else {}
     if not stored:
         return []
     in_memory, on_disk = (sum(sizes) for sizes in zip(*stored.values(), strict=True))

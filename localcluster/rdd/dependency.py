@@ -98,7 +98,7 @@ class ShuffleDependency(Dependency):
         the ids of the RDDs in it.
         """
         self.call_site = call_site()
-        rdd.ctx.register_shuffle(self)
+        rdd.ctx._kept.register_shuffle(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore_shuffle, (self.shuffle,)

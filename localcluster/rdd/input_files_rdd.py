@@ -9,7 +9,7 @@ from localcluster.rdd.input_settings import InputSettings
 from localcluster.rdd.rdd import RDD
 
 if TYPE_CHECKING:
-    from localcluster.api.context import SparkContext
+    from localcluster.rdd.job_service import JobService
 
 
 class InputFilesRDD(RDD[Any]):
@@ -17,7 +17,7 @@ class InputFilesRDD(RDD[Any]):
 
     kind = "MapPartitionsRDD"
 
-    def __init__(self, ctx: SparkContext, path: str) -> None:
+    def __init__(self, ctx: JobService, path: str) -> None:
         super().__init__(ctx)
         self.path = path
         self.settings = InputSettings.of(ctx.conf)

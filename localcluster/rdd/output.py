@@ -92,7 +92,7 @@ class Output(HadoopOutput[T]):
         except OSError as error:
             raise SparkException(f"Output directory {file_uri(directory)} cannot be made: {error}") from error
         try:
-            written = self.ctx.run_tasks(cast("RDD[Any]", self), partial(_write_part, aside, extension, write), chosen)
+            written = self.ctx._jobs.run(cast("RDD[Any]", self), partial(_write_part, aside, extension, write), chosen)
             for index, part in zip(chosen, written, strict=True):
                 os.replace(part, os.path.join(directory, f"part-{index:05d}{extension}"))
         finally:

@@ -15,7 +15,7 @@ from localcluster.rdd.partition import Partition
 from localcluster.rdd.rdd import RDD
 
 if TYPE_CHECKING:
-    from localcluster.api.context import SparkContext
+    from localcluster.rdd.job_service import JobService
     from localcluster.task.task_context import TaskContext
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ class CollectionPartition(Partition):
 class ParallelCollectionRDD(RDD[T]):
     """Slices of a collection: ``data``, one ``PartitionData`` each."""
 
-    def __init__(self, ctx: SparkContext, data: Iterable[Any]) -> None:
+    def __init__(self, ctx: JobService, data: Iterable[Any]) -> None:
         super().__init__(ctx)
         self._partition_list = [CollectionPartition(index, part) for index, part in enumerate(data)]
 
@@ -48,7 +48,7 @@ class EmptyRDD(ParallelCollectionRDD[T]):
     """No slices."""
 
 
-def parallelize(ctx: SparkContext, c: Iterable[T], numSlices: int | None = None) -> RDD[T]:
+def parallelize(ctx: JobService, c: Iterable[T], numSlices: int | None = None) -> RDD[T]:
     """``SparkContext.parallelize``: an RDD of the items of ``c``, in ``numSlices`` partitions (default parallelism's).
 
     Raises:
@@ -61,22 +61,22 @@ def parallelize(ctx: SparkContext, c: Iterable[T], numSlices: int | None = None)
     if slices < 0:
         raise ValueError("Positive number of partitions required")
     if isinstance(items, range):
-        nothing = ParallelCollectionRDD[T](ctx, [ctx.put_partition([])] * slices)
+        nothing = ParallelCollectionRDD[T](ctx, [ctx._kept.put_partition([])] * slices)
         return nothing.mapPartitionsWithIndex(partial(_numbers, items, slices))
     batches = -(-len(items) // batch)
     bounds = [i * batches // slices * batch for i in range(slices + 1)]
-    return ParallelCollectionRDD(ctx, (ctx.put_partition(list(items[a:b])) for a, b in pairwise(bounds)))
+    return ParallelCollectionRDD(ctx, (ctx._kept.put_partition(list(items[a:b])) for a, b in pairwise(bounds)))
 
 
 def parallelize_range(
-    ctx: SparkContext, start: int, end: int | None = None, step: int = 1, numSlices: int | None = None
+    ctx: JobService, start: int, end: int | None = None, step: int = 1, numSlices: int | None = None
 ) -> RDD[int]:
     """``SparkContext.range``: the numbers of ``range(start, end, step)``, or of ``range(start)``."""
     first, last = (0, start) if end is None else (start, end)
     return parallelize(ctx, range(first, last, step), numSlices)
 
 
-def empty(ctx: SparkContext) -> RDD[Any]:
+def empty(ctx: JobService) -> RDD[Any]:
     """``SparkContext.emptyRDD``: no records, no partitions."""
     return EmptyRDD(ctx, ())
 

@@ -11,7 +11,7 @@ from localcluster.rdd.partition import Partition
 from localcluster.rdd.pickle_files import read_pickles
 
 if TYPE_CHECKING:
-    from localcluster.api.context import SparkContext
+    from localcluster.rdd.job_service import JobService
     from localcluster.task.task_context import TaskContext
 
 SMALLEST_RANGE = 100 << 10  # bytes; Hadoop cuts its SequenceFiles into no smaller ranges
@@ -20,7 +20,7 @@ SMALLEST_RANGE = 100 << 10  # bytes; Hadoop cuts its SequenceFiles into no small
 class PickleFileRDD(InputFilesRDD):
     """The records of the pickle files at ``path``."""
 
-    def __init__(self, ctx: SparkContext, path: str, min_partitions: int) -> None:
+    def __init__(self, ctx: JobService, path: str, min_partitions: int) -> None:
         super().__init__(ctx, path)
         self.min_partitions = min_partitions
 

@@ -21,7 +21,7 @@ from localcluster.rdd.partition import Partition
 from localcluster.rdd.reading import Tolerance, open_input
 
 if TYPE_CHECKING:
-    from localcluster.api.context import SparkContext
+    from localcluster.rdd.job_service import JobService
     from localcluster.rdd.rdd import RDD
     from localcluster.task.task_context import TaskContext
 
@@ -34,7 +34,7 @@ class TextFileRDD(InputFilesRDD):
     U+FFFD.
     """
 
-    def __init__(self, ctx: SparkContext, path: str, min_partitions: int, use_unicode: bool) -> None:
+    def __init__(self, ctx: JobService, path: str, min_partitions: int, use_unicode: bool) -> None:
         super().__init__(ctx, path)
         self.min_partitions = min_partitions
         self.use_unicode = use_unicode
@@ -49,7 +49,7 @@ class TextFileRDD(InputFilesRDD):
         return chain.from_iterable(blocks if self.use_unicode else map(_encoded, blocks))
 
 
-def text_file(ctx: SparkContext, name: str, minPartitions: int, use_unicode: bool = True) -> RDD[Any]:
+def text_file(ctx: JobService, name: str, minPartitions: int, use_unicode: bool = True) -> RDD[Any]:
     """``SparkContext.textFile``. The files are looked up when partitions are first needed.
 
     Raises then FileNotFoundError for a path that does not exist or a glob that matches nothing.

@@ -12,7 +12,7 @@ from localcluster.rdd.partition import Partition
 from localcluster.rdd.rdd import RDD
 
 if TYPE_CHECKING:
-    from localcluster.api.context import SparkContext
+    from localcluster.rdd.job_service import JobService
     from localcluster.task.task_context import TaskContext
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ class UnionPartition(Partition):
 class UnionRDD(RDD[T]):
     """All partitions of all ``rdds``."""
 
-    def __init__(self, ctx: SparkContext, rdds: Sequence[RDDCore[Any]]) -> None:
+    def __init__(self, ctx: JobService, rdds: Sequence[RDDCore[Any]]) -> None:
         dependencies = []
         start = 0
         for rdd in rdds:
@@ -62,7 +62,7 @@ class AlignedPartition(Partition):
 class PartitionerAwareUnionRDD(RDD[T]):
     """Partition i holds partition i of each of ``rdds``; all are placed by one partitioner, which still holds."""
 
-    def __init__(self, ctx: SparkContext, rdds: Sequence[RDDCore[Any]]) -> None:
+    def __init__(self, ctx: JobService, rdds: Sequence[RDDCore[Any]]) -> None:
         super().__init__(ctx, tuple(OneToOneDependency(rdd) for rdd in rdds), rdds[0].partitioner)
 
     def _make_partitions(self) -> list[Partition]:
@@ -75,7 +75,7 @@ class PartitionerAwareUnionRDD(RDD[T]):
         return chain.from_iterable(dependency.rdd.iterator(parent, task_context) for dependency, parent in sides)
 
 
-def union(ctx: SparkContext, rdds: Sequence[RDDCore[Any]]) -> RDD[Any]:
+def union(ctx: JobService, rdds: Sequence[RDDCore[Any]]) -> RDD[Any]:
     """``SparkContext.union``. RDDs without partitions do not count."""
     for rdd in rdds:
         check_rdd(rdd, "rdds")

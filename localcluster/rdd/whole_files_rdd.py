@@ -16,7 +16,7 @@ from localcluster.rdd.partition import Partition
 from localcluster.rdd.reading import open_input
 
 if TYPE_CHECKING:
-    from localcluster.api.context import SparkContext
+    from localcluster.rdd.job_service import JobService
     from localcluster.task.task_context import TaskContext
 
 
@@ -33,7 +33,7 @@ class FilesPartition(Partition):
 class WholeFilesRDD(InputFilesRDD):
     """Files read whole. Directories in a directory are left out, unless the settings say that they are read."""
 
-    def __init__(self, ctx: SparkContext, path: str, min_partitions: int) -> None:
+    def __init__(self, ctx: JobService, path: str, min_partitions: int) -> None:
         super().__init__(ctx, path)
         self.min_partitions = min_partitions
         self.setName(path)
@@ -62,7 +62,7 @@ class WholeTextFilesRDD(WholeFilesRDD):
     are decompressed.
     """
 
-    def __init__(self, ctx: SparkContext, path: str, min_partitions: int, use_unicode: bool) -> None:
+    def __init__(self, ctx: JobService, path: str, min_partitions: int, use_unicode: bool) -> None:
         super().__init__(ctx, path, min_partitions)
         self.use_unicode = use_unicode
 

@@ -21,7 +21,7 @@ from localcluster.rdd.text_file_rdd import text_blocks
 from localcluster.sql.row import Row, _create_row
 
 if TYPE_CHECKING:
-    from localcluster.api.context import SparkContext
+    from localcluster.rdd.job_service import JobService
     from localcluster.task.task_context import TaskContext
 
 MAX_PARTITION = 128 << 20  # bytes; Spark's spark.sql.files.maxPartitionBytes
@@ -46,7 +46,7 @@ class TextRowsRDD(RDD[Row]):
     """
 
     def __init__(
-        self, ctx: SparkContext, files: list[InputFile], whole_text: bool, separator: str | None, tolerance: Tolerance
+        self, ctx: JobService, files: list[InputFile], whole_text: bool, separator: str | None, tolerance: Tolerance
     ) -> None:
         super().__init__(ctx)
         self.files = files

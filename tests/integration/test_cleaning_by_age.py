@@ -27,13 +27,13 @@ def let_blocks_age(context: SparkContext) -> None:
     """Until a block that was just put has gone for its age."""
     cached = context.parallelize([0], 1).persist(StorageLevel.OFF_HEAP)
     assert cached.count() == 1
-    wait_until(lambda: not context.stored_partitions(cached.id()))
+    wait_until(lambda: not context._kept.stored_partitions(cached.id()))
 
 
 def test_cached_blocks_go_and_are_computed_again(ageing: SparkContext) -> None:
     cached = ageing.parallelize(range(100), 2).map(lambda x: x + 1).persist(StorageLevel.OFF_HEAP)
     assert cached.sum() == 5050
-    wait_until(lambda: not ageing.stored_partitions(cached.id()))
+    wait_until(lambda: not ageing._kept.stored_partitions(cached.id()))
     assert cached.sum() == 5050
 
 

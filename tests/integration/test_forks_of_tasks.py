@@ -157,7 +157,7 @@ class TestComingBackChangesNothing:
         numbers = sc.range(20_000, numSlices=2).map(fork_at_ten(end)).persist(getattr(StorageLevel, level))
         assert numbers.collect() == list(range(20_000))
         assert numbers.sum() == sum(range(20_000))
-        assert len(sc.stored_partitions(numbers.id())) == 2
+        assert len(sc._kept.stored_partitions(numbers.id())) == 2
         numbers.unpersist(True)
 
     def test_of_shuffles(self, sc: SparkContext, end: Callable[[], Any]) -> None:

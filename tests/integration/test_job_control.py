@@ -61,7 +61,7 @@ def in_thread(body: Callable[[], Any], kind: type[threading.Thread] = threading.
 @pytest.fixture
 def unlabelled(sc: SparkContext) -> Iterator[SparkContext]:
     yield sc
-    sc._set_job_properties({})
+    sc._jobs.properties.replace({})
 
 
 # --- local properties and threads ---
@@ -217,7 +217,7 @@ def test_the_driver_outlives_a_job_whose_results_are_refused(sc: SparkContext) -
             raise OSError("no room for results")
         ends.put((event.error, threading.current_thread().name))
 
-    job = sc.plan_tasks(sc.parallelize([1], 1), lambda _, records: list(records), [0], lambda position, value: None)
+    job = sc._jobs.plan(sc.parallelize([1], 1), lambda _, records: list(records), [0], lambda position, value: None)
     job._job.deliver = refuse
     job.start()
     error, thread = ends.get(timeout=DEADLINE)

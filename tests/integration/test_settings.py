@@ -138,7 +138,7 @@ def test_the_driver_has_memory_of_its_own(sc: SparkContext) -> None:
 def test_blocks_for_which_there_is_no_shared_memory_go_to_disk(sc: SparkContext) -> None:
     cached = sc.parallelize(range(8), 8).map(lambda _: os.urandom(2 * MIB)).persist(StorageLevel.OFF_HEAP)
     assert cached.count() == 8
-    sizes = sc.stored_partitions(cached.id()).values()
+    sizes = sc._kept.stored_partitions(cached.id()).values()
     assert 0 < sum(shared for shared, _ in sizes) <= SHARED
     assert sum(on_disk > 0 for _, on_disk in sizes) >= 4
     cached.unpersist(blocking=True)

@@ -60,7 +60,7 @@ def test_as_many_blocks_are_cached_as_the_settings_leave_room_for(settings: dict
     with context({"spark.executor.instances": 1, "spark.executor.memory": "16m"} | settings) as sc:
         cached = cache_blocks(sc, 5)
         assert cached.count() == 5
-        assert len(sc.stored_partitions(cached.id())) == blocks
+        assert len(sc._kept.stored_partitions(cached.id())) == blocks
 
 
 @pytest.mark.parametrize(("fraction", "old", "new"), [(0, 2, 0), (1, 0, 1)])
@@ -70,8 +70,8 @@ def test_a_new_block_takes_as_much_by_eviction_as_the_settings_say(fraction: int
     with context(settings | {"spark.storage.unrollFraction": fraction}) as sc:
         first, second = cache_blocks(sc, 2), cache_blocks(sc, 1)
         assert first.count() + second.count() == 3
-        assert len(sc.stored_partitions(first.id())) == old
-        assert len(sc.stored_partitions(second.id())) == new
+        assert len(sc._kept.stored_partitions(first.id())) == old
+        assert len(sc._kept.stored_partitions(second.id())) == new
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_block_that_is_unrolled_holds_as_much_memory_as_the_settings_say(
     with context(usual | settings) as sc:
         cached = sc.parallelize(range(2), 2).mapPartitionsWithIndex(values).persist(StorageLevel.MEMORY_ONLY)
         assert cached.mapPartitionsWithIndex(count).collect() == [2, 1]
-        assert set(sc.stored_partitions(cached.id())) == stored
+        assert set(sc._kept.stored_partitions(cached.id())) == stored
 
 
 @pytest.mark.parametrize(

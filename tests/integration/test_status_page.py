@@ -62,7 +62,7 @@ def ended(sc: SparkContext) -> list[dict[str, Any]]:
         with pytest.raises(TaskError):
             sc.parallelize([0], 1).map(lambda x: 1 / x).collect()
     finally:
-        sc._set_job_properties({})
+        sc._jobs.properties.replace({})
     return api(sc, "/jobs")[:3]
 
 

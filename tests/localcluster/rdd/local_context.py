@@ -9,17 +9,17 @@ from __future__ import annotations
 import itertools
 import pickle
 import sys
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import cloudpickle
 
-from localcluster.api.checkpoints import Checkpoints
+from localcluster.rdd.checkpoint import Checkpoints
 from localcluster.rdd.dependency import ShuffleDependency
 from localcluster.rdd.lineage import dump_lineage, load_lineage
 from localcluster.rdd.sources import Sources
+from localcluster.serializers import CPickleSerializer
 from localcluster.shuffle.combiner import Combiner
 from localcluster.shuffle.shuffle import Shuffle
 from localcluster.shuffle.spill import SizeGauge
@@ -109,7 +109,7 @@ class PlannedJob:
         self.abandoned.append(self)
 
 
-class LocalContext(Sources, Checkpoints):
+class LocalContext(Sources):
     """What the RDD API needs of a context. ``jobs`` records the partitions of every job."""
 
     def __init__(self, parallelism: int = 2, conf: dict[str, str] | None = None) -> None:
@@ -123,7 +123,9 @@ class LocalContext(Sources, Checkpoints):
         self.jobs: list[list[int]] = []
         self.abandoned: list[PlannedJob] = []
         self.persisted: dict[int, Any] = {}
-        self._marked = weakref.WeakValueDictionary()
+        self.serializer = CPickleSerializer()
+        self._checkpoints = Checkpoints()
+        self._jobs = self._kept = self
         self._rdd_ids = itertools.count()
         self._shuffle_ids = itertools.count()
 
@@ -139,10 +141,10 @@ class LocalContext(Sources, Checkpoints):
     def register_checkpoint(self, checkpoint: Any, directory: str) -> None:
         pass
 
-    def persist_rdd(self, rdd: Any) -> None:
+    def persist(self, rdd: Any) -> None:
         self.persisted[rdd.id()] = rdd.getStorageLevel()
 
-    def unpersist_rdd(self, rdd_id: int, blocking: bool) -> None:
+    def unpersist(self, rdd_id: int, blocking: bool) -> None:
         self.persisted.pop(rdd_id, None)
         prefix = f"rdd_{rdd_id}_"
         self.blocks.blocks = {k: v for k, v in self.blocks.blocks.items() if not k.startswith(prefix)}
@@ -160,22 +162,24 @@ class LocalContext(Sources, Checkpoints):
         assert type(values) is list
         return PickledData(values)
 
-    def run_tasks(self, rdd: Any, func: Callable[[Any, Iterator[Any]], Any], partitions: Sequence[int]) -> list[Any]:
+    def run(
+        self, rdd: Any, func: Callable[[Any, Iterator[Any]], Any], partitions: Sequence[int] | None = None
+    ) -> list[Any]:
+        partitions = range(rdd.getNumPartitions()) if partitions is None else partitions
         self.jobs.append(list(partitions))
         if partitions:
             self._run_shuffles(rdd)
         results = [self._run_task(rdd, func, index) for index in partitions]
-        self.write_checkpoints(rdd)
+        self._checkpoints.write(rdd)
         return results
 
-    def plan_tasks(
+    def plan(
         self, rdd: Any, func: Callable[..., Any], partitions: Sequence[int], on_result: Callable[[int, Any], None]
     ) -> PlannedJob:
-        return PlannedJob(lambda: self.run_tasks(rdd, func, partitions), on_result, self.abandoned)
+        return PlannedJob(lambda: self.run(rdd, func, partitions), on_result, self.abandoned)
 
     def runJob(self, rdd: Any, partitionFunc: Callable[[Iterator[Any]], Any], partitions: Any = None) -> list[Any]:
-        chosen = range(rdd.getNumPartitions()) if partitions is None else partitions
-        parts = self.run_tasks(rdd, lambda task_context, records: list(partitionFunc(records)), chosen)
+        parts = self.run(rdd, lambda task_context, records: list(partitionFunc(records)), partitions)
         return list(itertools.chain.from_iterable(parts))
 
     def _run_task(self, rdd: Any, action: Any, index: int) -> Any:

@@ -387,4 +387,4 @@ def test_an_rdd_that_nobody_refers_to_is_not_written(sc: LocalContext, directory
     rdd.checkpoint()
     del rdd
     assert sc.parallelize([1], 1).count() == 1
-    assert (len(sc._marked), files(directory)) == (0, [])
+    assert (len(sc._checkpoints.marked), files(directory)) == (0, [])

@@ -61,6 +61,10 @@ class Lineage:
 
     # what RDDs and dependencies ask of their context
 
+    @property
+    def _kept(self) -> Lineage:
+        return self
+
     def _next_rdd_id(self) -> int:
         return next(self._rdd_ids)
 

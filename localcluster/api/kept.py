@@ -1,17 +1,21 @@
-"""`Persistence`: the part of a context that looks after what is kept of RDDs: blocks, outputs of shuffles, checkpoints.
+"""`Kept`: the part of a context that looks after what is kept for RDDs: records, blocks, outputs of
+shuffles, checkpoints.
 
-Covers their removal and what is known of them. Keeping them is the business of tasks.
+Covers their removal and what is known of them. Keeping blocks and outputs is the business of tasks.
 """
 
 from __future__ import annotations
 
 import shutil
-import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from localcluster.rdd.dependency import ShuffleDependency
+from localcluster.rdd.partition_data import PartitionData
+from localcluster.serializers.record_encoding import encoded_and_decoded
+from localcluster.shuffle.payload import IN_TASK, inline
 from localcluster.task.broadcast import note_uses
+from storage import serializer
 from storage.block_id import RDDBlockId
 from storage.metadata_cleaner import MetadataCleaner
 
@@ -20,30 +24,46 @@ if TYPE_CHECKING:
     from localcluster.driver.context_cleaner import ContextCleaner
     from localcluster.rdd.core import RDDCore
     from localcluster.rdd.rdd import RDD
+    from localcluster.serializers.framing import Serializer
 
 
-class Persistence:
-    """A part of `SparkContext`."""
+class Kept:
+    """See `rdd.job_service.KeepsData`. ``encoding`` is what records go through, if the program has chosen one."""
 
-    _cluster: Cluster
-    _cleaner: ContextCleaner
-    _cleans_checkpoints: bool
-    _persisted: weakref.WeakValueDictionary[int, RDD[Any]]
+    def __init__(
+        self, cluster: Cluster, cleaner: ContextCleaner, encoding: Serializer | None, cleans_checkpoints: bool
+    ) -> None:
+        self._cluster = cluster
+        self._cleaner = cleaner
+        self._encoding = encoding
+        self._cleans_checkpoints = cleans_checkpoints
+        self._persisted = cluster.status.persisted
 
-    def persist_rdd(self, rdd: RDD[Any]) -> None:
-        """Remove the RDD's blocks when it is collected."""
+    def put_partition(self, values: list[Any]) -> PartitionData:
+        self._cluster.check_usable()
+        if self._encoding is not None:
+            values = encoded_and_decoded(self._encoding, values)
+        chunks = serializer.serialize(values)
+        data = inline(chunks, IN_TASK)
+        if data is not None:
+            return PartitionData(data)
+        block_id = self._cluster.put_broadcast("data", *chunks)
+        partition = PartitionData(block_id)
+        self._cleaner.register(partition, lambda: self._cluster.remove_broadcast(block_id.broadcast_id))
+        return partition
+
+    def persist(self, rdd: RDD[Any]) -> None:
         rdd_id, cluster = rdd.id(), self._cluster
         if rdd_id not in self._persisted:
             self._persisted[rdd_id] = rdd
             self._cleaner.register(rdd, lambda: cluster.remove_rdd(rdd_id))
 
-    def unpersist_rdd(self, rdd_id: int, blocking: bool) -> None:
-        """Remove the RDD's blocks now."""
+    def unpersist(self, rdd_id: int, blocking: bool) -> None:
         self._persisted.pop(rdd_id, None)
         if not self._cluster.closed:
             self._cluster.remove_rdd(rdd_id, blocking)
 
-    def _clean_by_age(self, ttl: float) -> MetadataCleaner:
+    def clean_by_age(self, ttl: float) -> MetadataCleaner:
         """Drop blocks that no process has used for ``ttl`` seconds. A local checkpoint's are all there is of it."""
 
         def clean() -> None:
@@ -55,10 +75,7 @@ class Persistence:
         return MetadataCleaner(ttl, clean)
 
     def stored_partitions(self, rdd_id: int) -> dict[int, tuple[int, int]]:
-        """{partition index: (bytes in memory, bytes on disk)} of the RDD's blocks, all copies together.
-
-        Empty when the context is stopped.
-        """
+        """Empty when the context is stopped."""
         stored = {}
         for block_id, holders in self._cluster.status.stored_blocks(rdd_id).items():
             copies = holders.values()
@@ -67,24 +84,20 @@ class Persistence:
         return stored
 
     def missing_partitions(self, rdd: RDDCore[Any]) -> list[int]:
-        """The partitions of which nobody holds a block."""
         block_ids = [RDDBlockId(rdd.id(), index) for index in range(rdd.getNumPartitions())]
         locations = self._cluster.env.block_manager.master.get_locations_multiple(block_ids)
         return [index for index, holders in enumerate(locations) if not holders]
 
     def register_shuffle(self, dependency: ShuffleDependency) -> None:
-        """Remove the shuffle's outputs when the dependency is collected."""
         shuffle_id, cluster = dependency.shuffle.id, self._cluster
         self._cleaner.register(dependency, lambda: cluster.remove_shuffle(shuffle_id))
 
     def register_checkpoint(self, checkpoint: RDDCore[Any], directory: str) -> None:
-        """Remove the files when the RDD that reads them is collected, if the settings say so."""
         cluster = self._cluster
         if self._cleans_checkpoints:
             self._cleaner.register(checkpoint, lambda: cluster.later(partial(shutil.rmtree, directory)))
 
     def clean_shuffles(self, rdd: RDDCore[Any], blocking: bool) -> None:
-        """Remove the outputs of the shuffles behind ``rdd`` now, those behind persisted RDDs excepted."""
         seen: set[int] = set()
         todo = [rdd]
         while todo:
