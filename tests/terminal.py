@@ -24,7 +24,8 @@ from typing import Any
 import psutil
 import pyte
 
-DEADLINE = 20.0  # seconds for whatever is awaited
+from tests.support import DEADLINE
+
 LOOK = 0.02  # seconds between looks at whether the program has ended
 HISTORY = 10_000  # lines
 ROOT = Path(__file__).resolve().parents[1]

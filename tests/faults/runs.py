@@ -11,13 +11,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 
-DEADLINE = 20.0  # seconds for whatever is awaited
+from tests.support import DEADLINE, wait_until
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # A job that holds blocks of every kind, says so, and then keeps every executor busy until it is ended.
@@ -31,11 +31,12 @@ disk = sc.parallelize(range(1000), 2).persist(StorageLevel.DISK_ONLY)
 shared = sc.broadcast(list(range(100000)))
 assert cached.reduceByKey(lambda a, b: a + b).count() == 7
 assert disk.count() == 1000
-print("pids", os.getpid(), *sc.parallelize(range(2), 2).map(lambda _: (time.sleep(0.3), os.getpid())[1]).collect())
+print("pids", os.getpid(), *sc.parallelize(range(2), 2).barrier().mapPartitions(lambda _: [os.getpid()]).collect())
 print("ready", flush=True)
 {ending}
 """
 
+# Until something ends it.
 WORK_FOR_EVER = "sc.parallelize(range(2), 2).foreach(lambda _: time.sleep(600))"
 
 
@@ -99,8 +100,8 @@ class Run:
         return code
 
     def assert_nothing_left(self) -> None:
-        wait_for(lambda: not self.living(), "processes left", self.living)
-        wait_for(lambda: not self.files(), "files left", self.files)
+        wait_until(lambda: not self.living(), "processes left", self.living)
+        wait_until(lambda: not self.files(), "files left", self.files)
 
     def living(self) -> list[str]:
         return [str(process) for process in self.family.values() if _alive(process)]
@@ -139,14 +140,6 @@ def _signals_of_a_shell() -> None:
     """pytest may run under nohup, or in the background of a script: both ignore some."""
     for signum in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(signum, signal.SIG_DFL)
-
-
-def wait_for(condition: Callable[[], bool], what: str, detail: Callable[[], object] = lambda: "") -> None:
-    """Look again and again until the condition holds. Fails after DEADLINE."""
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: {detail()}"
-        time.sleep(0.02)  # a poll of the outside world, which has no event to wait for
 
 
 def _alive(process: psutil.Process) -> bool:

@@ -94,7 +94,7 @@ def wait(records):
     context = BarrierTaskContext.get()
     context.barrier()
     if context.partitionId() == 0:
-        time.sleep(600)
+        time.sleep(600)  # the other task waits for this one until the run ends
     context.barrier()
     return records
 

@@ -16,9 +16,8 @@ import pytest
 
 from localcluster import SparkConf, SparkContext, StorageLevel
 from localcluster.errors import JobCancelledError
-from tests.faults.runs import BUSY_JOB, ROOT, WORK_FOR_EVER, Run, wait_for
-
-DEADLINE = 30.0  # seconds
+from tests.faults.runs import BUSY_JOB, ROOT, WORK_FOR_EVER, Run
+from tests.support import DEADLINE, wait_until
 
 
 def test_a_forked_child_of_the_driver_does_not_end_the_cluster(tmp_path: Path) -> None:
@@ -65,7 +64,7 @@ try:
     {WORK_FOR_EVER}
 except KeyboardInterrupt:
     print("caught", flush=True)
-    time.sleep(1)
+    time.sleep(1)  # time for a second interrupt, or an impatient launcher, to show itself
     print("cleaned up")
     sys.exit(9)
 """
@@ -104,7 +103,7 @@ import subprocess
 def start(_):
     child = os.fork()
     if child == 0:
-        time.sleep(600)
+        time.sleep(600)  # until it is killed
     return child
 print("stray", sc.parallelize([0], 1).map(start).first(), flush=True)
 """
@@ -112,7 +111,7 @@ print("stray", sc.parallelize([0], 1).map(start).first(), flush=True)
         run.until_ready()
         assert run.wait() == 0, run.errors
         stray = int(run.output.split()[-1])
-        wait_for(lambda: not os.path.exists(f"/proc/{stray}"), "the stray process lives")
+        wait_until(lambda: not os.path.exists(f"/proc/{stray}"), "the stray process lives")
         run.assert_nothing_left()
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.faults.runs import BUSY_JOB, ROOT, WORK_FOR_EVER, Run, wait_for
+from tests.faults.runs import BUSY_JOB, ROOT, WORK_FOR_EVER, Run
+from tests.support import wait_until
 
 MODES = pytest.mark.parametrize("library", [False, True], ids=["run", "library"])
 INTERRUPTED = 130
@@ -171,7 +172,7 @@ def test_clean_removes_what_a_power_cut_left_and_nothing_else(tmp_path: Path) ->
         janitors[0].kill()
         os.killpg(run.process.pid, signal.SIGKILL)
         run.wait()
-        wait_for(lambda: not run.living(), "processes left", run.living)
+        wait_until(lambda: not run.living(), "processes left", run.living)
         assert run.files()
         assert clean(tmp_path) == 0
         assert not run.files()

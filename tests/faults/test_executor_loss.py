@@ -7,7 +7,6 @@ import os
 import re
 import resource
 import signal
-import time
 from collections.abc import Iterator
 from operator import add
 from pathlib import Path
@@ -17,8 +16,7 @@ import pytest
 
 from localcluster import SparkConf, SparkContext, StorageLevel, TaskContext
 from localcluster.errors import TaskError
-from tests.faults.runs import wait_for
-from tests.integration.conftest import wait_for_executors
+from tests.support import executor_pids, wait_for_executors, wait_until
 
 EXPECTED = [(key, sum(x for x in range(1000) if x % 5 == key)) for key in range(5)]
 
@@ -77,7 +75,7 @@ def test_map_outputs_and_shared_blocks_outlive_their_writer(sc: SparkContext, tm
     cached = sc.parallelize(range(1000), 4).map(note).persist(StorageLevel.OFF_HEAP)
     sums = cached.reduceByKey(add, 3)
     assert sorted(sums.collect()) == EXPECTED
-    for pid in set(sc.parallelize(range(8), 8).map(lambda _: (time.sleep(0.05), os.getpid())[1]).collect()):
+    for pid in executor_pids(sc):
         os.kill(pid, signal.SIGKILL)
     assert sorted(sums.collect()) == EXPECTED
     assert cached.count() == 1000
@@ -143,7 +141,7 @@ def test_a_silent_executor_is_kept_while_it_is_busy_and_replaced_when_it_is_stop
     conf = SparkConf().setMaster("local[2]").set("spark.executor.heartbeatInterval", "100ms")
     conf.set("spark.network.timeout", "500ms")
     with SparkContext(conf=conf) as context:
-        pids = set(context.parallelize(range(8), 8).map(lambda _: (time.sleep(0.05), os.getpid())[1]).collect())
+        pids = executor_pids(context)
 
         def hold_the_gil(x: int) -> int:
             re.match(r"(a+)+$", "a" * 24 + "b")  # about a second in C code that never lets go
@@ -158,7 +156,7 @@ def test_a_lost_map_output_is_computed_again(sc: SparkContext) -> None:
     """Its segment is gone, as when somebody cleans /dev/shm: the reducers say so, and the map tasks run again."""
     sums = sc.parallelize(range(1000), 4).map(lambda x: (x % 5, x)).reduceByKey(add, 3)
     assert sorted(sums.collect()) == EXPECTED
-    for pid in set(sc.parallelize(range(8), 8).map(lambda _: (time.sleep(0.05), os.getpid())[1]).collect()):
+    for pid in executor_pids(sc):
         os.kill(pid, signal.SIGKILL)  # new executors have not mapped the segments yet
     with sc._cluster.lock:
         table = sc._cluster.outputs.table(sums.dependencies[0].shuffle.id)
@@ -170,13 +168,13 @@ def test_a_lost_map_output_is_computed_again(sc: SparkContext) -> None:
 
 def test_a_launcher_that_is_short_of_descriptors_tries_again(caplog: pytest.LogCaptureFixture) -> None:
     with SparkContext("local[2]") as context:
-        pids = set(context.parallelize(range(8), 8).map(lambda _: (time.sleep(0.05), os.getpid())[1]).collect())
+        pids = executor_pids(context)
         launcher = psutil.Process(min(pids)).ppid()
         limits = resource.prlimit(launcher, resource.RLIMIT_NOFILE)
         resource.prlimit(launcher, resource.RLIMIT_NOFILE, (4, limits[1]))
         os.kill(min(pids), signal.SIGKILL)
         assert context.parallelize(range(8), 8).sum() == 28
-        wait_for(lambda: "ulimit -n" in caplog.text, "nobody says that there are no descriptors")
+        wait_until(lambda: "ulimit -n" in caplog.text, "nobody says that there are no descriptors")
         resource.prlimit(launcher, resource.RLIMIT_NOFILE, limits)
         wait_for_executors(context, 2)
         assert context.parallelize(range(8), 8).sum() == 28

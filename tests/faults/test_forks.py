@@ -10,9 +10,9 @@ from typing import Any
 
 from localcluster import SparkConf, SparkContext
 from tests.faults.runs import BUSY_JOB, Run
+from tests.support import DEADLINE
 
 FORK = multiprocessing.get_context("fork")
-DEADLINE = 20.0  # seconds
 
 
 def test_a_fork_of_the_driver_reads_broadcasts_and_is_refused_the_rest(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def pairs():
     return sc.parallelize(range(1000), 2).map(lambda x: (x % 3, len(large)))
 
 def executors():
-    return set(sc.parallelize(range(8), 8).map(lambda _: (time.sleep(0.05), os.getpid())[1]).collect())
+    return sc.parallelize(range(2), 2).barrier().mapPartitions(lambda _: [os.getpid()]).collect()
 
 def remove_files():
     for path in glob.glob(f"/dev/shm/{{sc._cluster.scratch.name}}*"):

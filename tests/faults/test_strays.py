@@ -19,7 +19,7 @@ from localcluster import SparkContext
 
 MARKS = Path("marks").absolute()
 MARKS.mkdir()
-PROGRAM = f"sh -c 'touch {MARKS}/$$; exec sleep 7777'"
+PROGRAM = f"sh -c 'touch {MARKS}/$$; exec sleep 7777'"  # all these sleeps end by a kill or not at all
 
 
 def mark_and_wait():
@@ -41,7 +41,7 @@ def start(kind):
 sc = SparkContext("local[4]")
 first = sc.parallelize([0], 1).map(lambda _: os.getpid()).first()
 os.kill(first, signal.SIGKILL)
-print("pids", os.getpid(), *sc.parallelize(range(4), 4).map(lambda _: (time.sleep(0.3), os.getpid())[1]).collect())
+print("pids", os.getpid(), *sc.parallelize(range(4), 4).barrier().mapPartitions(lambda _: [os.getpid()]).collect())
 jobs = [
     threading.Thread(target=sc.parallelize(range(3), 3).foreach, args=[start]),
     threading.Thread(target=sc.parallelize([""], 1).pipe(PROGRAM).count),
@@ -49,7 +49,7 @@ jobs = [
 for job in jobs:
     job.start()
 while len(list(MARKS.iterdir())) < 3 + 5:
-    time.sleep(0.01)
+    time.sleep(0.01)  # a poll of what the tasks start; the test's own time limit bounds it
 print("ready", flush=True)
 for job in jobs:
     job.join()

@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.faults.runs import BUSY_JOB, WORK_FOR_EVER, wait_for
+from tests.faults.runs import BUSY_JOB, WORK_FOR_EVER
+from tests.support import wait_until
 from tests.terminal import Terminal
 
 MODES = pytest.mark.parametrize("library", [False, True], ids=["run", "library"])
@@ -46,8 +47,8 @@ class RunInTerminal(Terminal):
             raise
 
     def assert_nothing_left(self) -> None:
-        wait_for(lambda: not any(map(psutil.Process.is_running, self.family)), "processes left")
-        wait_for(lambda: not self._files(), "files left", self._files)
+        wait_until(lambda: not any(map(psutil.Process.is_running, self.family)), "processes left")
+        wait_until(lambda: not self._files(), "files left", self._files)
 
     def _files(self) -> list[str]:
         shared = [name for name in os.listdir("/dev/shm") if "-".join(name.split("-")[:3]) in self.names]

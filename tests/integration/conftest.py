@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from localcluster import SparkConf, SparkContext
-from localcluster.driver.known_executor import State
+from tests.support import wait_for_executors
 
 
 def two_executors(shared_memory: str) -> SparkContext:
@@ -23,22 +22,3 @@ def sc() -> Iterator[SparkContext]:
         # Once mapped, a segment stays mapped: have every process map the others' before the first test looks.
         context.parallelize([b"x" * 100_000] * 8, 8).map(lambda data: data * 2).collect()
         yield context
-
-
-def wait_for_executors(context: SparkContext, wanted: int) -> None:
-    """Executors start while the context is already usable; their pipes would look like leaks of the first test."""
-    deadline = time.monotonic() + 30
-    while len(registered(context)) < wanted:
-        assert time.monotonic() < deadline, "the executors did not start"
-        time.sleep(0.01)  # a poll of what other processes do
-
-
-def registered(context: SparkContext) -> list[str]:
-    return [executor.executor_id for executor in context._cluster.pool if executor.state is State.REGISTERED]
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to be"
-        time.sleep(0.01)  # a poll of what other processes do

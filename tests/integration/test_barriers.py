@@ -14,6 +14,7 @@ import pytest
 from localcluster import SparkConf, SparkContext, TaskContext
 from localcluster.errors import JobCancelledError, JobError, PySparkRuntimeError, SparkException, TaskError
 from localcluster.task.barrier_task_context import BarrierTaskContext
+from tests.support import DEADLINE, wait_until
 
 
 @pytest.fixture(scope="module", params=["local[2, 2]", "local-cluster[1,2,512]"])
@@ -203,12 +204,9 @@ def test_a_cancelled_job_ends_while_its_tasks_wait(sc: SparkContext, tmp_path: P
 
     thread = threading.Thread(target=run)
     thread.start()
-    deadline = time.monotonic() + 30
-    while len(os.listdir(tmp_path)) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)  # a poll of what other processes do
+    wait_until(lambda: len(os.listdir(tmp_path)) == 2)
     sc.cancelAllJobs()
-    thread.join(30)
+    thread.join(DEADLINE)
     assert len(ends) == 1
     assert sc.parallelize([1, 2], 2).barrier().mapPartitions(gather).collect() == [["1", "2"]] * 2
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from localcluster import RDD, Accumulator, SparkConf, SparkContext, StorageLevel
-from tests.integration.conftest import wait_for_executors
+from tests.support import wait_for_executors
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def counted(sc: SparkContext, level: StorageLevel, partitions: int) -> tuple[RDD
 
     def work(records: Iterator[int]) -> Iterator[int]:
         computed.add(1)
-        time.sleep(0.05)  # long enough for another executor to begin with the same one
+        time.sleep(0.05)  # time for another executor to begin with the same one, which it must not
         return records
 
     return sc.parallelize(range(8), partitions).mapPartitions(work).persist(level), computed

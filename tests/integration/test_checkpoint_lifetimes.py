@@ -12,7 +12,7 @@ import pytest
 
 from localcluster import SparkConf, SparkContext, StorageLevel
 from protocol.errors import SparkException
-from tests.integration.conftest import registered, wait_for_executors, wait_until
+from tests.support import registered, wait_for_executors, wait_until
 
 
 def test_a_checkpoint_is_read_by_a_later_context(tmp_path: Path) -> None:

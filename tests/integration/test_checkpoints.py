@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from localcluster import SparkContext, StorageLevel
-from tests.integration.conftest import wait_until
+from tests.support import wait_until
 
 
 def test_shuffles_behind_a_checkpoint_go(sc: SparkContext, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from localcluster import SparkConf, SparkContext, StorageLevel
 from localcluster.errors import SparkException
 from storage import metadata_cleaner
-from tests.integration.conftest import wait_until
+from tests.support import wait_until
 
 TTL = 0.2  # seconds
 

@@ -13,6 +13,7 @@ import pytest
 from localcluster import SparkConf, SparkContext, StorageLevel
 from storage.serializer import serialize
 from tests.storage.redis_server import redis_server
+from tests.support import executor_pids
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_blocks_outlive_their_executor_and_not_their_run(conf: SparkConf, tmp_pa
     with SparkContext(conf=conf) as sc:
         kept = sc.parallelize(range(100), 4).map(note).persist(StorageLevel.OFF_HEAP)
         assert kept.sum() == 4950
-        for pid in set(sc.parallelize(range(8), 8).map(lambda _: os.getpid()).collect()):
+        for pid in executor_pids(sc):
             os.kill(pid, signal.SIGKILL)
         assert kept.sum() == 4950
         assert len(log.read_text()) == 100, "what the store had was computed again"

@@ -7,7 +7,6 @@ import os
 import pathlib
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,9 +16,7 @@ import pytest
 
 from localcluster import BarrierTaskContext, SparkContext, StorageLevel, TaskContext
 from localcluster.errors import ForkedChannelError
-from tests.integration.conftest import wait_until
-
-DEADLINE = 20.0  # seconds
+from tests.support import DEADLINE, wait_until
 
 FORK = multiprocessing.get_context("fork")
 
@@ -228,8 +225,7 @@ def test_a_fork_reads_what_its_task_and_the_driver_have_given_up(sc: SparkContex
 
     def start(array: Any) -> int:
         if (pid := os.fork()) == 0:
-            while not go.exists():
-                time.sleep(0.01)  # a poll of what the driver does
+            wait_until(go.exists)
             done.with_suffix(".new").write_text(repr((set(array.tolist()), set(variable.value.tolist()))))
             done.with_suffix(".new").rename(done)
             os._exit(0)

@@ -15,7 +15,7 @@ from localcluster import InheritableThread, SparkContext, inheritable_thread_tar
 from localcluster.scheduler.stage import JobEnd
 from protocol.errors import JobCancelledError, PySparkTypeError
 from protocol.sql_errors import IllegalArgumentException
-from tests.integration.test_jobs import DEADLINE, eventually
+from tests.support import DEADLINE, wait_until
 
 
 class Sleepers:
@@ -35,7 +35,7 @@ class Sleepers:
 
         def wait(x: int) -> int:
             started.touch()
-            eventually(gate.exists)
+            wait_until(gate.exists)
             return x
 
         try:
@@ -164,7 +164,7 @@ def test_running_jobs_are_cancelled_in_sparks_words(
     sc: SparkContext, tmp_path: Path, prepare: Any, cancel: Any, reason: str
 ) -> None:
     job = Sleepers(sc, tmp_path, lambda: prepare(sc))
-    eventually(job.started.exists)
+    wait_until(job.started.exists)
     number = sc.statusTracker().getActiveJobsIds()[0]
     cancel(sc)
     assert str(job.wait()) == f"[SPARK_JOB_CANCELLED] Job {number} cancelled {reason}"
@@ -174,9 +174,9 @@ def test_running_jobs_are_cancelled_in_sparks_words(
 
 def test_only_the_jobs_with_the_tag_are_cancelled(sc: SparkContext, tmp_path: Path) -> None:
     spared = Sleepers(sc, tmp_path / "spared", lambda: sc.addJobTag("other"), partitions=1)
-    eventually(spared.started.exists)
+    wait_until(spared.started.exists)
     victim = Sleepers(sc, tmp_path / "victim", lambda: (sc.addJobTag("one"), sc.addJobTag("two")), partitions=1)
-    eventually(victim.started.exists)
+    wait_until(victim.started.exists)
     sc.cancelJobsWithTag("two")
     assert isinstance(victim.wait(), JobCancelledError)
     spared.gate.touch()
@@ -185,9 +185,9 @@ def test_only_the_jobs_with_the_tag_are_cancelled(sc: SparkContext, tmp_path: Pa
 
 def test_a_queued_job_can_be_cancelled(sc: SparkContext, tmp_path: Path) -> None:
     running = Sleepers(sc, tmp_path / "running", lambda: None)
-    eventually(running.started.exists)
+    wait_until(running.started.exists)
     queued = Sleepers(sc, tmp_path / "queued", lambda: sc.setJobGroup("queued", ""))
-    eventually(lambda: bool(sc.statusTracker().getJobIdsForGroup("queued")))
+    wait_until(lambda: bool(sc.statusTracker().getJobIdsForGroup("queued")))
     sc.cancelJobGroup("queued")
     assert isinstance(queued.wait(), JobCancelledError)
     assert not queued.started.exists()

@@ -23,8 +23,7 @@ from localcluster.errors import (
     TaskError,
 )
 from storage.block_id import RDDBlockId
-
-DEADLINE = 30.0  # seconds
+from tests.support import DEADLINE, executor_pids, wait_until
 
 
 class Unpicklable:
@@ -43,7 +42,7 @@ def test_ten_thousand_tiny_tasks(sc: SparkContext) -> None:
 
 
 def test_tasks_run_in_several_processes_other_than_the_driver(sc: SparkContext) -> None:
-    pids = set(sc.parallelize(range(8), 8).map(lambda _: (time.sleep(0.05), os.getpid())[1]).collect())
+    pids = executor_pids(sc)
     assert len(pids) == 2
     assert os.getpid() not in pids
 
@@ -59,7 +58,7 @@ def test_a_large_result_comes_as_a_block_and_the_block_goes(sc: SparkContext) ->
     before = sc._cluster.master.endpoint.statistics()
     big = sc.parallelize(range(4), 4).map(lambda i: bytes([i]) * 1_000_000).collect()
     assert [(part[0], len(part)) for part in big] == [(i, 1_000_000) for i in range(4)]
-    eventually(lambda: sc._cluster.master.endpoint.statistics().blocks <= before.blocks)
+    wait_until(lambda: sc._cluster.master.endpoint.statistics().blocks <= before.blocks)
 
 
 def test_a_large_collection_and_a_large_closure_travel_as_blocks(sc: SparkContext) -> None:
@@ -228,7 +227,7 @@ def test_a_dropped_rdd_broadcast_and_shuffle_are_cleaned_everywhere(sc: SparkCon
         assert sc._cluster.master.endpoint.statistics().blocks > before
 
     make_garbage()
-    eventually(lambda: sc._cluster.master.endpoint.statistics().blocks <= before)
+    wait_until(lambda: sc._cluster.master.endpoint.statistics().blocks <= before)
 
 
 # --- threads and cancellation --------------------------------------------------------------------------------------
@@ -256,7 +255,7 @@ def test_a_cancelled_group_ends_at_once_and_leaves_the_context_usable(sc: SparkC
 
     def sleep(x: int) -> None:
         started.touch()
-        time.sleep(600)
+        time.sleep(600)  # until it is cancelled
 
     def job() -> None:
         sc.setJobGroup("sleepers", "to be cancelled")
@@ -267,7 +266,7 @@ def test_a_cancelled_group_ends_at_once_and_leaves_the_context_usable(sc: SparkC
 
     thread = threading.Thread(target=job)
     thread.start()
-    eventually(started.exists)
+    wait_until(started.exists)
     sc.cancelJobGroup("sleepers")
     thread.join(DEADLINE)
     assert "cancelled job group sleepers" in str(errors[0])
@@ -302,11 +301,3 @@ def test_the_context_itself(sc: SparkContext) -> None:
         SparkContext()
     with pytest.raises(ContextError, match="only be used on the driver"):
         pickle.dumps(sc)
-
-
-def eventually(condition: Any) -> None:
-    """Wait for something that happens in other processes. Fails after DEADLINE."""
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)  # a poll of what other processes do

@@ -9,7 +9,8 @@ import pytest
 
 from localcluster import SparkContext
 from localcluster.errors import TaskError
-from tests.integration.conftest import two_executors, wait_for_executors
+from tests.integration.conftest import two_executors
+from tests.support import wait_for_executors
 
 
 def records(count: int) -> list[bytes]:

@@ -12,7 +12,7 @@ import psutil
 
 from localcluster import SparkContext, StorageLevel
 from localcluster.executor.block_orders import AT_ONCE
-from tests.integration.test_jobs import eventually
+from tests.support import wait_until
 
 JOBS = 2000
 EXECUTOR_THREADS = 3 + AT_ONCE  # tasks, orders, reports; those for block orders start as they are needed
@@ -21,14 +21,14 @@ EXECUTOR_THREADS = 3 + AT_ONCE  # tasks, orders, reports; those for block orders
 def test_two_thousand_jobs_leave_everything_where_it_was(sc: SparkContext) -> None:
     for _ in range(20):
         run_all_kinds(sc)
-    eventually(lambda: settled(sc)["blocks"] == 0)
+    wait_until(lambda: settled(sc)["blocks"] == 0)
     before = settled(sc)
     for number in range(JOBS):
         if number % 20 == 0:
             run_all_kinds(sc)
         else:
             assert sc.parallelize(range(4), 2).map(lambda x: x + 1).sum() == 10
-    eventually(lambda: settled(sc)["blocks"] == 0)
+    wait_until(lambda: settled(sc)["blocks"] == 0)
     assert settled(sc) == before
     assert all(psutil.Process(executor.pid).num_threads() <= EXECUTOR_THREADS for executor in sc._cluster.pool)
     sc._cluster.master.endpoint.check()

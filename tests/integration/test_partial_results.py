@@ -12,7 +12,7 @@ import pytest
 
 from localcluster import AccumulatorParam, SparkContext
 from protocol.errors import TaskError
-from tests.integration.test_jobs import eventually
+from tests.support import wait_until
 
 LONG = 60_000  # milliseconds
 
@@ -22,7 +22,7 @@ def gated(gate: Path, partition: int) -> Callable[[int, Iterator[int]], Iterator
 
     def wait(index: int, records: Iterator[int]) -> Iterator[int]:
         if index == partition:
-            eventually(gate.exists)
+            wait_until(gate.exists)
         return records
 
     return wait
@@ -66,8 +66,8 @@ def test_without_time_nothing_is_known_and_the_job_goes_on(sc: SparkContext, tmp
     assert (estimate, estimate.confidence, estimate.low, estimate.high) == (0.0, 0.0, -float("inf"), float("inf"))
     assert len(sc.statusTracker().getActiveJobsIds()) == 1
     gate.touch()
-    eventually(lambda: finished(sc))
-    eventually(lambda: seen.value == 4)
+    wait_until(lambda: finished(sc))
+    wait_until(lambda: seen.value == 4)
 
 
 def test_a_part_is_extrapolated(sc: SparkContext, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_part_is_extrapolated(sc: SparkContext, tmp_path: Path) -> None:
     assert estimate.confidence in (0.0, 0.95)  # nothing was there in time on a very busy machine
     assert estimate.low <= estimate <= estimate.high
     gate.touch()
-    eventually(lambda: finished(sc))
+    wait_until(lambda: finished(sc))
     assert numbers.meanApprox(LONG) == 19.5
 
 
@@ -92,7 +92,7 @@ def test_a_job_that_fails_too_late_is_nobodys_business(sc: SparkContext, tmp_pat
     gate = tmp_path / "gate"
     sc.parallelize(range(4), 2).mapPartitionsWithIndex(gated(gate, 0)).map(lambda x: 1 / 0).sumApprox(0)
     gate.touch()
-    eventually(lambda: finished(sc))
+    wait_until(lambda: finished(sc))
     assert sc.statusTracker().getJobInfo(max(known(sc))).status == "FAILED"
 
 
@@ -143,16 +143,16 @@ def test_an_abandoned_iterator_cancels_what_it_has_prefetched(
     iterators = [sc.parallelize(range(4), 2).mapPartitionsWithIndex(gated(never, 1)).toLocalIterator(True)]
     assert next(iterators[0]) == 0
     abandon(iterators)
-    eventually(lambda: finished(sc))
+    wait_until(lambda: finished(sc))
     assert sc.parallelize(range(10), 3).sum() == 45
 
 
 def test_a_prefetched_partition_that_nobody_takes_leaves_no_block(sc: SparkContext) -> None:
     records = sc.parallelize([b"x" * 300_000] * 2, 2).toLocalIterator(True)
     assert len(next(records)) == 300_000
-    eventually(lambda: finished(sc))
+    wait_until(lambda: finished(sc))
     records.close()
-    eventually(lambda: results(sc) == 0)
+    wait_until(lambda: results(sc) == 0)
 
 
 def results(sc: SparkContext) -> int:
@@ -168,7 +168,7 @@ def test_an_error_comes_when_its_partition_is_reached(sc: SparkContext, prefetch
     with pytest.raises(TaskError, match="ZeroDivisionError"):
         next(records)
     assert list(records) == []
-    eventually(lambda: finished(sc))
+    wait_until(lambda: finished(sc))
 
 
 def test_a_job_of_chosen_partitions_gives_them_in_the_order_asked_for(sc: SparkContext) -> None:
@@ -212,6 +212,6 @@ def test_an_accumulator_that_fails_in_the_background_is_logged(
     records = sc.parallelize([1], 1).mapPartitionsWithIndex(gated(gate, 0))
     assert records.map(lambda x: failing.add(x) or x).countApprox(0) == 0
     gate.touch()
-    eventually(lambda: finished(sc))
-    eventually(lambda: "not here" in caplog.text)
+    wait_until(lambda: finished(sc))
+    wait_until(lambda: "not here" in caplog.text)
     assert sc.parallelize(range(10), 3).sum() == 45

@@ -11,7 +11,7 @@ import pytest
 from localcluster import SparkConf, SparkContext
 from protocol.errors import ConfigurationError
 from tests.integration.test_job_control import Sleepers
-from tests.integration.test_jobs import DEADLINE, eventually
+from tests.support import DEADLINE, wait_until
 
 
 def fair_context(allocation: Path, executors: int = 2) -> SparkContext:
@@ -29,7 +29,7 @@ def test_a_minimum_share_gets_the_next_free_core(tmp_path: Path) -> None:
             def run(x: int) -> None:
                 with order.open("a") as file:
                     file.write(name)
-                eventually(gate.exists)
+                wait_until(gate.exists)
 
             return run
 
@@ -40,8 +40,8 @@ def test_a_minimum_share_gets_the_next_free_core(tmp_path: Path) -> None:
         threads = [threading.Thread(target=job, args=args) for args in (("long", 4), ("another", 1), ("sure", 1))]
         for number, thread in enumerate(threads, 1):
             thread.start()
-            eventually(lambda number=number: len(sc.statusTracker().getActiveJobsIds()) == number)
-            eventually(order.exists)  # from then on the only core is taken
+            wait_until(lambda number=number: len(sc.statusTracker().getActiveJobsIds()) == number)
+            wait_until(order.exists)  # from then on the only core is taken
         gate.touch()
         for thread in threads:
             thread.join(DEADLINE)
@@ -60,7 +60,7 @@ def test_a_bad_allocation_file_is_an_error_that_leaves_nothing(tmp_path: Path) -
 def test_a_context_that_stops_says_so_to_its_jobs(tmp_path: Path) -> None:
     with SparkContext("local[1]", "stops") as sc:
         job = Sleepers(sc, tmp_path, lambda: None)
-        eventually(job.started.exists)
+        wait_until(job.started.exists)
     assert "Job 0 cancelled because SparkContext was shut down" in str(job.wait())
 
 
@@ -70,10 +70,10 @@ def test_an_approximate_job_in_the_background_ends_with_its_context(tmp_path: Pa
 
     def wait(x: int) -> int:
         started.touch()
-        eventually(lambda: False)
+        wait_until(lambda: False)
         return x
 
     with SparkContext("local[1]", "stops") as sc:
         assert sc.parallelize([1], 1).map(wait).countApprox(0) == 0
-        eventually(started.exists)
+        wait_until(started.exists)
     assert threading.active_count() == before

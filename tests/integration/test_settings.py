@@ -22,10 +22,9 @@ from localcluster.conf.settings import ENTRIES
 from localcluster.errors import JobError
 from protocol.block_messages import BlockManagerHeartbeat
 from protocol.errors import FetchFailedError
-from tests.integration.conftest import registered, wait_for_executors, wait_until
+from tests.support import DEADLINE, registered, wait_for_executors, wait_until
 
 TESTS = Path(__file__).parents[1]
-DEADLINE = 30.0  # seconds
 MIB = 1 << 20
 
 SHOWN_BY = {

@@ -13,7 +13,7 @@ import pytest
 from localcluster import SparkConf, SparkContext, StorageLevel
 from localcluster.errors import JobError
 from tests.faults.runs import Run
-from tests.integration.conftest import wait_until
+from tests.support import wait_until
 from tests.terminal import Terminal
 
 
@@ -159,12 +159,15 @@ from localcluster import SparkConf, SparkContext
 
 def wait_for_the_test(_):
     while not Path("seen").exists():
-        time.sleep(0.01)
+        time.sleep(0.01)  # a poll of what the test does
+
+def take_longer_than_bars_need_to_come(_):
+    time.sleep(1)
 
 for enabled in ("false", "true"):
     conf = SparkConf().setMaster("local[1]").set("spark.ui.showConsoleProgress", enabled)
     with SparkContext(conf=conf) as sc:
-        sc.parallelize([1], 1).foreach(wait_for_the_test if enabled == "true" else lambda _: time.sleep(1))
+        sc.parallelize([1], 1).foreach(wait_for_the_test if enabled == "true" else take_longer_than_bars_need_to_come)
     print("done with", enabled)
 """
 

@@ -16,9 +16,7 @@ import pytest
 from localcluster import SparkConf, SparkContext, StorageLevel
 from localcluster.pyspark.version import __version__ as spark_version
 from protocol.errors import TaskError
-from tests.integration.conftest import wait_for_executors, wait_until
-
-DEADLINE = 30.0  # seconds
+from tests.support import DEADLINE, wait_for_executors, wait_until
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,7 @@ import pytest
 
 from localcluster import SparkConf, SparkContext
 from protocol.errors import ConfigurationError, SparkException
-
-DEADLINE = 30.0  # seconds
+from tests.support import DEADLINE
 
 
 def context(**settings: str) -> SparkContext:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ import pytest
 
 from localcluster import SparkContext, StorageLevel
 from tests.integration.conftest import two_executors
+from tests.support import in_each_executor, wait_until
 
 np = pytest.importorskip("numpy", reason="the arrays under test are numpy's")
 
@@ -59,22 +59,21 @@ def test_a_broadcast_array_is_a_view_in_every_executor(sc: SparkContext) -> None
     array = np.arange(SIZE // 8, dtype=np.float64)
     variable = sc.broadcast(array)
 
-    def look(_: int) -> Seen:
-        time.sleep(0.1)  # lets the other executor take a task too
+    def look() -> Seen:
         before = private_memory()
         return look_at(variable.value, before)
 
-    seen = sc.parallelize(range(8), 8).map(look).collect()
-    assert_views(seen, float(array.sum()))
+    assert_views(in_each_executor(sc, look), float(array.sum()))
     variable.destroy(blocking=True)
 
 
-def test_arrays_cached_off_heap_are_views_in_every_executor(sc: SparkContext) -> None:
+def test_arrays_cached_off_heap_are_views_in_every_executor(sc: SparkContext, tmp_path: Path) -> None:
     cached = sc.parallelize(range(2), 2).map(lambda i: np.full(SIZE // 8, i + 1.0)).persist(StorageLevel.OFF_HEAP)
     assert cached.map(lambda array: float(array.sum())).collect() == [SIZE / 8, SIZE / 4]
 
     def look(arrays: Iterator[Any]) -> Iterator[Seen]:
-        time.sleep(0.1)
+        (tmp_path / str(os.getpid())).touch()
+        wait_until(lambda: len(os.listdir(tmp_path)) == 2, "the other executor has taken no task")
         before = private_memory()
         for array in arrays:
             yield look_at(array, before)

@@ -27,7 +27,6 @@ from tests.protocol.support import (
     BIG,
     LONG,
     SHORT,
-    InThread,
     MakePair,
     channels,
     clog,
@@ -36,6 +35,7 @@ from tests.protocol.support import (
     wait_blocked,
     wait_readable,
 )
+from tests.support import InThread
 
 # --- frames ---
 

@@ -1,4 +1,4 @@
-"""What the tests of channels and endpoints share: pairs of channels, calls in threads, clogged sockets."""
+"""What the tests of channels and endpoints share: pairs of channels, clogged sockets."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import Any
 from protocol.channel import Channel, ConnectionLike
 from protocol.endpoint import Endpoint
 from protocol.wire import Frame, Kind
+from tests.support import DEADLINE, InThread  # noqa: F401
 
 MakePair = Callable[[], tuple[ConnectionLike, ConnectionLike]]
-LONG = 20.0  # seconds; a deadline that is never met unless something hangs
+LONG = DEADLINE  # seconds; never met unless something hangs
 SHORT = 0.05  # seconds; a deadline that is meant to be met
 BIG = b"b" * (4 << 20)  # more than any socket buffer takes
 
@@ -29,27 +30,6 @@ def channels(make_pair: MakePair, **options: Any) -> Iterator[tuple[Channel, Cha
     finally:
         for end in ends:
             end.abort()
-
-
-class InThread(threading.Thread):
-    """Runs a call in a thread; `outcome` is what it returned or raised."""
-
-    def __init__(self, call: Callable[[], Any]) -> None:
-        super().__init__(daemon=True)
-        self.call = call
-        self.result: Any = None
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self.result = self.call()
-        except BaseException as error:
-            self.result = error
-
-    def outcome(self) -> Any:
-        self.join(LONG)
-        assert not self.is_alive(), "the call hangs"
-        return self.result
 
 
 def tell(payload: bytes = b"hello") -> Frame:

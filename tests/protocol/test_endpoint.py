@@ -27,7 +27,8 @@ from protocol.errors import (
     SerializationError,
 )
 from protocol.wire import Frame, Kind, dumps, encode
-from tests.protocol.support import LONG, SHORT, InThread, wait_readable
+from tests.protocol.support import LONG, SHORT, wait_readable
+from tests.support import InThread
 
 
 @contextmanager

@@ -15,7 +15,8 @@ from protocol.endpoint import Endpoint, Incoming
 from protocol.errors import AskTimeoutError, BrokenChannelError, RemoteAskError
 from protocol.hook import Hook, Passing, Way
 from protocol.wire import Kind
-from tests.protocol.support import LONG, SHORT, InThread, wait_readable
+from tests.protocol.support import LONG, SHORT, wait_readable
+from tests.support import InThread
 
 
 class Ends:

@@ -12,7 +12,8 @@ from protocol.cluster_messages import DropStage, KillTask, StopExecutor
 from protocol.endpoint import Endpoint, Incoming
 from protocol.errors import NoHandlerError, RemoteAskError
 from protocol.message_table import MessageTable
-from tests.protocol.support import LONG, InThread
+from tests.protocol.support import LONG
+from tests.support import InThread
 
 
 @pytest.fixture

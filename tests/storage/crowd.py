@@ -13,10 +13,10 @@ from storage import block_info
 from storage.block_id import RDDBlockId
 from storage.block_info import BlockInfo, BlockInfoManager
 from storage.storage_level import StorageLevel
+from tests.support import DEADLINE
 
 BLOCK = RDDBlockId(0, 0)
 OTHER = RDDBlockId(0, 1)
-DEADLINE = 10.0  # seconds
 
 
 class Crowd:

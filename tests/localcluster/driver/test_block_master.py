@@ -14,7 +14,7 @@ from localcluster.driver.side_thread import SideThread
 from protocol.errors import AskTimeoutError, BrokenChannelError
 from protocol.locations import DRIVER
 from storage.outcome import Outcome
-from tests.protocol.support import LONG
+from tests.support import DEADLINE
 
 
 class Desk:
@@ -76,7 +76,7 @@ class Slave:
 def desk() -> Iterator[Desk]:
     desk = Desk()
     yield desk
-    desk.side.stop(LONG)
+    desk.side.stop(DEADLINE)
 
 
 def asking(order: str, *executors: str) -> Outcome:
@@ -92,17 +92,17 @@ def test_the_reply_is_the_answer(desk: Desk) -> None:
 def test_the_drivers_own_block_manager_is_told_in_the_side_thread_and_executors_at_once(desk: Desk) -> None:
     desk.outcome = Outcome(tells=[(DRIVER, "order"), ("dead", "order"), ("1", "order")])  # type: ignore[list-item]
     desk.master.tell("message")  # type: ignore[arg-type]
-    desk.side.stop(LONG)
+    desk.side.stop(DEADLINE)
     assert sorted(desk.heard) == [("1", "order", True), (DRIVER, "order", False)]
 
 
 def test_answers_are_combined_and_one_that_is_dead_or_fails_does_not_spoil_the_others(desk: Desk) -> None:
     desk.outcome = asking("order", "1", "dead", DRIVER)
-    one, dead, driver = desk.master.ask("message", LONG)  # type: ignore[arg-type]
+    one, dead, driver = desk.master.ask("message", DEADLINE)  # type: ignore[arg-type]
     assert (one, driver) == ("1 has it", f"{DRIVER} has it")
     assert isinstance(dead, BrokenChannelError)
     desk.outcome = asking("broken", DRIVER)
-    assert [type(answer) for answer in desk.master.ask("message", LONG)] == [ValueError]  # type: ignore[arg-type]
+    assert [type(answer) for answer in desk.master.ask("message", DEADLINE)] == [ValueError]  # type: ignore[arg-type]
 
 
 def test_an_answer_that_does_not_come_in_time_is_an_error_of_ours(desk: Desk) -> None:
@@ -121,4 +121,4 @@ def test_a_message_that_cannot_be_handled_is_an_error_for_who_asked(desk: Desk) 
 def test_before_the_drivers_block_manager_has_started_it_is_not_there(desk: Desk) -> None:
     desk.master.slave = None
     desk.outcome = asking("order", DRIVER)
-    assert [type(answer) for answer in desk.master.ask("message", LONG)] == [BrokenChannelError]  # type: ignore[arg-type]
+    assert [type(answer) for answer in desk.master.ask("message", DEADLINE)] == [BrokenChannelError]  # type: ignore[arg-type]

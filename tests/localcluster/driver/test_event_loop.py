@@ -16,7 +16,7 @@ from localcluster.driver.event_loop import EventLoop
 from protocol.channel import Channel
 from protocol.endpoint import Endpoint
 from protocol.errors import ChannelError, EndOfChannel
-from tests.protocol.support import LONG
+from tests.support import DEADLINE
 
 BIG = b"b" * (4 << 20)  # more than a pipe takes
 
@@ -35,7 +35,7 @@ class Looped:
         self.loop = EventLoop(self.lock, self._round, self.crashes.put)
         self.endpoints: list[Endpoint] = []
         self.loop.start()
-        self.rounds.get(timeout=LONG)
+        self.rounds.get(timeout=DEADLINE)
 
     def _round(self, now: float) -> float:
         self.rounds.put(now)
@@ -48,11 +48,11 @@ class Looped:
         self.endpoints += [end, peer]
         with self.lock:
             self.loop.add(end, lambda batch: [self.on_message(i.message) for i in batch], self.ends.put)  # type: ignore[arg-type, return-value]
-        self.rounds.get(timeout=LONG)  # adding wakes
+        self.rounds.get(timeout=DEADLINE)  # adding wakes
         return end, peer
 
     def close(self) -> None:
-        self.loop.stop(LONG)
+        self.loop.stop(DEADLINE)
         for endpoint in self.endpoints:
             endpoint.abort()
 
@@ -68,7 +68,7 @@ def test_messages_arrive_in_order(looped: Looped) -> None:
     _, peer = looped.connect()
     for number in range(100):
         peer.tell(number)
-    assert [looped.messages.get(timeout=LONG) for _ in range(100)] == list(range(100))
+    assert [looped.messages.get(timeout=DEADLINE) for _ in range(100)] == list(range(100))
 
 
 def test_handlers_run_under_the_lock(looped: Looped) -> None:
@@ -77,17 +77,17 @@ def test_handlers_run_under_the_lock(looped: Looped) -> None:
         peer.tell("x")
         looped.loop.wake()
         assert looped.messages.empty()
-    assert looped.messages.get(timeout=LONG) == "x"
+    assert looped.messages.get(timeout=DEADLINE) == "x"
 
 
 def test_an_end_is_told_once_and_after_the_last_message(looped: Looped) -> None:
     _, peer = looped.connect()
     peer.tell("last")
     peer.close()
-    assert isinstance(looped.ends.get(timeout=LONG), EndOfChannel)
+    assert isinstance(looped.ends.get(timeout=DEADLINE), EndOfChannel)
     assert looped.messages.get_nowait() == "last"
     looped.loop.wake()
-    looped.rounds.get(timeout=LONG)
+    looped.rounds.get(timeout=DEADLINE)
     assert looped.ends.empty()
     assert looped.loop.is_alive
 
@@ -96,16 +96,16 @@ def test_an_end_of_one_leaves_the_others(looped: Looped) -> None:
     _, first = looped.connect()
     _, second = looped.connect()
     first.abort()
-    looped.ends.get(timeout=LONG)
+    looped.ends.get(timeout=DEADLINE)
     second.tell("still here")
-    assert looped.messages.get(timeout=LONG) == "still here"
+    assert looped.messages.get(timeout=DEADLINE) == "still here"
 
 
 def test_what_stayed_behind_on_a_full_pipe_is_written_when_the_peer_reads(looped: Looped) -> None:
     end, peer = looped.connect()
     end.tell(BIG)
     assert end.wants_write
-    assert peer.receive(LONG).message == BIG
+    assert peer.receive(DEADLINE).message == BIG
 
 
 def test_a_removed_endpoint_is_not_read_any_more_and_may_be_removed_again(looped: Looped) -> None:
@@ -115,7 +115,7 @@ def test_a_removed_endpoint_is_not_read_any_more_and_may_be_removed_again(looped
         looped.loop.remove(end)
     peer.tell("unread")
     looped.loop.wake()
-    looped.rounds.get(timeout=LONG)
+    looped.rounds.get(timeout=DEADLINE)
     assert looped.messages.empty()
     end.abort()
     with looped.lock:
@@ -136,9 +136,9 @@ def test_an_endpoint_that_a_handler_of_the_same_batch_removed_is_left_alone(loop
     with looped.lock:  # both are readable when the loop goes on
         first.tell("first")
         second.tell("second")
-    looped.messages.get(timeout=LONG)
+    looped.messages.get(timeout=DEADLINE)
     looped.loop.wake()
-    looped.rounds.get(timeout=LONG)
+    looped.rounds.get(timeout=DEADLINE)
     assert len(heard) == 1
 
 
@@ -148,16 +148,16 @@ def test_any_thread_can_wake(looped: Looped, threads: int) -> None:
         workers = [threading.Thread(target=looped.loop.wake) for _ in range(threads)]
         for worker in workers:
             worker.start()
-        looped.rounds.get(timeout=LONG)
+        looped.rounds.get(timeout=DEADLINE)
         for worker in workers:
-            worker.join(LONG)
+            worker.join(DEADLINE)
 
 
 def test_waking_takes_no_lock_and_never_blocks(looped: Looped) -> None:
     with looped.lock:
         for _ in range(100_000):  # more than the pipe takes
             looped.loop.wake()
-    looped.rounds.get(timeout=LONG)
+    looped.rounds.get(timeout=DEADLINE)
 
 
 def test_waking_a_stopped_loop_writes_nowhere() -> None:
@@ -175,7 +175,7 @@ def test_waking_a_stopped_loop_writes_nowhere() -> None:
 def test_a_round_says_when_the_next_one_is_due(looped: Looped) -> None:
     looped.interval = 0.001
     looped.loop.wake()
-    times = [looped.rounds.get(timeout=LONG) for _ in range(5)]
+    times = [looped.rounds.get(timeout=DEADLINE) for _ in range(5)]
     assert times == sorted(times)
     assert times[-1] <= time.monotonic()
 
@@ -187,22 +187,22 @@ def test_a_handler_that_raises_ends_the_loop_and_says_why(looped: Looped) -> Non
     looped.on_message = broken
     _, peer = looped.connect()
     peer.tell("x")
-    assert isinstance(looped.crashes.get(timeout=LONG), ZeroDivisionError)
-    looped.loop._thread.join(LONG)
+    assert isinstance(looped.crashes.get(timeout=DEADLINE), ZeroDivisionError)
+    looped.loop._thread.join(DEADLINE)
     assert not looped.loop.is_alive
 
 
 def test_a_round_that_raises_ends_the_loop_and_says_why(looped: Looped) -> None:
     looped.interval = "soon"  # type: ignore[assignment]
     looped.loop.wake()
-    assert isinstance(looped.crashes.get(timeout=LONG), TypeError)
+    assert isinstance(looped.crashes.get(timeout=DEADLINE), TypeError)
 
 
 def test_garbage_on_a_pipe_ends_that_pipe_only(looped: Looped) -> None:
     _, bad = looped.connect()
     _, good = looped.connect()
     os.write(bad.fileno(), b"\xff" * 200)
-    looped.ends.get(timeout=LONG)
+    looped.ends.get(timeout=DEADLINE)
     good.tell("fine")
-    assert looped.messages.get(timeout=LONG) == "fine"
+    assert looped.messages.get(timeout=DEADLINE) == "fine"
     assert looped.crashes.empty()

@@ -29,7 +29,7 @@ from protocol.cluster_messages import (
 )
 from protocol.endpoint import Endpoint, Incoming
 from protocol.errors import BrokenChannelError, ChannelError
-from tests.protocol.support import LONG
+from tests.support import DEADLINE
 
 
 class Launcher:
@@ -100,7 +100,7 @@ class Bed:
             for end in ends:
                 end.abort()
         self.loop._thread.start()
-        self.loop.stop(LONG)
+        self.loop.stop(DEADLINE)
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_orders_reach_the_executor_and_its_reports_the_driver(bed: Bed) -> None:
     executor_id = bed.launch()
     orders, reports = bed.launcher.far[executor_id]
     bed.pool.send(executor_id, StopExecutor())
-    assert orders.receive(LONG).message == StopExecutor()
+    assert orders.receive(DEADLINE).message == StopExecutor()
     reports.tell("report")
     bed.read()
     assert bed.heard == [(executor_id, "report")]
@@ -420,7 +420,7 @@ def test_while_stopping_all_are_told_and_none_is_lost_or_replaced(bed: Bed) -> N
     first, second = bed.launch(), bed.launch()
     bed.launcher.far[second][0].abort()
     bed.pool.stop()
-    assert bed.launcher.far[first][0].receive(LONG).message == StopExecutor()
+    assert bed.launcher.far[first][0].receive(DEADLINE).message == StopExecutor()
     bed.exit(first, code=0)
     bed.exit(second, code=0)
     assert (bed.lost, bed.launcher.ordered) == ([], ["0", "1"])

@@ -5,15 +5,14 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
 
 from localcluster.driver.liveness import CpuWatch, Liveness
+from tests.support import DEADLINE, wait_until
 
-DEADLINE = 20.0  # seconds
 SPIN = "while True: pass"
 WAIT = "import sys; print(flush=True); sys.stdin.read()"
 
@@ -37,13 +36,6 @@ def start() -> Iterator[Start]:
         child.communicate()
 
 
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 def test_a_process_that_ended_is_gone(start: Start) -> None:
     child = start("")
     child.wait(DEADLINE)
@@ -52,14 +44,14 @@ def test_a_process_that_ended_is_gone(start: Start) -> None:
 
 def test_a_zombie_is_gone(start: Start) -> None:
     child = start("")
-    until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE)
     assert CpuWatch().judge(child.pid) is Liveness.GONE
 
 
 def test_a_stopped_process_is_stopped(start: Start) -> None:
     child = start(SPIN)
     child.send_signal(signal.SIGSTOP)
-    until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_STOPPED)
+    wait_until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_STOPPED)
     assert CpuWatch().judge(child.pid) is Liveness.STOPPED
 
 
@@ -67,7 +59,7 @@ def test_a_process_that_computes_is_busy_at_every_look(start: Start) -> None:
     child, watch = start(SPIN), CpuWatch()
     for _ in range(3):
         before = used(child.pid)
-        until(lambda before=before: used(child.pid) > before)  # type: ignore[misc]
+        wait_until(lambda before=before: used(child.pid) > before)  # type: ignore[misc]
         assert watch.judge(child.pid) is Liveness.BUSY
 
 
@@ -75,7 +67,7 @@ def test_a_process_that_does_nothing_is_hung_at_the_second_look(start: Start) ->
     child, watch = start(WAIT), CpuWatch()
     assert child.stdout is not None
     child.stdout.readline()
-    until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_SLEEPING)
+    wait_until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_SLEEPING)
     assert watch.judge(child.pid) is Liveness.BUSY, "nothing to compare with"
     assert watch.judge(child.pid) is Liveness.HUNG
 
@@ -84,7 +76,7 @@ def test_a_process_that_was_forgotten_is_new_again(start: Start) -> None:
     child, watch = start(WAIT), CpuWatch()
     assert child.stdout is not None
     child.stdout.readline()
-    until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_SLEEPING)
+    wait_until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_SLEEPING)
     watch.judge(child.pid)
     watch.forget(child.pid)
     assert watch.judge(child.pid) is Liveness.BUSY

@@ -17,7 +17,7 @@ from protocol.block_messages import RemoveBlock
 from protocol.cluster_messages import GetMapOutputs
 from protocol.errors import OutOfSharedMemoryError
 from storage.block_id import BroadcastBlockId
-from tests.protocol.support import LONG
+from tests.support import DEADLINE
 
 
 class Desk:
@@ -47,7 +47,7 @@ class Desk:
 
     def ask(self, shuffle_id: int) -> Any:
         self.server.serve("1", GetMapOutputs(shuffle_id), self)  # type: ignore[arg-type]
-        self.side.stop(LONG)  # everything submitted is done
+        self.side.stop(DEADLINE)  # everything submitted is done
         self.side.__init__()  # type: ignore[misc]
         self.side.start()
         return self.answers[-1]
@@ -62,7 +62,7 @@ class Desk:
 def desk() -> Iterator[Desk]:
     desk = Desk()
     yield desk
-    desk.side.stop(LONG)
+    desk.side.stop(DEADLINE)
 
 
 def rows(answer: bytes) -> list[Any]:

@@ -12,8 +12,7 @@ from localcluster.executor.barrier_calls import MAX_MESSAGE, BarrierCalls
 from localcluster.executor.kills import Kills
 from protocol.cluster_messages import BarrierCall, BarrierRelease
 from protocol.errors import ClosedChannelError, SparkException, TaskKilledError
-
-DEADLINE = 20.0  # seconds
+from tests.support import DEADLINE
 
 
 class Waiter:

@@ -26,8 +26,8 @@ from protocol.endpoint import Incoming
 from protocol.errors import BrokenChannelError
 from storage.block_id import BroadcastBlockId, RDDBlockId
 from storage.scratch import Scratch
+from tests.support import DEADLINE
 
-DEADLINE = 20.0  # seconds
 BLOCK = RDDBlockId(1, 0)
 
 

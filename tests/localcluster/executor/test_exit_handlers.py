@@ -34,6 +34,7 @@ from concurrent.futures import ThreadPoolExecutor
 atexit.register(print, "first registered", flush=True)
 atexit.register(print, "last registered", flush=True)
 pool = ThreadPoolExecutor(1)
+# Work that is under way when the process ends.
 pool.submit(lambda: (time.sleep(0.1), print("the pool's work", flush=True)))
 threading.Thread(target=time.sleep, args=(600,)).start()
 end()
@@ -54,6 +55,7 @@ def test_a_handler_that_waits_for_ever_does_not_keep_the_process() -> None:
     assert run(
         """
 import multiprocessing
+# The child outlives the patience with its parent by far.
 multiprocessing.get_context("fork").Process(target=lambda: (os.close(1), time.sleep(5))).start()
 end()
 """,

@@ -18,7 +18,7 @@ from protocol.endpoint import Endpoint
 from protocol.errors import AskTimeoutError
 from protocol.locations import BlockManagerId, ShmLocation
 from protocol.task_output import Inline
-from tests.protocol.support import LONG
+from tests.support import DEADLINE
 
 BATCH_BYTES = 1000  # less than a pipe takes
 NEVER = 1e6  # seconds between heartbeats
@@ -61,7 +61,7 @@ class Line:
         return Reporter(self.sender, self.blocks, Kills(), interval)  # type: ignore[arg-type]
 
     def next(self) -> Any:
-        return self.driver.receive(LONG).message
+        return self.driver.receive(DEADLINE).message
 
     @property
     def is_silent(self) -> bool:
@@ -167,5 +167,5 @@ def test_without_a_driver_the_process_ends(line: Line, monkeypatch: pytest.Monke
     line.driver.abort()
     reporter = line.make(0.001)
     reporter.start()
-    reporter._thread.join(LONG)
+    reporter._thread.join(DEADLINE)
     assert codes == [1]

@@ -14,7 +14,7 @@ from localcluster.executor.executor import executor_main
 from protocol.channel import Channel
 from protocol.cluster_messages import LaunchExecutor, LaunchFailed
 from protocol.endpoint import Endpoint
-from tests.protocol.support import LONG
+from tests.support import DEADLINE
 
 
 def start(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Any:
@@ -39,7 +39,7 @@ def start(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Any:
     with orders, driver_orders, reports, driver_reports:
         order = LaunchExecutor("7", 1, {}, tuple(sys.path))
         assert executor_main(order, orders, reports, scratch=None) == 1  # type: ignore[arg-type]
-        return Endpoint(Channel(driver_reports)).receive(LONG).message
+        return Endpoint(Channel(driver_reports)).receive(DEADLINE).message
 
 
 def test_a_shortage_is_told_to_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.runs import ROOT, wait_for
+from tests.faults.runs import ROOT
+from tests.support import wait_until
 
 STARTS_AND_IS_KILLED = """
 import os, signal, socket, sys
@@ -38,4 +39,4 @@ def test_no_directory_is_left(tmp_path: Path, call: str) -> None:
     environment = os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", STARTS_AND_IS_KILLED, call, str(local)]
     assert subprocess.run(command, env=environment, start_new_session=True).returncode == -signal.SIGKILL
-    wait_for(lambda: not [*temporary.iterdir(), *local.iterdir()], "directories left")
+    wait_until(lambda: not [*temporary.iterdir(), *local.iterdir()], "directories left")

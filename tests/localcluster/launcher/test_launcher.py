@@ -33,7 +33,7 @@ from protocol.cluster_messages import (
 )
 from protocol.endpoint import Endpoint, Incoming
 from protocol.errors import ClusterError, ConfigurationError, NoHandlerError
-from tests.protocol.support import LONG
+from tests.support import DEADLINE
 
 
 class Bed:
@@ -59,7 +59,7 @@ class Bed:
     def order(self, executor_id: str) -> Any:
         """What the launcher tells when it is told to launch."""
         self.launcher._handle(Incoming(LaunchExecutor(executor_id, 1, {}, ())))
-        return self.driver.receive(LONG).message
+        return self.driver.receive(DEADLINE).message
 
     def close(self) -> None:
         self.launcher._stop_cluster(grace=0.0)
@@ -130,9 +130,9 @@ def test_an_executor_whose_pipes_cannot_be_sent_is_killed(bed: Bed, monkeypatch:
     monkeypatch.setattr(os_layer, "send_fds", failing(errno.ENOBUFS))
     assert isinstance(bed.order("3"), LaunchFailed)
     executor = bed.forked[-1]
-    assert executor.wait(LONG) == -signal.SIGKILL
+    assert executor.wait(DEADLINE) == -signal.SIGKILL
     bed.launcher._child_ended(executor.pid, signal.SIGKILL)
-    assert bed.driver.receive(LONG).message == ExecutorExited("3", None, signal.SIGKILL)
+    assert bed.driver.receive(DEADLINE).message == ExecutorExited("3", None, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("call", ["fork", "pipe"])
@@ -173,7 +173,7 @@ def test_what_a_launcher_without_descriptors_cannot_end_is_left_to_the_janitor(
     with monkeypatch.context() as patched:
         patched.setattr(psutil, "pids", failing(errno.EMFILE))
         bed.launcher._child_ended(bed.forked[-1].pid, 0)
-    assert bed.driver.receive(LONG).message == ExecutorExited("0", 0, None)
+    assert bed.driver.receive(DEADLINE).message == ExecutorExited("0", 0, None)
     assert heard == []
     bed.launcher._stop_cluster(grace=0.0)
     assert heard == [END]
@@ -190,7 +190,7 @@ def test_a_driver_that_ends_by_the_signal_that_stands_for_sigint_was_interrupted
     monkeypatch.setattr(signal, "sigtimedwait", lambda *_: pending.pop() if pending else None)
     bed.launcher._take_signals()
     driver.send_signal(signal.SIGUSR2)
-    assert driver.wait(LONG) == -signal.SIGUSR2
+    assert driver.wait(DEADLINE) == -signal.SIGUSR2
     bed.launcher._child_ended(driver.pid, signal.SIGUSR2)
     assert bed.launcher._exit_code() == code
 

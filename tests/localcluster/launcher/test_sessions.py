@@ -16,8 +16,7 @@ from multiprocess.connection import Pipe
 from localcluster.launcher.janitor import DIRECTORY, END, EXECUTOR, GONE, Leavings, clean_up, listen
 from localcluster.launcher.sessions import end_sessions
 from storage.scratch import Scratch
-from tests.faults.runs import wait_for
-from tests.protocol.support import LONG
+from tests.support import DEADLINE, wait_until
 
 # A child, one with a process group of its own, an orphan; and one that leaves the session.
 LEADER = """
@@ -35,8 +34,8 @@ class Session:
         assert self.leader.stdout is not None
         pids = [int(self.leader.stdout.readline()) for _ in range(4)]
         *self.members, self.gone_away = map(psutil.Process, pids)
-        wait_for(lambda: os.getsid(self.gone_away.pid) == self.gone_away.pid, "setsid has not happened")
-        wait_for(lambda: len(self.members[1].children()) == 1, "timeout has started nothing")
+        wait_until(lambda: os.getsid(self.gone_away.pid) == self.gone_away.pid, "setsid has not happened")
+        wait_until(lambda: len(self.members[1].children()) == 1, "timeout has started nothing")
         self.members += self.members[1].children()
 
     def is_alive(self) -> bool:
@@ -44,7 +43,7 @@ class Session:
 
     def kill_leader(self) -> None:
         self.leader.kill()
-        self.leader.wait(LONG)
+        self.leader.wait(DEADLINE)
 
     def close(self) -> None:
         for process in [*self.members, self.gone_away]:
@@ -73,7 +72,7 @@ def test_all_of_a_session_end_and_who_left_it_does_not(session: Session, leader_
     if leader_is_dead:
         session.kill_leader()
     end_sessions([session.leader.pid])
-    wait_for(lambda: not session.is_alive(), "the session lives")
+    wait_until(lambda: not session.is_alive(), "the session lives")
     assert lives(session.gone_away)
 
 
@@ -82,7 +81,7 @@ import time
 from multiprocessing import resource_tracker, shared_memory
 memory = shared_memory.SharedMemory(create=True, size=100)
 print(memory.name, resource_tracker._resource_tracker._pid, flush=True)
-time.sleep(7779)
+time.sleep(7779)  # until it is killed
 """
 
 
@@ -94,18 +93,18 @@ def test_a_resource_tracker_removes_what_the_others_left_and_ends() -> None:
         assert leader.stdout is not None
         name, pid = leader.stdout.readline().split()
         tracker = psutil.Process(int(pid))
-        wait_for(lambda: len(tracker.cmdline()) > 1, "the tracker has not begun")  # its exec is under way
+        wait_until(lambda: len(tracker.cmdline()) > 1, "the tracker has not begun")  # its exec is under way
         assert os.path.exists(f"/dev/shm/{name}")
         end_sessions([leader.pid])
-        wait_for(lambda: not lives(tracker), "the tracker lives")
+        wait_until(lambda: not lives(tracker), "the tracker lives")
         assert not os.path.exists(f"/dev/shm/{name}")
-        assert leader.wait(LONG) == -signal.SIGKILL
+        assert leader.wait(DEADLINE) == -signal.SIGKILL
 
 
 def test_other_sessions_are_left_alone(session: Session) -> None:
     end_sessions([])
     end_sessions([session.gone_away.pid])
-    wait_for(lambda: not lives(session.gone_away), "the other session lives")
+    wait_until(lambda: not lives(session.gone_away), "the other session lives")
     assert all(map(lives, session.members))
 
 
@@ -136,7 +135,7 @@ def test_a_janitor_ends_sessions_and_removes_directories(
     if leader_is_dead:
         session.kill_leader()
     clean_up(Leavings([str(tmp_path / "never-made"), scratch.primary], {leader.pid: leader}))
-    wait_for(lambda: not session.is_alive(), "the session lives")
+    wait_until(lambda: not session.is_alive(), "the session lives")
     assert list(tmp_path.iterdir()) == []
 
 

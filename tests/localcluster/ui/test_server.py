@@ -13,8 +13,7 @@ import pytest
 from localcluster.ui import server
 from localcluster.ui.server import Reply, StatusServer
 from protocol.errors import SparkException
-
-DEADLINE = 30.0  # seconds
+from tests.support import DEADLINE
 
 
 @contextmanager

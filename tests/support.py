@@ -1,0 +1,70 @@
+"""How tests wait: always for something, and with a deadline that is met only when something hangs.
+
+What gives an event (a queue, a pipe, a thread's end) is waited for by that, with `DEADLINE`. `wait_until` is for what
+gives none: other processes, files, tables of a driver. `in_each_executor` is for what a test needs of all executors: of
+tasks that sleep, in the hope that each executor gets one, a slow machine runs them all in one.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from localcluster import SparkContext
+
+T = TypeVar("T")
+DEADLINE = 30.0  # seconds for whatever is awaited
+LOOK = 0.01  # seconds between two looks
+
+
+def wait_until(condition: Callable[[], object], what: str = "it did not come to be", detail: object = "") -> None:
+    """Look again and again until the condition holds. A failure says ``what``, and ``detail`` or what it returns."""
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: {detail() if callable(detail) else detail}"
+        time.sleep(LOOK)
+
+
+class InThread(threading.Thread):
+    """Runs a call in a thread; `outcome` is what it returned or raised."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        super().__init__(daemon=True)
+        self.call = call
+        self.result: object = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.result = self.call()
+        except BaseException as error:
+            self.result = error
+
+    def outcome(self) -> object:
+        self.join(DEADLINE)
+        assert not self.is_alive(), "the call hangs"
+        return self.result
+
+
+def registered(context: SparkContext) -> list[str]:
+    """The executors that can get tasks."""
+    return [executor.executor_id for executor in context._cluster.pool if executor.state.name == "REGISTERED"]
+
+
+def wait_for_executors(context: SparkContext, wanted: int) -> None:
+    """Executors start while the context is already usable; their pipes would look like leaks of the first test."""
+    wait_until(lambda: len(registered(context)) >= wanted, "the executors did not start")
+
+
+def in_each_executor(context: SparkContext, call: Callable[[], T]) -> list[T]:
+    """What the call returns in every executor of one core: the tasks of a barrier stage run at the same time."""
+    tasks = context.defaultParallelism
+    return context.parallelize(range(tasks), tasks).barrier().mapPartitions(lambda _: [call()]).collect()
+
+
+def executor_pids(context: SparkContext) -> set[int]:
+    return set(in_each_executor(context, os.getpid))
