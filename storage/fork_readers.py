@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable
 
 from protocol.forks import free_in_forks
+from storage import os_layer
 
 _pid = os.getpid()
 _keys = itertools.count()
@@ -87,7 +88,7 @@ def _before() -> None:
     if not _living:
         return
     with contextlib.suppress(OSError), _lock:  # no descriptor is left: the fork is made all the same
-        reading, writing = os.pipe()
+        reading, writing = os_layer.pipe()
         number = max(_last, *_under_way, 0) + 1
         _under_way.add(number)
         _forks[number] = reading

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import io
 import mmap
-import os
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import BinaryIO, cast
 
 from protocol.errors import StaleLocationError, StorageError
+from storage import os_layer
 
 
 class ManagedBuffer(ABC):
@@ -94,31 +93,24 @@ class FileSegmentBuffer(_HeldView):
 
 def _map_segment(path: str, offset: int, length: int) -> memoryview:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os_layer.open_to_read(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise StaleLocationError(f"{path} is gone") from error
     except OSError as error:
         raise StorageError(f"cannot open {path}: {error}") from error
     try:
         # Checked on the open file: touching a mapped page that lies behind the end of the file is a SIGBUS.
-        file_size = os.fstat(fd).st_size
+        file_size = os_layer.file_size(fd)
         if offset < 0 or length < 0 or offset + length > file_size:
             raise StaleLocationError(f"{path} has {file_size} bytes, too short for {length} bytes at {offset}")
         if length == 0:  # an empty mapping is an error to mmap
             return memoryview(b"")
         skip = offset % mmap.ALLOCATIONGRANULARITY
-        pages = _map_pages(fd, offset - skip, skip + length)
-        return memoryview(pages)[skip:]
+        return memoryview(os_layer.map_file(fd, skip + length, offset=offset - skip))[skip:]
     except OSError as error:
         raise StorageError(f"cannot map {length} bytes at {offset} of {path}: {error}") from error
     finally:
-        os.close(fd)
-
-
-def _map_pages(fd: int, start: int, length: int) -> mmap.mmap:
-    if sys.version_info >= (3, 13):  # earlier versions keep a duplicate of the descriptor as long as the mapping lives
-        return mmap.mmap(fd, length, prot=mmap.PROT_READ, offset=start, trackfd=False)
-    return mmap.mmap(fd, length, prot=mmap.PROT_READ, offset=start)
+        os_layer.close(fd)
 
 
 class _ViewStream(io.RawIOBase):

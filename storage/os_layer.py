@@ -1,20 +1,25 @@
-"""The one door to the operating system for the files and shared memory of `storage`.
+"""The one door to the operating system for files, directories and shared memory.
 
-Covers the system calls on block files, segment files and the directories they lie in: each is a plain function of this
-module. Tests replace a function (``monkeypatch.setattr(os_layer, "write", …)``) to inject a full disk (ENOSPC), short
-writes, EIO or damaged bytes, so users of this module must call ``os_layer.write(…)``, never ``from storage.os_layer
-import write``. Does not cover policy: what to do about an error is the caller's business, an OSError passes unchanged.
+Covers the calls that can fail on what a run writes (blocks, segments, output) and on the directories around it: each is
+a plain function of this module. Tests replace a function (``monkeypatch.setattr(os_layer, "write", …)``) to inject a
+full disk (ENOSPC), short writes, EIO or damaged bytes, so users of this module must call ``os_layer.write(…)``, never
+``from storage.os_layer import write``. Does not cover policy: what to do about an error is the caller's business, an
+OSError passes unchanged. The door for processes and what travels between them is ``localcluster.base.os_layer``.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import io
 import mmap
 import os
 import shutil
 import sys
-from typing import TypeAlias
+import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, BinaryIO, TypeAlias, cast
 
 from protocol.forks import stop_strays
 
@@ -22,6 +27,7 @@ BytesLike: TypeAlias = bytes | bytearray | memoryview
 
 _MADV_POPULATE_WRITE = 23  # Linux 5.14; Python's mmap module has no name for it yet
 _ZEROES = bytes(1 << 20)
+_BUFFER = 1 << 16  # bytes of output that go to the system at once
 
 
 # --- files ---------------------------------------------------------------------------------------------------------
@@ -35,6 +41,21 @@ def create(path: str) -> int:
 def open_existing(path: str, *, writable: bool = False) -> int:
     """Open a file that exists; the descriptor. Never follows a symlink in the path's last place (OSError ELOOP)."""
     return os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
+def open_to_read(path: str) -> int:
+    """Open a file that exists, also through a symlink; the descriptor."""
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def open_output(path: str) -> BinaryIO:
+    """Create or empty a file for buffered writing, with the permissions that the user's umask leaves."""
+    return cast(BinaryIO, io.BufferedWriter(_Output(path, "w"), _BUFFER))
+
+
+class _Output(io.FileIO):
+    def write(self, data: BytesLike) -> int:  # type: ignore[override]
+        return write(self.fileno(), data)
 
 
 def close(fd: int) -> None:
@@ -93,6 +114,11 @@ def unlink(path: str) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def pipe() -> tuple[int, int]:
+    """The reading and the writing end of a pipe."""
+    return os.pipe()
 
 
 # --- memory --------------------------------------------------------------------------------------------------------
@@ -163,10 +189,47 @@ def remove_tree(path: str) -> None:
         os.unlink(path)
 
 
+def remove_what_can_be(path: str) -> None:
+    """Remove of a directory and all it holds as much as the system lets us."""
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def copy_file(source: str, target: str) -> None:
+    """Copy a file's bytes, permissions and times."""
+    shutil.copy2(source, target)
+
+
+def copy_tree(
+    source: str, target: str, copy: Callable[[str, str], object], ignore: Callable[[str, list[str]], tuple[()]]
+) -> None:
+    """Copy a directory with all it holds, files by `copy`; `ignore` as in `shutil.copytree`."""
+    shutil.copytree(source, target, copy_function=copy, ignore=cast(Any, ignore))
+
+
+def make_directories(path: str) -> None:
+    """Create a directory and those above it, with the permissions that the umask leaves, as far as they are missing."""
+    os.makedirs(path, exist_ok=True)
+
+
+def temporary_directory(prefix: str, parent: str) -> AbstractContextManager[str]:
+    """Create a directory with a new name, mode 0700, for a ``with`` statement, whose end removes it."""
+    return tempfile.TemporaryDirectory(prefix=prefix, dir=parent)
+
+
+def make_temporary_directory(prefix: str, parent: str) -> str:
+    """Create a directory with a new name, mode 0700; its path."""
+    return tempfile.mkdtemp(prefix=prefix, dir=parent)
+
+
+def list_directory(path: str) -> list[str]:
+    """Names of the entries of a directory."""
+    return os.listdir(path)
+
+
 def names_in(path: str) -> list[str]:
-    """Names of the entries of a directory; none when there is no such directory."""
+    """As `list_directory`; none when there is no such directory."""
     try:
-        return os.listdir(path)
+        return list_directory(path)
     except (FileNotFoundError, NotADirectoryError):
         return []
 

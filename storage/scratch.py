@@ -147,7 +147,7 @@ class Scratch:
         for root in roots:
             try:
                 if root != parent:
-                    os.makedirs(root, exist_ok=True)
+                    os_layer.make_directories(root)
                     try:
                         fd = _claim(os.path.join(root, self.name))
                     except FileNotFoundError:  # a run that had made the root, and ended now, took it away again
@@ -222,7 +222,7 @@ def _open_runs() -> set[str]:
     for process in filter(str.isdigit, os_layer.names_in("/proc")):
         directory = f"/proc/{process}/fd"
         with contextlib.suppress(OSError):  # it ended, or is another user's, who cannot own a run of ours
-            for fd in os.listdir(directory):
+            for fd in os_layer.names_in(directory):
                 with contextlib.suppress(FileNotFoundError):  # closed meanwhile
                     link = os.readlink(os.path.join(directory, fd))
                     if match := re.search(rf"/(localcluster-[^/]+)/{_LOCK}", link):

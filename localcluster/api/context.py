@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -45,6 +44,7 @@ from localcluster.task.task_context import TaskContext
 from localcluster.task.task_forks import stay
 from protocol.errors import ActiveContextError, ContextError, PySparkValueError
 from protocol.forks import free_in_forks
+from storage import os_layer
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -134,7 +134,7 @@ class SparkContext(Application, Sources, Files, JobControl):
         self._start_files(settings.value(values, "spark.files") or (), settings.value(values, "spark.archives") or ())
         started.callback(self._stop_files)
         self._add_py_files(py_files, settings.value(values, "spark.submit.pyFiles") or ())
-        self._temp_dir = tempfile.mkdtemp(prefix="pyspark-", dir=self._cluster.scratch.primary)
+        self._temp_dir = os_layer.make_temporary_directory("pyspark-", self._cluster.scratch.primary)
         self._cleaner = ContextCleaner(self._cluster.wake)
         started.callback(self._cleaner.stop)
         if settings.value(values, "spark.cleaner.referenceTracking"):

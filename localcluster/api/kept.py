@@ -6,7 +6,6 @@ Covers their removal and what is known of them. Keeping blocks and outputs is th
 
 from __future__ import annotations
 
-import shutil
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from localcluster.rdd.partition_data import PartitionData
 from localcluster.serializers.record_encoding import encoded_and_decoded
 from localcluster.shuffle.payload import IN_TASK, inline
 from localcluster.task.broadcast import note_uses
-from storage import serializer
+from storage import os_layer, serializer
 from storage.block_id import RDDBlockId
 from storage.metadata_cleaner import MetadataCleaner
 
@@ -95,7 +94,7 @@ class Kept:
     def register_checkpoint(self, checkpoint: RDDCore[Any], directory: str) -> None:
         cluster = self._cluster
         if self._cleans_checkpoints:
-            self._cleaner.register(checkpoint, lambda: cluster.later(partial(shutil.rmtree, directory)))
+            self._cleaner.register(checkpoint, lambda: cluster.later(partial(os_layer.remove_tree, directory)))
 
     def clean_shuffles(self, rdd: RDDCore[Any], blocking: bool) -> None:
         seen: set[int] = set()

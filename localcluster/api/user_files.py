@@ -11,15 +11,16 @@ import logging
 import os
 import re
 import shutil
-import tempfile
 import threading
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import PurePath
 from urllib.parse import quote, unquote, urlsplit
 
 from localcluster.base.unpacking import is_archive, is_tar, make_tree_writable, unpack
 from protocol.errors import ConfigurationError, PathError, SparkException, UserFileError
+from storage import os_layer
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class UserFiles:
     """
 
     def __init__(self, directory: str) -> None:
-        os.mkdir(directory)
+        os_layer.make_directory(directory)
         self.directory = directory
         self.files: dict[str, str] = {}
         self.archives: dict[str, str] = {}
@@ -61,7 +62,7 @@ class UserFiles:
             if is_tar(copy) and os.path.isfile(copy):
                 beside = os.path.join(staging, "unpacked")
                 unpack(copy, beside)
-                arrivals += [os.path.join(beside, name) for name in os.listdir(beside)]
+                arrivals += [os.path.join(beside, name) for name in os_layer.list_directory(beside)]
             self._install(arrivals, uri)
             self.files[uri] = os.path.basename(copy)
             return self.files[uri]
@@ -93,8 +94,8 @@ class UserFiles:
             self.archives[key] = name
             return name
 
-    def _staging(self) -> tempfile.TemporaryDirectory[str]:
-        return tempfile.TemporaryDirectory(prefix="arriving-", dir=os.path.dirname(self.directory))
+    def _staging(self) -> AbstractContextManager[str]:
+        return os_layer.temporary_directory("arriving-", os.path.dirname(self.directory))
 
     def _fetch(self, uri: str, source: str, into: str) -> str:
         """A copy of a file or directory, or of what a URL leads to, in the directory ``into``."""
@@ -105,7 +106,7 @@ class UserFiles:
         target = os.path.join(into, os.path.basename(source))
         try:
             if os.path.isdir(source):
-                shutil.copytree(source, target, copy_function=_copy_file, ignore=partial(_ignore_nothing, into))
+                os_layer.copy_tree(source, target, _copy_file, partial(_ignore_nothing, into))
                 make_tree_writable(target)  # else nobody could remove it
             else:
                 _copy_file(source, target)
@@ -122,7 +123,7 @@ class UserFiles:
                 raise SparkException(f"File {target} exists and does not match contents of {uri}")
         for path, target in moves:
             if not os.path.lexists(target):
-                os.rename(path, target)
+                os_layer.rename(path, target)
 
 
 def _located(path: str) -> tuple[str, str]:
@@ -154,7 +155,7 @@ def require(kind: str, paths: Iterable[str]) -> None:
 def _copy_file(source: str, target: str) -> None:
     if not os.path.isfile(source):
         raise shutil.SpecialFileError(f"{source} is neither a file nor a directory")  # a device may never end
-    shutil.copy2(source, target)
+    os_layer.copy_file(source, target)
 
 
 def _ignore_nothing(into: str, directory: str, names: list[str]) -> tuple[()]:
@@ -172,7 +173,7 @@ def _download(url: str, into: str) -> str:
 
     target = os.path.join(into, os.path.basename(unquote(urlsplit(url).path)) or "index")
     try:
-        with urllib.request.urlopen(url, timeout=DOWNLOAD_SILENCE) as answer, open(target, "wb") as file:
+        with urllib.request.urlopen(url, timeout=DOWNLOAD_SILENCE) as answer, os_layer.open_output(target) as file:
             shutil.copyfileobj(answer, file)
     except OSError as error:
         raise SparkException(f"{url} cannot be fetched: {error}") from error
@@ -184,15 +185,13 @@ def _same(one: str, other: str) -> bool:
     """Whether two files, or all files of two directories, hold the same bytes."""
     if not (os.path.isdir(one) and os.path.isdir(other)):
         return os.path.isfile(one) and os.path.isfile(other) and filecmp.cmp(one, other, shallow=False)
-    names = os.listdir(one)
-    return sorted(names) == sorted(os.listdir(other)) and all(
+    names = os_layer.list_directory(one)
+    return sorted(names) == sorted(os_layer.list_directory(other)) and all(
         _same(os.path.join(one, name), os.path.join(other, name)) for name in names
     )
 
 
 def _replace(path: str, target: str) -> None:
-    if os.path.isdir(target):
-        shutil.rmtree(target)
-    elif os.path.lexists(target):
-        os.unlink(target)
-    os.rename(path, target)
+    if os.path.lexists(target):
+        os_layer.remove_tree(target)
+    os_layer.rename(path, target)

@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from protocol.errors import SparkException
+from storage import os_layer
 
 if TYPE_CHECKING:
     import zipfile
@@ -31,7 +32,7 @@ def unpack(archive: str, directory: str) -> None:
     import tarfile  # not with the module, which every driver imports
     import zipfile
 
-    os.mkdir(directory)
+    os_layer.make_directory(directory)
     try:
         if is_tar(archive):
             with tarfile.open(archive) as tar:

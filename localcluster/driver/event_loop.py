@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from localcluster.base import os_layer
 from protocol.endpoint import Endpoint, Incoming
 from protocol.errors import ChannelError
 from protocol.forks import disown_in_forks
@@ -46,9 +47,7 @@ class EventLoop:
         self._on_round = on_round
         self._on_crash = on_crash
         self._selector = selectors.DefaultSelector()
-        self._wakeup_read, self._wakeup_write = os.pipe()
-        for fd in (self._wakeup_read, self._wakeup_write):
-            os.set_blocking(fd, False)
+        self._wakeup_read, self._wakeup_write = os_layer.wakeup_pipe()
         self._selector.register(self._wakeup_read, selectors.EVENT_READ)
         self._stopping = False
         self._woken = False

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 from multiprocess.connection import Connection
 
+from localcluster.base import os_layer
 from localcluster.base.shortage import shortage
 from localcluster.base.standard_streams import fill_standard_descriptors
-from localcluster.launcher import os_layer
 from localcluster.launcher.interrupts import SIGNALS
 from protocol.channel import Channel
 from protocol.endpoint import Endpoint
@@ -97,7 +97,7 @@ def _spawn() -> LauncherClient:
     # A child inherits what is blocked, and it will block these: a Ctrl-C in its start would show a traceback of ours.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
-        process = subprocess.Popen(command, pass_fds=fds, env=environment, stdin=subprocess.DEVNULL)
+        process = os_layer.start_program(command, pass_fds=fds, env=environment, stdin=subprocess.DEVNULL)
     except OSError as error:
         ours.close()
         reason = shortage(error) or error

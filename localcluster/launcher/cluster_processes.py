@@ -14,11 +14,10 @@ from contextlib import ExitStack, contextmanager
 
 from multiprocess.connection import Connection
 
-from localcluster.base import pyspark_alias
+from localcluster.base import os_layer, pyspark_alias
 from localcluster.base.standard_streams import print_to_standard_error, print_whole_lines, read_nothing
 from localcluster.executor.crash_report import crash_report
 from localcluster.executor.executor import executor_main
-from localcluster.launcher import os_layer
 from localcluster.launcher.forking import die_with_parent, fork, kill, run_child
 from localcluster.launcher.janitor import DIRECTORY, EXECUTOR, GONE, Janitor, start_janitor
 from localcluster.launcher.process_title import name_process

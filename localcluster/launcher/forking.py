@@ -14,8 +14,8 @@ import sys
 import traceback
 from collections.abc import Callable
 
+from localcluster.base import os_layer
 from localcluster.base.standard_streams import flush_standard_streams
-from localcluster.launcher import os_layer
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import psutil
 from multiprocess.connection import Connection
 
-from localcluster.launcher import os_layer
+from localcluster.base import os_layer
 from localcluster.launcher.bottom_lines import release_terminal, terminal_name
 from localcluster.launcher.forking import fork, kill, run_child
 from localcluster.launcher.process_title import name_process

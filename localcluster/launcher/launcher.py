@@ -23,6 +23,7 @@ from typing import Any
 
 from multiprocess.connection import Connection
 
+from localcluster.base import os_layer
 from localcluster.base.shortage import shortage
 from localcluster.base.standard_streams import fill_standard_descriptors
 from localcluster.launcher.bottom_lines import release_terminal, terminal_name
@@ -102,9 +103,7 @@ class Launcher:
         self._terminate_by: float | None = None
         self._interrupted = False  # a SIGINT was passed on
         self._stopping = False
-        self._wakeup_read, self._wakeup_write = os.pipe()
-        for fd in (self._wakeup_read, self._wakeup_write):
-            os.set_blocking(fd, False)
+        self._wakeup_read, self._wakeup_write = os_layer.wakeup_pipe()
 
     # --- life ---
 

@@ -20,6 +20,7 @@ from localcluster.base.storage_level import StorageLevel
 from localcluster.rdd.core import RDDCore
 from localcluster.rdd.input_paths import file_uri, local_path
 from protocol.errors import SparkException
+from storage import os_layer
 
 if TYPE_CHECKING:
     from localcluster.rdd.rdd import RDD
@@ -161,7 +162,7 @@ class Checkpoints:
         """
         directory = os.path.join(local_path(path_text(parent, "dirName")), str(uuid.uuid4()))
         try:
-            os.makedirs(directory)
+            os_layer.make_directories(directory)
         except OSError as error:
             raise SparkException(f"the checkpoint directory {directory} cannot be made: {error}") from error
         self.directory = directory

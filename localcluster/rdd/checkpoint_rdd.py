@@ -28,7 +28,7 @@ from protocol import by_value
 from protocol.errors import CorruptBlockError, SparkException, StorageError
 from protocol.forks import lost_in_forks
 from protocol.sql_errors import IllegalArgumentException
-from storage import serializer
+from storage import os_layer, serializer
 from storage.block_id import RDDBlockId
 from storage.managed_buffer import FileSegmentBuffer
 
@@ -54,7 +54,7 @@ class ReliableCheckpointRDD(RDD[T]):
         self.directory = directory
 
     def _make_partitions(self) -> list[Partition]:
-        names = sorted(name for name in os.listdir(self.directory) if name.startswith("part-"))
+        names = sorted(name for name in os_layer.list_directory(self.directory) if name.startswith("part-"))
         for index, name in enumerate(names):
             if name != _part(index):
                 raise SparkException(
@@ -111,17 +111,17 @@ def write_files(rdd: RDD[Any], directory: str) -> None:
     parent, name = os.path.split(directory)
     aside = os.path.join(parent, f".{name}.{uuid.uuid4().hex}")
     attempts = os.path.join(aside, ATTEMPTS)
-    os.makedirs(attempts)
+    os_layer.make_directories(attempts)
     try:
         chosen = range(rdd.getNumPartitions())
         for index, path in enumerate(rdd.ctx._jobs.run(rdd, partial(_write_part, attempts), chosen)):
-            os.replace(path, os.path.join(aside, _part(index)))
+            os_layer.rename(path, os.path.join(aside, _part(index)))
         if rdd.partitioner is not None:
-            with open(os.path.join(aside, PARTITIONER), "wb") as file:
+            with os_layer.open_output(os.path.join(aside, PARTITIONER)) as file:
                 placed_by = rdd.partitioner.numPartitions, rdd.partitioner.partitionFunc
                 file.write(by_value.dumps((rdd.ctx.applicationId, placed_by)))
         remove_attempts(attempts)  # attempts that did not count, one of which may still be writing
-        os.rename(aside, directory)
+        os_layer.rename(aside, directory)
     except BaseException:
         remove_attempts(aside)
         raise
@@ -130,7 +130,7 @@ def write_files(rdd: RDD[Any], directory: str) -> None:
 def _write_part(attempts: str, task_context: TaskContext, records: Iterator[Any]) -> str:
     """Write one partition into a file of its own; its path."""
     path = os.path.join(attempts, uuid.uuid4().hex)
-    with open(path, "wb") as file, lost_in_forks(file):
+    with os_layer.open_output(path) as file, lost_in_forks(file):
         serializer.serialize_stream(records, file.write)
         file.write(_TAIL.pack(file.tell(), END))
     return path
@@ -145,9 +145,8 @@ def _read_partitioner(directory: str, application_id: str) -> Partitioner | None
     Python). It only saves shuffles, so one that cannot be read does no harm.
     """
     try:
-        with open(os.path.join(directory, PARTITIONER), "rb") as file:
-            written_by, placed_by = pickle.load(file)
-            return Partitioner(*placed_by) if written_by == application_id else None
+        written_by, placed_by = pickle.loads(os_layer.read_all(os.path.join(directory, PARTITIONER)))
+        return Partitioner(*placed_by) if written_by == application_id else None
     except FileNotFoundError:
         return None
     except Exception as error:  # whatever unpickling somebody's function raises

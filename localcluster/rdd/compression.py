@@ -8,10 +8,12 @@ import io
 import lzma
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
 
 from protocol.errors import ConfigurationError, PySparkNotImplementedError
+from storage import os_layer
 
 DAMAGE = (EOFError, zlib.error, lzma.LZMAError)
 """What decompressors raise, besides OSErrors, for a file that is damaged or cut."""
@@ -20,7 +22,11 @@ _PACKAGE = "org.apache.hadoop.io.compress"
 _UNREADABLE = (".snappy", ".lz4", ".zst")
 _CODECS = {"GzipCodec": ".gz", "BZip2Codec": ".bz2", "DefaultCodec": ".deflate", "DeflateCodec": ".deflate"}
 _READERS: dict[str, Callable[[str, str], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-_WRITERS: dict[str, Callable[[str, str], Any]] = {".gz": gzip.open, ".bz2": bz2.open, "": open}
+_WRITERS: dict[str, Callable[[str, BinaryIO], Any]] = {
+    ".gz": lambda path, file: gzip.GzipFile(path, "wb", fileobj=file),
+    ".bz2": lambda path, file: bz2.BZ2File(file, "wb"),
+    ".deflate": lambda path, file: _DeflateWriter(file),
+}
 
 
 def codec_extension(codec: str | None) -> str:
@@ -60,12 +66,15 @@ def open_compressed(path: str) -> BinaryIO:
     return cast(BinaryIO, _READERS[extension](path, "rb"))
 
 
-def create(path: str) -> BinaryIO:
-    """Create a file, compressed as its extension says."""
-    extension = _extension(path)
-    if extension == ".deflate":
-        return cast(BinaryIO, _DeflateWriter(path))
-    return cast(BinaryIO, _WRITERS[extension](path, "wb"))
+@contextmanager
+def create(path: str) -> Iterator[BinaryIO]:
+    """A new file to write to, compressed as its extension says."""
+    with os_layer.open_output(path) as file:
+        if not (extension := _extension(path)):
+            yield file
+            return
+        with _WRITERS[extension](path, file) as compressed:
+            yield compressed
 
 
 def _extension(path: str) -> str:
@@ -103,8 +112,8 @@ class _DeflateReader(io.RawIOBase):
 class _DeflateWriter(io.RawIOBase):
     """A zlib stream: what Hadoop's DefaultCodec writes."""
 
-    def __init__(self, path: str) -> None:
-        self._file = open(path, "wb")  # noqa: SIM115 - closed in close()
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
         self._compressor = zlib.compressobj()
 
     def writable(self) -> bool:
@@ -118,7 +127,6 @@ class _DeflateWriter(io.RawIOBase):
         return len(data)
 
     def close(self) -> None:
-        if not self._file.closed:
+        if not self.closed:
             self._file.write(self._compressor.flush())
-            self._file.close()
         super().close()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,6 +22,7 @@ from localcluster.rdd.input_paths import file_uri, local_path
 from localcluster.rdd.pickle_files import write_pickles
 from protocol.errors import OutputExistsError, SparkException
 from protocol.forks import lost_in_forks
+from storage import os_layer
 
 if TYPE_CHECKING:
     from localcluster.rdd.rdd import RDD
@@ -88,26 +88,25 @@ class Output(HadoopOutput[T]):
         chosen = range(self.getNumPartitions())
         aside = os.path.join(directory, TEMPORARY, uuid.uuid4().hex)
         try:
-            os.makedirs(aside)
+            os_layer.make_directories(aside)
         except OSError as error:
             raise SparkException(f"Output directory {file_uri(directory)} cannot be made: {error}") from error
         try:
             written = self.ctx._jobs.run(cast("RDD[Any]", self), partial(_write_part, aside, extension, write), chosen)
             for index, part in zip(chosen, written, strict=True):
-                os.replace(part, os.path.join(directory, f"part-{index:05d}{extension}"))
+                os_layer.rename(part, os.path.join(directory, f"part-{index:05d}{extension}"))
         finally:
             remove_attempts(aside)
             with suppress(OSError):  # another program may be writing there, too
-                os.rmdir(os.path.dirname(aside))
+                os_layer.remove_directory(os.path.dirname(aside))
         if value(self.ctx.conf, "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs"):
-            with open(os.path.join(directory, "_SUCCESS"), "wb"):
-                pass
+            os_layer.open_output(os.path.join(directory, "_SUCCESS")).close()
 
 
 def remove_attempts(directory: str) -> None:
     """Remove it with all that is in it. Attempts that were given up may go on making files there for a moment."""
     for _ in range(REMOVALS):
-        shutil.rmtree(directory, ignore_errors=True)
+        os_layer.remove_what_can_be(directory)
         if not os.path.lexists(directory):
             return
     log.warning("%s cannot be removed", directory)

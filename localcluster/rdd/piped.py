@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
+from localcluster.base import os_layer
 from protocol.errors import RDDError
 from protocol.forks import lost_in_forks
 
@@ -21,7 +22,7 @@ def pipe_through(command: str, env: dict[str, str], check_code: bool, records: I
         RDDError: ``check_code`` and the command's exit code is not 0.
         Exception: whatever the records' iterator raises. The command is then ended.
     """
-    process = subprocess.Popen(shlex.split(command), env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = os_layer.start_program(shlex.split(command), env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None
     assert process.stdout is not None
     failures: list[BaseException] = []

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from localcluster.task.accumulators import Accumulator, AccumulatorParam
 from protocol.errors import PySparkNotImplementedError, PySparkRuntimeError
+from storage import os_layer
 
 if TYPE_CHECKING:  # the standard library's profilers are imported where they run: few programs use them
     import cProfile
@@ -126,7 +127,7 @@ class BasicProfiler(Profiler):
 
     def dump(self, id: int, path: str) -> None:
         """Write ``rdd_<id>.pstats``, which the ``pstats`` module reads. Makes the directory if it is missing."""
-        os.makedirs(path, exist_ok=True)
+        os_layer.make_directories(path)
         stats = self.stats()
         if stats is not None:
             stats.dump_stats(os.path.join(path, f"{self._kind.lower()}_{id}.pstats"))

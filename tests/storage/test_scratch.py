@@ -113,14 +113,14 @@ def test_a_local_dir_that_goes_with_another_run_at_that_moment_is_made_again(
     parent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     local_dir = str(tmp_path / "disk")
-    other, real = Scratch.create([local_dir], parent), os.makedirs
+    other, real = Scratch.create([local_dir], parent), os_layer.make_directories
 
-    def other_ends_then(path: str, exist_ok: bool) -> None:
-        real(path, exist_ok=exist_ok)
+    def other_ends_then(path: str) -> None:
+        real(path)
         monkeypatch.undo()
         other.remove()
 
-    monkeypatch.setattr(os, "makedirs", other_ends_then)
+    monkeypatch.setattr(os_layer, "make_directories", other_ends_then)
     made = Scratch.create([local_dir], parent)
     assert os.path.isdir(made.directories[0])
     made.remove()

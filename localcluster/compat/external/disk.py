@@ -26,7 +26,7 @@ def disk_of(owner: object, directories: Sequence[str] = ()) -> DiskBlockManager:
     parents = directories or configured_local_dirs([]) or [tempfile.gettempdir()]
     name = f"localcluster-external-{uuid.uuid4().hex}"
     for parent in parents:
-        os.makedirs(parent, exist_ok=True)
+        os_layer.make_directories(parent)
     weakref.finalize(owner, _remove, [os.path.join(parent, name) for parent in parents], os.getpid())
     return DiskBlockManager(parents, name)
 

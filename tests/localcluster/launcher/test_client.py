@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import pytest
 from multiprocess.connection import Pipe
 
+from localcluster.base import os_layer
 from localcluster.launcher import client as client_module
-from localcluster.launcher import os_layer
 from localcluster.launcher.client import Ends, LauncherClient
 from protocol.errors import ClusterError
 

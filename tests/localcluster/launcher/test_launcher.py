@@ -18,8 +18,8 @@ import psutil
 import pytest
 from multiprocess.connection import Connection, Pipe
 
+from localcluster.base import os_layer
 from localcluster.launcher import launcher as launcher_module
-from localcluster.launcher import os_layer
 from localcluster.launcher.janitor import DIRECTORY, END, EXECUTOR, Janitor
 from localcluster.launcher.launcher import Launcher
 from protocol.channel import Channel

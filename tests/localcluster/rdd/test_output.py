@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from storage import os_layer
 from tests.localcluster.rdd.local_context import LocalContext
 from tests.localcluster.rdd.models import flat, jobs, partitions
 
@@ -54,15 +54,15 @@ def test_a_failed_job_leaves_neither_parts_nor_success(sc: LocalContext, tmp_pat
 def test_what_attempts_make_while_they_are_removed_does_not_hide_why_the_job_failed(
     sc: LocalContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    remove, calls = shutil.rmtree, []
+    remove, calls = os_layer.remove_what_can_be, []
 
-    def remove_around_an_attempt(path: str, **options: Any) -> None:
-        remove(path, **options)
+    def remove_around_an_attempt(path: str) -> None:
+        remove(path)
         calls.append(path)
         if len(calls) < 3:
             (Path(path) / "new").mkdir(parents=True)
 
-    monkeypatch.setattr(shutil, "rmtree", remove_around_an_attempt)
+    monkeypatch.setattr(os_layer, "remove_what_can_be", remove_around_an_attempt)
     with pytest.raises(ZeroDivisionError):
         sc.parallelize([1, 0], 2).map(lambda x: 1 / x).saveAsTextFile(f"{tmp_path}/out")
     assert list((tmp_path / "out").iterdir()) == []

@@ -1,4 +1,4 @@
-"""The launcher's door to the operating system for processes, pipes and descriptors that travel.
+"""The one door to the operating system for processes, pipes between them and descriptors that travel.
 
 Each call that may find the system short of something is a plain function of this module. Tests replace one
 (``monkeypatch.setattr(os_layer, "fork", …)``) to inject EAGAIN or EMFILE, so users must call ``os_layer.fork()``,
@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from multiprocess.connection import Pipe
 
 if TYPE_CHECKING:
+    import subprocess
+
     from multiprocess.connection import Connection
 
 
@@ -23,10 +26,27 @@ def fork() -> int:
     return os.fork()
 
 
+def start_program(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    """``subprocess.Popen``. Raises OSError also when there is no such program."""
+    import subprocess  # not with the module, which every process imports
+
+    return subprocess.Popen(command, **options)
+
+
 def pipe() -> tuple[Connection, Connection]:
     """The two ends of a duplex pipe. Raises OSError EMFILE, ENFILE."""
     ours, theirs = Pipe()
     return ours, theirs
+
+
+def wakeup_pipe() -> tuple[int, int]:
+    """A reading and a writing end that never block: what a signal or a thread wakes a loop by. Raises OSError EMFILE,
+    ENFILE.
+    """
+    ends = os.pipe()
+    for end in ends:
+        os.set_blocking(end, False)
+    return ends
 
 
 def socket_pair() -> tuple[socket.socket, socket.socket]:
