@@ -23,7 +23,7 @@ from protocol.errors import StorageError
 from protocol.locations import DRIVER, BlockManagerId, Location, SharedLocation, ShmLocation
 from protocol.message import Message, Order
 from storage.block_id import BlockId
-from storage.block_status import BlockStatus, MemoryStatus, StorageStatus
+from storage.block_status import BlockStatus
 from storage.block_table import BlockTable, shared_status
 from storage.idle_blocks import IdleBlocks, has_age
 from storage.lease_table import LeaseTable
@@ -68,7 +68,8 @@ class BlockManagerMasterEndpoint:
         # and the holder's next report of the block must hear of them.
         self._dropped: dict[tuple[BlockId, BlockManagerId], ShmLocation] = {}
         self._idle = IdleBlocks()
-        self._stopped = False
+        self.stopped = False
+        """No message is handled any more."""
         self._handlers: dict[type[Message], Callable[[str, Any, float], Outcome]] = {
             m.RegisterBlockManager: self._register,
             m.UpdateBlockInfo: self._update_block_info,
@@ -96,7 +97,7 @@ class BlockManagerMasterEndpoint:
 
         Raises StorageError for a message that is none of the block master's, and for every message after the stop.
         """
-        if self._stopped:
+        if self.stopped:
             raise StorageError(f"the block master has stopped; {type(message).__name__} of {sender} comes too late")
         handler = self._handlers.get(type(message))
         if handler is not None:
@@ -127,14 +128,6 @@ class BlockManagerMasterEndpoint:
     def silent_executors(self, now: float, timeout: float) -> list[str]:
         """Executors not heard of for `timeout` seconds, for the driver to look at before it declares them lost."""
         return self._table.silent_since(now - timeout)
-
-    def memory_statuses(self) -> tuple[MemoryStatus, ...]:
-        """Of every block manager that lives; after the stop there is none."""
-        return tuple(status.memory_status() for status in self._table.storage_statuses())
-
-    def storage_statuses(self) -> tuple[StorageStatus, ...]:
-        """Of every block manager that lives, and of those that left blocks; after the stop there is none."""
-        return (*self._table.storage_statuses(), *self._table.adopted_statuses())
 
     def statistics(self) -> MasterStatistics:
         return MasterStatistics(
@@ -203,7 +196,7 @@ class BlockManagerMasterEndpoint:
         return [(executor_id, m.ReleaseSegment(path)) for executor_id in [DRIVER, *executors]]
 
     def _stop(self, sender: str, message: m.StopBlockManagerMaster, now: float) -> Outcome:
-        self._stopped = True
+        self.stopped = True
         self._table.clear()
         self._leases.clear()
         self._dropped.clear()

@@ -29,6 +29,7 @@ from localcluster.driver.event_loop import EventLoop
 from localcluster.driver.executor_messages import ExecutorMessages
 from localcluster.driver.executor_pool import ExecutorPool
 from localcluster.driver.forked_lock import FORKED, ForkedLock
+from localcluster.driver.heartbeats import Heartbeats
 from localcluster.driver.instructions import Instructions
 from localcluster.driver.map_output_server import MapOutputServer
 from localcluster.driver.missing_blocks import missing_blocks
@@ -132,11 +133,14 @@ class Cluster:
         shuffle_manager = SHUFFLE_MANAGERS[settings.value(conf, "spark.shuffle.manager")]
         self._instructions = Instructions(self.pool, self.master, self.outputs, shuffle_manager, kill_timeout)
         self._messages = ExecutorMessages(self.dag, self.pool, self._instructions, self.master, self.outputs)
-        self._messages.register({c.GetMapOutputs: self._map_outputs.serve})
+        self._heartbeats = Heartbeats()
+        self._messages.register(
+            {c.GetMapOutputs: self._map_outputs.serve, c.ExecutorHeartbeat: self._heartbeats.receive}
+        )
         self._import_path = SharedImportPath()
         self._broadcast_ids = count()
         view = progress_view() if settings.value(conf, "spark.ui.showConsoleProgress") else None
-        self.status = Status(self.lock, self.dag, endpoint, layout)
+        self.status = Status(self.lock, self.dag, endpoint, self._heartbeats, layout)
         self.progress = Progress(view, self.status.running_stages)
         self._callbacks: list[Callable[[], None]] = []
         self._loop.add(self._launcher.endpoint, self.pool.launcher_told, self._launcher_gone)
@@ -315,6 +319,7 @@ class Cluster:
     def _executor_lost(self, executor_id: str, reason: str) -> None:
         now = time.monotonic()
         self._instructions.executor_lost(executor_id)
+        self._heartbeats.forget(executor_id)
         self.dag.executor_lost(executor_id, reason, now)
         self.master.receive(DRIVER, RemoveExecutor(executor_id))
         self._perform()

@@ -55,7 +55,6 @@ class ExecutorMessages:
                 c.BarrierCall: self._barrier_called,
                 c.RegisterExecutor: self._registered,
                 c.LaunchFailed: lambda executor_id, message, reply: self._pool.launch_failed(message),
-                c.ExecutorHeartbeat: lambda executor_id, message, reply: None,
                 UpdateBlockInfo: self._update_block_info,
             }
         )

@@ -7,6 +7,7 @@ added here, not read from the driver's parts.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -16,10 +17,13 @@ from weakref import WeakValueDictionary
 
 from localcluster.conf.master_url import Layout
 from localcluster.driver.forked_lock import ForkedLock
+from localcluster.driver.heartbeats import Heartbeat, Heartbeats
 from localcluster.scheduler.dag_scheduler import DAGScheduler
 from localcluster.scheduler.job_records import JobRecord, SparkJobInfo, SparkStageInfo, StageRecord
+from protocol.block_messages import GetBlockStatus, GetMatchingBlockIds, GetMemoryStatus, GetStorageStatus
 from protocol.forks import disown_in_forks
-from protocol.locations import BlockManagerId
+from protocol.locations import DRIVER, BlockManagerId
+from protocol.message import Report
 from storage.block_id import RDDBlockId
 from storage.block_manager_master_endpoint import BlockManagerMasterEndpoint
 from storage.block_status import BlockStatus, MemoryStatus
@@ -56,6 +60,7 @@ class ExecutorStatus:
     active_tasks: int
     memory: MemoryStatus  # with the id
     shared_memory: int  # bytes that all of them may take together
+    heartbeat: Heartbeat | None  # the last; the driver sends none
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +75,20 @@ class StoredRdd:
 
 
 class Status:
-    """``lock`` guards the scheduler and the block master."""
+    """``lock`` guards all that is looked at."""
 
     def __init__(
         self,
         lock: AbstractContextManager[Any],
         dag: DAGScheduler,
         master: BlockManagerMasterEndpoint,
+        heartbeats: Heartbeats,
         layout: Layout,
     ) -> None:
         self._lock = lock
         self._dag = dag
         self._master = master
+        self._heartbeats = heartbeats
         self._layout = layout
         self.persisted: WeakValueDictionary[int, RDD[Any]] = WeakValueDictionary()
         """{RDD id: RDD}; the context adds and removes."""
@@ -128,35 +135,39 @@ class Status:
         """The driver and the executors that have registered; nobody once the context is stopped."""
         with self._lock:
             shared_memory = self._master.statistics().shared_memory_limit
-            return tuple(self._executor(memory, shared_memory) for memory in self._master.memory_statuses())
+            return tuple(self._executor(memory, shared_memory) for memory in self._ask(GetMemoryStatus(), ()))
 
     def _executor(self, memory: MemoryStatus, shared_memory: int) -> ExecutorStatus:
         holder = memory.block_manager_id
         cores, slots = (0, 0) if holder.is_driver else (self._layout.cores, self._layout.slots)
-        return ExecutorStatus(cores, slots, self._dag.running_at(holder.executor_id), memory, shared_memory)
+        active, beat = self._dag.running_at(holder.executor_id), self._heartbeats.latest(holder.executor_id)
+        return ExecutorStatus(cores, slots, active, memory, shared_memory, beat)
 
     # --- storage ---
 
     def stored_rdds(self) -> tuple[StoredRdd, ...]:
         """By id."""
         persisted = [reference() for reference in self.persisted.valuerefs()]  # not under the lock: one may die here
-        blocks = self._stored_blocks()
+        blocks: dict[int, dict[RDDBlockId, dict[BlockManagerId, BlockStatus]]] = defaultdict(lambda: defaultdict(dict))
+        with self._lock:
+            statuses = self._ask(GetStorageStatus(), ())
+        for storage in statuses:
+            for block_id, status in storage.blocks.items():
+                if isinstance(block_id, RDDBlockId):
+                    blocks[block_id.rdd_id][block_id][storage.block_manager_id] = status
         stored = [_stored_rdd(rdd, blocks[rdd.id()]) for rdd in persisted if rdd is not None and rdd.id() in blocks]
         return tuple(sorted(stored, key=lambda rdd: rdd.rdd_id))
 
     def stored_blocks(self, rdd_id: int) -> StoredBlocks:
         """Of one RDD, persisted still or not."""
-        return self._stored_blocks().get(rdd_id, {})
 
-    def _stored_blocks(self) -> Mapping[int, StoredBlocks]:
-        found: dict[int, dict[RDDBlockId, dict[BlockManagerId, BlockStatus]]] = defaultdict(lambda: defaultdict(dict))
         with self._lock:
-            statuses = self._master.storage_statuses()
-        for storage in statuses:
-            for block_id, status in storage.blocks.items():
-                if isinstance(block_id, RDDBlockId):
-                    found[block_id.rdd_id][block_id][storage.block_manager_id] = status
-        return found
+            block_ids = self._ask(GetMatchingBlockIds(lambda block_id: block_id.of_rdd == rdd_id), ())
+            return {block_id: self._ask(GetBlockStatus(block_id), {}) for block_id in block_ids}
+
+    def _ask(self, query: Report, of_nobody: Any) -> Any:
+        """Ask the block master, under the lock; when it has stopped, there is nobody."""
+        return of_nobody if self._master.stopped else self._master.receive(DRIVER, query, time.monotonic()).reply
 
 
 def _running(stage: Stage, tasks: TaskSet) -> RunningStage:

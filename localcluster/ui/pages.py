@@ -89,6 +89,11 @@ def _storage_memory(executor: Record) -> str:
     return f"{bytes_text(memory['usedOnHeapStorageMemory'])} / {bytes_text(memory['totalOnHeapStorageMemory'])}"
 
 
+def _of_heartbeat(executor: Record, text: Callable[[Record], str]) -> str:
+    """Of an executor before its first one, and of the driver: nothing."""
+    return text(executor["localcluster"]) if "localcluster" in executor else ""
+
+
 # --- the columns of each page: the title, and how a cell is read from a record ----------------------------------------
 
 Columns: TypeAlias = Mapping[str, Callable[[Record], object]]
@@ -133,6 +138,8 @@ EXECUTORS: Columns = {
     "Storage memory": _storage_memory,
     "Shared memory": lambda executor: bytes_text(executor["memoryMetrics"]["usedOffHeapStorageMemory"]),
     "Disk": lambda executor: bytes_text(executor["diskUsed"]),
+    "Memory of its own": lambda executor: _of_heartbeat(executor, lambda beat: bytes_text(beat["ownMemory"])),
+    "Heard of": lambda executor: _of_heartbeat(executor, lambda beat: f"{beat['secondsSinceHeartbeat']:.1f} s ago"),
 }
 
 

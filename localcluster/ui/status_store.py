@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeAlias
 from localcluster.base.spark_version import SPARK_VERSION
 from localcluster.conf.job_properties import JOB_DESCRIPTION, JOB_GROUP, tags_of
 from localcluster.conf.spark_conf import redacted
+from localcluster.driver.heartbeats import Heartbeat
 from localcluster.driver.status import ExecutorStatus, Status, StoredRdd
 from localcluster.scheduler.job_records import JobRecord, StageRecord
 from localcluster.scheduler.pools import DEFAULT_POOL, POOL_PROPERTY
@@ -146,7 +147,7 @@ def _stage(stage: StageRecord) -> Record:
 def _executor(executor: ExecutorStatus) -> Record:
     """The off-heap memory, and so a part of ``maxMemory``, is shared memory that all executors have together."""
     memory = executor.memory
-    return {
+    record = {
         "id": memory.block_manager_id.executor_id,
         "hostPort": _address(memory.block_manager_id),
         "isActive": True,
@@ -162,6 +163,20 @@ def _executor(executor: ExecutorStatus) -> Record:
             "usedOffHeapStorageMemory": memory.off_heap_used,
             "totalOnHeapStorageMemory": memory.max_memory,
             "totalOffHeapStorageMemory": executor.shared_memory,
+        },
+    }
+    return record if executor.heartbeat is None else {**record, **_heartbeat(executor.heartbeat)}
+
+
+def _heartbeat(beat: Heartbeat) -> Record:
+    """Spark's only field for it, and what we know besides."""
+    return {
+        "peakMemoryMetrics": {"ProcessTreePythonRSSMemory": beat.peak_rss},
+        "localcluster": {
+            "ownMemory": beat.own,
+            "sharedMemory": beat.shared,
+            "runningTasks": beat.running,
+            "secondsSinceHeartbeat": round(time.monotonic() - beat.heard_at, 3),
         },
     }
 

@@ -22,7 +22,11 @@ from tests.support import DEADLINE, wait_for_executors, wait_until
 @pytest.fixture(scope="module")
 def sc() -> Iterator[SparkContext]:
     conf = (
-        SparkConf().set("localcluster.sharedMemory", "64m").set("spark.ui.port", "0").set("spark.test.password", "hush")
+        SparkConf()
+        .set("localcluster.sharedMemory", "64m")
+        .set("spark.ui.port", "0")
+        .set("spark.test.password", "hush")
+        .set("spark.executor.heartbeatInterval", "200ms")
     )
     with SparkContext("local[2]", "page & <b>", conf=conf) as shared:
         assert shared.uiWebUrl is not None
@@ -148,8 +152,20 @@ def test_executors_are_the_driver_and_those_that_run_tasks(sc: SparkContext) -> 
     assert executors["driver"]["hostPort"] == f"localhost:{os.getpid()}"
     assert [executors[id]["totalCores"] for id in ("driver", "0", "1")] == [0, 1, 1]
     assert executors["0"]["memoryMetrics"]["totalOffHeapStorageMemory"] == 64 << 20
-    assert api(sc, "/allexecutors") == api(sc, "/executors")
+    assert [executor["id"] for executor in api(sc, "/allexecutors")] == list(executors)
     assert "<td>driver</td>" in get(sc, "/executors/")
+
+
+def test_executors_tell_their_memory_with_their_heartbeats(sc: SparkContext) -> None:
+    wait_until(lambda: all("localcluster" in executor for executor in api(sc, "/executors")[1:]))
+    driver, *executors = api(sc, "/executors")
+    assert "localcluster" not in driver
+    for executor in executors:
+        peak = executor["peakMemoryMetrics"]["ProcessTreePythonRSSMemory"]
+        assert 1 << 20 < executor["localcluster"]["ownMemory"] < peak
+        assert executor["localcluster"]["runningTasks"] == []
+        assert executor["localcluster"]["secondsSinceHeartbeat"] < DEADLINE
+    assert "s ago</td>" in get(sc, "/executors/")
 
 
 # --- the application ---

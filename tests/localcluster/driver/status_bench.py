@@ -3,13 +3,60 @@
 from __future__ import annotations
 
 import threading
+from contextlib import AbstractContextManager
+from typing import Any
 
 from localcluster.conf.master_url import Layout
+from localcluster.driver.heartbeats import Heartbeats
 from localcluster.driver.status import Status
+from protocol.block_messages import RegisterBlockManager, UpdateBlockInfo
+from protocol.cluster_messages import ExecutorHeartbeat
+from protocol.locations import DRIVER, BlockManagerId, Location
+from storage.block_id import RDDBlockId
 from storage.block_manager_master_endpoint import BlockManagerMasterEndpoint
+from storage.storage_level import StorageLevel
 from tests.localcluster.scheduler.harness import FakeDriver
+from tests.localcluster.scheduler.lineage import Lineage
+
+THE_DRIVER, A, B = (BlockManagerId(name, pid) for name, pid in ((DRIVER, 1), ("a", 2), ("b", 3)))
 
 
-def status_of(driver: FakeDriver, master: BlockManagerMasterEndpoint | None = None) -> Status:
-    """Of executors with two cores, of which each task takes one."""
-    return Status(threading.RLock(), driver.dag, master or BlockManagerMasterEndpoint(1000), Layout(2, 2, 4))
+class StatusBench:
+    """The driver, and executors ``a`` and ``b`` of two cores, of which each task takes one."""
+
+    def __init__(self, driver: FakeDriver | None = None) -> None:
+        self.driver, self.lineage = driver or FakeDriver({"a": 2, "b": 2}), Lineage()
+        self.master, self.heartbeats = BlockManagerMasterEndpoint(1000), Heartbeats()
+        self.status = self.make(threading.RLock())
+        for manager in (THE_DRIVER, A, B):
+            self.master.receive(manager.executor_id, RegisterBlockManager(manager, 500), 0.0)
+
+    def make(self, lock: AbstractContextManager[Any]) -> Status:
+        return Status(lock, self.driver.dag, self.master, self.heartbeats, Layout(2, 2, 4))
+
+    def store(self, holder: BlockManagerId, rdd_id: int, index: int, location: Location, **sizes: int) -> None:
+        level, sizes = StorageLevel.MEMORY_ONLY, {"memory_size": 0, "disk_size": 0, "off_heap_size": 0, **sizes}
+        message = UpdateBlockInfo(holder, RDDBlockId(rdd_id, index), level, location=location, **sizes)
+        self.master.receive(holder.executor_id, message, 0.0)
+
+    def beat(self, executor_id: str, rss: int, shared: int, *running: int) -> None:
+        self.heartbeats.receive(executor_id, ExecutorHeartbeat(executor_id, running, rss, shared), None)
+
+
+class Rdd:
+    """What is looked at of a persisted RDD."""
+
+    kind = "PythonRDD"
+
+    def __init__(self, number: int, name: str | None = None) -> None:
+        self._number, self._name = number, name
+        self._partition_list = [None] * 3
+
+    def id(self) -> int:
+        return self._number
+
+    def name(self) -> str | None:
+        return self._name
+
+    def getStorageLevel(self) -> StorageLevel:
+        return StorageLevel.MEMORY_ONLY

@@ -11,7 +11,7 @@ import pytest
 
 from localcluster.driver.progress import INTERVAL, PATIENCE, Progress
 from localcluster.driver.progress_views import StageProgress
-from tests.localcluster.driver.status_bench import status_of
+from tests.localcluster.driver.status_bench import StatusBench
 from tests.localcluster.scheduler.harness import FakeDriver
 from tests.localcluster.scheduler.lineage import Lineage
 
@@ -36,7 +36,7 @@ class Bench:
         self.lineage = Lineage()
         self.driver = FakeDriver(2)
         self.view = View()
-        status = status_of(self.driver)
+        status = StatusBench(self.driver).status
         self.progress = Progress(self.view, status.running_stages, clock=lambda: self.driver.now)
 
     def submit(self, tasks: int) -> None:

@@ -7,61 +7,20 @@ from typing import Any
 import pytest
 
 from localcluster.conf.job_properties import JOB_GROUP
-from localcluster.driver.status import RunningStage, Status
-from protocol.block_messages import RegisterBlockManager, RemoveExecutor, StopBlockManagerMaster, UpdateBlockInfo
+from localcluster.driver.status import RunningStage
+from protocol.block_messages import RemoveExecutor, StopBlockManagerMaster
 from protocol.errors import ContextError
-from protocol.locations import DRIVER, BlockManagerId, HeapLocation, Location, ShmLocation
+from protocol.locations import DRIVER, HeapLocation, ShmLocation
 from storage.block_id import RDDBlockId
-from storage.block_manager_master_endpoint import BlockManagerMasterEndpoint
-from storage.storage_level import StorageLevel
-from tests.localcluster.driver.status_bench import status_of
-from tests.localcluster.scheduler.harness import FakeDriver
-from tests.localcluster.scheduler.lineage import Lineage
-
-THE_DRIVER, A, B = (BlockManagerId(name, pid) for name, pid in ((DRIVER, 1), ("a", 2), ("b", 3)))
-
-
-class Bench:
-    """Executors ``a`` and ``b`` with two cores each, and the driver."""
-
-    def __init__(self) -> None:
-        self.driver, self.lineage = FakeDriver({"a": 2, "b": 2}), Lineage()
-        self.master = BlockManagerMasterEndpoint(1000)
-        self.status = status_of(self.driver, self.master)
-        for manager in (THE_DRIVER, A, B):
-            self.master.receive(manager.executor_id, RegisterBlockManager(manager, 500), 0.0)
-
-    def store(self, holder: BlockManagerId, rdd_id: int, index: int, location: Location, **sizes: int) -> None:
-        level, sizes = StorageLevel.MEMORY_ONLY, {"memory_size": 0, "disk_size": 0, "off_heap_size": 0, **sizes}
-        message = UpdateBlockInfo(holder, RDDBlockId(rdd_id, index), level, location=location, **sizes)
-        self.master.receive(holder.executor_id, message, 0.0)
+from tests.localcluster.driver.status_bench import THE_DRIVER, A, B, Rdd, StatusBench
 
 
 @pytest.fixture
-def bench() -> Bench:
-    return Bench()
+def bench() -> StatusBench:
+    return StatusBench()
 
 
-class Rdd:
-    """What is looked at of a persisted RDD."""
-
-    kind = "PythonRDD"
-
-    def __init__(self, number: int, name: str | None = None) -> None:
-        self._number, self._name = number, name
-        self._partition_list = [None] * 3
-
-    def id(self) -> int:
-        return self._number
-
-    def name(self) -> str | None:
-        return self._name
-
-    def getStorageLevel(self) -> StorageLevel:
-        return StorageLevel.MEMORY_ONLY
-
-
-def test_jobs_and_stages_are_told_while_they_run_and_when_they_have_ended(bench: Bench) -> None:
+def test_jobs_and_stages_are_told_while_they_run_and_when_they_have_ended(bench: StatusBench) -> None:
     job = bench.lineage.job(bench.lineage.source(5))
     job.properties = {JOB_GROUP: "nightly"}
     bench.driver.submit(job)
@@ -77,7 +36,7 @@ def test_jobs_and_stages_are_told_while_they_run_and_when_they_have_ended(bench:
     assert (bench.status.job(7), bench.status.stage(7)) == (None, None)
 
 
-def test_a_moment_stays_as_it_was(bench: Bench) -> None:
+def test_a_moment_stays_as_it_was(bench: StatusBench) -> None:
     bench.driver.submit(bench.lineage.job(bench.lineage.source(2)))
     running, (_, (stage,)), executors = bench.status.running_stages(), bench.status.history(), bench.status.executors()
     bench.driver.finish_all()
@@ -85,7 +44,7 @@ def test_a_moment_stays_as_it_was(bench: Bench) -> None:
     assert (running[0].done, stage.status, executors[1].memory.memory_used) == (0, "ACTIVE", 0)
 
 
-def test_executors_are_told_with_the_driver_which_runs_no_tasks(bench: Bench) -> None:
+def test_executors_are_told_with_the_driver_which_runs_no_tasks(bench: StatusBench) -> None:
     bench.store(A, 1, 0, HeapLocation("a"), memory_size=10)
     bench.store(A, 1, 1, ShmLocation("/dev/shm/x", 0, 30), off_heap_size=30)
     bench.driver.submit(bench.lineage.job(bench.lineage.source(3)))
@@ -98,7 +57,15 @@ def test_executors_are_told_with_the_driver_which_runs_no_tasks(bench: Bench) ->
     assert {e.shared_memory for e in executors.values()} == {1000}
 
 
-def test_a_lost_executor_is_not_told_but_the_blocks_that_it_left_are(bench: Bench) -> None:
+def test_executors_are_told_with_their_last_heartbeats(bench: StatusBench) -> None:
+    bench.beat("a", 300, 100, 7)
+    of_driver, of_a, of_b = (executor.heartbeat for executor in bench.status.executors())
+    assert (of_driver, of_b) == (None, None)
+    assert of_a is not None
+    assert (of_a.own, of_a.running) == (200, (7,))
+
+
+def test_a_lost_executor_is_not_told_but_the_blocks_that_it_left_are(bench: StatusBench) -> None:
     bench.store(A, 1, 0, HeapLocation("a"), memory_size=10)
     bench.store(A, 1, 1, ShmLocation("/dev/shm/x", 0, 30), off_heap_size=30)
     bench.master.receive(DRIVER, RemoveExecutor("a"), 1.0)
@@ -106,7 +73,7 @@ def test_a_lost_executor_is_not_told_but_the_blocks_that_it_left_are(bench: Benc
     assert list(bench.status.stored_blocks(1)) == [RDDBlockId(1, 1)]
 
 
-def test_rdds_are_told_that_are_persisted_and_stored(bench: Bench) -> None:
+def test_rdds_are_told_that_are_persisted_and_stored(bench: StatusBench) -> None:
     numbers, words, unstored = Rdd(5), Rdd(3, "words"), Rdd(4)
     bench.status.persisted.update({rdd.id(): rdd for rdd in (numbers, words, unstored)})  # type: ignore[misc]
     for rdd_id in (3, 5, 6):
@@ -125,7 +92,7 @@ def test_rdds_are_told_that_are_persisted_and_stored(bench: Bench) -> None:
     assert [rdd.rdd_id for rdd in bench.status.stored_rdds()] == [3], "an RDD that nobody holds is not shown"
 
 
-def test_when_the_cluster_has_stopped_there_is_nobody(bench: Bench) -> None:
+def test_when_the_cluster_has_stopped_there_is_nobody(bench: StatusBench) -> None:
     bench.store(A, 1, 0, HeapLocation("a"), memory_size=10)
     bench.master.receive(DRIVER, StopBlockManagerMaster(), 1.0)
     assert (bench.status.executors(), bench.status.stored_rdds(), bench.status.stored_blocks(1)) == ((), (), {})
@@ -155,14 +122,14 @@ QUERIES = [
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_every_answer_is_of_one_moment(bench: Bench, query: Any) -> None:
+def test_every_answer_is_of_one_moment(bench: StatusBench, query: Any) -> None:
     lock = CountedLock()
-    query(Status(lock, bench.driver.dag, bench.master, bench.status._layout))
+    query(bench.make(lock))
     assert lock.taken == 1
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_a_fork_of_the_driver_is_told_nothing(bench: Bench, query: Any) -> None:
+def test_a_fork_of_the_driver_is_told_nothing(bench: StatusBench, query: Any) -> None:
     bench.status.disown()
     with pytest.raises(ContextError, match="forked"):
         query(bench.status)

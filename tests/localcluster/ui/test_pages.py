@@ -85,9 +85,14 @@ def test_sizes_are_told_by_where_they_are() -> None:
 
 def test_each_executor_has_a_row_and_all_share_what_is_shared() -> None:
     html = pages.executors([executor(), executor(id="2")])
-    assert cells(html)[:8] == ["1", "77", "2", "1", "3", "3.0 KiB / 6.0 KiB", "4.0 KiB", "0.0 B"]
-    assert cells(html)[8] == "2"
+    assert cells(html)[:10] == ["1", "77", "2", "1", "3", "3.0 KiB / 6.0 KiB", "4.0 KiB", "0.0 B", "", ""]
+    assert cells(html)[10] == "2"
     assert "together: 8.0 KiB" in html
+
+
+def test_an_executor_that_was_heard_of_shows_its_memory() -> None:
+    beat = {"ownMemory": 5 << 20, "sharedMemory": 3 << 20, "runningTasks": [7], "secondsSinceHeartbeat": 1.234}
+    assert cells(pages.executors([executor(localcluster=beat)]))[-2:] == ["5.0 MiB", "1.2 s ago"]
 
 
 def test_a_column_is_added_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,46 @@
-"""The records of jobs, from what the scheduler remembers."""
+"""Records and answers over a status of state machines: no processes, no sockets."""
 
 from __future__ import annotations
 
-from localcluster.ui.status_store import job_record
+import json
+from typing import Any
+
+import pytest
+
+from localcluster.ui.routes import Routes
+from localcluster.ui.status_store import Application, StatusStore
+from protocol.block_messages import RemoveExecutor
+from protocol.locations import DRIVER, HeapLocation, ShmLocation
+from tests.localcluster.driver.status_bench import A, B, Rdd, StatusBench
 from tests.localcluster.scheduler.harness import FakeDriver
-from tests.localcluster.scheduler.lineage import Lineage
+
+SETTINGS = {"spark.master": "local[2]", "spark.my.password": "hush"}
+
+
+class Bench(StatusBench):
+    def __init__(self, driver: FakeDriver | None = None) -> None:
+        super().__init__(driver)
+        self.store_of_records = StatusStore(Application("local-1", "numbers", "me", 1000, SETTINGS), self.status)
+        self.routes = Routes(self.store_of_records)
+
+    def get(self, path: str) -> str:
+        reply = self.routes.answer(path)
+        assert reply.status == 200, reply.body
+        return reply.body.decode()
+
+    def api(self, path: str) -> Any:
+        return json.loads(self.get(f"/api/v1/applications/local-1/{path}"))
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
 
 
 def test_a_jobs_tasks_are_counted_over_all_attempts_of_its_stages() -> None:
-    driver, lineage = FakeDriver(2), Lineage()
+    driver = FakeDriver(2)
+    bench = Bench(driver)
+    lineage = bench.lineage
     job = lineage.job(lineage.shuffled(lineage.source(2), partitions=2))
     (shuffle,) = job.map_stages
     driver.submit(job)
@@ -17,7 +49,55 @@ def test_a_jobs_tasks_are_counted_over_all_attempts_of_its_stages() -> None:
         driver.finish(driver.running()[0])
     driver.fail(driver.running()[0], "fetch", (shuffle, 0))
     driver.finish_all()
-    history = driver.dag.history
-    record = job_record(history.jobs()[0], history.stages())
+    (record,) = bench.api("jobs")
     counts = ("Tasks", "ActiveTasks", "CompletedTasks", "SkippedTasks", "FailedTasks", "CompletedIndices")
     assert [record[f"num{what}"] for what in counts] == [4, 0, 5, 0, 2, 4]
+
+
+def test_jobs_and_stages_are_told_newest_first(bench: Bench) -> None:
+    for _ in range(2):
+        bench.driver.submit(bench.lineage.job(bench.lineage.source(1)))
+    assert [job["jobId"] for job in bench.api("jobs")] == [1, 0]
+    assert [stage["stageId"] for stage in bench.api("stages")] == [1, 0]
+    assert "Active jobs (2)" in bench.get("/jobs/")
+    assert "Active stages (2)" in bench.get("/stages/")
+
+
+def test_an_executors_memory_is_what_its_blocks_take_and_what_it_said_itself(bench: Bench) -> None:
+    bench.store(A, 1, 0, HeapLocation("a"), memory_size=10)
+    bench.store(A, 1, 1, ShmLocation("/dev/shm/x", 0, 30), off_heap_size=30)
+    bench.beat("a", 500, 100)
+    bench.beat("a", 300, 100, 7, 8)
+    driver, a, b = bench.api("executors")
+    assert [executor["id"] for executor in (driver, a, b)] == ["driver", "a", "b"]
+    assert (a["memoryUsed"], a["maxMemory"], a["totalCores"], a["maxTasks"]) == (40, 1500, 2, 2)
+    assert a["peakMemoryMetrics"] == {"ProcessTreePythonRSSMemory": 500}
+    assert a["localcluster"].pop("secondsSinceHeartbeat") >= 0
+    assert a["localcluster"] == {"ownMemory": 200, "sharedMemory": 100, "runningTasks": [7, 8]}
+    assert not {"peakMemoryMetrics", "localcluster"} & {*driver, *b}, "nothing was heard of them yet"
+    assert "<td>200.0 B</td>" in bench.get("/executors/")
+
+
+def test_a_block_is_told_with_all_who_hold_it(bench: Bench) -> None:
+    rdd = Rdd(5, "numbers")
+    bench.status.persisted[5] = rdd  # type: ignore[assignment]
+    for holder in (A, B):
+        bench.store(holder, 5, 2, ShmLocation(f"/dev/shm/{holder.executor_id}", 0, 30), off_heap_size=30)
+    bench.master.receive(DRIVER, RemoveExecutor("a"), 1.0)
+    (record,) = bench.api("storage/rdd")
+    assert (record["id"], record["numCachedPartitions"], record["numPartitions"]) == (5, 1, 3)
+    assert (record["memoryUsed"], [share["memoryUsed"] for share in record["dataDistribution"]]) == (60, [30, 30])
+    (block,) = record["partitions"]
+    assert (block["blockName"], sorted(block["executors"])) == ("rdd_5_2", ["a", "b"])
+    assert bench.api("storage/rdd/5") == record
+    assert "numbers" in bench.get("/storage/")
+
+
+def test_the_application_is_told_without_its_secrets(bench: Bench) -> None:
+    application = bench.store_of_records.application()
+    assert (application["id"], application["attempts"][0]["sparkUser"]) == ("local-1", "me")
+    assert bench.api("environment")["sparkProperties"] == [
+        ["spark.master", "local[2]"],
+        ["spark.my.password", "*********(redacted)"],
+    ]
+    assert "hush" not in bench.get("/environment/")
