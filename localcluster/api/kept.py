@@ -96,15 +96,5 @@ class Kept:
         if self._cleans_checkpoints:
             self._cleaner.register(checkpoint, lambda: cluster.later(partial(os_layer.remove_tree, directory)))
 
-    def clean_shuffles(self, rdd: RDDCore[Any], blocking: bool) -> None:
-        seen: set[int] = set()
-        todo = [rdd]
-        while todo:
-            member = todo.pop()
-            if member.id() in seen or (member is not rdd and member.getStorageLevel().is_valid):
-                continue
-            seen.add(member.id())
-            for dependency in member.dependencies:
-                if isinstance(dependency, ShuffleDependency):
-                    self._cluster.remove_shuffle(dependency.shuffle.id, blocking)
-                todo.append(dependency.rdd)
+    def remove_shuffle(self, shuffle_id: int, blocking: bool) -> None:
+        self._cluster.remove_shuffle(shuffle_id, blocking)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from localcluster.base.arguments import PathLike, path_text
 from localcluster.base.storage_level import StorageLevel
 from localcluster.rdd.core import RDDCore
+from localcluster.rdd.dependency import ShuffleDependency
 from localcluster.rdd.input_paths import file_uri, local_path
 from protocol.errors import SparkException
 from storage import os_layer
@@ -141,7 +142,8 @@ class Checkpointing(RDDCore[T]):
         """Remove the outputs of the shuffles that this RDD is computed from, back to persisted RDDs; wait until they
         are gone if ``blocking``. A job that needs them computes them again.
         """
-        self.ctx._kept.clean_shuffles(self, blocking)
+        for dependency in _shuffles_behind(self):
+            self.ctx._kept.remove_shuffle(dependency.shuffle.id, blocking)
 
     def _mark(self, mark: Checkpoint) -> None:
         self._checkpoint = mark
@@ -195,6 +197,21 @@ def _nearest_marked(rdd: RDDCore[Any]) -> Iterator[RDDCore[Any]]:
             yield member
         else:
             todo += [dependency.rdd for dependency in member.dependencies]
+
+
+def _shuffles_behind(rdd: RDDCore[Any]) -> Iterator[ShuffleDependency]:
+    """The shuffles that ``rdd`` is computed from, those behind persisted RDDs excepted."""
+    seen: set[int] = set()
+    todo = [rdd]
+    while todo:
+        member = todo.pop()
+        if member.id() in seen or (member is not rdd and member.getStorageLevel().is_valid):
+            continue
+        seen.add(member.id())
+        for dependency in member.dependencies:
+            if isinstance(dependency, ShuffleDependency):
+                yield dependency
+            todo.append(dependency.rdd)
 
 
 def write_checkpoint(rdd: RDDCore[Any]) -> None:

@@ -83,8 +83,8 @@ class KeepsData(Protocol):
     def register_shuffle(self, dependency: ShuffleDependency) -> None:
         """Remove the shuffle's outputs when the dependency is collected."""
 
-    def clean_shuffles(self, rdd: RDDCore[Any], blocking: bool) -> None:
-        """Remove the outputs of the shuffles behind ``rdd`` now, those behind persisted RDDs excepted."""
+    def remove_shuffle(self, shuffle_id: int, blocking: bool) -> None:
+        """Remove the shuffle's outputs now; wait until they are gone if ``blocking``."""
 
     def register_checkpoint(self, checkpoint: RDDCore[Any], directory: str) -> None:
         """Remove the files when the RDD that reads them is collected, if the settings say so."""

@@ -9,21 +9,26 @@ from __future__ import annotations
 import itertools
 import pickle
 import sys
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import cloudpickle
 
+from localcluster.api.job_control import JobControl
+from localcluster.conf.job_properties import JobProperties
 from localcluster.rdd.checkpoint import Checkpoints
 from localcluster.rdd.dependency import ShuffleDependency
+from localcluster.rdd.job_service import PlannedJob
 from localcluster.rdd.lineage import dump_lineage, load_lineage
 from localcluster.rdd.sources import Sources
-from localcluster.serializers import CPickleSerializer
+from localcluster.serializers import AutoBatchedSerializer, CPickleSerializer
 from localcluster.shuffle.combiner import Combiner
 from localcluster.shuffle.shuffle import Shuffle
 from localcluster.shuffle.spill import SizeGauge
 from localcluster.task.env import set_env
+from protocol.sql_errors import IllegalArgumentException
 
 
 class PickledData:
@@ -83,8 +88,8 @@ class DictShuffles:
         return iter(sorted(records, key=key, reverse=reverse))
 
 
-class PlannedJob:
-    """Stands for ``RunningJob``: runs when it is started. Abandoned jobs are added to a list."""
+class StartedHere:
+    """A `PlannedJob` that runs when it is started. Abandoned ones are added to a list."""
 
     def __init__(
         self, run: Callable[[], list[Any]], on_result: Callable[[int, Any], None], abandoned: list[Any]
@@ -109,40 +114,37 @@ class PlannedJob:
         self.abandoned.append(self)
 
 
-class LocalContext(Sources):
-    """What the RDD API needs of a context. ``jobs`` records the partitions of every job."""
+class LocalContext(Sources, JobControl):
+    """A `JobService`. ``jobs`` records the partitions of every job, ``abandoned`` the jobs that were given up."""
 
     def __init__(self, parallelism: int = 2, conf: dict[str, str] | None = None) -> None:
         self.applicationId = "local-0"
         self.defaultParallelism = parallelism
         self.defaultMinPartitions = min(parallelism, 2)
         self.conf = conf or {}
+        self.serializer = AutoBatchedSerializer(CPickleSerializer())
         self._batchSize = 0
         self.blocks = DictBlocks()
         self.shuffles = DictShuffles()
         self.jobs: list[list[int]] = []
-        self.abandoned: list[PlannedJob] = []
+        self.abandoned: list[StartedHere] = []
         self.persisted: dict[int, Any] = {}
-        self.serializer = CPickleSerializer()
+        self.properties = JobProperties()
         self._checkpoints = Checkpoints()
-        self._jobs = self._kept = self
-        self._rdd_ids = itertools.count()
-        self._shuffle_ids = itertools.count()
+        self._jobs: Any = self  # one object is all the parts
+        self._kept = self
+        self._next_rdd_id = itertools.count().__next__
+        self._next_shuffle_id = itertools.count().__next__
 
-    def _next_rdd_id(self) -> int:
-        return next(self._rdd_ids)
+    # --- `KeepsData` ---
 
-    def _next_shuffle_id(self) -> int:
-        return next(self._shuffle_ids)
-
-    def register_shuffle(self, dependency: ShuffleDependency) -> None:
-        assert dependency.shuffle.id not in self.shuffles.outputs
-
-    def register_checkpoint(self, checkpoint: Any, directory: str) -> None:
-        pass
+    def put_partition(self, values: list[Any]) -> PickledData:
+        assert type(values) is list
+        return PickledData(values)
 
     def persist(self, rdd: Any) -> None:
         self.persisted[rdd.id()] = rdd.getStorageLevel()
+        weakref.finalize(rdd, self.unpersist, rdd.id(), False)
 
     def unpersist(self, rdd_id: int, blocking: bool) -> None:
         self.persisted.pop(rdd_id, None)
@@ -158,9 +160,16 @@ class LocalContext(Sources):
         stored = self.stored_partitions(rdd.id())
         return [index for index in range(rdd.getNumPartitions()) if index not in stored]
 
-    def put_partition(self, values: list[Any]) -> PickledData:
-        assert type(values) is list
-        return PickledData(values)
+    def register_shuffle(self, dependency: ShuffleDependency) -> None:
+        weakref.finalize(dependency, self.remove_shuffle, dependency.shuffle.id, False)
+
+    def remove_shuffle(self, shuffle_id: int, blocking: bool) -> None:
+        self.shuffles.outputs.pop(shuffle_id, None)
+
+    def register_checkpoint(self, checkpoint: Any, directory: str) -> None:
+        """Files stay, as they do unless the settings say otherwise."""
+
+    # --- `RunsJobs` ---
 
     def run(
         self, rdd: Any, func: Callable[[Any, Iterator[Any]], Any], partitions: Sequence[int] | None = None
@@ -175,12 +184,13 @@ class LocalContext(Sources):
 
     def plan(
         self, rdd: Any, func: Callable[..., Any], partitions: Sequence[int], on_result: Callable[[int, Any], None]
-    ) -> PlannedJob:
-        return PlannedJob(lambda: self.run(rdd, func, partitions), on_result, self.abandoned)
+    ) -> StartedHere:
+        if not set(partitions) <= set(range(rdd.getNumPartitions())):
+            raise IllegalArgumentException("Attempting to access a non-existent partition")
+        return StartedHere(lambda: self.run(rdd, func, partitions), on_result, self.abandoned)
 
-    def runJob(self, rdd: Any, partitionFunc: Callable[[Iterator[Any]], Any], partitions: Any = None) -> list[Any]:
-        parts = self.run(rdd, lambda task_context, records: list(partitionFunc(records)), partitions)
-        return list(itertools.chain.from_iterable(parts))
+    def finish_in_background(self, job: PlannedJob) -> None:
+        job.collect()
 
     def _run_task(self, rdd: Any, action: Any, index: int) -> Any:
         lineage, loaded = load_lineage(dump_lineage(rdd, action))
