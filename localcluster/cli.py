@@ -1,4 +1,4 @@
-"""The command line: ``localcluster run``, ``localcluster clean``, ``localcluster docs``, ``--version``.
+"""The command line: ``localcluster run``, ``dump``, ``clean``, ``docs``, ``--version``.
 
 Covers exit codes: the job's own; 2 for usage; 130 for Ctrl-C; 128 + n when signal n ended the job. The options of
 ``run`` are in ``submit_options``, the program that it runs is `job_program`'s business.
@@ -10,7 +10,7 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from localcluster.base import pyspark_alias
@@ -60,6 +60,8 @@ def parser() -> argparse.ArgumentParser:
     run.set_defaults(parser=run)
     clean = commands.add_parser("clean", help="remove what dead runs left (after a power cut, say)")
     clean.add_argument("--local-dirs", metavar="A,B", help="directories to look in, besides the temporary directory")
+    dump = commands.add_parser("dump", help="show what the processes of a run are doing: their Python stacks")
+    dump.add_argument("pid", nargs="?", type=int, metavar="PID", help="any process of it (default: every run of yours)")
     docs = commands.add_parser("docs", help="show the documentation")
     docs.add_argument("page", nargs="?", metavar="PAGE", help="which page of it (default: a list of them)")
     return top
@@ -69,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code; exits by itself on usage errors, as argparse does."""
     arguments = parser().parse_args(argv)
     try:
-        return {"run": _run, "clean": _clean, "docs": _docs}[arguments.command](arguments)
+        return {"run": _run, "dump": _dump, "clean": _clean, "docs": _docs}[arguments.command](arguments)
     except ConfigurationError as error:
         print(f"localcluster: error: {error}", file=sys.stderr)
         return USAGE_ERROR
@@ -92,15 +94,26 @@ def _clean(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _dump(arguments: argparse.Namespace) -> int:
+    from localcluster.launcher.dump import stacks_of_runs
+
+    _print(stacks_of_runs(arguments.pid))
+    return 0
+
+
 def _docs(arguments: argparse.Namespace) -> int:
     from localcluster.base import documentation
 
-    text = documentation.page(arguments.page) if arguments.page else documentation.contents()
+    _print([documentation.page(arguments.page) if arguments.page else documentation.contents()])
+    return 0
+
+
+def _print(texts: Iterable[str]) -> None:
     try:
-        print(text, flush=True)
+        for text in texts:
+            print(text, flush=True)
     except BrokenPipeError:  # who reads, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end of the process
-    return 0
 
 
 # --- run -----------------------------------------------------------------------------------------------------------

@@ -46,9 +46,11 @@ OUTSIDE = {
     "localcluster/base/standard_streams.py": {"os.open", "os.dup2"},
     "localcluster/launcher/janitor.py": {"os.open", "os.dup2", "os.listdir"},
     "localcluster/launcher/bottom_lines.py": {"os.open", "os.dup", "os.write"},
-    # A name for `ps` if it can be had, and what explains a crash.
+    # A name for `ps` if it can be had, and what explains a crash or a run that hangs.
     "localcluster/launcher/process_title.py": {"open"},
-    "localcluster/executor/crash_report.py": {"open", "os.open", "os.dup2"},
+    "localcluster/executor/crash_report.py": {"open"},
+    "localcluster/base/own_stacks.py": {"open", "os.open", "os.dup2"},
+    "localcluster/launcher/dump.py": {"open", "os.listdir", "os.truncate"},
     # Where the temporary directory is.
     "storage/scratch.py": {"tempfile.gettempdir"},
     "localcluster/compat/external/disk.py": {"tempfile.gettempdir"},

@@ -21,6 +21,7 @@ from contextlib import AbstractContextManager
 from itertools import count
 from typing import Any
 
+from localcluster.base.own_stacks import OwnStacks
 from localcluster.base.py_files import SharedImportPath
 from localcluster.conf import settings
 from localcluster.conf.master_url import Layout
@@ -100,6 +101,7 @@ class Cluster:
         self.error: ClusterError | None = None
         self.closed = False
         self._env: Env | None = None
+        self._stacks: OwnStacks | None = None
         self._side = SideThread()
         self._loop = EventLoop(self.lock, self._round, self._crashed)
         self._launcher = launcher
@@ -153,6 +155,7 @@ class Cluster:
             self._loop.start()
         self.scratch = self._start_cluster()
         with deferred(), self.lock:  # held until the driver is ready for what executors say
+            self._stacks = OwnStacks(self.scratch.primary, "driver")
             for _ in range(executors):
                 self.pool.order()
             self._env = self._make_env()
@@ -374,6 +377,8 @@ class Cluster:
         with self.lock:
             self.pool.close()
             self._launcher.close()
+            if self._stacks is not None:
+                self._stacks.close()
             self.master.receive(DRIVER, StopBlockManagerMaster())  # nobody is left who would ask it
 
     def _end_jobs(self) -> None:

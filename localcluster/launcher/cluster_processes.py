@@ -15,11 +15,12 @@ from contextlib import ExitStack, contextmanager
 from multiprocess.connection import Connection
 
 from localcluster.base import os_layer, pyspark_alias
+from localcluster.base.own_stacks import OwnStacks
 from localcluster.base.standard_streams import print_to_standard_error, print_whole_lines, read_nothing
 from localcluster.executor.crash_report import crash_report
 from localcluster.executor.executor import executor_main
 from localcluster.launcher.forking import die_with_parent, fork, kill, run_child
-from localcluster.launcher.janitor import DIRECTORY, EXECUTOR, GONE, Janitor, start_janitor
+from localcluster.launcher.janitor import DIRECTORY, EXECUTOR, GONE, MADE, Janitor, start_janitor
 from localcluster.launcher.process_title import name_process
 from localcluster.launcher.sessions import end_sessions
 from protocol.cluster_messages import LaunchExecutor
@@ -45,6 +46,8 @@ class ClusterProcesses:
         except BaseException:
             self._end_janitor()
             raise
+        self._tell_janitor(MADE, self.scratch.primary)
+        self._stacks = OwnStacks(self.scratch.primary, "launcher")
 
     @property
     def executors(self) -> list[int]:
@@ -91,9 +94,9 @@ class ClusterProcesses:
                 self._tell_janitor(GONE, pid)
         return executor_id
 
-    def crash_report(self, executor_id: str) -> str:
+    def crash_report(self, executor_id: str, pid: int) -> str:
         """Where an executor that a signal ended was in the user's code, if that is known."""
-        return crash_report(self.scratch, executor_id)
+        return crash_report(self.scratch, executor_id, pid)
 
     def end(self) -> None:
         """End what still lives, by force, and remove the scratch space."""
@@ -102,6 +105,7 @@ class ClusterProcesses:
         for pid in list(self._executors):
             os.waitpid(pid, 0)  # a killed child always ends
             self.ended(pid)
+        self._stacks.close()
         with _left_to_the_janitor():
             self.scratch.remove()
         self._end_janitor()
@@ -118,6 +122,7 @@ class ClusterProcesses:
 
     def _be_executor(self, order: LaunchExecutor, orders: Connection, reports: Connection, parent: int) -> int:
         self._close_inherited()
+        self._stacks.close()
         if self._janitor is not None:
             self._janitor.close()
         # Ctrl-C is the driver's, which stops us; a terminal stops nobody who has none; and what tasks start can be

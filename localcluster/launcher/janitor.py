@@ -20,6 +20,7 @@ import psutil
 from multiprocess.connection import Connection
 
 from localcluster.base import os_layer
+from localcluster.base.own_stacks import OwnStacks
 from localcluster.launcher.bottom_lines import release_terminal, terminal_name
 from localcluster.launcher.forking import fork, kill, run_child
 from localcluster.launcher.process_title import name_process
@@ -30,8 +31,10 @@ log = logging.getLogger(__name__)
 
 END_DEADLINE = 5.0  # seconds for a janitor to do what is left
 
-DIRECTORY, EXECUTOR, GONE, END = "directory", "executor", "gone", "end"
-"""What is told: the primary directory of a scratch space; an executor's pid; the pid of one whose session has ended."""
+DIRECTORY, MADE, EXECUTOR, GONE, END = "directory", "made", "executor", "gone", "end"
+"""What is told: the primary directory of a scratch space that is to be made; the same when it was; an executor's pid;
+the pid of one whose session has ended.
+"""
 
 
 class Janitor:
@@ -103,6 +106,7 @@ class Leavings:
     directories: list[str] = field(default_factory=list)
     executors: dict[int, psutil.Process | None] = field(default_factory=dict)  # by pid
     is_good_end: bool = False  # so said the launcher
+    stacks: OwnStacks | None = None  # of the janitor itself
 
 
 def listen(orders: Connection) -> Leavings:
@@ -113,6 +117,8 @@ def listen(orders: Connection) -> Leavings:
             what, value = orders.recv()
             if what == DIRECTORY:
                 left.directories.append(value)
+            elif what == MADE:
+                left.stacks = OwnStacks(value, "janitor")
             elif what == EXECUTOR:
                 left.executors[value] = _process(value)
             elif what == GONE:
@@ -123,6 +129,8 @@ def listen(orders: Connection) -> Leavings:
 
 
 def clean_up(left: Leavings) -> None:
+    if left.stacks is not None:
+        left.stacks.close()
     end_sessions([pid for pid, process in left.executors.items() if _may_have_a_session(pid, process)])
     for directory in left.directories:
         wait_until_unowned(directory)

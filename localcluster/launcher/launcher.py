@@ -240,7 +240,9 @@ class Launcher:
             if code >= 0:
                 self._tell_driver(ExecutorExited(executor_id, code, None))
             else:
-                self._tell_driver(ExecutorExited(executor_id, None, -code, self._cluster.crash_report(executor_id)))
+                self._tell_driver(
+                    ExecutorExited(executor_id, None, -code, self._cluster.crash_report(executor_id, pid))
+                )
 
     def _await_driver(self) -> None:
         """The driver closed its pipe: it is ending, or a context ended badly. Only its exit status is awaited."""

@@ -32,6 +32,9 @@ def name_process(role: str, run: str) -> None:
 
 def _command_line() -> tuple[int, int]:
     """Where in memory it begins and ends; both 0 where the system does not say."""
-    with open("/proc/self/stat", "rb") as file:
-        fields = file.read().rpartition(b")")[2].split()
+    try:
+        with open("/proc/self/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:  # no descriptor left
+        return 0, 0
     return int(fields[_ARG_START]), int(fields[_ARG_START + 1])

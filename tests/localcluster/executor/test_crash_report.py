@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from localcluster.base.own_stacks import SIGNAL
 from localcluster.executor.crash_report import crash_report, report_crashes
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -43,8 +45,10 @@ def crash(directory: Path, how: str) -> tuple[subprocess.CompletedProcess[str], 
     program = directory / "program.py"
     text = PROGRAM.replace("ROOT", repr(str(ROOT))).replace("DIRECTORY", repr(str(directory))).replace("CRASH", how)
     program.write_text(text)
-    done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=60, cwd=directory)
-    return done, crash_report(scratch(directory), "5")
+    process = subprocess.Popen([sys.executable, program], stdout=-1, stderr=-1, text=True, cwd=directory)
+    done = subprocess.CompletedProcess((), 0, *process.communicate(timeout=60))
+    done.returncode = process.returncode
+    return done, crash_report(scratch(directory), "5", process.pid)
 
 
 def scratch(directory: Path) -> Any:
@@ -71,5 +75,12 @@ def test_a_fork_that_crashes_says_so_itself(tmp_path: Path) -> None:
 def test_without_a_crash_or_a_file_there_is_no_report(tmp_path: Path) -> None:
     done, report = crash(tmp_path, "os._exit(3)")
     assert (done.returncode, report) == (3, "")
-    assert crash_report(scratch(tmp_path), "6") == ""
+    assert crash_report(scratch(tmp_path), "6", os.getpid()) == ""
     report_crashes(scratch(tmp_path / "nowhere"), "5")
+
+
+def test_stacks_that_somebody_asked_for_are_no_crash(tmp_path: Path) -> None:
+    done, report = crash(tmp_path, f"os.kill(os.getpid(), {SIGNAL}); os._exit(3)")
+    assert (done.returncode, report) == (3, "")
+    done, report = crash(tmp_path, f"os.kill(os.getpid(), {SIGNAL}); {SEGFAULT}")
+    assert report.count(" in users_function") == 1

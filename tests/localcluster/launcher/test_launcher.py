@@ -20,7 +20,7 @@ from multiprocess.connection import Connection, Pipe
 
 from localcluster.base import os_layer
 from localcluster.launcher import launcher as launcher_module
-from localcluster.launcher.janitor import DIRECTORY, END, EXECUTOR, Janitor
+from localcluster.launcher.janitor import DIRECTORY, END, EXECUTOR, MADE, Janitor
 from localcluster.launcher.launcher import Launcher
 from protocol.channel import Channel
 from protocol.cluster_messages import (
@@ -157,10 +157,10 @@ def test_the_janitor_hears_of_all_before_it_is_there(bed: Bed, monkeypatch: pyte
     heard: list[tuple[str, object, bool]] = []
     monkeypatch.setattr(Janitor, "tell", lambda _, what, value: heard.append((what, value, os.path.exists(str(value)))))
     primary = bed.start_cluster()
-    assert heard == [(DIRECTORY, primary, False)]
+    assert heard == [(DIRECTORY, primary, False), (MADE, primary, True)]
     monkeypatch.setattr(os_layer, "send_fds", lambda *_: heard.append(("pipes", None, False)))
     bed.order("0")
-    assert heard[1:] == [(EXECUTOR, bed.forked[-1].pid, False), ("pipes", None, False)]
+    assert heard[2:] == [(EXECUTOR, bed.forked[-1].pid, False), ("pipes", None, False)]
 
 
 def test_what_a_launcher_without_descriptors_cannot_end_is_left_to_the_janitor(

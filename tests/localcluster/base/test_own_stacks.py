@@ -1,0 +1,121 @@
+"""A process that shows its stacks when it is asked, in a program that asks itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from localcluster.base.own_stacks import SIGNAL, stack_file
+
+pytestmark = pytest.mark.skipif(SIGNAL is None, reason="the system has no real-time signals")
+
+ROOT = Path(__file__).resolve().parents[3]
+START = f"""
+import faulthandler, os, signal, sys
+sys.path.insert(0, {str(ROOT)!r})
+from localcluster.base.own_stacks import SIGNAL, OwnStacks
+def ask():
+    os.kill(os.getpid(), SIGNAL)
+"""
+
+
+def run(directory: Path, program: str) -> tuple[int, str, str, str | None]:
+    """Exit code, standard output and error, and what is in the file, None when there is none."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", START + program, str(directory)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    out, err = process.communicate(timeout=60)
+    file = Path(stack_file(str(directory), "executor 3", process.pid))
+    return process.returncode, out, err, file.read_text() if file.exists() else None
+
+
+def test_the_stacks_of_all_threads_go_to_the_file_and_nowhere_else(tmp_path: Path) -> None:
+    program = """
+import threading
+def waits(event):
+    begun.set(), event.wait()
+begun, event = threading.Event(), threading.Event()
+threading.Thread(target=waits, args=[event]).start()
+begun.wait()
+OwnStacks(sys.argv[1], "executor 3")
+ask()
+event.set()
+"""
+    code, out, err, stacks = run(tmp_path, program)
+    assert (code, out, err) == (0, "", "")
+    assert stacks is not None
+    assert " in waits\n" in stacks
+    assert " in ask\n" in stacks
+
+
+def test_what_a_fork_is_asked_goes_to_standard_error(tmp_path: Path) -> None:
+    program = """
+OwnStacks(sys.argv[1], "executor 3")
+pid = os.fork()
+if pid == 0:
+    ask()
+    os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+    code, _, err, stacks = run(tmp_path, program)
+    assert (code, stacks) == (0, "")
+    assert " in ask\n" in err
+
+
+@pytest.mark.parametrize(
+    "taken",
+    ["signal.signal(SIGNAL, lambda *_: print('mine'))", "faulthandler.register(SIGNAL, sys.stdout)"],
+    ids=["in Python", "in C"],
+)
+def test_a_signal_that_the_program_uses_stays_its_own(tmp_path: Path, taken: str) -> None:
+    code, out, _, stacks = run(tmp_path, f'{taken}\nOwnStacks(sys.argv[1], "executor 3").close()\nask()')
+    assert (code, stacks) == (0, None)
+    assert out == "mine\n" or " in ask\n" in out
+
+
+def test_a_question_that_comes_too_late_does_not_end_the_process(tmp_path: Path) -> None:
+    program = 'stacks = OwnStacks(sys.argv[1], "executor 3")\nstacks.close()\nstacks.close()\nask()\nprint("goes on")'
+    code, out, err, stacks = run(tmp_path, program)
+    assert (code, out, stacks) == (0, "goes on\n", "")
+    assert " in ask\n" in err
+
+
+def test_one_context_after_the_other_and_one_inside_of_another(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    program = """
+OwnStacks(sys.argv[1] + "/inner", "driver").close()
+outer = OwnStacks(sys.argv[1], "executor 3")
+inner = OwnStacks(sys.argv[1] + "/inner", "driver")
+assert inner.fd is None
+inner.close()
+ask()
+"""
+    code, _, err, stacks = run(tmp_path, program)
+    assert (code, err) == (0, "")
+    assert stacks is not None
+    assert " in ask\n" in stacks
+
+
+def test_it_is_no_matter_when_there_is_no_file_to_be_had(tmp_path: Path) -> None:
+    program = """
+import resource
+assert OwnStacks(sys.argv[1] + "/nowhere", "executor 3").fd is None
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+assert OwnStacks(sys.argv[1], "executor 3").fd is None
+"""
+    assert run(tmp_path, program) == (0, "", "", None)
+
+
+def test_programs_that_it_starts_have_the_default_action(tmp_path: Path) -> None:
+    program = """
+OwnStacks(sys.argv[1], "executor 3")
+import subprocess
+print(subprocess.run([sys.executable, "-c", f"import os; os.kill(os.getpid(), {SIGNAL})"]).returncode)
+"""
+    assert run(tmp_path, program) == (0, f"-{SIGNAL}\n", "", "")
