@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from localcluster.base.arguments import PathLike, path_text
 from localcluster.base.no_data_frames import no_data_frames
@@ -17,15 +17,25 @@ from protocol.errors import InputPathError, PySparkNotImplementedError
 from protocol.sql_errors import AnalysisException
 
 if TYPE_CHECKING:
-    from localcluster.sql.session import SparkSession
+    from localcluster.rdd.job_service import JobService
+    from localcluster.sql.session_conf import RuntimeConfig
 
 _OPTIONS = {"wholetext", "linesep", "ignorecorruptfiles", "ignoremissingfiles"}
+
+
+class Session(Protocol):
+    """What a reader needs of a `SparkSession`."""
+
+    conf: RuntimeConfig
+
+    @property
+    def sparkContext(self) -> JobService: ...
 
 
 class DataFrameReader:
     """Options gather until `text` or `load` reads. Any format but text raises NoDataFramesError."""
 
-    def __init__(self, spark: SparkSession) -> None:
+    def __init__(self, spark: Session) -> None:
         self._spark = spark
         self._options: dict[str, Any] = {}  # {name in lower case: value}
 

@@ -1,23 +1,91 @@
-"""`SparkSession`: how PySpark programs get at their context. Covers settings, reading text, starting and stopping.
+"""`SparkSession`: how PySpark programs get at their context, and its `Builder`, which gathers settings for one.
 
 SQL and DataFrames are not part of this: any other attribute raises NoDataFramesError.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from localcluster.api.context import SparkContext
 from localcluster.base.no_data_frames import no_data_frames
 from localcluster.base.spark_version import SPARK_VERSION
-from localcluster.sql.builder import Builder
+from localcluster.conf import SparkConf
+from localcluster.conf.settings import ENTRIES
 from localcluster.sql.reader import DataFrameReader
-from localcluster.sql.session_conf import RuntimeConfig
+from localcluster.sql.session_conf import RuntimeConfig, as_text
 from localcluster.task.task_context import TaskContext
 from protocol.errors import ContextError, PySparkRuntimeError
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+
+class Builder:
+    """Each method but the last returns the builder itself.
+
+    >>> spark = SparkSession.builder.master("local[2]").appName("demo").getOrCreate()  # doctest: +SKIP
+    """
+
+    def __init__(self) -> None:
+        self._options: dict[str, str] = {}
+
+    def appName(self, name: str) -> Builder:
+        return self.config("spark.app.name", name)
+
+    def master(self, master: str) -> Builder:
+        return self.config("spark.master", master)
+
+    def remote(self, url: str) -> Builder:
+        raise no_data_frames("SparkSession.builder", "remote", "make a session of this machine with master()")
+
+    def enableHiveSupport(self) -> Builder:
+        """Has no effect: there are no tables here."""
+        return self
+
+    def config(
+        self,
+        key: str | None = None,
+        value: Any = None,
+        conf: SparkConf | None = None,
+        *,
+        map: Mapping[str, Any] | None = None,
+    ) -> Builder:
+        """One setting, those of a SparkConf, or those of a mapping."""
+        if conf is not None:
+            self._options.update(conf.getAll())
+        elif map is not None:
+            self._options.update({name: as_text(text) for name, text in map.items()})
+        elif key is not None:
+            self._options[key] = as_text(value)
+        return self
+
+    def getOrCreate(self) -> SparkSession:
+        """The session in use if there is one, with these settings added; else a new one, in the active context or a
+        new one.
+
+        Raises ContextError inside a task, and what `SparkContext` raises.
+        """
+        with SparkContext._lock:
+            session = SparkSession.getActiveSession()
+            if session is None:
+                session = SparkSession(SparkContext.getOrCreate(SparkConf().setAll(self._options.items())))
+                SparkSession._instantiatedSession = session
+            self._apply(session)
+            return session
+
+    def create(self) -> SparkSession:
+        """A new session in the active context, or in a new one."""
+        session = SparkSession(SparkContext.getOrCreate(SparkConf().setAll(self._options.items())))
+        self._apply(session)
+        return session
+
+    def _apply(self, session: SparkSession) -> None:
+        """As in Spark, settings that the running context has read already are left alone."""
+        for key, text in self._options.items():
+            if key not in ENTRIES or session.conf.isModifiable(key):
+                session.conf.set(key, text)
 
 
 class _NewBuilder:

@@ -136,9 +136,10 @@ def _in_task(aid: int, zero: Any, param: AccumulatorParam[Any]) -> Accumulator[A
     context = TaskContext.get()
     if context is None:
         return _accumulatorRegistry.get(aid) or _copy(aid, zero, param)
-    if aid not in context.accumulators:
-        context.accumulators[aid] = _copy(aid, zero, param)
-    return context.accumulators[aid]
+    copy: Accumulator[Any] | None = context.accumulators.get(aid)
+    if copy is None:
+        copy = context.accumulators[aid] = _copy(aid, zero, param)
+    return copy
 
 
 def _copy(aid: int, zero: Any, param: AccumulatorParam[Any]) -> Accumulator[Any]:

@@ -13,7 +13,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from localcluster.task.accumulators import Accumulator
     from localcluster.task.env import Env
     from localcluster.task.resource_information import ResourceInformation
 
@@ -33,8 +32,8 @@ class TaskContext:
     """
 
     env: Env
-    accumulators: dict[int, Accumulator[Any]]
-    """This task's own copies, by accumulator id."""
+    accumulators: dict[int, Any]
+    """{accumulator id: this task's own copy of it}."""
     _callbacks: list[Callable[[TaskContext], None]]
 
     # PySpark's names, and its values of a context that no task has

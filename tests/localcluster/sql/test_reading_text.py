@@ -19,7 +19,7 @@ from tests.localcluster.rdd.local_context import LocalContext
 
 @pytest.fixture
 def read() -> DataFrameReader:
-    return DataFrameReader(SimpleNamespace(sparkContext=LocalContext(), conf=RuntimeConfig({})))  # type: ignore[arg-type]
+    return DataFrameReader(SimpleNamespace(sparkContext=LocalContext(), conf=RuntimeConfig({})))
 
 
 @pytest.fixture
