@@ -99,7 +99,7 @@ class DAGScheduler:
 
     def running_at(self, executor_id: str) -> int:
         """How many tasks an executor runs; those queued there do not count."""
-        slots = self._tasks.executors.get(executor_id)
+        slots = self._tasks.slots_of(executor_id)
         return 0 if slots is None else min(len(slots.tasks), slots.cores)
 
     # --- jobs ---
@@ -181,6 +181,17 @@ class DAGScheduler:
 
     def executor_added(self, executor_id: str, cores: int, now: float) -> None:
         self._tasks.add_executor(executor_id, cores, now)
+
+    def drain_executor(self, executor_id: str) -> None:
+        """Launch nothing more there; what is queued there comes back."""
+        queued = self._tasks.drain_executor(executor_id)
+        if queued:
+            self._outbox.append(Recall(executor_id, tuple(queued)))
+
+    def drained_executors(self) -> list[str]:
+        """Draining executors that have no task any more, and no output that would not survive them yet."""
+        barriers = [task_set.barrier for task_set in self._attempts.current.values() if task_set.barrier is not None]
+        return [each for each in self._tasks.drained if not any(barrier.kept_from(each) for barrier in barriers)]
 
     def executor_lost(self, executor_id: str, reason: str, now: float) -> None:
         """Requeue what ran there. Map outputs in shared memory or files survive; heap ones do not exist."""

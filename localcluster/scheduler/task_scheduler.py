@@ -75,16 +75,35 @@ class TaskScheduler:
         self._sets: dict[int, TaskSet] = {}  # {stage key: set}
         self._unsendable: list[tuple[TaskSet, Exception]] = []
         self._claims = BlockClaims()
-        self.executors: dict[str, ExecutorSlots] = {}
+        self.executors: dict[str, ExecutorSlots] = {}  # those that get tasks
+        self._draining: dict[str, ExecutorSlots] = {}  # those that only finish what they have
 
     # --- executors ---
 
     def add_executor(self, executor_id: str, cores: int, now: float) -> None:
         self.executors[executor_id] = ExecutorSlots(cores, heard_at=now)
 
+    def drain_executor(self, executor_id: str) -> list[int]:
+        """Launch nothing more there. The tasks to take back from its queue; what runs there ends there."""
+        slots = self.executors.pop(executor_id, None)
+        if slots is None:
+            return []
+        self._draining[executor_id] = slots
+        for task_set in self._sets.values():
+            task_set.home_lost(executor_id)
+        return list(slots.tasks)[slots.cores :]
+
+    @property
+    def drained(self) -> list[str]:
+        """Draining executors without tasks."""
+        return [executor_id for executor_id, slots in self._draining.items() if not slots.tasks]
+
+    def slots_of(self, executor_id: str) -> ExecutorSlots | None:
+        return self.executors.get(executor_id) or self._draining.get(executor_id)
+
     def remove_executor(self, executor_id: str) -> list[LostTask]:
         """Forget an executor and requeue its tasks."""
-        slots = self.executors.pop(executor_id, None)
+        slots = self.executors.pop(executor_id, None) or self._draining.pop(executor_id, None)
         if slots is None:
             return []
         # A queued task is innocent. So may be all but a task of a withdrawn set, which was told to stop or is late.
@@ -107,16 +126,17 @@ class TaskScheduler:
     def withdraw(self, task_set: TaskSet) -> list[str]:
         """Launch nothing more of a set; outcomes of what runs are still told. The executors that hold its binary."""
         self._sets.pop(task_set.key, None)
-        holders = [executor_id for executor_id, slots in self.executors.items() if task_set.key in slots.stages]
+        known = {**self.executors, **self._draining}
+        holders = [executor_id for executor_id, slots in known.items() if task_set.key in slots.stages]
         for executor_id in holders:
-            self.executors[executor_id].stages.discard(task_set.key)
+            known[executor_id].stages.discard(task_set.key)
         return holders
 
     # --- outcomes: each returns the set the task belongs to, or None when the task is not known any more ---
 
     def task_ended(self, executor_id: str, task_id: int, now: float, succeeded: bool) -> TaskSet | None:
         self._claims.release(task_id, succeeded)
-        slots = self.executors.get(executor_id)
+        slots = self.executors.get(executor_id) or self._draining.get(executor_id)  # as `slots_of`, for each task
         task_set = slots.tasks.pop(task_id, None) if slots is not None else None
         if slots is not None and task_set is not None:
             slots.heard_at = now
@@ -126,7 +146,7 @@ class TaskScheduler:
     def task_returned(self, executor_id: str, task_id: int) -> TaskSet | None:
         """A task came back without having run, which does not show that its executor gets on."""
         self._claims.release(task_id)
-        slots = self.executors.get(executor_id)
+        slots = self.slots_of(executor_id)
         return slots.tasks.pop(task_id, None) if slots is not None else None
 
     def task_killed(self, task_id: int) -> None:
@@ -139,7 +159,7 @@ class TaskScheduler:
 
     def running_task(self, executor_id: str, task_id: int) -> tuple[TaskSet, RunningTask] | None:
         """A task that an executor has not reported the end of, and its set."""
-        slots = self.executors.get(executor_id)
+        slots = self.slots_of(executor_id)
         task_set = slots.tasks.get(task_id) if slots is not None else None
         return None if task_set is None else (task_set, task_set.running[task_id])
 
@@ -236,9 +256,9 @@ class TaskScheduler:
     # --- audit ---
 
     def statistics(self) -> TaskSchedulerStatistics:
-        slots = self.executors.values()
+        slots = [*self.executors.values(), *self._draining.values()]
         return TaskSchedulerStatistics(
-            executors=len(slots),
+            executors=len(self.executors),
             task_sets=len(self._sets),
             pending=sum(task_set.pending for task_set in self._sets.values()),
             launched=sum(len(s.tasks) for s in slots),
@@ -247,14 +267,14 @@ class TaskScheduler:
 
     def check(self) -> None:
         """Audit the invariants. Raises AssertionError."""
-        self._claims.check({task_id for slots in self.executors.values() for task_id in slots.tasks})
+        known = {**self.executors, **self._draining}
+        assert len(known) == len(self.executors) + len(self._draining), "an executor drains and gets tasks"
+        self._claims.check({task_id for slots in known.values() for task_id in slots.tasks})
         for task_set in self._sets.values():
             task_set.check()
             for task in task_set.running.values():
-                assert self.executors[task.executor_id].tasks[task.task_id] is task_set, (
-                    "a task is where it is not known"
-                )
-        for executor_id, slots in self.executors.items():
+                assert known[task.executor_id].tasks[task.task_id] is task_set, "a task is where it is not known"
+        for executor_id, slots in known.items():
             assert slots.stages <= self._sets.keys(), "an executor keeps the binary of a stage that ended"
             for task_id, task_set in slots.tasks.items():
                 assert task_set.running[task_id].executor_id == executor_id, "a task is known where it is not"

@@ -101,6 +101,13 @@ class FakeDriver:
         self.dag.executor_lost(executor_id, "killed", self.now)
         self.step()
 
+    def drain(self, executor_id: str) -> list[int]:
+        """The tasks that it is told to give back."""
+        before = len(self.recalled)
+        self.dag.drain_executor(executor_id)
+        self.step()
+        return self.recalled[before:]
+
     def submit(self, *jobs: Job) -> None:
         for job in jobs:
             self.dag.submit(job, self.now)

@@ -118,6 +118,17 @@ class RandomRuns(RuleBasedStateMachine):
         self.note_harm()
         self.driver.lose(self.pick(list(self.driver.queues), pick))
 
+    @precondition(lambda self: self.driver.tasks.executors)
+    @rule(pick=PICK)
+    def executor_drains(self, pick: int) -> None:
+        self.driver.drain(self.pick(list(self.driver.tasks.executors), pick))
+
+    @precondition(lambda self: self.driver.dag.drained_executors())
+    @rule(pick=PICK)
+    def a_drained_executor_leaves(self, pick: int) -> None:
+        """Which harms nobody."""
+        self.driver.lose(self.pick(self.driver.dag.drained_executors(), pick))
+
     @precondition(lambda self: self.driver.running())
     @rule(pick=PICK, count=st.integers(1, 5), run_time=RUN_TIMES)
     def tasks_succeed(self, pick: int, count: int, run_time: float) -> None:
