@@ -96,8 +96,6 @@ class Cluster:
         order = _scheduling_order(conf)  # first, since it may raise
         self.conf = conf
         self.lock: AbstractContextManager[Any] = threading.RLock()
-        self.slots = layout.executors * layout.slots
-        """Tasks that run at once."""
         self.error: ClusterError | None = None
         self.closed = False
         self._env: Env | None = None
@@ -107,7 +105,13 @@ class Cluster:
         self._launcher = launcher
         template = c.LaunchExecutor("", layout.slots, conf, tuple(sys.path))
         self.pool = ExecutorPool(
-            self._launcher, self._loop, template, self._executor_message, self._executor_lost, self._hopeless
+            self._launcher,
+            self._loop,
+            template,
+            on_message=self._executor_message,
+            on_lost=self._executor_lost,
+            on_draining=self._executor_draining,
+            on_hopeless=self._hopeless,
         )
         self.outputs = MapOutputTracker()
         self.dag = DAGScheduler(
@@ -156,8 +160,7 @@ class Cluster:
         self.scratch = self._start_cluster()
         with deferred(), self.lock:  # held until the driver is ready for what executors say
             self._stacks = OwnStacks(self.scratch.primary, "driver")
-            for _ in range(executors):
-                self.pool.order()
+            self.pool.set_target(executors)
             self._env = self._make_env()
 
     def _start_cluster(self) -> Scratch:
@@ -185,6 +188,20 @@ class Cluster:
     def env(self) -> Env:
         assert self._env is not None
         return self._env
+
+    # --- executors ---
+
+    @property
+    def slots(self) -> int:
+        """Tasks that run at once, when all executors are ready that there should be."""
+        return self.pool.slots
+
+    def set_executors(self, number: int) -> None:
+        """Have so many from now on. Those that are too many finish their tasks; what they stored off the heap stays."""
+        self.check_usable()
+        with self.lock:
+            self.pool.set_target(number)
+        self.wake()
 
     # --- jobs ---
 
@@ -293,6 +310,8 @@ class Cluster:
         for executor_id in [*silent, *self.pool.unregistered(now - self._network_timeout)]:
             self.pool.judge_silent(executor_id, now)
         self._instructions.expire_kills(now)
+        for executor_id in self.dag.drained_executors():
+            self.pool.drained(executor_id)
         for callback in self._callbacks:
             callback()
         self._side.submit(self._flush_leases)
@@ -325,6 +344,10 @@ class Cluster:
         self._heartbeats.forget(executor_id)
         self.dag.executor_lost(executor_id, reason, now)
         self.master.receive(DRIVER, RemoveExecutor(executor_id))
+        self._perform()
+
+    def _executor_draining(self, executor_id: str) -> None:
+        self.dag.drain_executor(executor_id)
         self._perform()
 
     def _hopeless(self, reason: str) -> None:

@@ -99,8 +99,8 @@ class ExecutorMessages:
         return True
 
     def _registered(self, executor_id: str, message: c.RegisterExecutor, reply: Reply | None) -> bool:
-        self._pool.registered(executor_id)
         self._dag.executor_added(executor_id, message.cores, time.monotonic())
+        self._pool.registered(executor_id)  # after it, since it may have to drain at once
         return True
 
     def _update_block_info(self, executor_id: str, message: UpdateBlockInfo, reply: Reply | None) -> bool:

@@ -1,7 +1,8 @@
-"""The lives of executors as the driver sees them: ordered, starting, registered, broken, replaced.
+"""The lives of executors as the driver sees them: ordered, starting, registered, draining, broken, replaced.
 
 All under the driver's lock. Death is seen at once when a pipe ends, silence by missing heartbeats; either way the
-executor is declared lost exactly once, by ``on_lost``, and another one is ordered. Does not know tasks or blocks.
+executor is declared lost exactly once, by ``on_lost``, and another one is ordered while there are fewer than wanted.
+Those that are too many drain: they get no new tasks, and end when they have none. Does not know tasks or blocks.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ MAX_EARLY_DEATHS = 5  # executors in a row that died before they registered: for
 
 
 class ExecutorPool:
-    """``on_message(executor_id, incoming)``, ``on_lost(executor_id, reason)`` and ``on_hopeless(reason)`` are the
-    driver's.
+    """``on_message(executor_id, incoming)``, ``on_lost(executor_id, reason)``, ``on_draining(executor_id)`` and
+    ``on_hopeless(reason)`` are the driver's.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class ExecutorPool:
         template: LaunchExecutor,
         on_message: Callable[[str, Incoming], None],
         on_lost: Callable[[str, str], None],
+        on_draining: Callable[[str], None],
         on_hopeless: Callable[[str], None],
     ) -> None:
         self._launcher = launcher
@@ -61,8 +63,10 @@ class ExecutorPool:
         self._template = template
         self._on_message = on_message
         self._on_lost = on_lost
+        self._on_draining = on_draining
         self._on_hopeless = on_hopeless
         self._ids = count()
+        self._target = 0  # executors that there should be
         self._executors: dict[str, Executor] = {}
         self._early_deaths = 0
         self._backoff = Backoff()
@@ -89,9 +93,49 @@ class ExecutorPool:
             else:
                 self._handlers.refuse(incoming)
 
+    # --- how many ---
+
+    @property
+    def target(self) -> int:
+        return self._target
+
+    @property
+    def slots(self) -> int:
+        """Tasks that run at once when every executor is ready that there should be. Those that drain do not count."""
+        return self._target * self._template.cores
+
+    def set_target(self, executors: int) -> None:
+        """Have so many executors from now on: order more, or drain some. One that drains is not taken back."""
+        self._target = executors
+        for _ in range(executors - self._expected):
+            self._order()
+        self._put_off -= min(self._put_off, max(0, self._expected - executors))
+        wanted = [executor for executor in self if executor.is_wanted]
+        # Those stay that work, and of them the oldest, which had the most time to cache something.
+        wanted.sort(key=lambda executor: executor.state is not State.REGISTERED)
+        for executor in wanted[executors:]:
+            self._drain(executor)
+
+    @property
+    def _expected(self) -> int:
+        return sum(executor.is_wanted for executor in self) + self._put_off
+
+    def _drain(self, executor: Executor) -> None:
+        executor.is_wanted = False
+        if executor.state is State.REGISTERED:
+            executor.state = State.DRAINING
+            self._on_draining(executor.executor_id)
+
+    def drained(self, executor_id: str) -> None:
+        """A draining executor has nothing to do any more: it ends, and its blocks stay."""
+        executor = self._executors[executor_id]
+        if executor.state is State.DRAINING and not executor.was_dismissed:
+            executor.was_dismissed = True
+            self._tell_to_stop(executor, keep_blocks=True)
+
     # --- starting ---
 
-    def order(self) -> None:
+    def _order(self) -> None:
         """Have the launcher fork one more."""
         executor_id = str(next(self._ids))
         self._executors[executor_id] = Executor(executor_id, ordered_at=time.monotonic())
@@ -129,10 +173,13 @@ class ExecutorPool:
             self._lost(executor, None, None)
 
     def registered(self, executor_id: str) -> None:
-        self._executors[executor_id].state = State.REGISTERED
-        self._executors[executor_id].was_ready = True
+        executor = self._executors[executor_id]
+        executor.state = State.REGISTERED
+        executor.was_ready = True
         self._early_deaths = 0
         self._backoff.succeeded()
+        if not executor.is_wanted:
+            self._drain(executor)
 
     def block_manager_id(self, executor_id: str) -> BlockManagerId:
         return BlockManagerId(executor_id, self._executors[executor_id].pid)
@@ -184,7 +231,7 @@ class ExecutorPool:
         executor.judged_at = now
         is_forked = executor.state is not State.ORDERED
         liveness = self._cpu.judge(executor.pid if is_forked else self._launcher.pid)
-        lacks = "sent no heartbeat" if executor.state is State.REGISTERED else "did not get ready"
+        lacks = "sent no heartbeat" if executor.was_ready else "did not get ready"
         if liveness is Liveness.BUSY:
             log.warning("executor %s %s, but %s; it is waited for", executor_id, lacks, liveness.value)
         elif is_forked:
@@ -203,7 +250,7 @@ class ExecutorPool:
         if self._backoff.is_due(now):
             put_off, self._put_off = self._put_off, 0
             for _ in range(put_off):
-                self.order()
+                self._order()
 
     def stop(self) -> None:
         """Tell all to end in good order; none is replaced from here on."""
@@ -218,10 +265,10 @@ class ExecutorPool:
             self._close(executor)
         self._executors.clear()
 
-    def _tell_to_stop(self, executor: Executor) -> None:
+    def _tell_to_stop(self, executor: Executor, *, keep_blocks: bool = False) -> None:
         if executor.orders is not None and executor.state is not State.BROKEN:
             try:
-                executor.orders.tell(StopExecutor())
+                executor.orders.tell(StopExecutor(keep_blocks))
             except ChannelError as error:
                 log.debug("executor %s was gone: %s", executor.executor_id, error)
 
@@ -239,8 +286,11 @@ class ExecutorPool:
         self._cpu.forget(executor.pid)
         if self._stopping:
             return
-        log.log(logging.DEBUG if executor.short_of and self._backoff.is_failing else logging.WARNING, "%s", reason)
+        is_no_news = executor.was_dismissed or (executor.short_of and self._backoff.is_failing)
+        log.log(logging.DEBUG if is_no_news else logging.WARNING, "%s", reason)
         self._on_lost(executor.executor_id, reason)
+        if not executor.is_wanted:
+            return
         if executor.short_of is not None:
             self._try_again_later(executor.short_of)
             return
@@ -251,7 +301,7 @@ class ExecutorPool:
                 f"{self._early_deaths} executors in a row died before they were ready; the last: {reason}"
             )
         else:
-            self.order()
+            self._order()
 
     def _try_again_later(self, short_of: str) -> None:
         """Until PATIENCE is over, and then as long as another executor works, as Spark's master does."""

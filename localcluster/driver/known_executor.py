@@ -12,6 +12,7 @@ class State(enum.Enum):
     ORDERED = "ordered"  # the launcher was told to fork it
     STARTING = "starting"  # forked, not registered yet
     REGISTERED = "registered"
+    DRAINING = "draining"  # registered; it gets no new tasks and ends when it has none
     BROKEN = "broken"  # its pipes ended; its exit status is awaited, for the message
 
 
@@ -23,6 +24,8 @@ class Executor:
     orders: Endpoint | None = None  # we ask and tell
     reports: Endpoint | None = None  # it asks and tells
     was_ready: bool = False
+    was_dismissed: bool = False  # it has drained and was told to end
+    is_wanted: bool = True  # False: it drains, or will as soon as it is ready, and is not replaced
     ordered_at: float = 0.0  # seconds, monotonic
     judged_at: float = 0.0  # seconds, monotonic
     broken_at: float = 0.0  # seconds, monotonic
@@ -40,6 +43,8 @@ class Executor:
         who = f"executor {self.executor_id} (pid {self.pid})"
         if self.doomed is not None:
             return f"{who} was ended: {self.doomed}"
+        if self.was_dismissed and exit_code == 0:
+            return f"{who} was not needed any more"
         if signum is not None:
             hint = ", often the system's out-of-memory killer" if signum == 9 else ""
             where = f" in\n{frames}" if frames else ""

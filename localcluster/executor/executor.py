@@ -94,6 +94,7 @@ class Executor:
         self._stages: dict[int, StageCode] = {}  # {stage key: what its tasks run}
         self._queued: dict[int, tuple[int, TaskDescription]] = {}  # {task id: (stage key, task)}, not started yet
         self._queue: SimpleQueue[int | None] = SimpleQueue()  # task ids, some of them recalled meanwhile; None: stop
+        self._keep_blocks = False
         self._kills = Kills()
         self._log_levels = FollowedLevels()
         self._import_paths: tuple[str, ...] = ()
@@ -107,7 +108,7 @@ class Executor:
                 ReturnTasks: lambda incoming: self._return(incoming.message.task_ids),
                 DropStage: lambda incoming: self._drop_stage(incoming.message.stage_key),
                 BarrierRelease: lambda incoming: self._barriers.answered(incoming.message),
-                StopExecutor: lambda incoming: self._stop(),
+                StopExecutor: lambda incoming: self._stop(incoming.message.keep_blocks),
             }
         )
         self._handlers.register(self._block_orders.handlers)
@@ -136,7 +137,10 @@ class Executor:
             thread.join(1.0)  # the launcher ends us by force if a task does not return
         self._reporter.stop()
         self._block_orders.stop()
-        self._env.block_manager.stop()
+        if self._keep_blocks:
+            self._env.block_manager.abandon()
+        else:
+            self._env.block_manager.stop()
         self._reports.close()
         run_exit_handlers()
         return 0
@@ -183,7 +187,8 @@ class Executor:
     def _drop_stage(self, stage_key: int) -> None:
         self._stages.pop(stage_key, None)
 
-    def _stop(self) -> None:
+    def _stop(self, keep_blocks: bool) -> None:
+        self._keep_blocks = keep_blocks
         for _ in range(self._cores):
             self._queue.put(None)
 

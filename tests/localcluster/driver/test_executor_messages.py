@@ -88,7 +88,7 @@ def test_results_that_are_blocks_are_kept_before_the_scheduler_hears_of_them(des
         (c.TaskKilled(4, "reason"), ["instructions.task_ended", "dag.task_given_back"]),
         (c.TasksReturned((4, 5)), ["dag.task_given_back"]),
         (c.BarrierCall(4, 0, "barrier", ""), ["dag.barrier_called"]),
-        (c.RegisterExecutor("1", 4001, 2), ["pool.registered", "dag.executor_added"]),
+        (c.RegisterExecutor("1", 4001, 2), ["dag.executor_added", "pool.registered"]),
     ],
 )
 def test_what_concerns_tasks_gives_the_scheduler_a_turn(desk: Desk, message: Any, expected: list[str]) -> None:

@@ -20,6 +20,7 @@ from localcluster.driver.known_executor import State
 from localcluster.driver.liveness import Liveness
 from protocol.channel import Channel
 from protocol.cluster_messages import (
+    DropStage,
     ExecutorExited,
     ExecutorLaunched,
     KillExecutor,
@@ -68,6 +69,7 @@ class Bed:
         self.loop = EventLoop(threading.RLock(), lambda now: 1.0, lambda error: None)
         self.heard: list[tuple[str, Any]] = []
         self.lost: list[tuple[str, str]] = []
+        self.draining: list[str] = []
         self.hopeless: list[str] = []
         self.pool = ExecutorPool(
             self.launcher,  # type: ignore[arg-type]
@@ -75,11 +77,16 @@ class Bed:
             LaunchExecutor("", 2, {"a": "b"}, ("path",)),
             lambda executor_id, incoming: self.heard.append((executor_id, incoming.message)),
             lambda executor_id, reason: self.lost.append((executor_id, reason)),
+            self.draining.append,
             self.hopeless.append,
         )
 
+    def order(self) -> None:
+        """Have one more."""
+        self.pool.set_target(self.pool.target + 1)
+
     def launch(self, *, register: bool = True) -> str:
-        self.pool.order()
+        self.order()
         executor_id = self.launcher.ordered[-1]
         self.pool.launched(ExecutorLaunched(executor_id, 4000 + int(executor_id)))
         if register:
@@ -111,8 +118,8 @@ def bed() -> Iterator[Bed]:
 
 
 def test_an_order_carries_the_template_under_a_new_id(bed: Bed) -> None:
-    bed.pool.order()
-    bed.pool.order()
+    bed.order()
+    bed.order()
     assert bed.launcher.told == [LaunchExecutor(str(n), 2, {"a": "b"}, ("path",)) for n in range(2)]
     assert [executor.state for executor in bed.pool] == [State.ORDERED] * 2
 
@@ -131,7 +138,7 @@ def test_orders_reach_the_executor_and_its_reports_the_driver(bed: Bed) -> None:
 def test_who_cannot_be_reached_is_a_channel_error(bed: Bed, what: str) -> None:
     executor_id = "77"
     if what == "ordered":
-        bed.pool.order()
+        bed.order()
         executor_id = "0"
     elif what == "broken":
         executor_id = bed.launch()
@@ -251,7 +258,7 @@ class Verdicts:
 def test_those_that_take_long_to_register_are_found(bed: Bed) -> None:
     bed.launch()
     starting = bed.launch(register=False)
-    bed.pool.order()
+    bed.order()
     assert bed.pool.unregistered(time.monotonic() - 1) == []
     assert bed.pool.unregistered(time.monotonic() + 1) == [starting, "2"]
     for end in bed.launcher.far[starting]:
@@ -289,7 +296,7 @@ def test_a_busy_one_is_waited_for_and_looked_at_again_later(bed: Bed, register: 
 
 def test_a_launcher_that_forks_nothing_because_it_is_stopped_is_hopeless(bed: Bed) -> None:
     verdicts = Verdicts(bed, Liveness.STOPPED)
-    bed.pool.order()
+    bed.order()
     bed.pool.judge_silent("0", time.monotonic())
     assert verdicts.judged == [3999]
     assert bed.hopeless == ["the launcher (pid 3999) forks no executor: its process is stopped"]
@@ -305,7 +312,7 @@ def fail_to_launch(bed: Bed) -> None:
 
 def test_one_that_could_not_be_forked_is_ordered_again_later_and_the_others_are_left_alone(bed: Bed) -> None:
     first = bed.launch()
-    bed.pool.order()
+    bed.order()
     fail_to_launch(bed)
     assert bed.lost == [("1", f"executor 1 could not be started: {NO_PROCESS}")]
     now = time.monotonic()
@@ -320,7 +327,7 @@ def test_one_that_could_not_be_forked_is_ordered_again_later_and_the_others_are_
 
 def test_all_that_could_not_be_forked_are_ordered_again(bed: Bed) -> None:
     for _ in range(3):
-        bed.pool.order()
+        bed.order()
     for number in range(3):
         bed.pool.launch_failed(LaunchFailed(str(number), NO_PROCESS))
     bed.pool.expire(time.monotonic() + LONGEST_PAUSE)
@@ -374,7 +381,7 @@ def test_an_executor_that_says_that_it_cannot_start_is_no_early_death(bed: Bed) 
 def test_a_shortage_that_lasts_is_hopeless_when_no_executor_works(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     first = bed.launch()
-    bed.pool.order()
+    bed.order()
     fail_to_launch(bed)
     while clock.now < 2 * PATIENCE:
         clock.now += LONGEST_PAUSE
@@ -389,19 +396,19 @@ def test_a_shortage_that_lasts_is_hopeless_when_no_executor_works(bed: Bed, monk
 def test_a_shortage_is_warned_of_once(bed: Bed, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         for pause in range(1, 4):
-            bed.pool.order()
+            bed.order()
             fail_to_launch(bed)
             bed.pool.expire(time.monotonic() + pause * LONGEST_PAUSE)
             fail_to_launch(bed)
         assert len(caplog.messages) == 1
         bed.launch()
-        bed.pool.order()
+        bed.order()
         fail_to_launch(bed)
     assert len(caplog.messages) == 2, "a new one is told again"
 
 
 def test_what_was_put_off_is_not_ordered_after_the_stop(bed: Bed) -> None:
-    bed.pool.order()
+    bed.order()
     fail_to_launch(bed)
     bed.pool.stop()
     bed.pool.expire(time.monotonic() + LONGEST_PAUSE)
@@ -436,8 +443,140 @@ def test_without_a_launcher_losses_are_told_all_the_same(bed: Bed) -> None:
 def test_what_the_launcher_tells_is_told_to_the_pool_and_what_it_may_not_is_an_error(
     bed: Bed, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bed.pool.order()
+    bed.order()
     bed.pool.launcher_told([Incoming(ExecutorLaunched("0", 4000)), Incoming(ExecutorExited("0", 3, None))])
     assert bed.lost == [("0", "executor 0 (pid 4000) exited with code 3")]
     bed.pool.launcher_told([Incoming(StopExecutor())])
     assert "StopExecutor is no message to the driver from the launcher" in caplog.text
+
+
+# --- target and draining ---
+
+
+def stop_orders(bed: Bed, executor_id: str) -> list[Any]:
+    """What the executor was told so far."""
+    orders, _ = bed.launcher.far[executor_id]
+    bed.pool.send(executor_id, DropStage(0))  # so that there is an end
+    told = []
+    while (message := orders.receive(LONG).message) != DropStage(0):
+        told.append(message)
+    return told
+
+
+def test_the_target_orders_what_lacks_and_its_cores_are_the_slots(bed: Bed) -> None:
+    assert bed.pool.slots == 0
+    bed.pool.set_target(3)
+    assert bed.launcher.ordered == ["0", "1", "2"]
+    assert bed.pool.slots == 6
+    bed.pool.set_target(4)
+    assert bed.launcher.ordered == ["0", "1", "2", "3"]
+
+
+def test_the_youngest_drain_and_only_then_end_with_their_blocks_kept(bed: Bed) -> None:
+    for _ in range(3):
+        bed.launch()
+    bed.pool.set_target(1)
+    assert sorted(bed.draining) == ["1", "2"]
+    assert [executor.state for executor in bed.pool] == [State.REGISTERED, State.DRAINING, State.DRAINING]
+    assert bed.pool.slots == 2
+    assert stop_orders(bed, "1") == []
+    bed.pool.drained("1")
+    bed.pool.drained("1")
+    assert stop_orders(bed, "1") == [StopExecutor(keep_blocks=True)]
+    assert stop_orders(bed, "0") == stop_orders(bed, "2") == []
+
+
+def test_one_that_left_is_told_of_and_not_replaced(bed: Bed, caplog: pytest.LogCaptureFixture) -> None:
+    executor_id = bed.launch()
+    bed.pool.set_target(0)
+    bed.pool.drained(executor_id)
+    for end in bed.launcher.far[executor_id]:
+        end.close()
+    bed.read()
+    bed.exit(executor_id, code=0)
+    assert bed.lost == [(executor_id, "executor 0 (pid 4000) was not needed any more")]
+    assert bed.launcher.ordered == ["0"]
+    assert caplog.text == ""
+
+
+def test_one_that_dies_while_it_drains_is_lost_and_not_replaced(bed: Bed, caplog: pytest.LogCaptureFixture) -> None:
+    executor_id = bed.launch()
+    bed.pool.set_target(0)
+    bed.exit(executor_id, signal=9)
+    ((_, reason),) = bed.lost
+    assert "killed by signal 9" in reason
+    assert reason in caplog.text
+    assert bed.launcher.ordered == ["0"]
+
+
+def test_one_that_dies_while_another_drains_is_replaced(bed: Bed) -> None:
+    first, _ = bed.launch(), bed.launch()
+    bed.pool.set_target(1)
+    bed.exit(first, code=1)
+    assert bed.launcher.ordered == ["0", "1", "2"]
+
+
+def test_those_that_do_not_work_yet_go_first_and_drain_when_they_are_ready(bed: Bed) -> None:
+    starting, ready = bed.launch(register=False), bed.launch()
+    bed.order()
+    bed.pool.set_target(1)
+    assert bed.draining == []
+    assert bed.pool.executors[ready].is_wanted
+    bed.pool.registered(starting)
+    assert bed.draining == [starting]
+    assert bed.pool.executors[starting].state is State.DRAINING
+
+
+def test_one_whose_pipes_have_ended_goes_before_one_that_works(bed: Bed) -> None:
+    broken, _ = bed.launch(), bed.launch()
+    bed.launcher.far[broken][0].abort()
+    bed.read()
+    bed.pool.set_target(1)
+    assert bed.draining == []
+    bed.exit(broken, code=1)
+    assert (len(bed.lost), bed.launcher.ordered) == (1, ["0", "1"])
+
+
+def test_what_was_put_off_is_given_up_first(bed: Bed) -> None:
+    bed.launch()
+    for _ in range(2):
+        bed.order()
+        fail_to_launch(bed)
+    bed.pool.set_target(2)
+    assert bed.draining == []
+    bed.pool.expire(time.monotonic() + LONGEST_PAUSE)
+    assert bed.launcher.ordered == ["0", "1", "2", "3"], "one of the two"
+
+
+def test_one_that_drains_is_not_taken_back(bed: Bed) -> None:
+    bed.launch()
+    bed.pool.set_target(0)
+    bed.pool.set_target(1)
+    assert bed.launcher.ordered == ["0", "1"]
+    assert bed.pool.executors["0"].state is State.DRAINING
+
+
+def test_early_deaths_of_those_that_nobody_wants_are_not_hopeless(bed: Bed) -> None:
+    for _ in range(MAX_EARLY_DEATHS):
+        executor_id = bed.launch(register=False)
+        bed.pool.set_target(0)
+        bed.exit(executor_id, code=1)
+    assert bed.hopeless == []
+    assert len(bed.launcher.ordered) == MAX_EARLY_DEATHS
+
+
+def test_one_that_drains_and_falls_silent_is_judged_as_ever(bed: Bed) -> None:
+    Verdicts(bed, Liveness.HUNG)
+    executor_id = bed.launch()
+    bed.pool.set_target(0)
+    bed.pool.judge_silent(executor_id, time.monotonic())
+    assert bed.launcher.told[-1] == KillExecutor(executor_id, f"it sent no heartbeat and {Liveness.HUNG.value}")
+
+
+def test_the_stop_reaches_those_that_drain(bed: Bed) -> None:
+    executor_id = bed.launch()
+    bed.pool.set_target(0)
+    bed.pool.stop()
+    assert stop_orders(bed, executor_id) == [StopExecutor()]
+    bed.exit(executor_id, code=0)
+    assert bed.lost == []
