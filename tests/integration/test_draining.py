@@ -12,8 +12,7 @@ import psutil
 import pytest
 
 from localcluster import SparkContext, StorageLevel
-from tests.integration.conftest import registered, wait_for_executors, wait_until
-from tests.protocol.support import InThread
+from tests.support import InThread, registered, wait_for_executors, wait_until
 
 EXPECTED = [(key, sum(x for x in range(1000) if x % 5 == key)) for key in range(5)]
 

@@ -458,7 +458,7 @@ def stop_orders(bed: Bed, executor_id: str) -> list[Any]:
     orders, _ = bed.launcher.far[executor_id]
     bed.pool.send(executor_id, DropStage(0))  # so that there is an end
     told = []
-    while (message := orders.receive(LONG).message) != DropStage(0):
+    while (message := orders.receive(DEADLINE).message) != DropStage(0):
         told.append(message)
     return told
 
