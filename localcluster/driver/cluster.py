@@ -10,7 +10,6 @@ decide anything about tasks or blocks (``scheduler``, ``storage``).
 from __future__ import annotations
 
 import logging
-import pickle
 import sys
 import threading
 import time
@@ -33,8 +32,6 @@ from localcluster.driver.forked_lock import FORKED, ForkedLock
 from localcluster.driver.heartbeats import Heartbeats
 from localcluster.driver.instructions import Instructions
 from localcluster.driver.map_output_server import MapOutputServer
-from localcluster.driver.missing_blocks import missing_blocks
-from localcluster.driver.preferences import stage_preferences
 from localcluster.driver.progress import Progress
 from localcluster.driver.progress_views import progress_view
 from localcluster.driver.side_thread import SideThread
@@ -47,7 +44,7 @@ from localcluster.scheduler.job_history import JobHistory
 from localcluster.scheduler.limits import Limits
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.pools import FairOrder, SchedulingOrder, fifo
-from localcluster.scheduler.stage import Job, Stage
+from localcluster.scheduler.stage import Job
 from localcluster.scheduler.task_scheduler import TaskScheduler
 from localcluster.task.env import Env, set_env
 from localcluster.task.make_env import SHUFFLE_MANAGERS, make_env
@@ -120,9 +117,6 @@ class Cluster:
                 locality_wait=settings.value(conf, "spark.locality.wait"),
             ),
             self.outputs,
-            encode=_encode_partition,
-            preferences=lambda stage, positions: stage_preferences(stage, positions, self.master.locations_of),
-            missing_blocks=lambda stage: missing_blocks(stage, self.master.endpoint.is_stored),
             describe_failure=task_failure,
             limits=_limits(conf, layout),
             history=JobHistory(
@@ -442,8 +436,3 @@ def _limits(conf: Mapping[str, str], layout: Layout) -> Limits:
         barrier_timeout=settings.value(conf, "spark.barrier.sync.timeout"),
         result_size=settings.value(conf, "spark.driver.maxResultSize"),
     )
-
-
-def _encode_partition(stage: Stage, position: int) -> bytes:
-    """The partition as it travels with its task."""
-    return pickle.dumps(stage.inputs[stage.partitions[position]], protocol=5)

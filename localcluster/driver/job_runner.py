@@ -15,13 +15,14 @@ from typing import Any
 
 from localcluster.driver.cluster import Cluster
 from localcluster.driver.context_cleaner import ContextCleaner
+from localcluster.driver.planner import Planner
 from localcluster.driver.running_job import RunningJob
 from localcluster.rdd.core import RDDCore
 from localcluster.rdd.dependency import ShuffleDependency
 from localcluster.rdd.job_service import PlannedJob
 from localcluster.rdd.lineage import dump_lineage
 from localcluster.rdd.rdd import RDD
-from localcluster.scheduler.stage import Job, JobEvent, Planner
+from localcluster.scheduler.stage import Job, JobEvent
 from localcluster.shuffle.payload import IN_MESSAGE, Payload
 from localcluster.task.result_action import ResultAction
 from protocol.errors import LocalClusterError
@@ -59,7 +60,7 @@ class JobRunner:
         Raises ClusterError, ContextError, SerializationError.
         """
         self._cluster.check_usable()
-        planner = Planner(self._pickle_stage, self._stage_ids.__next__, self._cluster.slots)
+        planner = Planner(self._pickle_stage, self._stage_ids.__next__, self._cluster.slots, self._cluster.master)
         stage = planner.result_stage(rdd, ResultAction(func), partitions, name)
         events: SimpleQueue[JobEvent] = SimpleQueue()
         job = Job(next(self._job_ids), stage, planner.map_stages, properties, events.put)
@@ -77,7 +78,7 @@ class JobRunner:
         for thread in self._background:
             thread.join(STOP_DEADLINE)
 
-    def _pickle_stage(self, rdd: RDD[Any], action: Any, keeper: ShuffleDependency | None) -> Payload:
+    def _pickle_stage(self, rdd: RDDCore[Any], action: Any, keeper: ShuffleDependency | None) -> Payload:
         binary = dump_lineage(rdd, self._profiled(rdd, action))
         if len(binary) <= IN_MESSAGE:
             return binary

@@ -5,24 +5,24 @@ For `scheduler.block_claims`. Where those are that somebody holds is a matter of
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import ref
 
 from localcluster.rdd.core import RDDCore
 from localcluster.rdd.dependency import NarrowDependency
 from localcluster.rdd.lineage import narrow_lineage
-from localcluster.scheduler.stage import Stage
-from localcluster.scheduler.task_set import Missing
+from localcluster.scheduler.stage import Missing
 from storage.block_id import BlockId, RDDBlockId
 
 
-def missing_blocks(stage: Stage, is_stored: Callable[[BlockId], bool]) -> Missing | None:
-    """By position, at the moment of the call; None when no RDD of the stage is persisted."""
-    last = stage.rdd
+def missing_blocks(
+    last: ref[RDDCore[Any]], partitions: Sequence[int], is_stored: Callable[[BlockId], bool]
+) -> Missing | None:
+    """By position, of a stage that ends in ``last``; None when no RDD of the stage is persisted."""
     rdd = last()
     if rdd is None or not any(member.getStorageLevel().is_valid for member in narrow_lineage(rdd)):
         return None
-    partitions = stage.partitions
 
     def missing(position: int) -> list[BlockId]:
         rdd = last()

@@ -12,7 +12,6 @@ from typing import Any
 from localcluster.rdd.core import RDDCore
 from localcluster.rdd.dependency import NarrowDependency
 from localcluster.rdd.lineage import narrow_lineage
-from localcluster.scheduler.stage import Stage
 from protocol.locations import DRIVER, BlockManagerId, HeapLocation, Location
 from storage.block_id import BlockId, RDDBlockId
 
@@ -20,19 +19,20 @@ Holders = Sequence[tuple[BlockManagerId, Location]]
 LocationsOf = Callable[[Sequence[BlockId]], Sequence[Holders]]
 
 
-def stage_preferences(stage: Stage, positions: Sequence[int], locations_of: LocationsOf) -> Mapping[int, Sequence[str]]:
-    """{position: executor ids}, for those positions that have a wish."""
-    last = stage.rdd()
-    if last is None:  # the program has let go of the job
-        return {}
+def preferences(
+    last: RDDCore[Any], partitions: Mapping[int, int], locations_of: LocationsOf
+) -> Mapping[int, Sequence[str]]:
+    """{position: executor ids}, for those positions that have a wish, of a stage that ends in ``last``. ``partitions``
+    are its indices, by position.
+    """
     members = list(narrow_lineage(last))
     cached = {rdd.id(): _holders(rdd, locations_of) for rdd in members if rdd.getStorageLevel().is_valid}
     has_wishes = any(type(rdd).preferred_locations is not RDDCore.preferred_locations for rdd in members)
     if not has_wishes and not any(any(holders) for holders in cached.values()):
         return {}
     wishes = {}
-    for position in positions:
-        homes = _homes(last, stage.partitions[position], cached)
+    for position, index in partitions.items():
+        homes = _homes(last, index, cached)
         if homes:
             wishes[position] = homes
     return wishes

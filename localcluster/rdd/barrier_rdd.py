@@ -1,7 +1,7 @@
 """`RDDBarrier`, what ``rdd.barrier()`` gives, and the kind of RDD that it makes.
 
 An RDD made so marks its stage: all tasks of the stage are launched together or none (the conditions are in
-``scheduler.barrier_stage``). What tasks do together is in `barrier_task_context`.
+``driver.barrier_stage``). What tasks do together is in `barrier_task_context`.
 """
 
 from __future__ import annotations

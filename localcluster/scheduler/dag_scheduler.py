@@ -25,7 +25,7 @@ from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.map_stages import MapStages
 from localcluster.scheduler.running_task import RunningTask
 from localcluster.scheduler.stage import Job, JobEnd, Stage
-from localcluster.scheduler.stage_attempts import MissingBlocks, Preferences, StageAttempts
+from localcluster.scheduler.stage_attempts import StageAttempts
 from localcluster.scheduler.task_scheduler import TaskScheduler
 from localcluster.scheduler.task_set import TaskSet
 from localcluster.scheduler.waiting_stages import WaitingStages
@@ -50,21 +50,15 @@ class DAGStatistics:
 
 
 class DAGScheduler:
-    """``preferences`` tells where a stage's positions would like to run, ``missing_blocks`` which blocks their tasks
-    would compute and keep. ``encode`` pickles a position's partition, ``describe_failure`` makes the error that a job
-    ends with, but for its cause (`JobEnd.cause`).
-    """
+    """``describe_failure`` makes the error that a job ends with, but for its cause (`JobEnd.cause`)."""
 
     def __init__(
         self,
         tasks: TaskScheduler,
         outputs: MapOutputTracker,
         *,
-        encode: Callable[[Stage, int], bytes],
-        preferences: Preferences,
         describe_failure: TaskFailure,
         limits: Limits,
-        missing_blocks: MissingBlocks = lambda stage: None,
         history: JobHistory | None = None,
     ) -> None:
         self._tasks = tasks
@@ -74,7 +68,7 @@ class DAGScheduler:
         self._jobs: dict[int, Job] = {}
         self._map_stages = MapStages(outputs)
         self.history = history or JobHistory()
-        self._attempts = StageAttempts(tasks, self.history, limits, encode, preferences, missing_blocks)
+        self._attempts = StageAttempts(tasks, self.history, limits)
         self._results = JobResults(limits.result_size)
         self._waiting = WaitingStages()
         self._outbox: list[Instruction] = []

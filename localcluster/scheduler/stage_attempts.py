@@ -6,9 +6,8 @@ starts or ends (``dag_scheduler``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
-from typing import TypeAlias
 
 from localcluster.scheduler.barrier_attempt import BarrierAttempt
 from localcluster.scheduler.instruction import DropStage, Instruction, Kill, Recall, discards
@@ -17,32 +16,14 @@ from localcluster.scheduler.limits import Limits
 from localcluster.scheduler.pools import DEFAULT_POOL, POOL_PROPERTY
 from localcluster.scheduler.stage import Stage
 from localcluster.scheduler.task_scheduler import TaskScheduler
-from localcluster.scheduler.task_set import Missing, TaskSet
-
-Preferences: TypeAlias = Callable[[Stage, Sequence[int]], Mapping[int, Sequence[str]]]
-MissingBlocks: TypeAlias = Callable[[Stage], Missing | None]
+from localcluster.scheduler.task_set import TaskSet
 
 
 class StageAttempts:
-    """``encode`` pickles a position's partition, ``preferences`` tells where positions would like to run,
-    ``missing_blocks`` which blocks they would compute and keep.
-    """
-
-    def __init__(
-        self,
-        tasks: TaskScheduler,
-        history: JobHistory,
-        limits: Limits,
-        encode: Callable[[Stage, int], bytes],
-        preferences: Preferences,
-        missing_blocks: MissingBlocks,
-    ) -> None:
+    def __init__(self, tasks: TaskScheduler, history: JobHistory, limits: Limits) -> None:
         self._tasks = tasks
         self._history = history
         self._limits = limits
-        self._encode = encode
-        self._preferences = preferences
-        self._missing_blocks = missing_blocks
         self._keys = count()
         self._current: dict[Stage, TaskSet] = {}
         self._retired: dict[Stage, list[TaskSet]] = {}  # earlier attempts that may still have tasks
@@ -66,8 +47,7 @@ class StageAttempts:
             key=next(self._keys),
             stage=stage,
             positions=positions,
-            encode=lambda position: self._encode(stage, position),
-            preferred=self._preferences(stage, positions),
+            preferred=stage.inputs.preferences(positions),
             alive=self._tasks.executors,
             priority=(job.id, stage.id),
             pool=job.properties.get(POOL_PROPERTY, DEFAULT_POOL),
@@ -76,7 +56,7 @@ class StageAttempts:
             max_losses=self._limits.task_losses,
             created=now,
             barrier=self._barrier(stage, len(positions)),
-            missing=self._missing_blocks(stage),
+            missing=stage.inputs.missing_blocks(),
         )
         self._current[stage] = task_set
         self._history.attempt_started(task_set)

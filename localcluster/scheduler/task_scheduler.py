@@ -240,7 +240,7 @@ class TaskScheduler:
             if missing and task_set.barrier is None and self._claims.park(task_set, position, missing):
                 continue
             try:
-                partition = task_set.encode(position)
+                partition = task_set.stage.inputs.encode(position)
             except Exception as error:  # nested too deeply, say
                 task_set.stop_launching()
                 self._unsendable.append((task_set, error))

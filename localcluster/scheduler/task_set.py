@@ -8,23 +8,20 @@ retry counting and the measured task time. Does not choose between task sets (``
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Container, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Container, Mapping, Sequence
 
 from localcluster.scheduler.barrier_attempt import BarrierAttempt
 from localcluster.scheduler.running_task import RunningTask
-from localcluster.scheduler.stage import Stage
+from localcluster.scheduler.stage import Missing, Stage
 from storage.block_id import BlockId
 
-__all__ = ["Missing", "RunningTask", "TaskSet"]
-
-Missing: TypeAlias = Callable[[int], Sequence[BlockId]]
+__all__ = ["RunningTask", "TaskSet"]
 
 
 class TaskSet:
     """Tasks are named by their position in ``stage.partitions``.
 
-    ``encode`` gives the pickled partition of a position; ``preferred`` maps positions to executor ids; ``alive`` are
+    ``preferred`` maps positions to executor ids; ``alive`` are
     the executors that live, at any time. ``missing`` tells which blocks a position's task would compute and keep; None:
     none of any position. ``barrier`` is there when all tasks must be launched together.
     """
@@ -34,7 +31,6 @@ class TaskSet:
         key: int,
         stage: Stage,
         positions: Sequence[int],
-        encode: Callable[[int], bytes],
         preferred: Mapping[int, Sequence[str]],
         alive: Container[str],
         priority: tuple[int, int],
@@ -51,7 +47,6 @@ class TaskSet:
         self.attempt = stage.attempt
         self.created = created  # seconds, monotonic
         self.tasks = len(positions)
-        self.encode = encode
         self.priority = priority
         self.barrier = barrier
         self.pool = pool

@@ -75,12 +75,11 @@ def test_orders_about_stages_and_queues_are_passed_on(desk: Desk) -> None:
 
 def launch_of(barrier: BarrierAttempt | None, executors: list[str]) -> Launch:
     """The first launch of a stage at executor 0, of tasks at these executors; no job needs the stage any more."""
-    stage = Stage(3, None, None, (), b"binary", range(len(executors)), "")  # type: ignore[arg-type]  # no RDD: not asked
+    stage = Stage(3, "", None, (), range(len(executors)), b"binary", None)  # type: ignore[arg-type]  # no inputs: not asked
     task_set = TaskSet(
         key=7,
         stage=stage,
         positions=range(len(executors)),
-        encode=lambda position: b"",
         preferred={},
         alive=executors,
         priority=(0, 0),

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from weakref import ref
 
-from localcluster.driver.preferences import stage_preferences
+from localcluster.driver.preferences import preferences
 from localcluster.rdd.core import RDDCore
 from localcluster.rdd.dependency import Dependency, NarrowDependency, OneToOneDependency, ShuffleDependency
 from localcluster.rdd.partition import Partition
-from localcluster.scheduler.stage import Stage
 from protocol.locations import DRIVER, BlockManagerId, HeapLocation, Location, ShmLocation
 from storage.block_id import BlockId
 from storage.storage_level import StorageLevel
-from tests.localcluster.scheduler.lineage import Lineage
+from tests.localcluster.driver.fake_rdds import Rdds
 
 SHARED = ShmLocation("/dev/shm/x", 0, 1)
 
 
 class CacheableRDD(RDDCore[Any]):
-    def __init__(self, lineage: Lineage, partitions: int, *dependencies: Dependency, cached: bool = False) -> None:
-        super().__init__(lineage, dependencies)  # type: ignore[arg-type]
+    def __init__(self, rdds: Rdds, partitions: int, *dependencies: Dependency, cached: bool = False) -> None:
+        super().__init__(rdds, dependencies)  # type: ignore[arg-type]
         self._partition_list = [Partition(index) for index in range(partitions)]
         self._storage_level = StorageLevel.MEMORY_ONLY if cached else StorageLevel.NONE
 
@@ -55,69 +53,68 @@ def wishes(
         rows = [(blocks or {}).get(block_id.name, {}) for block_id in block_ids]
         return [[(BlockManagerId(holder, 1), location) for holder, location in row.items()] for row in rows]
 
-    partitions = range(rdd.getNumPartitions())
-    return stage_preferences(Stage(0, ref(rdd), None, (), b"", partitions, ""), partitions, locations_of)
+    return preferences(rdd, dict(enumerate(range(rdd.getNumPartitions()))), locations_of)
 
 
 def test_nothing_cached_means_no_wishes() -> None:
-    assert wishes(CacheableRDD(Lineage(), 3)) == {}
-    assert wishes(CacheableRDD(Lineage(), 3, cached=True)) == {}
+    assert wishes(CacheableRDD(Rdds(), 3)) == {}
+    assert wishes(CacheableRDD(Rdds(), 3, cached=True)) == {}
 
 
 def test_a_block_on_a_heap_draws_its_task_there() -> None:
-    rdd = CacheableRDD(Lineage(), 3, cached=True)
+    rdd = CacheableRDD(Rdds(), 3, cached=True)
     assert wishes(rdd, {"rdd_0_1": {"a": HeapLocation("a"), "b": HeapLocation("b")}}) == {1: ["a", "b"]}
 
 
 def test_blocks_that_every_process_can_map_express_no_wish() -> None:
-    rdd = CacheableRDD(Lineage(), 2, cached=True)
+    rdd = CacheableRDD(Rdds(), 2, cached=True)
     blocks = {"rdd_0_0": {"a": SHARED}, "rdd_0_1": {"a": HeapLocation("a"), "b": SHARED}}
     assert wishes(rdd, blocks) == {}
 
 
 def test_no_task_runs_in_the_driver() -> None:
-    assert wishes(CacheableRDD(Lineage(), 1, cached=True), {"rdd_0_0": {DRIVER: HeapLocation(DRIVER)}}) == {}
+    assert wishes(CacheableRDD(Rdds(), 1, cached=True), {"rdd_0_0": {DRIVER: HeapLocation(DRIVER)}}) == {}
 
 
 def test_a_cached_parent_is_found_through_narrow_dependencies() -> None:
-    lineage = Lineage()
-    cached = CacheableRDD(lineage, 4, cached=True)
-    middle = CacheableRDD(lineage, 2, GivenDependency(cached, [(0, 1), (2, 3)]))
-    last = CacheableRDD(lineage, 2, OneToOneDependency(middle))
+    rdds = Rdds()
+    cached = CacheableRDD(rdds, 4, cached=True)
+    middle = CacheableRDD(rdds, 2, GivenDependency(cached, [(0, 1), (2, 3)]))
+    last = CacheableRDD(rdds, 2, OneToOneDependency(middle))
     assert wishes(last, {"rdd_0_3": {"a": HeapLocation("a")}}) == {1: ["a"]}
 
 
 def test_the_nearest_cached_block_counts() -> None:
-    lineage = Lineage()
-    far = CacheableRDD(lineage, 1, cached=True)
-    near = CacheableRDD(lineage, 1, OneToOneDependency(far), cached=True)
+    rdds = Rdds()
+    far = CacheableRDD(rdds, 1, cached=True)
+    near = CacheableRDD(rdds, 1, OneToOneDependency(far), cached=True)
     assert wishes(near, {"rdd_0_0": {"a": HeapLocation("a")}, "rdd_1_0": {"b": HeapLocation("b")}}) == {0: ["b"]}
     assert wishes(near, {"rdd_0_0": {"a": HeapLocation("a")}, "rdd_1_0": {"b": SHARED}}) == {}
 
 
 def test_caches_behind_a_shuffle_do_not_matter() -> None:
-    lineage = Lineage()
-    cached = CacheableRDD(lineage, 1, cached=True)
-    reader = CacheableRDD(lineage, 1, ShuffleDependency(cached, None))  # type: ignore[arg-type]
+    rdds = Rdds()
+    cached = CacheableRDD(rdds, 1, cached=True)
+    reader = CacheableRDD(rdds, 1, ShuffleDependency(cached, None))  # type: ignore[arg-type]
     assert wishes(reader, {"rdd_0_0": {"a": HeapLocation("a")}}) == {}
 
 
 def test_wishes_of_the_rdd_itself_count() -> None:
-    lineage = Lineage()
-    assert wishes(CacheableRDD(lineage, 2, OneToOneDependency(ChoosyRDD(lineage, 2)))) == {0: ["0"], 1: ["1"]}
+    rdds = Rdds()
+    assert wishes(CacheableRDD(rdds, 2, OneToOneDependency(ChoosyRDD(rdds, 2)))) == {0: ["0"], 1: ["1"]}
 
 
 def test_parents_reached_by_very_many_paths_are_visited_once() -> None:
-    lineage = Lineage()
-    rdd: RDDCore[Any] = CacheableRDD(lineage, 2, cached=True)
+    rdds = Rdds()
+    rdd: RDDCore[Any] = CacheableRDD(rdds, 2, cached=True)
     for _ in range(50):  # 2**50 paths to a block that is not there
-        rdd = CacheableRDD(lineage, 2, OneToOneDependency(rdd), OneToOneDependency(rdd))
+        rdd = CacheableRDD(rdds, 2, OneToOneDependency(rdd), OneToOneDependency(rdd))
     assert wishes(rdd, {"rdd_0_1": {"a": HeapLocation("a")}}) == {1: ["a"]}
 
 
 def test_long_narrow_lineages_are_walked_without_recursion() -> None:
-    lineage = Lineage()
-    rdd: RDDCore[Any] = CacheableRDD(lineage, 1, cached=True)
+    rdds = Rdds()
+    rdd: RDDCore[Any] = CacheableRDD(rdds, 1, cached=True)
     for _ in range(3000):
-        rdd = CacheableRDD(lineage, 1, OneToOneDependency(rdd))
+        rdd = CacheableRDD(rdds, 1, OneToOneDependency(rdd))
     assert wishes(rdd, {"rdd_0_0": {"a": HeapLocation("a")}}) == {0: ["a"]}

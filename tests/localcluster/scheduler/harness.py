@@ -14,9 +14,9 @@ from localcluster.scheduler.instruction import Discard, DropStage, Instruction, 
 from localcluster.scheduler.limits import Limits
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.pools import FairOrder, Pool, fifo
-from localcluster.scheduler.stage import Job, JobEnd, Stage
+from localcluster.scheduler.stage import Job, JobEnd, Missing, Stage
 from localcluster.scheduler.task_scheduler import Launch, TaskScheduler
-from localcluster.scheduler.task_set import Missing, RunningTask
+from localcluster.scheduler.task_set import RunningTask
 from protocol.cluster_messages import TaskDescription, TaskFailed, TaskResult
 from protocol.errors import TaskError
 from protocol.locations import FileLocation
@@ -41,9 +41,6 @@ class FakeDriver:
         max_result_size: int = 0,
     ) -> None:
         self.now = 0.0  # seconds
-        self.preferences: dict[int | None, dict[int, Sequence[str]]] = {}  # {rdd id: {position: executor ids}}
-        self.unsendable: set[tuple[int | None, int]] = set()  # {(rdd id, position)}
-        self.caches: dict[int | None, dict[int, Sequence[BlockId]]] = {}  # {rdd id: {position: what its task keeps}}
         self.stored: set[BlockId] = set()
         self.computed: dict[int, Sequence[BlockId]] = {}  # {task id: blocks missing since it was launched}
         self.queues: dict[str, dict[int, tuple[Stage, TaskDescription]]] = {}  # {executor id: {task id: task}}
@@ -60,25 +57,15 @@ class FakeDriver:
         self.dag = DAGScheduler(
             self.tasks,
             self.outputs,
-            encode=self._encode,
-            preferences=lambda stage, positions: self.preferences.get(_rdd_id(stage), {}),
-            missing_blocks=self._missing_blocks,
             describe_failure=_describe,
             limits=Limits(max_failures, max_failures, max_stage_attempts, barrier_timeout, max_result_size),
         )
         for executor_id, cores in _named(executors).items():
             self.add(executor_id, cores)
 
-    def _encode(self, stage: Stage, position: int) -> bytes:
-        if (_rdd_id(stage), position) in self.unsendable:
-            raise RecursionError("nested too deeply")
-        return b"partition"
-
-    def _missing_blocks(self, stage: Stage) -> Missing | None:
-        caches = self.caches.get(_rdd_id(stage))
-        if caches is None:
-            return None
-        return lambda position: [block_id for block_id in caches.get(position, ()) if block_id not in self.stored]
+    def missing_of(self, kept: Mapping[int, Sequence[BlockId]]) -> Missing:
+        """Of what the tasks keep, by position, what is not stored at any moment."""
+        return lambda position: [block_id for block_id in kept.get(position, ()) if block_id not in self.stored]
 
     # --- events ---
 
@@ -252,11 +239,6 @@ class FakeDriver:
         assert (stats.task_sets, stats.pending, stats.binaries) == (0, 0, 0)
         assert stats.launched == len(self.running())
         assert not self.binaries
-
-
-def _rdd_id(stage: Stage) -> int | None:
-    rdd = stage.rdd()
-    return None if rdd is None else rdd.id()
 
 
 def _named(executors: int | Mapping[str, int]) -> Mapping[str, int]:

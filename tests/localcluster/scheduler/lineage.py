@@ -1,14 +1,11 @@
-"""Lineages without data, for tests of the scheduler: RDDs that are partitions and dependencies and nothing else."""
+"""Jobs without RDDs, for tests of the scheduler: stages, and what is computed from what."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
-from typing import Any
 
-from localcluster.rdd.dependency import Dependency, OneToOneDependency, ShuffleDependency
-from localcluster.rdd.partition import Partition
-from localcluster.scheduler.stage import Job, JobEvent, Planner
+from localcluster.scheduler.stage import Job, JobEvent, Missing, Stage
 
 
 class Events(list[JobEvent]):
@@ -18,86 +15,76 @@ class Events(list[JobEvent]):
 
 
 class Lineage:
-    """Makes RDDs and plans their jobs."""
+    """Makes what stages are computed from, and jobs. Each job has stages of its own; shuffles are shared."""
 
     def __init__(self) -> None:
-        self._rdd_ids, self._shuffle_ids, self._job_ids, self._stage_ids = count(), count(), count(), count()
-        self.slots = 8  # of the cluster, for barrier stages
-        self.pickled: list[int] = []  # ids of the RDDs whose stage was pickled
-        self.kept: list[object] = []  # what running jobs keep alive
+        self._shuffle_ids, self._job_ids, self._stage_ids = count(), count(), count()
+        self._map_sides: dict[int, Dataset] = {}  # {shuffle id: what its map stage computes}
 
-    def source(self, partitions: int) -> FakeRDD:
-        return FakeRDD(self, partitions, ())
+    def source(self, partitions: int) -> Dataset:
+        return Dataset(partitions, ())
 
-    def narrow(self, *parents: FakeRDD) -> FakeRDD:
-        return FakeRDD(self, parents[0].getNumPartitions(), tuple(OneToOneDependency(p) for p in parents))  # type: ignore[arg-type]
+    def narrow(self, *parents: Dataset) -> Dataset:
+        shuffle_ids = dict.fromkeys(shuffle_id for parent in parents for shuffle_id in parent.shuffle_ids)
+        return Dataset(parents[0].partitions, tuple(shuffle_ids), any(parent.is_barrier for parent in parents))
 
-    def barrier(self, parent: FakeRDD) -> FakeRDD:
-        rdd = self.narrow(parent)
-        rdd.starts_barrier = True
-        return rdd
+    def barrier(self, parent: Dataset) -> Dataset:
+        return Dataset(parent.partitions, parent.shuffle_ids, is_barrier=True)
 
-    def shuffled(self, *parents: FakeRDD, partitions: int | None = None) -> FakeRDD:
-        dependencies = tuple(ShuffleDependency(parent, partitioner=None) for parent in parents)  # type: ignore[arg-type]
-        return FakeRDD(self, partitions or parents[0].getNumPartitions(), dependencies)
+    def shuffled(self, *parents: Dataset, partitions: int | None = None) -> Dataset:
+        shuffle_ids = tuple(next(self._shuffle_ids) for _ in parents)
+        self._map_sides.update(zip(shuffle_ids, parents, strict=True))
+        return Dataset(parents[0].partitions if partitions is None else partitions, shuffle_ids)
 
     def job(
         self,
-        rdd: FakeRDD,
+        last: Dataset,
         partitions: Sequence[int] | None = None,
         pool: str | None = None,
         deliver: Callable[[JobEvent], None] | None = None,
     ) -> Job:
-        planner = Planner(self._pickle, self._stage_ids.__next__, self.slots)
-        chosen = range(rdd.getNumPartitions()) if partitions is None else partitions
-        stage = planner.result_stage(rdd, "action", chosen, "action")  # type: ignore[arg-type]
-        self.kept += planner.lineage
+        map_stages = {shuffle_id: self._map_stage(shuffle_id) for shuffle_id in self._ancestors(last)}
+        final_stage = self._stage("action", None, last, range(last.partitions) if partitions is None else partitions)
         properties = {} if pool is None else {"spark.scheduler.pool": pool}
-        return Job(next(self._job_ids), stage, planner.map_stages, properties, deliver or Events())
+        return Job(next(self._job_ids), final_stage, map_stages, properties, deliver or Events())
 
-    def _pickle(self, rdd: Any, action: Any, keeper: ShuffleDependency | None) -> bytes:
-        self.pickled.append(rdd.id())
-        return b"binary"
+    def _ancestors(self, last: Dataset) -> list[int]:
+        """Ids of all shuffles behind it, parents before children."""
+        found: set[int] = set()
+        todo = list(last.shuffle_ids)
+        while todo:
+            shuffle_id = todo.pop()
+            if shuffle_id not in found:
+                found.add(shuffle_id)
+                todo += self._map_sides[shuffle_id].shuffle_ids
+        return sorted(found)
 
-    # what RDDs and dependencies ask of their context
+    def _map_stage(self, shuffle_id: int) -> Stage:
+        of = self._map_sides[shuffle_id]
+        return self._stage("shuffle", shuffle_id, of, range(of.partitions))
 
-    @property
-    def _kept(self) -> Lineage:
-        return self
-
-    def _next_rdd_id(self) -> int:
-        return next(self._rdd_ids)
-
-    def _next_shuffle_id(self) -> int:
-        return next(self._shuffle_ids)
-
-    def register_shuffle(self, dependency: ShuffleDependency) -> None:
-        pass
+    def _stage(self, name: str, shuffle_id: int | None, of: Dataset, partitions: Sequence[int]) -> Stage:
+        return Stage(next(self._stage_ids), name, shuffle_id, of.shuffle_ids, partitions, b"binary", of, of.is_barrier)
 
 
-class FakeRDD:
-    """What the scheduler knows of an RDD."""
+class Dataset:
+    """What the driver knows of a stage's inputs, and tests set. A position's partition has the same number."""
 
-    starts_barrier = False
+    def __init__(self, partitions: int, shuffle_ids: tuple[int, ...], is_barrier: bool = False) -> None:
+        self.partitions = partitions
+        self.shuffle_ids = shuffle_ids
+        self.is_barrier = is_barrier
+        self.wishes: Mapping[int, Sequence[str]] = {}  # {position: executor ids}
+        self.unsendable: set[int] = set()  # positions
+        self.missing: Missing | None = None
 
-    def __init__(self, ctx: Lineage, partitions: int, dependencies: tuple[Dependency, ...]) -> None:
-        self.ctx = ctx
-        self.dependencies = dependencies
-        self._id = ctx._next_rdd_id()
-        self._count = partitions
+    def encode(self, position: int) -> bytes:
+        if position in self.unsendable:
+            raise RecursionError("nested too deeply")
+        return b"partition"
 
-    def id(self) -> int:
-        return self._id
+    def preferences(self, positions: Sequence[int]) -> Mapping[int, Sequence[str]]:
+        return self.wishes
 
-    def name(self) -> str | None:
-        return None
-
-    def getNumPartitions(self) -> int:
-        return self._count
-
-    def _partitions(self) -> list[Partition]:
-        return [Partition(index) for index in range(self._count)]
-
-    @property
-    def shuffle_ids(self) -> list[int]:
-        return [d.shuffle.id for d in self.dependencies if isinstance(d, ShuffleDependency)]
+    def missing_blocks(self) -> Missing | None:
+        return self.missing

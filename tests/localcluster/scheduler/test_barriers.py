@@ -9,9 +9,8 @@ import pytest
 from localcluster.scheduler.barrier_attempt import MAX_GATHERED, BarrierAnswer
 from localcluster.scheduler.stage import Job
 from protocol.cluster_messages import BarrierCall
-from protocol.errors import JobError
 from tests.localcluster.scheduler.harness import FakeDriver, Outcome, assert_succeeded
-from tests.localcluster.scheduler.lineage import FakeRDD, Lineage
+from tests.localcluster.scheduler.lineage import Lineage
 
 
 def barrier_job(lineage: Lineage, tasks: int = 2) -> Job:
@@ -33,48 +32,6 @@ def call(driver: FakeDriver, task_id: int, function: str = "barrier", message: s
 
 def errors(answers: list[BarrierAnswer]) -> list[str | None]:
     return [answer.release.error for answer in answers]
-
-
-# --- which stages ---
-
-
-def test_a_stage_is_a_barrier_stage_when_any_rdd_in_it_was_made_so(lineage: Lineage) -> None:
-    barrier = lineage.barrier(lineage.source(2))
-    job = lineage.job(lineage.shuffled(lineage.narrow(barrier)))
-    assert not job.final_stage.is_barrier
-    assert [stage.is_barrier for stage in job.map_stages.values()] == [True]
-    assert lineage.job(lineage.narrow(barrier)).final_stage.is_barrier
-    assert lineage.job(lineage.barrier(lineage.shuffled(lineage.source(2)))).final_stage.is_barrier
-
-
-def test_a_stage_that_needs_more_cores_than_there_are_cannot_be_planned(lineage: Lineage) -> None:
-    lineage.slots = 2
-    barrier = lineage.barrier(lineage.source(3))
-    for rdd in (barrier, lineage.shuffled(barrier)):
-        with pytest.raises(
-            JobError, match=r"\[SPARK-24819\].*more slots than the total number of slots in the cluster"
-        ):
-            lineage.job(rdd)
-
-
-def several_barriers(lineage: Lineage) -> FakeRDD:
-    return lineage.narrow(lineage.barrier(lineage.source(2)), lineage.barrier(lineage.source(2)))
-
-
-def other_partitions(lineage: Lineage) -> FakeRDD:
-    return FakeRDD(lineage, 1, lineage.narrow(lineage.barrier(lineage.source(2))).dependencies)
-
-
-@pytest.mark.parametrize("make", [several_barriers, other_partitions])
-def test_a_stage_whose_tasks_are_not_those_of_one_barrier_cannot_be_planned(lineage: Lineage, make: object) -> None:
-    rdd = make(lineage)  # type: ignore[operator]
-    with pytest.raises(JobError, match=r"\[SPARK-24820\]\[SPARK-24821\].*does not allow"):
-        lineage.job(rdd)
-
-
-def test_a_part_of_a_barrier_stage_cannot_be_planned(lineage: Lineage) -> None:
-    with pytest.raises(JobError, match="SPARK-24820"):
-        lineage.job(lineage.barrier(lineage.source(2)), [0])
 
 
 # --- launching ---
@@ -109,7 +66,7 @@ def test_later_jobs_do_not_take_the_cores_that_a_barrier_stage_waits_for(driver:
 def test_tasks_go_home_if_their_home_is_free_and_elsewhere_at_once_if_not(lineage: Lineage) -> None:
     driver = FakeDriver({"a": 1, "b": 1, "c": 1})
     rdd = lineage.barrier(lineage.source(2))
-    driver.preferences[rdd.id()] = {0: ["c"], 1: ["c"]}
+    rdd.wishes = {0: ["c"], 1: ["c"]}
     job = lineage.job(rdd)
     driver.submit(job)
     assert "c" in [driver.where(task_id) for task_id in driver.running()]
@@ -399,7 +356,7 @@ def test_a_cancelled_job_leaves_nobody_waiting(driver: FakeDriver, lineage: Line
 
 def test_a_partition_that_cannot_be_sent_fails_the_job_and_nobody_waits(driver: FakeDriver, lineage: Lineage) -> None:
     rdd = lineage.barrier(lineage.source(2))
-    driver.unsendable.add((rdd.id(), 1))
+    rdd.unsendable.add(1)
     job = lineage.job(rdd)
     driver.submit(job)
     assert Outcome(job).error

@@ -16,7 +16,7 @@ FIRST, SECOND = RDDBlockId(7, 0), RDDBlockId(7, 1)
 def job_that_keeps(driver: FakeDriver, lineage: Lineage, *of_positions: list[RDDBlockId]) -> Job:
     """Each of its tasks computes some blocks, if they are missing, and has more to do then."""
     rdd = lineage.source(len(of_positions))
-    driver.caches[rdd.id()] = dict(enumerate(of_positions))
+    rdd.missing = driver.missing_of(dict(enumerate(of_positions)))
     return lineage.job(rdd)
 
 
@@ -130,7 +130,7 @@ def test_tasks_that_wait_for_a_queued_one_get_the_core_that_it_waits_for(driver:
 
 def test_barrier_stages_do_not_wait_and_are_waited_for(driver: FakeDriver, lineage: Lineage) -> None:
     rdd = lineage.barrier(lineage.source(2))
-    driver.caches[rdd.id()] = {0: [FIRST], 1: [FIRST]}
+    rdd.missing = driver.missing_of({0: [FIRST], 1: [FIRST]})
     barrier = lineage.job(rdd)
     driver.submit(barrier)
     assert len(driver.running(barrier)) == 2

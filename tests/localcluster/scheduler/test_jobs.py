@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from weakref import ref
-
 from protocol.errors import ClusterError, JobCancelledError
 from tests.localcluster.scheduler.harness import FakeDriver, Outcome, assert_succeeded, events
 from tests.localcluster.scheduler.lineage import Lineage
@@ -79,7 +77,7 @@ def test_children_start_when_all_parents_are_complete(driver: FakeDriver, lineag
     left, right = lineage.source(1), lineage.source(1)
     job = lineage.job(lineage.shuffled(left, right))
     driver.submit(job)
-    assert {driver.stage(task_id).rdd() for task_id in driver.running()} == {left, right}
+    assert {driver.stage(task_id).inputs for task_id in driver.running()} == {left, right}
     driver.finish(driver.running()[0])
     assert driver.running(job) == []
     driver.finish(driver.running()[0])
@@ -242,7 +240,7 @@ def test_a_job_submitted_before_there_are_executors_runs_when_they_come(lineage:
 
 def test_a_partition_that_cannot_be_pickled_ends_its_job_only(driver: FakeDriver, lineage: Lineage) -> None:
     good, bad = lineage.source(3), lineage.source(3)
-    driver.unsendable.add((bad.id(), 1))
+    bad.unsendable.add(1)
     failed, fine = lineage.job(bad), lineage.job(good)
     driver.submit(failed, fine)
     for task_id in list(driver.killed):
@@ -250,18 +248,6 @@ def test_a_partition_that_cannot_be_pickled_ends_its_job_only(driver: FakeDriver
     driver.finish_all()
     assert isinstance(Outcome(failed).error.__cause__, RecursionError)
     assert_succeeded(fine)
-
-
-def test_the_scheduler_keeps_no_lineage_alive(driver: FakeDriver, lineage: Lineage) -> None:
-    rdd = lineage.shuffled(lineage.source(2))
-    alive = ref(rdd)
-    job = lineage.job(rdd)
-    driver.submit(job)
-    lineage.kept.clear()
-    del rdd
-    assert alive() is None
-    driver.finish_all()
-    assert_succeeded(job)
 
 
 def test_statistics_count_what_there_is(driver: FakeDriver, lineage: Lineage) -> None:

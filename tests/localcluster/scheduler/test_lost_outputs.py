@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tests.localcluster.scheduler.harness import FakeDriver, Outcome, assert_succeeded
-from tests.localcluster.scheduler.lineage import FakeRDD, Lineage
+from tests.localcluster.scheduler.lineage import Dataset, Lineage
 
 
-def shuffle_job(lineage: Lineage, maps: int, reducers: int) -> tuple[FakeRDD, int]:
+def shuffle_job(lineage: Lineage, maps: int, reducers: int) -> tuple[Dataset, int]:
     rdd = lineage.shuffled(lineage.source(maps), partitions=reducers)
     return rdd, rdd.shuffle_ids[0]
 
@@ -187,7 +187,7 @@ def test_a_parent_lost_while_another_is_computed_is_computed_again(driver: FakeD
     driver.dag.output_lost(rdd.shuffle_ids[0], 0)
     driver.finish(driver.running()[0])
     (again,) = driver.running()
-    assert driver.stage(again).rdd() is left
+    assert driver.stage(again).inputs is left
     driver.finish_all()
     assert_succeeded(job)
 

@@ -75,7 +75,7 @@ def test_fair_is_fifo_within_a_pool(lineage: Lineage) -> None:
 def test_tasks_run_where_they_prefer(lineage: Lineage) -> None:
     driver = FakeDriver(2)
     rdd = lineage.source(6)
-    driver.preferences[rdd.id()] = {i: ["ab"[i % 2]] for i in range(6)}
+    rdd.wishes = {i: ["ab"[i % 2]] for i in range(6)}
     driver.submit(lineage.job(rdd))
     while running := driver.running():
         for task_id in running:
@@ -86,7 +86,7 @@ def test_tasks_run_where_they_prefer(lineage: Lineage) -> None:
 def test_tasks_wait_for_a_busy_home_and_then_go_anywhere(lineage: Lineage) -> None:
     driver = FakeDriver(2, locality_wait=3.0)
     rdd = lineage.source(3)
-    driver.preferences[rdd.id()] = {i: ["a"] for i in range(3)}
+    rdd.wishes = {i: ["a"] for i in range(3)}
     driver.submit(lineage.job(rdd))
     assert driver.loads() == [1, 0]
     driver.wait(2.9)
@@ -98,7 +98,7 @@ def test_tasks_wait_for_a_busy_home_and_then_go_anywhere(lineage: Lineage) -> No
 def test_a_launch_at_home_starts_the_wait_anew(lineage: Lineage) -> None:
     driver = FakeDriver(2, locality_wait=3.0)
     rdd = lineage.source(4)
-    driver.preferences[rdd.id()] = {i: ["a"] for i in range(4)}
+    rdd.wishes = {i: ["a"] for i in range(4)}
     driver.submit(lineage.job(rdd))
     driver.wait(2.0)
     driver.finish(driver.running()[0])
@@ -109,7 +109,7 @@ def test_a_launch_at_home_starts_the_wait_anew(lineage: Lineage) -> None:
 def test_tasks_without_a_wish_do_not_wait(lineage: Lineage) -> None:
     driver = FakeDriver(2)
     rdd = lineage.source(2)
-    driver.preferences[rdd.id()] = {0: ["a"]}
+    rdd.wishes = {0: ["a"]}
     driver.submit(lineage.job(rdd))
     assert driver.loads() == [1, 1]
     assert driver.partition(next(iter(driver.queues["a"]))) == 0
@@ -118,7 +118,7 @@ def test_tasks_without_a_wish_do_not_wait(lineage: Lineage) -> None:
 def test_a_task_whose_homes_are_all_dead_does_not_wait(lineage: Lineage) -> None:
     driver = FakeDriver(2)
     rdd = lineage.source(2)
-    driver.preferences[rdd.id()] = {0: ["dead"], 1: ["dead", "gone"]}
+    rdd.wishes = {0: ["dead"], 1: ["dead", "gone"]}
     driver.submit(lineage.job(rdd))
     assert driver.loads() == [1, 1]
 
@@ -126,7 +126,7 @@ def test_a_task_whose_homes_are_all_dead_does_not_wait(lineage: Lineage) -> None
 def test_tasks_stop_waiting_when_their_last_home_dies(lineage: Lineage) -> None:
     driver = FakeDriver(3)
     rdd = lineage.source(4)
-    driver.preferences[rdd.id()] = {i: ["a", "b"] for i in range(4)}
+    rdd.wishes = {i: ["a", "b"] for i in range(4)}
     job = lineage.job(rdd)
     driver.submit(job)
     assert driver.loads() == [1, 1, 0]
@@ -200,7 +200,7 @@ def test_the_last_tasks_level_queues_of_different_length(lineage: Lineage) -> No
 def test_the_share_of_one_that_must_not_have_it_goes_to_others(lineage: Lineage) -> None:
     driver = FakeDriver(2)
     rdd = lineage.source(12)
-    driver.preferences[rdd.id()] = {i: ["a"] for i in range(12)}
+    rdd.wishes = {i: ["a"] for i in range(12)}
     driver.submit(lineage.job(rdd))
     driver.finish(driver.running()[0], run_time=SHORT)
     assert driver.loads() == [11, 0]

@@ -19,7 +19,7 @@ from protocol.cluster_messages import BarrierCall, TaskResult
 from protocol.errors import JobCancelledError, JobError, TaskError
 from storage.block_id import RDDBlockId
 from tests.localcluster.scheduler.harness import FakeDriver, Outcome
-from tests.localcluster.scheduler.lineage import FakeRDD, Lineage
+from tests.localcluster.scheduler.lineage import Dataset, Lineage
 
 MAX_EXECUTORS = 4
 MAX_FAILURES = 2
@@ -35,7 +35,7 @@ class RandomRuns(RuleBasedStateMachine):
         self.jobs: list[Job] = []
         self.cancelled: set[int] = set()  # ids of jobs
         self.harmed: set[int] = set()  # ids of jobs that were there when something failed
-        self.rdds: list[FakeRDD] = []
+        self.rdds: list[Dataset] = []
         self.reported: list[tuple[str, TaskResult]] = []
         self.executors = 0
 
@@ -77,18 +77,13 @@ class RandomRuns(RuleBasedStateMachine):
     def submit_job(self, pick: int, some: bool, pool: str, homes: list[int], kept: list[int]) -> None:
         rdd = self.pick(self.rdds, pick)
         if kept:  # tasks of all such RDDs compute the same few blocks
-            caches = {i: [RDDBlockId(0, (i + k) % 4) for k in kept] for i in range(rdd.getNumPartitions())}
-            self.driver.caches[rdd.id()] = caches
-        partitions = [i for i in range(rdd.getNumPartitions()) if not some or i % 2]
+            kept_blocks = {i: [RDDBlockId(0, (i + k) % 4) for k in kept] for i in range(rdd.partitions)}
+            rdd.missing = self.driver.missing_of(kept_blocks)
+        partitions = [i for i in range(rdd.partitions) if not some or i % 2]
         if self.wishes:
             names = [f"e{home % (self.executors + 1)}" for home in homes]  # living, dead and never born
-            self.driver.preferences[rdd.id()] = {i: names for i in range(0, rdd.getNumPartitions(), 2) if names}
-        try:
-            job = self.lineage.job(rdd, partitions, pool=pool)
-        except JobError as error:
-            if "SPARK-24820" not in str(error):
-                raise
-            return
+            rdd.wishes = {i: names for i in range(0, rdd.partitions, 2) if names}
+        job = self.lineage.job(rdd, partitions, pool=pool)
         self.jobs.append(job)
         self.driver.submit(job)
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from localcluster.scheduler.stage import Stage
 from localcluster.scheduler.task_set import TaskSet
+from tests.localcluster.scheduler.lineage import Dataset
 
 
 def test_a_task_whose_home_died_goes_to_a_home_that_joined_later() -> None:
     alive = {"1"}
-    stage = Stage(0, None, None, (), b"", [0], "")  # type: ignore[arg-type]  # no RDD: a task set asks it nothing
+    stage = Stage(0, "", None, (), [0], b"", Dataset(1, ()))
     tasks = TaskSet(
         key=0,
         stage=stage,
         positions=[0],
-        encode=lambda position: b"",
         preferred={0: ["1", "2"]},
         alive=alive,
         priority=(0, 0),

@@ -1,6 +1,6 @@
 """Which stages are barrier stages, and on what conditions they can run. As in Spark's ``DAGScheduler``.
 
-All tasks of a barrier stage are launched together. What they do from there on is in `barrier_attempt`.
+All tasks of a barrier stage are launched together. What they do from there on is in ``scheduler.barrier_attempt``.
 """
 
 from __future__ import annotations
