@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from protocol.errors import StaleLocationError
+from protocol.errors import StorageError
 from protocol.locations import FileLocation, SharedLocation, ShmLocation
 from storage.arena import Arena
 from storage.lease import LeaseBook
@@ -30,7 +30,8 @@ class LocationReader:
 
         `leased`: the master granted a lease with this location. It goes back when the last view or array over the
         bytes is dead, and at once when this raises. Without a lease the caller knows that the extent is not given up
-        meanwhile. Raises StaleLocationError when the segment or file is gone or too short.
+        meanwhile. Raises StaleLocationError when the segment or file is gone or too short, StorageError when it cannot
+        be mapped now.
         """
         if isinstance(location, FileLocation):
             return FileSegmentBuffer(location.path, location.offset, location.length)
@@ -41,7 +42,7 @@ class LocationReader:
         self._leases.acquire(location)
         try:
             return ShmBuffer(self._segments.view(location, self._leases.release))
-        except StaleLocationError:
+        except StorageError:
             self._leases.release(location)
             raise
 

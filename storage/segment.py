@@ -23,7 +23,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
-from protocol.errors import OutOfSharedMemoryError, StaleLocationError
+from protocol.errors import OutOfSharedMemoryError, StaleLocationError, StorageError
 from protocol.forks import free_in_forks
 from protocol.locations import ShmLocation
 from storage import fork_readers, os_layer
@@ -71,17 +71,20 @@ class Segment:
 
     @classmethod
     def open(cls, path: str) -> Segment:
-        """Map a segment that another process made. Raises StaleLocationError when it is gone or was never finished."""
+        """Map a segment that another process made. Raises StaleLocationError when it is gone or was never finished,
+        StorageError when this process cannot map it now.
+        """
         try:
-            fd = os_layer.open_existing(
-                path, writable=True
-            )  # ctypes takes no read-only mapping; the views are read-only
+            # ctypes takes no read-only mapping; the views are read-only.
+            fd = os_layer.open_existing(path, writable=True)
             try:
                 mapping = os_layer.map_file(fd, os_layer.file_size(fd), writable=True)
             finally:
                 os_layer.close(fd)
-        except (OSError, ValueError) as error:  # ValueError: an empty file, or one cut while it was mapped
+        except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: empty, or cut meanwhile
             raise StaleLocationError(f"segment {path} cannot be mapped: {error}") from error
+        except OSError as error:  # not stale: the block would be taken for lost when descriptors are short here
+            raise StorageError(f"segment {path} cannot be mapped now: {error}") from error
         return cls(path, mapping, warm=len(mapping))
 
     def view(self, offset: int, length: int, on_release: Callable[[], object] | None = None) -> memoryview:

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from localcluster import SparkContext
@@ -27,6 +27,15 @@ def wait_until(condition: Callable[[], object], what: str = "it did not come to 
     while not condition():
         assert time.monotonic() < deadline, f"{what}: {detail() if callable(detail) else detail}"
         time.sleep(LOOK)
+
+
+def fails(number: int) -> Callable[..., Any]:
+    """In place of a function of an ``os_layer``: the system refuses, with this ``errno``."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return refuse
 
 
 class InThread(threading.Thread):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from collections.abc import Iterator
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 from protocol import block_messages as m
-from protocol.errors import BlockNotFoundError
+from protocol.errors import BlockNotFoundError, StaleLocationError, StorageError
 from protocol.locations import HeapLocation, ShmLocation
 from storage import os_layer
 from storage.block_result import ReadMethod
@@ -17,6 +19,7 @@ from storage.managed_buffer import HeapBuffer
 from storage.serializer import serialize
 from storage.storage_level import StorageLevel
 from tests.storage.clusters import BIG, LEVELS, ClusterMaker, block, locations, run_together, values
+from tests.support import fails
 
 
 def test_a_result_says_size_and_where_it_was_read(make_cluster: ClusterMaker) -> None:
@@ -150,6 +153,33 @@ def test_block_data_that_was_put_as_bytes_comes_back_as_the_same_bytes(make_clus
         assert found is not None
         assert found.memoryview() == data
         assert values(a, block(number)) == ["message"] * 10
+
+
+@pytest.mark.parametrize(
+    ("level", "call", "number"),
+    [
+        ("DISK_ONLY", "open_to_read", errno.EMFILE),
+        ("DISK_ONLY", "map_file", errno.ENOMEM),
+        ("OFF_HEAP", "open_existing", errno.EMFILE),
+        ("OFF_HEAP", "map_file", errno.ENOMEM),
+    ],
+)
+@pytest.mark.parametrize("holder_lives", [True, False])
+def test_a_block_that_cannot_be_mapped_now_is_an_error_and_not_lost(
+    make_cluster: ClusterMaker, monkeypatch: pytest.MonkeyPatch, level: str, call: str, number: int, holder_lives: bool
+) -> None:
+    cluster = make_cluster("A", "B")
+    cluster.managers["A"].put_single(block(1), "kept", StorageLevel.from_string(level))
+    if not holder_lives:
+        cluster.kill("A")
+    with monkeypatch.context() as patch:
+        patch.setattr(os_layer, call, fails(number))
+        with pytest.raises(StorageError, match=os.strerror(number)) as caught:
+            cluster.managers["B"].get(block(1))
+    assert not isinstance(caught.value, StaleLocationError)
+    cluster.managers["B"].flush_lease_releases()
+    assert cluster.managers["B"].statistics().leases_held == 0
+    assert values(cluster.managers["B"], block(1)) == ["kept"]
 
 
 def test_get_or_else_update_reads_from_other_processes_before_it_computes(make_cluster: ClusterMaker) -> None:

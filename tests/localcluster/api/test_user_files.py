@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tarfile
 import threading
@@ -16,6 +17,8 @@ import pytest
 
 from localcluster.api.user_files import UserFiles
 from protocol.errors import InputPathError, PathError, SparkException
+from storage import os_layer
+from tests.support import fails
 
 
 @pytest.fixture
@@ -131,6 +134,30 @@ def test_what_cannot_be_read_is_an_error_and_changes_nothing(files: UserFiles, s
         with pytest.raises(SparkException, match=rf"{path} cannot be copied: .*neither a file nor a directory"):
             files.add_file(path)
     assert (files.files, holds(files)) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    ("add", "name", "call"),
+    [
+        (UserFiles.add_file, "a", "temporary_directory"),
+        (UserFiles.add_file, "a", "copy_file"),
+        (UserFiles.add_file, "a", "rename"),
+        (partial(UserFiles.add_file, recursive=True), "tree", "copy_tree"),
+        (partial(UserFiles.add_file, recursive=True), "tree", "copy_file"),
+        (UserFiles.add_archive, "k.zip", "make_directory"),
+        (UserFiles.add_archive, "k.zip", "rename"),
+    ],
+)
+def test_what_the_system_refuses_is_an_error_and_changes_nothing(
+    add: Any, name: str, call: str, files: UserFiles, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zipped(source / "k.zip")
+    with monkeypatch.context() as patch:
+        patch.setattr(os_layer, call, fails(errno.ENOSPC))
+        with pytest.raises((OSError, SparkException), match="No space left on device"):
+            add(files, str(source / name))
+    assert (files.files, files.archives, holds(files)) == ({}, {}, [])
+    assert add(files, str(source / name)) == name
 
 
 @pytest.mark.parametrize("add", [UserFiles.add_file, UserFiles.add_archive])

@@ -17,6 +17,7 @@ from localcluster.base import os_layer
 from localcluster.launcher import client as client_module
 from localcluster.launcher.client import Ends, LauncherClient
 from protocol.errors import ClusterError
+from tests.support import fails
 
 
 class Line:
@@ -98,13 +99,15 @@ def test_a_client_of_a_launcher_that_forked_us_stays_open_when_closed(line: Line
 
 
 @pytest.mark.parametrize(
-    ("call", "number", "named"), [("pipe", errno.EMFILE, "ulimit -n"), ("socket_pair", errno.ENFILE, "fs.file-max")]
+    ("call", "number", "named"),
+    [
+        ("pipe", errno.EMFILE, "ulimit -n"),
+        ("socket_pair", errno.ENFILE, "fs.file-max"),
+        ("start_program", errno.EAGAIN, "ulimit -u"),
+    ],
 )
 def test_a_shortage_at_the_start_is_named(monkeypatch: pytest.MonkeyPatch, call: str, number: int, named: str) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(os_layer, call, fail)
+    monkeypatch.setattr(os_layer, call, fails(number))
     with pytest.raises(ClusterError, match=named):
         client_module._spawn()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -18,7 +19,9 @@ from localcluster.shuffle.hashing import portable_hash
 from localcluster.shuffle.partitioner import Partitioner
 from protocol.errors import SparkException
 from protocol.sql_errors import IllegalArgumentException
+from storage import os_layer
 from tests.localcluster.rdd.local_context import LocalContext
+from tests.support import fails
 
 
 @pytest.fixture
@@ -228,6 +231,44 @@ def test_a_failed_write_fails_the_job_and_leaves_the_lineage(sc: LocalContext, d
     log.append("now it works")
     assert rdd.collect() == [1, 2]
     assert rdd.isCheckpointed(), "the mark stayed"
+
+
+@pytest.mark.parametrize(
+    ("call", "number"),
+    [
+        ("make_directories", errno.ENOSPC),
+        ("open_output", errno.EMFILE),
+        ("write", errno.ENOSPC),
+        ("rename", errno.ENOSPC),
+    ],
+)
+def test_what_the_system_refuses_fails_the_job_and_leaves_the_lineage(
+    sc: LocalContext, directory: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+) -> None:
+    rdd = sc.parallelize([1, 2], 2).map(abs)
+    rdd.checkpoint()
+    with monkeypatch.context() as patch:
+        patch.setattr(os_layer, call, fails(number))
+        with pytest.raises(Exception, match=os.strerror(number)):
+            rdd.count()
+    assert not rdd.isCheckpointed()
+    assert list(directory.iterdir()) == []
+    assert rdd.collect() == [1, 2]
+    assert rdd.isCheckpointed(), "the mark stayed"
+
+
+@pytest.mark.parametrize(("call", "number"), [("open_to_read", errno.EMFILE), ("map_file", errno.ENOMEM)])
+def test_a_checkpoint_that_cannot_be_mapped_now_can_be_read_later(
+    sc: LocalContext, directory: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+) -> None:
+    rdd = sc.parallelize([1, 2], 2)
+    rdd.checkpoint()
+    rdd.count()
+    with monkeypatch.context() as patch:
+        patch.setattr(os_layer, call, fails(number))
+        with pytest.raises(SparkException, match=f"checkpoint file .* cannot be read: .*{os.strerror(number)}"):
+            rdd.collect()
+    assert rdd.collect() == [1, 2]
 
 
 def _fails_by_reference(x: int) -> Any:

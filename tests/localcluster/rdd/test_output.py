@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol.errors import SparkException
 from storage import os_layer
 from tests.localcluster.rdd.local_context import LocalContext
 from tests.localcluster.rdd.models import flat, jobs, partitions
+from tests.support import fails
 
 HADOOP = "org.apache.hadoop.io.compress."
 lines = partitions(st.text(st.characters(exclude_characters="\r\n\ufeff", exclude_categories=["Cs"]), max_size=5))
@@ -66,6 +70,29 @@ def test_what_attempts_make_while_they_are_removed_does_not_hide_why_the_job_fai
     with pytest.raises(ZeroDivisionError):
         sc.parallelize([1, 0], 2).map(lambda x: 1 / x).saveAsTextFile(f"{tmp_path}/out")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("codec", [None, "GzipCodec", "BZip2Codec", "DefaultCodec"])
+@pytest.mark.parametrize(
+    ("call", "number"),
+    [
+        ("make_directories", errno.ENOSPC),
+        ("open_output", errno.EMFILE),
+        ("write", errno.ENOSPC),
+        ("rename", errno.ENOSPC),
+    ],
+)
+def test_what_the_system_refuses_is_an_error_and_leaves_no_output(
+    sc: LocalContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str | None, call: str, number: int
+) -> None:
+    rdd = sc.parallelize(["a", "b"], 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(os_layer, call, fails(number))
+        with pytest.raises((OSError, SparkException), match=os.strerror(number)):
+            rdd.saveAsTextFile(f"{tmp_path}/out", codec and HADOOP + codec)
+    assert list(tmp_path.glob("out/*")) == []
+    rdd.saveAsTextFile(f"{tmp_path}/again", codec and HADOOP + codec)
+    assert sc.textFile(f"{tmp_path}/again").collect() == ["a", "b"]
 
 
 def test_unknown_codecs_are_refused_at_once(sc: LocalContext, tmp_path: Path) -> None:

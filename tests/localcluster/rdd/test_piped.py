@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 from typing import Any
 
 import pytest
 
+from localcluster.base import os_layer
 from protocol.errors import RDDError
 from tests.localcluster.rdd.local_context import LocalContext
+from tests.support import fails
 
 
 def test_each_partition_has_a_process_of_its_own(sc: LocalContext) -> None:
@@ -34,6 +37,12 @@ def test_exit_codes_count_only_when_asked(sc: LocalContext) -> None:
     assert rdd.pipe("false").collect() == []
     with pytest.raises(RDDError, match=r"PIPE_FUNCTION_EXITED.*`false`.*1"):
         rdd.pipe("false", checkCode=True).collect()
+
+
+def test_a_command_that_the_system_cannot_start_is_an_error(sc: LocalContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os_layer, "start_program", fails(errno.EAGAIN))
+    with pytest.raises(OSError, match="temporarily unavailable"):
+        sc.parallelize([1], 1).pipe("cat").collect()
 
 
 def test_a_command_that_does_not_read_does_not_block(sc: LocalContext) -> None:
