@@ -62,7 +62,7 @@ class Bench:
         if not stage.parent_shuffles:
             rdd, action = load_lineage(self.binary(stage.binary))
             context = SimpleNamespace()
-            inputs = [pickle.loads(pickle.dumps(stage.inputs[index])) for index in stage.partitions]
+            inputs = [pickle.loads(stage.inputs.encode(position)) for position in range(len(stage.partitions))]
             self.cluster.run(job, *(action.func(context, rdd.iterator(part, context)) for part in inputs))
         else:
             self.cluster.end(job)

@@ -55,7 +55,7 @@ class Case:
         self.cluster = cluster
         self.job: Job = lineage.job(lineage.source(2), deliver=events.put)
         self.job.final_stage.binary = cluster.put_broadcast("stage", b"binary")
-        self.running = RunningJob(self.job, events, cluster, on_result or self.results, lineage.kept)  # type: ignore[arg-type]
+        self.running = RunningJob(self.job, events, cluster, on_result or self.results, [lineage])  # type: ignore[arg-type]
 
     def assert_nothing_is_left(self) -> None:
         assert self.cluster.jobs == {}

@@ -83,7 +83,7 @@ def test_a_task_that_would_rather_run_there_does_not_wait(lineage: Lineage) -> N
     driver = FakeDriver(2, locality_wait=1000.0)
     early, late = lineage.source(3), lineage.source(3)
     for rdd in (early, late):
-        driver.preferences[rdd.id()] = {position: ["a"] for position in range(3)}
+        rdd.wishes = {position: ["a"] for position in range(3)}
     driver.submit(lineage.job(early))
     assert driver.loads() == [1, 0]
     driver.drain("a")
