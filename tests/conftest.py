@@ -4,6 +4,9 @@ Covers child processes, threads, file descriptors, and files named ``localcluste
 temporary directory. Does not cover orphans whose parent died (the tests that kill parents look for those themselves)
 nor memory.
 
+Random tests: hypothesis draws other examples in each run and prints how to repeat one that fails. Where ``CI`` or
+``CI_RUN`` is set, as by ``.ci/run``, it draws the same ones each time: a change is judged by what it does, not by luck.
+
 What a test leaves is given a grace time to go away by itself, because an end is often only seen a moment later (a
 reader thread notices the closed pipe, the janitor removes a directory). What is left then fails the test in its
 teardown, by name.
@@ -23,6 +26,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import settings
+
+settings.register_profile("here", deadline=None, print_blob=True)
+settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True, database=None)
+settings.load_profile("ci" if {"CI", "CI_RUN"} & os.environ.keys() else "here")
 
 GRACE = 5.0  # seconds
 POLL = 0.02  # seconds

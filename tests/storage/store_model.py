@@ -59,4 +59,4 @@ def any_sequence_of_steps_agrees_with_a_dict(store: BlockStore, level: StorageLe
             ]
             store.check()
 
-    run_state_machine_as_test(Model, settings=settings(max_examples=25, stateful_step_count=20, deadline=None))
+    run_state_machine_as_test(Model, settings=settings(max_examples=25, stateful_step_count=20))

@@ -448,7 +448,7 @@ class ArenaMachine(RuleBasedStateMachine):
 
 
 def test_any_order_of_steps_keeps_views_intact_and_ends_empty() -> None:
-    run_state_machine_as_test(ArenaMachine, settings=settings(max_examples=40, stateful_step_count=40, deadline=None))
+    run_state_machine_as_test(ArenaMachine, settings=settings(max_examples=40, stateful_step_count=40))
 
 
 def test_threads_share_an_arena(make_arena: MakeArena) -> None:

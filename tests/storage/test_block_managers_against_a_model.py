@@ -177,9 +177,7 @@ class BlockManagersMachine(RuleBasedStateMachine):
 
 
 TestBlockManagers = BlockManagersMachine.TestCase
-TestBlockManagers.settings = settings(
-    derandomize=True, max_examples=30, stateful_step_count=40, deadline=None, database=None
-)
+TestBlockManagers.settings = settings(max_examples=30, stateful_step_count=40)
 
 
 def walk(seed: int, steps: int) -> None:

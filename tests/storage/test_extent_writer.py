@@ -39,7 +39,7 @@ class Allocations:
         return self.arena.allocate(size)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 3000) | st.integers(0, 100_000), max_size=30), st.booleans())
 def test_pieces_lie_end_to_end_whatever_is_in_the_way(sizes: list[int], crowded: bool) -> None:
     arena = Arena("/dev/shm", PREFIX, first_segment=16 * PAGE)

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from tests.localcluster.rdd.local_context import LocalContext
 
-# Each example is a few jobs, in which everything is pickled: fewer examples than usual, and no limit on the time of
-# one.
-jobs = settings(max_examples=40, deadline=None)
+# Each example is a few jobs, in which everything is pickled: fewer examples than usual.
+jobs = settings(max_examples=40)
 
 keys = st.one_of(
     st.none(),

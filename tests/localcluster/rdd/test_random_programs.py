@@ -18,13 +18,13 @@ steps = st.builds(step, st.sampled_from(sorted(STEPS)), st.integers(1, 5), recor
 
 
 @pytest.mark.parametrize("name", STEPS)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(start=records, other=records, number=st.integers(1, 5))
 def test_each_step_by_itself(name: str, start: Parts, other: Parts, number: int) -> None:
     run(LocalContext().parts, start, [step(name, number, other)], look_each_time=True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(start=records, program=st.lists(steps, min_size=2, max_size=7), look=st.booleans())
 def test_steps_one_after_the_other(start: Parts, program: list[Step], look: bool) -> None:
     run(LocalContext().parts, start, program, look)

@@ -273,7 +273,5 @@ TestRandomRuns = RandomRuns.TestCase
 TestRandomRuns.settings = settings(
     max_examples=150,
     stateful_step_count=40,
-    deadline=None,
-    derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

@@ -38,7 +38,7 @@ def add_all(combiner: Combiner, aggregator: Aggregator, rows: Iterable[tuple[Any
 
 
 @given(rows=records, limit=limits)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_values_of_a_key_are_combined_in_order(
     long_bench: ShuffleBench, rows: list[tuple[Any, Any]], limit: int
 ) -> None:
@@ -51,7 +51,7 @@ def test_values_of_a_key_are_combined_in_order(
 
 
 @given(parts=st.lists(records, max_size=3), limit=limits)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_combiners_of_several_inputs_are_merged_in_order(
     long_bench: ShuffleBench, parts: list[list[tuple[Any, Any]]], limit: int
 ) -> None:

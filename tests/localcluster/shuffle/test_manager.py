@@ -34,7 +34,7 @@ def remove(bench: ShuffleBench, shuffle: Any) -> None:
 
 @kinds
 @given(inputs=maps, partitions=st.integers(1, 5), limit=limits)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_without_an_aggregator_records_come_as_the_map_tasks_made_them(
     long_bench: ShuffleBench, kind: Kind, inputs: list[list[Any]], partitions: int, limit: int
 ) -> None:
@@ -49,7 +49,7 @@ def test_without_an_aggregator_records_come_as_the_map_tasks_made_them(
 @kinds
 @pytest.mark.parametrize("map_side", [True, False])
 @given(inputs=maps, partitions=st.integers(1, 5), limit=limits)
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_an_aggregator_combines_each_key_once(
     long_bench: ShuffleBench, kind: Kind, map_side: bool, inputs: list[list[Any]], partitions: int, limit: int
 ) -> None:

@@ -24,7 +24,7 @@ def contents(buffer: PartitionedBuffer, part: int) -> list[Any]:
     partitions=st.integers(1, 6),
     limit=st.sampled_from([NOTHING, 3000, PLENTY]),
 )
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_every_record_is_in_its_partition_in_the_order_it_came(
     long_bench: ShuffleBench, numbers: list[int], partitions: int, limit: int
 ) -> None:

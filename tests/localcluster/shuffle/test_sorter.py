@@ -47,7 +47,7 @@ def sort(records: Any, bench: ShuffleBench, limit: int, key: Any = None, reverse
     key=st.sampled_from([None, key_of, backwards]),
     reverse=st.booleans(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_order_is_that_of_sorted(
     long_bench: ShuffleBench, rows: list[tuple[int, int]], limit: int, key: Any, reverse: bool
 ) -> None:

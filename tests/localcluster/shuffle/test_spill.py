@@ -15,7 +15,7 @@ from tests.localcluster.shuffle.bench import ShuffleBench
 
 
 @given(parts=st.lists(st.lists(st.one_of(st.integers(), st.text(max_size=5)), max_size=20), max_size=8))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_each_part_reads_back_as_written(long_bench: ShuffleBench, parts: list[list[object]]) -> None:
     spill = SpillFile(
         long_bench.disk.create_temp_local_block, (serializer.serialize(part) if part else () for part in parts)
