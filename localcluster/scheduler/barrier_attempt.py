@@ -76,6 +76,10 @@ class BarrierAttempt:
         self._waiting.clear()
         return refused
 
+    def forget(self, task: RunningTask) -> None:
+        """The task has ended: if a thread of it waits, its executor ends that wait."""
+        self._waiting.pop(task.position, None)
+
     def _problem(self) -> str | None:
         functions = sorted({waiting.call.function for waiting in self._waiting.values()})
         if len(functions) > 1:
@@ -104,7 +108,7 @@ class BarrierAttempt:
     def keep(self, task: RunningTask, result: TaskResult) -> list[BarrierAnswer]:
         """A task has succeeded. If others wait, it is in vain."""
         self._results[task.position] = (task, result)
-        self._waiting.pop(task.position, None)  # a call that a thread of the task made; the executor ends its wait
+        self.forget(task)
         problem = self._problem() if self._waiting else None
         return [] if problem is None else self.fail(problem)
 

@@ -144,6 +144,7 @@ class DAGScheduler:
         if failure.kind == "fetch":
             self._fetch_failed(task_set, failure, now)
         elif task is not None and task_set.barrier is not None:
+            task_set.barrier.forget(task)
             self._barrier_failed(task_set, task, failure, now)
         elif task is not None:
             self._give_up_if_hopeless(task_set, task, failure)

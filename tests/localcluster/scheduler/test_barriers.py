@@ -137,6 +137,14 @@ def test_a_task_that_ends_while_a_thread_of_it_waits_gets_no_answer(driver: Fake
     assert "ended without calling it" in str(errors(call(driver, driver.task(1)))[0])
 
 
+def test_a_task_that_fails_while_a_thread_of_it_waits_gets_no_answer(driver: FakeDriver, lineage: Lineage) -> None:
+    driver.submit(barrier_job(lineage))
+    first = driver.task(0)
+    call(driver, first)
+    driver.fail(first)
+    assert driver.answers == []
+
+
 def test_a_task_that_has_ended_is_not_waited_for(driver: FakeDriver, lineage: Lineage) -> None:
     driver.submit(barrier_job(lineage))
     driver.finish(driver.task(1))
