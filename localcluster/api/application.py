@@ -1,28 +1,31 @@
-"""`Application`: the part of a context that says what it is: settings, names, numbers of cores, system properties.
+"""`Application`: the methods of a context that say what it is: settings, names, numbers of cores, system properties.
 
-Does not cover starting and stopping, which is `SparkContext`'s own.
+Does not cover starting and stopping, which is `SparkContext`'s own. What was set is in `info`.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from localcluster.api.info import ApplicationInfo
 from localcluster.base.spark_version import SPARK_VERSION
 from localcluster.conf import SparkConf, settings, system_properties
 from localcluster.conf.logs import set_own_level
-from localcluster.conf.master_url import Layout
 from localcluster.ui.status_page import StatusPage
 from protocol.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from localcluster.ui import status_store
 
-class Application(StatusPage):
-    """A part of `SparkContext`."""
 
+class Application:
+    """Methods of `SparkContext`."""
+
+    _info: ApplicationInfo
+    _page: StatusPage
     master: str
     appName: str
-    _conf: SparkConf
-    _layout: Layout
 
     def __repr__(self) -> str:
         return f"<SparkContext master={self.master} appName={self.appName}>"
@@ -40,13 +43,30 @@ class Application(StatusPage):
         )
 
     @property
+    def uiWebUrl(self) -> str | None:
+        """Address of the page that shows what the application does; None if ``spark.ui.enabled`` is false, and once
+        the context is stopped. The page exists from the first time that somebody asks for it.
+
+        Raises SparkException when all ports that it may have are taken.
+        """
+        return self._page.url()
+
+    def _on_page(self) -> status_store.Application:
+        """What the page says that it is about."""
+        from localcluster.ui import status_store  # only with a page
+
+        info = self._info
+        settings = dict(info.conf.getAll())
+        return status_store.Application(info.id, self.appName, self.sparkUser(), info.started, settings)
+
+    @property
     def conf(self) -> SparkConf:
         """The settings. Changing them has no effect on a context that runs."""
-        return self._conf
+        return self._info.conf
 
     def getConf(self) -> SparkConf:
         """A copy of the settings, with ``spark.app.id`` and the like added."""
-        return SparkConf(loadDefaults=False).setAll(self._conf.getAll())
+        return SparkConf(loadDefaults=False).setAll(self._info.conf.getAll())
 
     @property
     def version(self) -> str:
@@ -61,8 +81,8 @@ class Application(StatusPage):
     @property
     def defaultParallelism(self) -> int:
         """Partitions of a collection when the program does not say: the cores of all executors, unless configured."""
-        configured: int | None = settings.value(dict(self._conf.getAll()), "spark.default.parallelism")
-        return configured or self._layout.executors * self._layout.cores
+        configured: int | None = settings.value(self._info.conf, "spark.default.parallelism")
+        return configured or self._info.layout.executors * self._info.layout.cores
 
     @property
     def defaultMinPartitions(self) -> int:

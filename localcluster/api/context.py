@@ -1,7 +1,7 @@
 """`SparkContext`: a program's connection to its cluster, as in PySpark.
 
-Covers starting and stopping, broadcasts and accumulators. Its other methods are in its base classes; what they make is
-where its concept is: ``rdd``, ``broadcast``, ``accumulators``; the cluster itself is in ``driver``.
+Covers starting and stopping it and the parts that it is made of, and methods of what is left. The other methods are in
+the base classes, which have no state: each says which part its methods ask.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import atexit
 import os
 import sys
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from itertools import count
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from localcluster.api.application import Application
-from localcluster.api.files import Files
+from localcluster.api.files import AddedFiles, Files
+from localcluster.api.info import ApplicationInfo, settings_of
 from localcluster.api.job_control import JobControl
 from localcluster.api.jobs import Jobs
 from localcluster.api.kept import Kept
@@ -29,19 +29,20 @@ from localcluster.base.py_files import PACKAGE_EXTENSIONS
 from localcluster.base.shortage import naming_shortage
 from localcluster.conf import SparkConf, settings
 from localcluster.conf.logs import show_own_records
-from localcluster.conf.master_url import layout, memory_from_master
 from localcluster.conf.unknown_settings import warn_of_unknown
 from localcluster.launcher.client import connect
 from localcluster.launcher.interrupts import deferred
 from localcluster.rdd.checkpoint import Checkpoints
 from localcluster.rdd.sources import Sources
 from localcluster.serializers import AutoBatchedSerializer, BatchedSerializer, CPickleSerializer, Serializer
-from localcluster.shuffle.hashing import expect_seed, seed_of_executors
+from localcluster.shuffle.hashing import expect_seed
 from localcluster.task.accumulators import Accumulator, AccumulatorParam, param_for
 from localcluster.task.broadcast import Broadcast
+from localcluster.task.env import get_env
 from localcluster.task.profiler import BasicProfiler, MemoryProfiler, Profiler, UDFBasicProfiler
 from localcluster.task.task_context import TaskContext
 from localcluster.task.task_forks import stay
+from localcluster.ui.status_page import StatusPage
 from protocol.errors import ActiveContextError, ContextError, PySparkValueError
 from protocol.forks import free_in_forks
 from storage import os_layer
@@ -105,76 +106,75 @@ class SparkContext(Application, Sources, Files, JobControl):
             SparkContext._ensure_initialized(self)
             stay()
             with ExitStack() as started:
-                values = self._describe(_settings(master, appName, sparkHome, environment, conf))
-                self._profiling = Profiling(values, profiler_cls, udf_profiler_cls, memory_profiler_cls)
+                values = self._describe(settings_of(master, appName, sparkHome, environment, conf))
+                self._profiling = Profiling(self._conf, profiler_cls, udf_profiler_cls, memory_profiler_cls)
                 self.profiler_collector = self._profiling.collector
-                self._start(values, pyFiles or (), started)
+                self._start_cluster(values, started)
+                self._start_parts(pyFiles or (), started)
                 started.callback(self._resign)
+                started.callback(self._page.stop)  # before another context can want its port
                 SparkContext._active_spark_context = self
                 atexit.register(self.stop)
                 with deferred():
                     self._parts = started.pop_all()  # what `stop` ends; if anything raises before this, it ends now
 
-    def _start(self, values: Mapping[str, str], py_files: Sequence[PathLike], started: ExitStack) -> None:
-        """Start every part, and tell ``started`` how it is ended."""
-        self._rdd_ids = count()
-        self._shuffle_ids = count()
+    def _describe(self, conf: SparkConf) -> dict[str, str]:
+        """What programs read from a context. The settings before Spark adds to them."""
+        values = dict(conf.getAll())
+        show_own_records(values)
+        warn_of_unknown(values)
+        self._conf = conf
+        self._info = info = ApplicationInfo.of(conf)
+        self.applicationId, self.appName, self.startTime, self.master = info.id, info.name, info.started, info.master
+        self.sparkHome = conf.get("spark.home")
+        self.pythonExec = sys.executable
+        self.pythonVer = f"{sys.version_info.major}.{sys.version_info.minor}"
+        self.environment = info.environment
+        expect_seed(self.environment["PYTHONHASHSEED"])
+        return values
+
+    def _start_cluster(self, values: Mapping[str, str], started: ExitStack) -> None:
+        """``started`` gets how it is ended."""
         with deferred():
             launcher = connect()  # a fresh interpreter, which starts while this one loads the driver's modules
             started.callback(launcher.close)
         from localcluster.driver.cluster import Cluster
-        from localcluster.driver.context_cleaner import ContextCleaner
-        from localcluster.driver.job_runner import JobRunner
 
         with naming_shortage("the cluster"):
             with deferred():
-                self._cluster = Cluster(launcher, values, self._layout)
+                self._cluster = Cluster(launcher, values, self._info.layout)
                 started.callback(self._cluster.stop)  # before the launcher's, from which it has to hear meanwhile
-            self._cluster.start(self._layout.executors)
-        self._start_files(settings.value(values, "spark.files") or (), settings.value(values, "spark.archives") or ())
-        started.callback(self._stop_files)
-        self._add_py_files(py_files, settings.value(values, "spark.submit.pyFiles") or ())
-        self._temp_dir = os_layer.make_temporary_directory("pyspark-", self._cluster.scratch.primary)
-        self._cleaner = ContextCleaner(self._cluster.wake)
-        started.callback(self._cleaner.stop)
-        if settings.value(values, "spark.cleaner.referenceTracking"):
-            self._cluster.each_round(self._cleaner.run)
+            self._cluster.start(self._info.layout.executors)
+
+    def _start_parts(self, py_files: Sequence[PathLike], started: ExitStack) -> None:
+        """What the methods of a context ask. ``started`` gets how each part is ended."""
+        from localcluster.driver.context_cleaner import ContextCleaner
+        from localcluster.driver.job_runner import JobRunner
+
+        conf, cluster = self._conf, self._cluster
+        self._files = AddedFiles(cluster, get_env().files_directory)
+        started.callback(self._files.stop)
+        self._files.add_first(conf, py_files)
+        self._python_includes = self._files.packages
+        self._temp_dir = os_layer.make_temporary_directory("pyspark-", cluster.scratch.primary)
+        cleaner = ContextCleaner(cluster.wake)
+        started.callback(cleaner.stop)
+        if settings.value(conf, "spark.cleaner.referenceTracking"):
+            cluster.each_round(cleaner.run)
         encoding = None if self._unbatched_serializer == CPickleSerializer() else self.serializer  # one of its choice
-        cleans_checkpoints = settings.value(values, "spark.cleaner.referenceTracking.cleanCheckpoints")
-        self._kept = Kept(self._cluster, self._cleaner, encoding, cleans_checkpoints)
-        ttl = settings.value(values, "spark.cleaner.ttl")
+        cleans_checkpoints = settings.value(conf, "spark.cleaner.referenceTracking.cleanCheckpoints")
+        self._kept = Kept(cluster, cleaner, encoding, cleans_checkpoints)
+        ttl = settings.value(conf, "spark.cleaner.ttl")
         if ttl is not None:
             started.callback(self._kept.clean_by_age(ttl).stop)
         self._checkpoints = Checkpoints()
-        if settings.value(values, "spark.checkpoint.dir"):
-            self.setCheckpointDir(settings.value(values, "spark.checkpoint.dir"))
-        runner = JobRunner(self._cluster, self._cleaner, self._profiling.profiled)
-        self._jobs = Jobs(self._cluster, runner, self._checkpoints, encoding)
-
-    def _describe(self, conf: SparkConf) -> dict[str, str]:
-        """What programs read from a context, and what Spark adds to its settings. The settings before that."""
-        values = dict(conf.getAll())
-        settings.check(values)
-        show_own_records(values)
-        warn_of_unknown(values)
-        self._conf = conf
-        self._layout = layout(values)
-        self.startTime = int(time.time() * 1000)
-        self.applicationId = f"local-{self.startTime}"
-        memory = settings.value(values, "spark.executor.memory")
-        conf.setIfMissing("spark.master", self._layout.master(memory)).setIfMissing("spark.app.name", "localcluster")
-        conf.set("spark.app.id", self.applicationId).set("spark.app.startTime", str(self.startTime))
-        conf.set("spark.executor.id", "driver").setIfMissing("spark.submit.deployMode", "client")
-        self.master = conf.get("spark.master", "")
-        self.appName = conf.get("spark.app.name", "")
-        self.sparkHome = conf.get("spark.home")
-        self.pythonExec = sys.executable
-        self.pythonVer = f"{sys.version_info.major}.{sys.version_info.minor}"
-        prefix = settings.EXECUTOR_ENVIRONMENT
-        self.environment = {key.removeprefix(prefix): text for key, text in conf.getAll() if key.startswith(prefix)}
-        self.environment["PYTHONHASHSEED"] = seed_of_executors()
-        expect_seed(self.environment["PYTHONHASHSEED"])
-        return values
+        if settings.value(conf, "spark.checkpoint.dir"):
+            self._checkpoints.make_directory(settings.value(conf, "spark.checkpoint.dir"))
+        runner = JobRunner(cluster, cleaner, self._profiling.profiled)
+        self._jobs = Jobs(cluster, runner, self._checkpoints, encoding)
+        self._next_rdd_id = count().__next__
+        self._next_shuffle_id = count().__next__
+        self._page = StatusPage(conf, self._on_page, cluster.status)
 
     @classmethod
     def _ensure_initialized(cls, instance: SparkContext | None = None, gateway: Any = None, conf: Any = None) -> None:
@@ -230,11 +230,7 @@ class SparkContext(Application, Sources, Files, JobControl):
 
     def broadcast(self, value: T) -> Broadcast[T]:
         """Share a read-only value with all tasks. Raises SerializationError when it cannot be pickled."""
-        self._cluster.check_usable()
-        broadcast_id = self._cluster.next_broadcast_id()
-        variable = Broadcast(broadcast_id, value, self._cluster.remove_broadcast)
-        self._cleaner.register(variable, lambda: self._cluster.remove_broadcast(broadcast_id))
-        return variable
+        return self._kept.broadcast(value)
 
     def accumulator(self, value: T, accum_param: AccumulatorParam[T] | None = None) -> Accumulator[T]:
         """A variable that tasks can add to. Raises TypeError when the type is no number and there is no
@@ -258,38 +254,6 @@ class SparkContext(Application, Sources, Files, JobControl):
     def dump_profiles(self, path: PathLike) -> None:
         """Write the profiles into a directory, as ``rdd_<id>.pstats``, and forget them. Raises as `show_profiles`."""
         self._profiling.require_collector().dump_profiles(path_text(path, "path"))
-
-    # --- numbers of RDDs and shuffles ---
-
-    def _next_rdd_id(self) -> int:
-        return next(self._rdd_ids)
-
-    def _next_shuffle_id(self) -> int:
-        return next(self._shuffle_ids)
-
-
-def _settings(
-    master: str | None,
-    app_name: str | None,
-    spark_home: str | None,
-    environment: Mapping[str, Any] | None,
-    conf: SparkConf | None,
-) -> SparkConf:
-    """The context's own copy of the settings."""
-    merged = SparkConf()
-    if conf is not None:
-        merged.setAll(conf.getAll())
-    if master:
-        merged.setMaster(master)
-    if app_name:
-        merged.setAppName(app_name)
-    if spark_home:
-        merged.setSparkHome(spark_home)
-    merged.setExecutorEnv(pairs=(environment or {}).items())
-    memory = memory_from_master(merged.get("spark.master"))
-    if memory is not None:
-        merged.setIfMissing("spark.executor.memory", memory)
-    return merged
 
 
 def _forget_context() -> None:

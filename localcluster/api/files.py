@@ -1,4 +1,5 @@
-"""`SparkFiles`, which finds the files that go with a program's jobs, and `Files`, the context's methods that add them.
+"""The files that go with a program's jobs: `SparkFiles` finds them, `AddedFiles` is the part of a context that adds
+them, and `Files` its methods for that.
 
 Copying and unpacking is the business of `user_files`, the import path that of `py_files`.
 """
@@ -14,10 +15,12 @@ from typing import TYPE_CHECKING
 from localcluster.api.user_files import UserFiles
 from localcluster.base.arguments import PathLike, path_text
 from localcluster.base.py_files import extend_import_path, forget_import_paths, is_package
+from localcluster.conf import settings
 from localcluster.task.env import get_env
 from protocol.errors import PySparkTypeError, SparkException
 
 if TYPE_CHECKING:
+    from localcluster.conf.settings import Texts
     from localcluster.driver.cluster import Cluster
 
 log = logging.getLogger(__name__)
@@ -54,35 +57,54 @@ class SparkFiles:
         return get_env().files_directory
 
 
-class Files:
-    """A part of `SparkContext`. Files are copied when they are added: a later change of the original is not seen."""
+class AddedFiles:
+    """The files that a context has added. They are copied when they are added: a later change of the original is not
+    seen.
+    """
 
-    _cluster: Cluster
+    def __init__(self, cluster: Cluster, directory: str) -> None:
+        self.user_files = UserFiles(directory)
+        self.packages: list[str] = []
+        """Names of added files that are on the import path themselves."""
+        self._cluster = cluster
+        extend_import_path([directory])
 
-    def _start_files(self, files: Sequence[str], archives: Sequence[str]) -> None:
-        """Make the directory, and add what the settings name."""
-        self._user_files = UserFiles(get_env().files_directory)
-        self._python_includes: list[str] = []
-        extend_import_path([self._user_files.directory])
-        for path in files:
-            self.addFile(path)
-        for path in archives:
-            self.addArchive(path)
+    def add_file(self, path: PathLike, recursive: bool = False) -> None:
+        self._cluster.check_usable()
+        self.user_files.add_file(path_text(path, "path"), recursive)
+        self._add_import_path(self.user_files.directory)  # it may be a module
 
-    def _add_py_files(self, given: Sequence[PathLike], submitted: Sequence[str]) -> None:
-        """Add the constructor's ``pyFiles``, and those of ``spark.submit.pyFiles``: one of the latter that cannot be
+    def add_py_file(self, path: PathLike) -> None:
+        self._cluster.check_usable()
+        name = self.user_files.add_file(path_text(path, "path"))
+        if is_package(name):
+            self.packages.append(name)
+            self._add_import_path(os.path.join(self.user_files.directory, name))
+        else:
+            self._add_import_path(self.user_files.directory)
+
+    def add_archive(self, path: PathLike) -> None:
+        self._cluster.check_usable()
+        self.user_files.add_archive(path_text(path, "path"))
+
+    def add_first(self, conf: Texts, py_files: Sequence[PathLike]) -> None:
+        """Add what the settings name and the constructor's ``pyFiles``. One of ``spark.submit.pyFiles`` that cannot be
         added is warned of, as PySpark does.
         """
-        if isinstance(given, (str, os.PathLike)):
-            raise PySparkTypeError(f"pyFiles must be a list of paths, not the path {os.fspath(given)}")
-        for file in given:
-            self.addPyFile(file)
-        for path in submitted:
+        if isinstance(py_files, (str, os.PathLike)):
+            raise PySparkTypeError(f"pyFiles must be a list of paths, not the path {os.fspath(py_files)}")
+        for path in settings.value(conf, "spark.files") or ():
+            self.add_file(path)
+        for path in settings.value(conf, "spark.archives") or ():
+            self.add_archive(path)
+        for file in py_files:
+            self.add_py_file(file)
+        for path in settings.value(conf, "spark.submit.pyFiles") or ():
             try:
                 if os.path.isdir(path):
                     self._add_import_path(os.path.abspath(path))
                 else:
-                    self.addPyFile(path)
+                    self.add_py_file(path)
             except SparkException as error:
                 warnings.warn(
                     f"Failed to add file [{path}] specified in 'spark.submit.pyFiles' to Python path: {error}",
@@ -90,8 +112,18 @@ class Files:
                     stacklevel=2,
                 )
 
-    def _stop_files(self) -> None:
-        forget_import_paths(self._user_files.directory)
+    def stop(self) -> None:
+        forget_import_paths(self.user_files.directory)
+
+    def _add_import_path(self, path: str) -> None:
+        extend_import_path([path])
+        self._cluster.add_import_path(path)
+
+
+class Files:
+    """Methods of `SparkContext`."""
+
+    _files: AddedFiles
 
     def addFile(self, path: PathLike, recursive: bool = False) -> None:
         """Copy a file for all tasks, which find it with `SparkFiles.get`: a path, or a ``file:``, http, https or ftp
@@ -104,21 +136,13 @@ class Files:
             SparkException: it is a directory and ``recursive`` is not set, another file of the same name but with
                 other contents was added, or a URL cannot be fetched.
         """
-        self._cluster.check_usable()
-        self._user_files.add_file(path_text(path, "path"), recursive)
-        self._add_import_path(self._user_files.directory)  # it may be a module
+        self._files.add_file(path, recursive)
 
     def addPyFile(self, path: PathLike) -> None:
         """Add a ``.py`` file, or a ``.zip``, ``.egg`` or ``.jar`` with modules, and let driver and tasks import from it
         from the next job on. Raises what `addFile` raises.
         """
-        self._cluster.check_usable()
-        name = self._user_files.add_file(path_text(path, "path"))
-        if is_package(name):
-            self._python_includes.append(name)
-            self._add_import_path(os.path.join(self._user_files.directory, name))
-        else:
-            self._add_import_path(self._user_files.directory)
+        self._files.add_py_file(path)
 
     def addArchive(self, path: PathLike) -> None:
         """Unpack a ``.zip``, ``.jar``, ``.tar``, ``.tar.gz`` or ``.tgz`` for all tasks; `SparkFiles.get` of its name
@@ -129,19 +153,14 @@ class Files:
             PathError: the name after ``#`` is a path.
             SparkException: it cannot be unpacked, or a URL cannot be fetched.
         """
-        self._cluster.check_usable()
-        self._user_files.add_archive(path_text(path, "path"))
+        self._files.add_archive(path)
 
     @property
     def listFiles(self) -> list[str]:
         """URIs of what `addFile` and `addPyFile` added, in that order."""
-        return list(self._user_files.files)
+        return list(self._files.user_files.files)
 
     @property
     def listArchives(self) -> list[str]:
         """URIs of what `addArchive` added, in that order."""
-        return list(self._user_files.archives)
-
-    def _add_import_path(self, path: str) -> None:
-        extend_import_path([path])
-        self._cluster.add_import_path(path)
+        return list(self._files.user_files.archives)

@@ -1,5 +1,5 @@
 """`Kept`: the part of a context that looks after what is kept for RDDs: records, blocks, outputs of
-shuffles, checkpoints.
+shuffles, checkpoints; and after broadcasts.
 
 Covers their removal and what is known of them. Keeping blocks and outputs is the business of tasks.
 """
@@ -7,13 +7,13 @@ Covers their removal and what is known of them. Keeping blocks and outputs is th
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from localcluster.rdd.dependency import ShuffleDependency
 from localcluster.rdd.partition_data import PartitionData
 from localcluster.serializers.record_encoding import encoded_and_decoded
 from localcluster.shuffle.payload import IN_TASK, inline
-from localcluster.task.broadcast import note_uses
+from localcluster.task.broadcast import Broadcast, note_uses
 from storage import os_layer, serializer
 from storage.block_id import RDDBlockId
 from storage.metadata_cleaner import MetadataCleaner
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from localcluster.rdd.core import RDDCore
     from localcluster.rdd.rdd import RDD
     from localcluster.serializers.framing import Serializer
+
+T = TypeVar("T")
 
 
 class Kept:
@@ -50,6 +52,14 @@ class Kept:
         partition = PartitionData(block_id)
         self._cleaner.register(partition, lambda: self._cluster.remove_broadcast(block_id.broadcast_id))
         return partition
+
+    def broadcast(self, value: T) -> Broadcast[T]:
+        """Its blocks are removed when the variable is collected."""
+        self._cluster.check_usable()
+        broadcast_id = self._cluster.next_broadcast_id()
+        variable = Broadcast(broadcast_id, value, self._cluster.remove_broadcast)
+        self._cleaner.register(variable, lambda: self._cluster.remove_broadcast(broadcast_id))
+        return variable
 
     def persist(self, rdd: RDD[Any]) -> None:
         rdd_id, cluster = rdd.id(), self._cluster

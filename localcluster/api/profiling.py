@@ -6,7 +6,6 @@ profiled as a whole: like PySpark's pipelines, a stage runs what several RDDs do
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from localcluster.conf import settings
@@ -15,6 +14,7 @@ from localcluster.task.profiler import Profiler, ProfilerCollector
 from protocol.errors import PySparkRuntimeError
 
 if TYPE_CHECKING:
+    from localcluster.conf.settings import Texts
     from localcluster.rdd.core import RDDCore
 
 
@@ -23,15 +23,15 @@ class Profiling:
 
     def __init__(
         self,
-        values: Mapping[str, str],
+        conf: Texts,
         profiler_cls: type[Profiler],
         udf_profiler_cls: type[Profiler],
         memory_profiler_cls: type[Profiler],
     ) -> None:
         self.collector: ProfilerCollector | None = None
-        self._profiles_tasks: bool = settings.value(values, "spark.python.profile")
-        if self._profiles_tasks or settings.value(values, "spark.python.profile.memory"):
-            dump_path = settings.value(values, "spark.python.profile.dump")
+        self._profiles_tasks: bool = settings.value(conf, "spark.python.profile")
+        if self._profiles_tasks or settings.value(conf, "spark.python.profile.memory"):
+            dump_path = settings.value(conf, "spark.python.profile.dump")
             self.collector = ProfilerCollector(profiler_cls, udf_profiler_cls, memory_profiler_cls, dump_path)
 
     def require_collector(self) -> ProfilerCollector:

@@ -72,7 +72,7 @@ def test_paths_may_be_path_objects(sc: SparkContext, tmp_path: Path) -> None:
             ):
                 method(wrong)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="pyFiles must be a list of paths, not the path /x"):
-        sc._add_py_files("/x", ())
+        sc._files.add_first(sc.conf, "/x")
 
 
 def test_a_module_that_a_task_did_not_find_is_found_once_it_was_added(sc: SparkContext, tmp_path: Path) -> None:

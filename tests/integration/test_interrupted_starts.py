@@ -15,6 +15,9 @@ import psutil
 import pytest
 
 from localcluster import SparkContext
+from localcluster.api.files import AddedFiles
+from localcluster.api.jobs import Jobs
+from localcluster.api.kept import Kept
 from localcluster.driver.cluster import Cluster
 from localcluster.driver.event_loop import EventLoop
 from localcluster.driver.side_thread import SideThread
@@ -56,8 +59,10 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> N
         (Future, "result"),
         (Cluster, "_make_env"),
         (Cluster, "start"),
-        (SparkContext, "_start_files"),
-        (SparkContext, "_set_up_profiling"),
+        (AddedFiles, "__init__"),
+        (AddedFiles, "add_first"),
+        (Kept, "__init__"),
+        (Jobs, "__init__"),
     ],
 )
 def test_nothing_is_left(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
