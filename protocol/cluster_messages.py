@@ -227,7 +227,7 @@ class StartCluster(Order):
     """
 
     local_dirs: tuple[str, ...]
-    app_name: str
+    conf: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

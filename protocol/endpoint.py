@@ -78,13 +78,12 @@ class _Pending(NamedTuple):
 
 
 class Endpoint:
-    """Owns its channel. Thread-safe, but for receiving: `receive` and `receive_ready` are for one thread.
+    """Owns its channel. Thread-safe, but for receiving: `receive` and `receive_ready` are for one thread."""
 
-    ``hook`` sees every message that passes: see `protocol.hook`.
-    """
+    hook: Hook | None = None
+    """Sees every message that passes: see `protocol.hook`. The class's is for all that have none of their own."""
 
     def __init__(self, channel: Channel) -> None:
-        self.hook: Hook | None = None
         self._channel = channel
         self._correlations = itertools.count(1)
         self._lock = free_in_forks(threading.Lock())

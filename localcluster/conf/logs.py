@@ -4,7 +4,10 @@ A driver is the program's process: its root logger is left alone, as plain Pytho
 records go to the handlers that the program has; while it has none, to a handler of our own, on standard error.
 
 Executors are processes of ours: what no handler of a task takes goes to standard error, at the levels that the driver
-has when a stage starts there. Formats and handlers of the driver stay there: they cannot travel.
+has when a stage starts there. Formats and handlers of the driver stay there: they cannot travel. The launcher is one,
+too, at the level that the settings say.
+
+Level TRACE, which is ours, has the messages between processes (`protocol.trace`).
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from typing import Any
 
 from localcluster.conf import settings
 
+TRACE = settings.SPARK_LEVELS["TRACE"]
 FORMAT = "%(asctime)s %(levelname)s {process} %(name)s: %(message)s"
 OWN_LOGGERS = ("localcluster", "storage", "protocol")
 
@@ -64,6 +68,16 @@ def show_own_records(conf: Mapping[str, str]) -> None:
 def set_own_level(level: int) -> None:
     for name in OWN_LOGGERS:
         logging.getLogger(name).setLevel(level)
+    _trace_messages()
+
+
+def _trace_messages() -> None:
+    """After each change of a level."""
+    wanted = logging.getLogger("protocol.trace").isEnabledFor(TRACE)
+    if wanted or "protocol.trace" in sys.modules:
+        from protocol import trace  # few want it
+
+        trace.switch(wanted)
 
 
 def _configured_level(conf: Mapping[str, str]) -> int | None:
@@ -71,7 +85,7 @@ def _configured_level(conf: Mapping[str, str]) -> int | None:
     if name is not None:
         return settings.SPARK_LEVELS[name]
     name = settings.value(conf, "localcluster.log.level")
-    return None if name is None else getattr(logging, name)
+    return None if name is None else getattr(logging, name, TRACE)
 
 
 # --- executors -----------------------------------------------------------------------------------------------------
@@ -104,13 +118,16 @@ class FollowedLevels:
         for name, level in wanted.items():
             if before.get(name) != level:
                 logging.getLogger(name).setLevel(level)
+        if before != wanted:
+            _trace_messages()
 
 
 def set_up_logging(conf: Mapping[str, str], process: str) -> None:
-    """In an executor. The level is that of the time before its first stage."""
+    """In a process of ours. The level of an executor is that of the time before its first stage."""
     logging.lastResort = _StandardError(process)
     logging.basicConfig = _basic_config
     logging.getLogger().setLevel(_configured_level(conf) or logging.WARNING)
+    _trace_messages()
 
 
 _configure = logging.basicConfig

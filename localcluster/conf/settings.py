@@ -145,7 +145,7 @@ _BOOLEAN = (_boolean, "true or false")
 _SPLIT_SIZE = (_natural, "a whole number of bytes")
 _TEXT = (str, "any text")
 _LIST = (_names, "names separated by commas")
-_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR")
 SPARK_LEVELS = {"ALL": 1, "DEBUG": 10, "ERROR": 40, "WARN": 30, "INFO": 20, "OFF": 100, "FATAL": 50, "TRACE": 5}
 """Spark's names of log levels, and `logging`'s numbers for them."""
 
@@ -215,7 +215,7 @@ ENTRIES: dict[str, ConfigEntry] = {
         ConfigEntry("localcluster.externalBlockStore.class", None, *_TEXT, "`package.module.Class` of a block store of your own, used in place of the off-heap store."),
         ConfigEntry("spark.executor.allowSparkContext", "false", *_BOOLEAN, "Whether a task may make a SparkContext of its own. Read from the conf that is given to its constructor."),
         ConfigEntry("spark.log.level", None, _one_of(*SPARK_LEVELS), " or ".join(SPARK_LEVELS), "Level of localcluster's log records and of those of tasks, as `setLogLevel` sets it. Unset: `localcluster.log.level`, else what the program's logging says."),
-        ConfigEntry("localcluster.log.level", None, _one_of(*_LEVELS), " or ".join(_LEVELS), "The same with Python's names of levels."),
+        ConfigEntry("localcluster.log.level", None, _one_of(*_LEVELS), " or ".join(_LEVELS), "The same with Python's names of levels, and TRACE."),
     )
 }  # fmt: skip
 

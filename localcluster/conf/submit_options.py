@@ -32,7 +32,7 @@ _SETTINGS = {  # option and its other names: (configuration key, metavar, help)
     ("--py-files",): ("spark.submit.pyFiles", "A,B", ".py, .zip or .egg files for the import path"),
     ("--files",): ("spark.files", "A,B", "files that tasks find with SparkFiles.get"),
     ("--archives",): ("spark.archives", "A,B", "archives that are unpacked for tasks"),
-    ("--log-level",): ("localcluster.log.level", "LEVEL", "DEBUG, INFO, WARNING or ERROR; also of what tasks log"),
+    ("--log-level",): ("localcluster.log.level", "LEVEL", "TRACE, DEBUG, INFO, WARNING, ERROR; also for tasks"),
 }  # fmt: skip
 
 _NO_JVM = "there is no JVM"

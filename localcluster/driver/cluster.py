@@ -159,7 +159,7 @@ class Cluster:
 
     def _start_cluster(self) -> Scratch:
         local_dirs = tuple(configured_local_dirs(settings.value(self.conf, "spark.local.dir") or ()))
-        order = c.StartCluster(local_dirs, settings.value(self.conf, "spark.app.name"))
+        order = c.StartCluster(local_dirs, self.conf)
         with self.lock:
             answer = self._launcher.ask(order, START_DEADLINE)
         try:

@@ -53,3 +53,35 @@ def test_the_program_sets_up_logging_and_its_levels_reach_tasks(how: str, tmp_pa
         ("INFO", "root", "info of stage 4"),
     ]
     assert run.errors.count("\n") == len(records), "nothing is printed twice"
+
+
+TRACED = """
+from localcluster import SparkContext
+
+with SparkContext("local[1]") as sc:
+    sc.setLogLevel("TRACE")
+    sc.parallelize([0], 1).count()  # its stage brings the level to the executor
+    sc.parallelize([0], 1).count()
+"""
+
+
+@pytest.mark.parametrize("how", ["option", "setLogLevel"])
+def test_messages_are_traced_in_every_process_at_level_trace(how: str, tmp_path: Path) -> None:
+    options = ["--log-level", "TRACE"] if how == "option" else []
+    with Run(tmp_path, TRACED, options=options) as run:
+        assert run.wait() == 0, run.errors
+        run.assert_nothing_left()
+    record = re.compile(r"^\S+ \S+ TRACE (driver|executor 0|launcher) protocol.trace: (\w+) \w+[ \d]* \((.*?)\): (\w+)")
+    seen = {match.groups() for match in map(record.match, run.errors.splitlines()) if match}
+    assert {
+        ("driver", "sent", "orders of executor 0", "LaunchTasks"),
+        ("executor 0", "received", "orders", "LaunchTasks"),
+        ("executor 0", "sent", "reports", "TasksFinished"),
+        ("driver", "received", "reports of executor 0", "TasksFinished"),
+    } <= seen
+    at_start = {
+        ("driver", "sent", "launcher", "LaunchExecutor"),
+        ("launcher", "received", "control", "LaunchExecutor"),
+        ("executor 0", "sent", "reports", "RegisterExecutor"),
+    }
+    assert seen & at_start == (at_start if how == "option" else set())

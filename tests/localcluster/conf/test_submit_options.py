@@ -36,7 +36,7 @@ def settings_from(line: str) -> dict[str, str]:
         ("-c spark.x=", "spark.x", ""),
         ("--conf=spark.x=1", "spark.x", "1"),
         ("--no-progress", "spark.ui.showConsoleProgress", "false"),
-        ("--log-level INFO", "localcluster.log.level", "INFO"),
+        ("--log-level TRACE", "localcluster.log.level", "TRACE"),
     ],
 )
 def test_an_option_sets_its_key(options: str, key: str, value: str) -> None:

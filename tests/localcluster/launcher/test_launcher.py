@@ -54,7 +54,7 @@ class Bed:
         return child.pid
 
     def start_cluster(self) -> str:
-        return self.launcher._start_cluster(StartCluster((), "app"))
+        return self.launcher._start_cluster(StartCluster((), {}))
 
     def order(self, executor_id: str) -> Any:
         """What the launcher tells when it is told to launch."""
@@ -73,7 +73,8 @@ class Bed:
 @pytest.fixture
 def bed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bed]:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(launcher_module, "name_process", lambda *_: None)  # this process is pytest's
+    for name in ("name_process", "set_up_logging"):  # this process is pytest's
+        monkeypatch.setattr(launcher_module, name, lambda *_: None)
     bed = Bed()
     monkeypatch.setattr(os_layer, "fork", bed.fork)
     yield bed
@@ -148,7 +149,7 @@ def test_a_cluster_that_cannot_start_is_a_clear_error_and_leaves_nothing(
 
 def test_a_cluster_without_a_directory_to_write_to_keeps_no_janitor(bed: Bed) -> None:
     with pytest.raises(ConfigurationError):
-        bed.launcher._start_cluster(StartCluster((os.devnull,), "app"))
+        bed.launcher._start_cluster(StartCluster((os.devnull,), {}))
     with pytest.raises(ChildProcessError):  # it was waited for
         os.waitpid(bed.forked[0].pid, os.WNOHANG)
 
