@@ -27,7 +27,7 @@ def ends() -> Iterator[tuple[Endpoint, Endpoint]]:
 
 
 def exchange(asks: Endpoint, answers: Endpoint) -> None:
-    asks.tell(c.DropStage(3), c.StopExecutor())
+    asks.tell(c.DropStage(3), c.StopCluster())
     for _ in range(2):
         answers.receive(LONG)
     future = asks.ask_async(RemoveBroadcast(7), LONG)
@@ -48,9 +48,9 @@ def test_each_message_is_one_line_on_either_side(
     assert {record.levelname for record in caplog.records} == {"TRACE"}
     assert caplog.messages == [
         "sent TELL (orders of executor 1): DropStage(stage_key=3)",
-        "sent TELL (orders of executor 1): StopExecutor()",
+        "sent TELL (orders of executor 1): StopCluster()",
         "received TELL (orders): DropStage(stage_key=3)",
-        "received TELL (orders): StopExecutor()",
+        "received TELL (orders): StopCluster()",
         "sent ASK 1 (orders of executor 1): RemoveBroadcast(broadcast_id=7, remove_from_driver=True)",
         "received ASK 1 (orders): RemoveBroadcast(broadcast_id=7, remove_from_driver=True)",
         "sent REPLY 1 (orders): 2",
