@@ -13,7 +13,7 @@ from localcluster.scheduler.running_task import RunningTask
 from localcluster.scheduler.stage import Job, JobEvent, Stage, TaskOutcome
 from protocol.cluster_messages import TaskResult
 from protocol.errors import JobError
-from protocol.task_output import InBlock, Inline
+from protocol.task_output import MapOutput
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class JobResults:
         if job is None or task.position in stage.done:
             return False
         stage.done.add(task.position)
-        assert isinstance(result.output, Inline | InBlock)
+        assert not isinstance(result.output, MapOutput)
         stage.result_size += result.output.size
         if 0 < self._max_size < stage.result_size:
             deliver(job, self._outcomes.pop(job, []))  # before the job's end, after which nobody looks for results
