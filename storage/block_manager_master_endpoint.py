@@ -6,17 +6,16 @@ pipes, no threads and no clock; whoever owns it calls it from one thread at a ti
 makes: locations are data, every location in another process's segment comes with a lease, and blocks in shared memory
 or files outlive the process that wrote them (`storage.block_table`, "adopted").
 
-Removals are carried out by the slaves, which report each block as gone; until then a block stays in the books. So an
-extent is never reused while a reader that was given its location may still map it.
+Covers block managers that come and go, what they report, and segments. What they read of each other is in
+`storage.master_sharing`, removals in `storage.master_removals`, read-only answers in `storage.master_queries`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 from protocol import block_messages as m
 from protocol.errors import StorageError
@@ -25,16 +24,15 @@ from protocol.message import Message, Order
 from storage.block_id import BlockId
 from storage.block_status import BlockStatus
 from storage.block_table import BlockTable, shared_status
-from storage.idle_blocks import IdleBlocks, has_age
 from storage.lease_table import LeaseTable
-from storage.master_queries import QUERIES, answered, ask
+from storage.master_queries import QUERIES
+from storage.master_removals import MasterRemovals
+from storage.master_sharing import MasterSharing, extents_released
 from storage.outcome import Outcome
 from storage.segment_budget import SegmentBudget
 from storage.storage_level import StorageLevel
 
 logger = logging.getLogger(__name__)
-
-Locations: TypeAlias = tuple[tuple[BlockManagerId, Location], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,29 +65,20 @@ class BlockManagerMasterEndpoint:
         # Extents whose block was dropped here while its holder, which may live, still has it: readers' leases go on,
         # and the holder's next report of the block must hear of them.
         self._dropped: dict[tuple[BlockId, BlockManagerId], ShmLocation] = {}
-        self._idle = IdleBlocks()
         self.stopped = False
         """No message is handled any more."""
         self._handlers: dict[type[Message], Callable[[str, Any, float], Outcome]] = {
             m.RegisterBlockManager: self._register,
             m.UpdateBlockInfo: self._update_block_info,
-            m.GetLocations: self._get_locations,
             m.BlockManagerHeartbeat: self._heartbeat,
             m.ExpireDeadHosts: self._expire_dead_hosts,
             m.RemoveExecutor: self._remove_executor,
-            m.RemoveBlock: self._remove_block,
-            m.RemoveRdd: self._remove_rdd,
-            m.RemoveShuffle: self._remove_shuffle,
-            m.RemoveBroadcast: self._remove_broadcast,
-            m.DropUnusedBlocks: self._drop_unused,
-            m.FetchBlock: self._fetch_block,
-            m.ReplicateTo: self._replicate_to,
-            m.ReleaseLeases: self._release_leases,
             m.ReportStaleLocation: self._report_stale_location,
             m.ReserveSegment: self._reserve_segment,
             m.ReturnSegment: self._return_segment,
-            m.GetPinned: self._get_pinned,
             m.StopBlockManagerMaster: self._stop,
+            **MasterSharing(self._table, self._leases, self._drop).handlers,
+            **MasterRemovals(self._table, self._leases, self._drop).handlers,
         }
 
     def receive(self, sender: str, message: Message, now: float) -> Outcome:
@@ -182,7 +171,7 @@ class BlockManagerMasterEndpoint:
         tells = self._remove_manager(executor_id)
         self._leases.owner_lost(executor_id)
         self._dropped = {key: place for key, place in self._dropped.items() if key[1].executor_id != executor_id}
-        tells += _extents_released(self._leases.reader_lost(executor_id))
+        tells += extents_released(self._leases.reader_lost(executor_id))
         for segment in self._budget.owned_by(executor_id):
             if not self._table.is_adopted(segment):
                 tells += self._give_up(segment)
@@ -224,13 +213,6 @@ class BlockManagerMasterEndpoint:
         status = self._table.status(block_id, holder)
         return self._dropped.get((block_id, holder)) if status is None else status.location
 
-    def _get_locations(self, sender: str, message: m.GetLocations, now: float) -> Outcome:
-        locations = tuple(self._table.locations(cast(BlockId, message.block_id)))
-        for holder, location in locations:
-            if isinstance(location, ShmLocation) and holder.executor_id != sender:
-                self._leases.grant(location, sender)
-        return Outcome(locations)
-
     def _report_stale_location(self, sender: str, message: m.ReportStaleLocation, now: float) -> Outcome:
         block_id = cast(BlockId, message.block_id)
         status = self._table.status(block_id, message.holder)
@@ -251,144 +233,6 @@ class BlockManagerMasterEndpoint:
             return []  # an expired process may live and write to the segment; `_remove_executor` comes back to it
         return self._give_up(path)
 
-    # --- removals fan out ---------------------------------------------------------------------------------------------
-
-    def _remove_block(self, sender: str, message: m.RemoveBlock, now: float) -> Outcome:
-        holders = [
-            manager for manager in self._table.statuses(cast(BlockId, message.block_id)) if self._table.manager(manager)
-        ]
-        return self._remove(message, holders, lambda block_id: block_id == message.block_id, any)
-
-    def _remove_rdd(self, sender: str, message: m.RemoveRdd, now: float) -> Outcome:
-        return self._remove(message, self._table.managers, lambda block_id: block_id.of_rdd == message.rdd_id, sum)
-
-    def _remove_shuffle(self, sender: str, message: m.RemoveShuffle, now: float) -> Outcome:
-        def is_part(block_id: BlockId) -> bool:
-            return block_id.of_shuffle == message.shuffle_id
-
-        return self._remove(message, self._table.managers, is_part, any)
-
-    def _remove_broadcast(self, sender: str, message: m.RemoveBroadcast, now: float) -> Outcome:
-        def is_part(block_id: BlockId) -> bool:
-            return block_id.of_broadcast == message.broadcast_id
-
-        holders = [manager for manager in self._table.managers if message.remove_from_driver or not manager.is_driver]
-        return self._remove(message, holders, is_part, sum)
-
-    def _remove(
-        self,
-        order: Order,
-        holders: Sequence[BlockManagerId],
-        is_part: Callable[[BlockId], bool],
-        total: Callable[[Iterable[int]], int],
-    ) -> Outcome:
-        """The living remove and report their own copies; what dead ones left is dropped here."""
-        adopted = self._table.adopted_copies(is_part)
-        tells = [tell for block_id, holder in adopted for tell in self._drop(block_id, holder)]
-        dropped = len({block_id for block_id, _ in adopted})
-        outcome = ask(holders, order, lambda answers: Outcome(total([dropped, *answered(answers)])))
-        outcome.tells = tells
-        return outcome
-
-    def _drop_unused(self, sender: str, message: m.DropUnusedBlocks, now: float) -> Outcome:
-        present = self._table.matching(has_age)  # what comes while the slaves are asked is none of this look's business
-
-        def combine(answers: list[Any]) -> Outcome:
-            used = {block_id for answer in answered(answers) for block_id in answer}
-            all_answered = len(answered(answers)) == len(answers)  # who is silent may use anything
-
-            def in_use(block_id: BlockId) -> bool:
-                spared = block_id.of_rdd in message.spared_rdds
-                return spared or not all_answered or block_id in used or self._is_read(block_id)
-
-            idle = self._idle.look(present, in_use, now, message.unused_for)
-            return self._remove_unused(idle, sender, now)
-
-        return ask(self._table.managers, m.TakeUses(), combine)
-
-    def _is_read(self, block_id: BlockId) -> bool:
-        """Whether a process other than its holder has a view of the block."""
-        places = [location for _, location in self._table.locations(block_id)]
-        return any(isinstance(place, ShmLocation) and self._leases.is_leased(place) for place in places)
-
-    def _remove_unused(self, block_ids: Sequence[BlockId], sender: str, now: float) -> Outcome:
-        removal = Outcome(combine=lambda _: Outcome(len(block_ids)))
-        for block_id in block_ids:
-            message: Message = m.RemoveBlock(block_id)
-            if block_id.of_broadcast is not None:  # executors keep its value, too
-                message = m.RemoveBroadcast(block_id.of_broadcast)
-            outcome = self.receive(sender, message, now)
-            removal.tells += outcome.tells
-            removal.asks += outcome.asks
-        return removal
-
-    # --- bytes are shared ---------------------------------------------------------------------------------------------
-
-    def _fetch_block(self, sender: str, message: m.FetchBlock, now: float) -> Outcome:
-        """What the holder shares is the block itself, or a copy made for this one reader: that extent goes back to the
-        holder when the reader's view dies.
-        """
-        block_id, holder = cast(BlockId, message.block_id), self._table.manager_of(message.holder)
-        if holder is None:
-            return Outcome(None)
-
-        def combine(answers: list[Any]) -> Outcome:
-            (location,) = answers
-            if location is None:
-                return Outcome(None, self._drop(block_id, holder))
-            if isinstance(location, BaseException):
-                # The text alone: the error's frames may keep the holder's view.
-                logger.warning("%s cannot share block %s: %s", holder.executor_id, block_id, str(location))
-                return Outcome(None)
-            if isinstance(location, ShmLocation):
-                self._leases.grant(location, sender)
-                if not self._is_at(block_id, holder, location):
-                    self._leases.retire(location, holder.executor_id)
-            return Outcome(location)
-
-        return ask([holder], m.ShareBlock(message.block_id), combine)
-
-    def _replicate_to(self, sender: str, message: m.ReplicateTo, now: float) -> Outcome:
-        """The peers read under leases; `sender` is told when the last of them is done, in case it made a copy to be
-        read.
-        """
-        location = message.location
-        peers = [peer for peer in message.peers if self._table.manager(peer) is not None]
-        if isinstance(location, ShmLocation):
-            for peer in peers:
-                self._leases.grant(location, peer.executor_id)
-
-        def combine(answers: list[Any]) -> Outcome:
-            stored = tuple(peer for peer, answer in zip(peers, answers, strict=True) if answer is True)
-            if isinstance(location, ShmLocation) and self._is_unread_copy(
-                cast(BlockId, message.block_id), sender, location
-            ):
-                return Outcome(stored, _extents_released([(sender, location)]))
-            return Outcome(stored)
-
-        return ask(peers, m.ReplicateBlock(message.block_id, message.level, location), combine)
-
-    def _is_unread_copy(self, block_id: BlockId, owner: str, location: ShmLocation) -> bool:
-        """Whether the extent is a copy made to be read once, and nobody reads it any more; else it waits in limbo."""
-        holder = self._table.manager_of(owner)
-        if holder is None or self._is_at(block_id, holder, location):
-            return False
-        return self._leases.retire(location, owner)
-
-    def _is_at(self, block_id: BlockId, holder: BlockManagerId, location: ShmLocation) -> bool:
-        """Whether these are the holder's own bytes of the block, not a copy for others."""
-        status = self._table.status(block_id, holder)
-        return status is not None and status.location == location
-
-    def _release_leases(self, sender: str, message: m.ReleaseLeases, now: float) -> Outcome:
-        freed = [
-            entry for location, count in message.releases for entry in self._leases.release(sender, location, count)
-        ]
-        return Outcome(tells=_extents_released(freed))
-
-    def _get_pinned(self, sender: str, message: m.GetPinned, now: float) -> Outcome:
-        return Outcome(frozenset(location for location in message.locations if self._leases.is_leased(location)))
-
     def _reserve_segment(self, sender: str, message: m.ReserveSegment, now: float) -> Outcome:
         return Outcome(self._budget.reserve(message.segment, sender, message.size))
 
@@ -401,11 +245,3 @@ class BlockManagerMasterEndpoint:
 def _status(message: m.UpdateBlockInfo) -> BlockStatus:
     sizes = (message.memory_size, message.disk_size, message.off_heap_size)
     return BlockStatus(cast(StorageLevel, message.storage_level), *sizes, message.location)
-
-
-def _extents_released(freed: Iterable[tuple[str, ShmLocation]]) -> list[tuple[str, Order]]:
-    """One message per owner."""
-    by_owner: defaultdict[str, list[ShmLocation]] = defaultdict(list)
-    for owner, location in freed:
-        by_owner[owner].append(location)
-    return [(owner, m.ExtentReleased(tuple(locations))) for owner, locations in by_owner.items()]
