@@ -19,7 +19,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from operator import add
 from typing import Protocol
 
 from protocol.errors import (
@@ -54,11 +55,14 @@ class ConnectionLike(Protocol):
 class ChannelStatistics:
     """What went through a channel so far. ``backlog`` is the bytes that a buffered side still keeps."""
 
-    frames_sent: int
-    frames_received: int
-    bytes_sent: int
-    bytes_received: int
-    backlog: int
+    frames_sent: int = 0
+    frames_received: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    backlog: int = 0
+
+    def __add__(self, other: ChannelStatistics) -> ChannelStatistics:
+        return ChannelStatistics(*map(add, astuple(self), astuple(other)))
 
 
 class Channel:

@@ -41,6 +41,11 @@ class MasterStatistics:
 
     managers: int
     blocks: int
+    rdd_blocks: int
+    broadcasts: int
+    memory_used: int  # of all heaps, as blocks are there
+    off_heap_used: int  # of shared memory, without what is free in its segments
+    disk_used: int
     leases: int
     extents_in_limbo: int
     segments: int
@@ -119,9 +124,15 @@ class BlockManagerMasterEndpoint:
         return self._table.silent_since(now - timeout)
 
     def statistics(self) -> MasterStatistics:
+        copies = self._table.copies()
         return MasterStatistics(
             managers=len(self._table.managers),
             blocks=self._table.blocks,
+            rdd_blocks=len(self._table.matching(lambda block_id: block_id.is_rdd)),
+            broadcasts=len({block_id.of_broadcast for block_id in self._table.matching(lambda b: b.is_broadcast)}),
+            memory_used=sum(status.memory_size for status in copies),
+            off_heap_used=sum(status.off_heap_size for status in copies),
+            disk_used=sum(status.disk_size for status in copies),
             leases=self._leases.leases,
             extents_in_limbo=self._leases.in_limbo,
             segments=len(self._budget),

@@ -207,6 +207,10 @@ class BlockTable:
         for holder, blocks in left.items():
             yield StorageStatus(holder, 0, blocks)
 
+    def copies(self) -> list[BlockStatus]:
+        """Of every block at every holder."""
+        return [status for holders in self._holders.values() for status in holders.values()]
+
     @property
     def blocks(self) -> int:
         return len(self._holders)

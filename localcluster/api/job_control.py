@@ -16,6 +16,7 @@ from localcluster.rdd.core import check_rdd
 if TYPE_CHECKING:
     from localcluster.api.jobs import Jobs
     from localcluster.driver.cluster import Cluster
+    from localcluster.driver.status import Statistics
     from localcluster.rdd.rdd import RDD
 
 T = TypeVar("T")
@@ -113,3 +114,15 @@ class JobControl:
     def statusTracker(self) -> StatusTracker:
         """What jobs and stages are doing, also from other threads than theirs."""
         return StatusTracker(self._cluster.status)
+
+    def statistics(self) -> Statistics:
+        """Numbers of what the context holds and did so far: executors, jobs, stages, tasks, blocks, messages. A frozen
+        moment, from any thread, also of a context that is stopped. Not PySpark's.
+
+        >>> before = sc.statistics()
+        >>> sc.parallelize(range(10), 4).sum()
+        45
+        >>> sc.statistics().tasks.finished - before.tasks.finished
+        4
+        """
+        return self._cluster.status.statistics()

@@ -140,7 +140,7 @@ class Cluster:
         self._import_path = SharedImportPath()
         self._broadcast_ids = count()
         view = progress_view() if settings.value(conf, "spark.ui.showConsoleProgress") else None
-        self.status = Status(self.lock, self.dag, endpoint, self._heartbeats, layout)
+        self.status = Status(self.lock, self.dag, endpoint, self.pool, self._heartbeats, layout)
         self.progress = Progress(view, self.status.running_stages)
         self._callbacks: list[Callable[[], None]] = []
         self._loop.add(self._launcher.endpoint, self.pool.launcher_told, self._launcher_gone)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
@@ -20,7 +22,7 @@ from localcluster.driver.event_loop import EventLoop
 from localcluster.driver.known_executor import Executor, State
 from localcluster.driver.liveness import CpuWatch, Liveness
 from localcluster.launcher.client import LauncherClient
-from protocol.channel import Channel
+from protocol.channel import Channel, ChannelStatistics
 from protocol.cluster_messages import (
     ExecutorExited,
     ExecutorLaunched,
@@ -41,6 +43,16 @@ log = logging.getLogger(__name__)
 EXIT_STATUS_WAIT = 2.0  # seconds between the end of an executor's pipes and giving up on its exit status
 JUDGE_INTERVAL = 5.0  # seconds between two looks at a silent executor, in which a busy one uses the processor
 MAX_EARLY_DEATHS = 5  # executors in a row that died before they registered: forking more is pointless
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorStatistics:
+    target: int  # that there should be
+    alive: int  # that have registered
+    starting: int
+    draining: int
+    ordered: int  # so far, replacements included
+    lost: int  # so far, those that could not be started included
 
 
 class ExecutorPool:
@@ -67,6 +79,8 @@ class ExecutorPool:
         self._on_hopeless = on_hopeless
         self._ids = count()
         self._target = 0  # executors that there should be
+        self._ordered = self._losses = 0  # executors so far
+        self._messages = ChannelStatistics()  # of the pipes of those that ended
         self._executors: dict[str, Executor] = {}
         self._early_deaths = 0
         self._backoff = Backoff()
@@ -138,6 +152,7 @@ class ExecutorPool:
     def _order(self) -> None:
         """Have the launcher fork one more."""
         executor_id = str(next(self._ids))
+        self._ordered += 1
         self._executors[executor_id] = Executor(executor_id, ordered_at=time.monotonic())
         template = self._template
         self._tell_launcher(LaunchExecutor(executor_id, template.cores, template.conf, template.sys_path))
@@ -286,6 +301,7 @@ class ExecutorPool:
         self._cpu.forget(executor.pid)
         if self._stopping:
             return
+        self._losses += not executor.was_dismissed
         is_no_news = executor.was_dismissed or (executor.short_of and self._backoff.is_failing)
         log.log(logging.DEBUG if is_no_news else logging.WARNING, "%s", reason)
         self._on_lost(executor.executor_id, reason)
@@ -331,4 +347,22 @@ class ExecutorPool:
     def _close(self, executor: Executor) -> None:
         for endpoint in executor.endpoints:
             self._loop.remove(endpoint)
+            self._messages += endpoint.channel.statistics()
             endpoint.abort()
+
+    # --- audit ---
+
+    def statistics(self) -> ExecutorStatistics:
+        states = Counter(executor.state for executor in self)
+        return ExecutorStatistics(
+            target=self._target,
+            alive=states[State.REGISTERED],
+            starting=states[State.ORDERED] + states[State.STARTING],
+            draining=states[State.DRAINING],
+            ordered=self._ordered,
+            lost=self._losses,
+        )
+
+    def messages(self) -> ChannelStatistics:
+        """Of the pipes to all executors so far."""
+        return sum((end.channel.statistics() for executor in self for end in executor.endpoints), self._messages)

@@ -16,16 +16,19 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakValueDictionary
 
 from localcluster.conf.master_url import Layout
+from localcluster.driver.executor_pool import ExecutorPool, ExecutorStatistics
 from localcluster.driver.forked_lock import ForkedLock
 from localcluster.driver.heartbeats import Heartbeat, Heartbeats
-from localcluster.scheduler.dag_scheduler import DAGScheduler
+from localcluster.scheduler.dag_scheduler import DAGScheduler, JobStatistics, StageStatistics
 from localcluster.scheduler.job_records import JobRecord, SparkJobInfo, SparkStageInfo, StageRecord
+from localcluster.scheduler.task_scheduler import TaskStatistics
 from protocol.block_messages import GetBlockStatus, GetMatchingBlockIds, GetMemoryStatus, GetStorageStatus
+from protocol.channel import ChannelStatistics
 from protocol.forks import disown_in_forks
 from protocol.locations import DRIVER, BlockManagerId
 from protocol.message import Report
 from storage.block_id import RDDBlockId
-from storage.block_manager_master_endpoint import BlockManagerMasterEndpoint
+from storage.block_manager_master_endpoint import BlockManagerMasterEndpoint, MasterStatistics
 from storage.block_status import BlockStatus, MemoryStatus
 from storage.storage_level import StorageLevel
 
@@ -74,6 +77,19 @@ class StoredRdd:
     blocks: StoredBlocks
 
 
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Numbers of what a context holds and did so far: `SparkContext.statistics`."""
+
+    executors: ExecutorStatistics
+    jobs: JobStatistics
+    stages: StageStatistics
+    tasks: TaskStatistics
+    shuffles: int
+    blocks: MasterStatistics
+    messages: ChannelStatistics  # between the driver and its executors
+
+
 class Status:
     """``lock`` guards all that is looked at."""
 
@@ -82,12 +98,14 @@ class Status:
         lock: AbstractContextManager[Any],
         dag: DAGScheduler,
         master: BlockManagerMasterEndpoint,
+        pool: ExecutorPool,
         heartbeats: Heartbeats,
         layout: Layout,
     ) -> None:
         self._lock = lock
         self._dag = dag
         self._master = master
+        self._pool = pool
         self._heartbeats = heartbeats
         self._layout = layout
         self.persisted: WeakValueDictionary[int, RDD[Any]] = WeakValueDictionary()
@@ -96,6 +114,12 @@ class Status:
 
     def disown(self) -> None:
         self._lock = ForkedLock()
+
+    def statistics(self) -> Statistics:
+        with self._lock:
+            dag, blocks = self._dag.statistics(), self._master.statistics()
+            executors, messages = self._pool.statistics(), self._pool.messages()
+        return Statistics(executors, dag.jobs, dag.stages, dag.tasks, dag.shuffles, blocks, messages)
 
     # --- jobs and stages ---
 

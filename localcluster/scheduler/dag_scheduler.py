@@ -26,7 +26,7 @@ from localcluster.scheduler.map_stages import MapStages
 from localcluster.scheduler.running_task import RunningTask
 from localcluster.scheduler.stage import Job, JobEnd, Stage
 from localcluster.scheduler.stage_attempts import StageAttempts
-from localcluster.scheduler.task_scheduler import TaskScheduler
+from localcluster.scheduler.task_scheduler import TaskScheduler, TaskStatistics
 from localcluster.scheduler.task_set import TaskSet
 from localcluster.scheduler.waiting_stages import WaitingStages
 from localcluster.shuffle.map_status import MapStatus
@@ -40,13 +40,30 @@ log = logging.getLogger(__name__)
 TaskFailure: TypeAlias = Callable[[Stage, RunningTask, TaskFailed, int], BaseException]
 
 
-@dataclass(frozen=True)
-class DAGStatistics:
-    jobs: int
+@dataclass(frozen=True, slots=True)
+class JobStatistics:
+    running: int
+    succeeded: int  # so far, as is the next
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageStatistics:
+    running: int
+    waiting: int
     map_stages: int  # that some job may need
-    running: int  # stages
-    waiting: int  # stages
     retired: int  # attempts of live stages that may still have tasks
+    completed: int  # attempts so far, as is the next
+    failed: int
+    skipped: int  # so far
+
+
+@dataclass(frozen=True, slots=True)
+class DAGStatistics:
+    jobs: JobStatistics
+    stages: StageStatistics
+    tasks: TaskStatistics
+    shuffles: int  # whose outputs are registered
 
 
 class DAGScheduler:
@@ -379,12 +396,21 @@ class DAGScheduler:
     # --- audit ---
 
     def statistics(self) -> DAGStatistics:
-        return DAGStatistics(
-            jobs=len(self._jobs),
-            map_stages=len(self._map_stages.all()),
+        jobs_ended, stages_ended = self.history.jobs_ended, self.history.stages_ended
+        stages = StageStatistics(
             running=len(self._attempts.current),
             waiting=len(self._waiting),
+            map_stages=len(self._map_stages.all()),
             retired=sum(map(len, self._attempts.retired.values())),
+            completed=stages_ended["COMPLETE"],
+            failed=stages_ended["FAILED"],
+            skipped=stages_ended["SKIPPED"],
+        )
+        return DAGStatistics(
+            JobStatistics(len(self._jobs), jobs_ended["SUCCEEDED"], jobs_ended["FAILED"]),
+            stages,
+            self._tasks.statistics(),
+            shuffles=len(self._outputs.shuffles()),
         )
 
     def check(self) -> None:

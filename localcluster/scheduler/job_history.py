@@ -7,7 +7,7 @@ A plain record, kept by the DAG scheduler under the driver's lock. Bounded: of w
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 
 from localcluster.conf.job_properties import JOB_GROUP
@@ -27,6 +27,10 @@ class JobHistory:
         self._retained_jobs = retained_jobs
         self._retained_stages = retained_stages
         self._clock = clock
+        self.jobs_ended: Counter[str] = Counter()
+        """{status: how many so far}, those that are forgotten as well."""
+        self.stages_ended: Counter[str] = Counter()
+        """{status: how many attempts so far}, and SKIPPED ones."""
         self._jobs: dict[int, JobRecord] = {}
         self._stages: dict[int, StageRecord] = {}
         self._running: dict[int, TaskSet] = {}  # {stage id: its current attempt}, which has the numbers of the moment
@@ -75,6 +79,7 @@ class JobHistory:
     def job_ended(self, job: Job, succeeded: bool) -> None:
         record = self._jobs[job.id]
         info = record.info._replace(status="SUCCEEDED" if succeeded else "FAILED")
+        self.jobs_ended[info.status] += 1
         self._jobs[job.id] = record._replace(info=info, completed=self._clock())
         self._ended_jobs.append(job.id)
         while len(self._ended_jobs) > self._retained_jobs:
@@ -97,6 +102,7 @@ class JobHistory:
         stage_id = task_set.stage.id
         del self._running[stage_id]
         status = "COMPLETE" if task_set.is_finished else "FAILED"
+        self.stages_ended[status] += 1
         info = _summary(task_set)._replace(numActiveTasks=0)
         self._change(stage_id, info=info, status=status, completed=self._clock())
 
@@ -105,6 +111,7 @@ class JobHistory:
         record = self._stages.get(stage.id)  # none of a job without partitions
         if record is not None and record.status == "PENDING":
             self._change(stage.id, status="SKIPPED")
+            self.stages_ended["SKIPPED"] += 1
         self._idle_stages.append(stage.id)
         while len(self._idle_stages) > self._retained_stages:
             self._stages.pop(self._idle_stages.popleft(), None)

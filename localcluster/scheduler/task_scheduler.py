@@ -58,13 +58,19 @@ class LostTask(NamedTuple):
     """The executor's death counts against the task: it was certainly running, not merely queued."""
 
 
-@dataclass(frozen=True)
-class TaskSchedulerStatistics:
-    executors: int
+@dataclass(frozen=True, slots=True)
+class TaskStatistics:
+    """Numbers of tasks, but for the last two."""
+
+    pending: int
+    at_executors: int  # running or queued there
+    launched: int  # so far, as are the next; all of them are at executors, or one of these became of them
+    finished: int
+    failed: int
+    returned: int  # not done, and nobody's fault: killed, recalled
+    lost: int  # with their executor
     task_sets: int
-    pending: int  # tasks
-    launched: int  # tasks at executors
-    binaries: int  # stage binaries at executors
+    binaries: int  # of stages, at executors
 
 
 class TaskScheduler:
@@ -75,6 +81,7 @@ class TaskScheduler:
         self._sets: dict[int, TaskSet] = {}  # {stage key: set}
         self._unsendable: list[tuple[TaskSet, Exception]] = []
         self._claims = BlockClaims()
+        self._launched = self._failed = self._returned = self._lost = 0  # tasks so far
         self.executors: dict[str, ExecutorSlots] = {}  # those that get tasks
         self._draining: dict[str, ExecutorSlots] = {}  # those that only finish what they have
 
@@ -106,6 +113,7 @@ class TaskScheduler:
         slots = self.executors.pop(executor_id, None) or self._draining.pop(executor_id, None)
         if slots is None:
             return []
+        self._lost += len(slots.tasks)
         # A queued task is innocent. So may be all but a task of a withdrawn set, which was told to stop or is late.
         certain = len(slots.tasks) <= slots.cores and all(s.key in self._sets for s in slots.tasks.values())
         lost = []
@@ -141,13 +149,17 @@ class TaskScheduler:
         if slots is not None and task_set is not None:
             slots.heard_at = now
             slots.stuck = False
+            if not succeeded:
+                self._failed += 1
         return task_set
 
     def task_returned(self, executor_id: str, task_id: int) -> TaskSet | None:
         """A task came back without having run, which does not show that its executor gets on."""
         self._claims.release(task_id)
         slots = self.slots_of(executor_id)
-        return slots.tasks.pop(task_id, None) if slots is not None else None
+        task_set = slots.tasks.pop(task_id, None) if slots is not None else None
+        self._returned += task_set is not None
+        return task_set
 
     def task_killed(self, task_id: int) -> None:
         """A task was told to end. It may take its time; what it was to compute others may compute from now on."""
@@ -251,17 +263,24 @@ class TaskScheduler:
             if missing:
                 self._claims.claim(task_id, task_set, missing)
             batch.append(TaskDescription(task_id, task_set.stage.partitions[position], attempt, partition))
+        self._launched += len(batch)
         return batch
 
     # --- audit ---
 
-    def statistics(self) -> TaskSchedulerStatistics:
+    def statistics(self) -> TaskStatistics:
         slots = [*self.executors.values(), *self._draining.values()]
-        return TaskSchedulerStatistics(
-            executors=len(self.executors),
-            task_sets=len(self._sets),
+        at_executors = sum(len(s.tasks) for s in slots)
+        others = at_executors + self._failed + self._returned + self._lost
+        return TaskStatistics(
             pending=sum(task_set.pending for task_set in self._sets.values()),
-            launched=sum(len(s.tasks) for s in slots),
+            at_executors=at_executors,
+            launched=self._launched,
+            finished=self._launched - others,  # not counted one by one, which would take time
+            failed=self._failed,
+            returned=self._returned,
+            lost=self._lost,
+            task_sets=len(self._sets),
             binaries=sum(len(s.stages) for s in slots),
         )
 
@@ -279,6 +298,7 @@ class TaskScheduler:
             for task_id, task_set in slots.tasks.items():
                 assert task_set.running[task_id].executor_id == executor_id, "a task is known where it is not"
         assert not self._unsendable, "a set that was given up was not taken"
+        assert self.statistics().finished >= 0, "more has become of tasks than were launched"
 
 
 def _queue_ahead(task_set: TaskSet) -> int:

@@ -97,6 +97,8 @@ def test_memory_and_storage_status_add_up(master: Master) -> None:
     assert memory.memory_remaining == 350
     (status,) = [s for s in master.ask(B, m.GetStorageStatus()) if s.block_manager_id == A]
     assert set(status.blocks) == {BLOCK, RDDBlockId(1, 3), BroadcastBlockId(1)}
+    told = master.endpoint.statistics()
+    assert (told.blocks, told.rdd_blocks, told.broadcasts, told.memory_used) == (3, 2, 1, 150)
 
 
 def test_what_a_dead_manager_left_has_a_storage_status_and_takes_nobody_s_memory(master: Master) -> None:

@@ -7,9 +7,11 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from localcluster.conf.master_url import Layout
+from localcluster.driver.executor_pool import ExecutorStatistics
 from localcluster.driver.heartbeats import Heartbeats
 from localcluster.driver.status import Status
 from protocol.block_messages import RegisterBlockManager, UpdateBlockInfo
+from protocol.channel import ChannelStatistics
 from protocol.cluster_messages import ExecutorHeartbeat
 from protocol.locations import DRIVER, BlockManagerId, Location
 from storage.block_id import RDDBlockId
@@ -19,6 +21,16 @@ from tests.localcluster.scheduler.harness import FakeDriver
 from tests.localcluster.scheduler.lineage import Lineage
 
 THE_DRIVER, A, B = (BlockManagerId(name, pid) for name, pid in ((DRIVER, 1), ("a", 2), ("b", 3)))
+
+
+class Pool:
+    """What is asked of a pool of executors."""
+
+    def statistics(self) -> ExecutorStatistics:
+        return ExecutorStatistics(target=3, alive=2, starting=1, draining=0, ordered=4, lost=1)
+
+    def messages(self) -> ChannelStatistics:
+        return ChannelStatistics(frames_sent=7)
 
 
 class StatusBench:
@@ -32,7 +44,7 @@ class StatusBench:
             self.master.receive(manager.executor_id, RegisterBlockManager(manager, 500), 0.0)
 
     def make(self, lock: AbstractContextManager[Any]) -> Status:
-        return Status(lock, self.driver.dag, self.master, self.heartbeats, Layout(2, 2, 4))
+        return Status(lock, self.driver.dag, self.master, Pool(), self.heartbeats, Layout(2, 2, 4))  # type: ignore[arg-type]
 
     def store(self, holder: BlockManagerId, rdd_id: int, index: int, location: Location, **sizes: int) -> None:
         level, sizes = StorageLevel.MEMORY_ONLY, {"memory_size": 0, "disk_size": 0, "off_heap_size": 0, **sizes}

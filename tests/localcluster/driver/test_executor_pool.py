@@ -15,7 +15,13 @@ from multiprocess.connection import Pipe
 
 from localcluster.driver.backoff import LONGEST_PAUSE, PATIENCE
 from localcluster.driver.event_loop import EventLoop
-from localcluster.driver.executor_pool import EXIT_STATUS_WAIT, JUDGE_INTERVAL, MAX_EARLY_DEATHS, ExecutorPool
+from localcluster.driver.executor_pool import (
+    EXIT_STATUS_WAIT,
+    JUDGE_INTERVAL,
+    MAX_EARLY_DEATHS,
+    ExecutorPool,
+    ExecutorStatistics,
+)
 from localcluster.driver.known_executor import State
 from localcluster.driver.liveness import Liveness
 from protocol.channel import Channel
@@ -580,3 +586,34 @@ def test_the_stop_reaches_those_that_drain(bed: Bed) -> None:
     assert stop_orders(bed, executor_id) == [StopExecutor()]
     bed.exit(executor_id, code=0)
     assert bed.lost == []
+
+
+# --- statistics ----------------------------------------------------------------------------------------------------
+
+
+def test_statistics_count_executors_in_each_state(bed: Bed) -> None:
+    bed.order()
+    lost, _ = bed.launch(), bed.launch(register=False)
+    assert bed.pool.statistics() == ExecutorStatistics(target=3, alive=1, starting=2, draining=0, ordered=3, lost=0)
+    bed.exit(lost, code=1)
+    again = bed.pool.statistics()
+    assert (again.alive, again.starting, again.ordered, again.lost) == (0, 3, 4, 1), "another was ordered"
+    left = bed.launch()
+    bed.pool.set_target(0)
+    assert bed.pool.statistics().draining == 1
+    bed.pool.drained(left)
+    bed.exit(left, code=0)
+    assert bed.pool.statistics().lost == 1, "one that left is not lost"
+
+
+def test_messages_of_executors_that_ended_still_count(bed: Bed) -> None:
+    first, second = bed.launch(), bed.launch()
+    for executor_id in (first, first, second):
+        bed.pool.send(executor_id, StopExecutor())
+    bed.launcher.far[first][1].tell(ExecutorExited("x", 0, None))
+    bed.read()
+    before = bed.pool.messages()
+    assert (before.frames_sent, before.frames_received) == (3, 1)
+    assert before.bytes_sent > before.bytes_received > 0
+    bed.exit(first, code=1)
+    assert bed.pool.messages() == before

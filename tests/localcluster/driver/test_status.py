@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import pytest
@@ -73,6 +74,19 @@ def test_a_lost_executor_is_not_told_but_the_blocks_that_it_left_are(bench: Stat
     assert list(bench.status.stored_blocks(1)) == [RDDBlockId(1, 1)]
 
 
+def test_statistics_have_the_numbers_of_all_parts(bench: StatusBench) -> None:
+    bench.driver.submit(bench.lineage.job(bench.lineage.shuffled(bench.lineage.source(3))))
+    bench.store(A, 1, 0, HeapLocation("a"), memory_size=10)
+    statistics = bench.status.statistics()
+    assert (statistics.executors.alive, statistics.messages.frames_sent) == (2, 7)
+    assert (statistics.jobs.running, statistics.stages.waiting, statistics.tasks.launched) == (1, 1, 3)
+    assert (statistics.shuffles, statistics.blocks.rdd_blocks, statistics.blocks.memory_used) == (1, 1, 10)
+    bench.driver.finish_all()
+    assert statistics.jobs.running == 1, "they are of one moment"
+    with pytest.raises(FrozenInstanceError):
+        statistics.shuffles = 2  # type: ignore[misc]
+
+
 def test_rdds_are_told_that_are_persisted_and_stored(bench: StatusBench) -> None:
     numbers, words, unstored = Rdd(5), Rdd(3, "words"), Rdd(4)
     bench.status.persisted.update({rdd.id(): rdd for rdd in (numbers, words, unstored)})  # type: ignore[misc]
@@ -109,6 +123,7 @@ class CountedLock:
 
 
 QUERIES = [
+    lambda status: status.statistics(),
     lambda status: status.job(0),
     lambda status: status.stage(0),
     lambda status: status.history(),

@@ -238,10 +238,11 @@ class FakeDriver:
         """No job is left, and nothing of those there were."""
         self.dag.check()
         left = self.dag.statistics()
-        assert (left.jobs, left.map_stages, left.running, left.waiting, left.retired) == (0, 0, 0, 0, 0)
+        assert (left.jobs.running, left.stages.map_stages, left.stages.running) == (0, 0, 0)
+        assert (left.stages.waiting, left.stages.retired) == (0, 0)
         stats = self.tasks.statistics()
         assert (stats.task_sets, stats.pending, stats.binaries) == (0, 0, 0)
-        assert stats.launched == len(self.running())
+        assert stats.at_executors == len(self.running())
         assert not self.binaries
 
 

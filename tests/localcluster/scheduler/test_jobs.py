@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from localcluster.scheduler.dag_scheduler import JobStatistics
 from protocol.errors import ClusterError, JobCancelledError
 from tests.localcluster.scheduler.harness import FakeDriver, Outcome, assert_succeeded, events
 from tests.localcluster.scheduler.lineage import Lineage
@@ -252,9 +253,31 @@ def test_a_partition_that_cannot_be_pickled_ends_its_job_only(driver: FakeDriver
 
 def test_statistics_count_what_there_is(driver: FakeDriver, lineage: Lineage) -> None:
     driver.submit(lineage.job(lineage.shuffled(lineage.source(5))))
-    stats, tasks = driver.dag.statistics(), driver.tasks.statistics()
-    assert (stats.jobs, stats.map_stages, stats.running, stats.waiting, stats.retired) == (1, 1, 1, 1, 0)
-    assert (tasks.executors, tasks.task_sets, tasks.pending, tasks.launched, tasks.binaries) == (2, 1, 3, 2, 2)
+    now = driver.dag.statistics()
+    assert (now.jobs, now.shuffles) == (JobStatistics(running=1, succeeded=0, failed=0), 1)
+    stages = now.stages
+    assert (stages.map_stages, stages.running, stages.waiting, stages.retired) == (1, 1, 1, 0)
+    tasks = now.tasks
+    assert (tasks.task_sets, tasks.pending, tasks.at_executors, tasks.binaries) == (1, 3, 2, 2)
+
+
+def test_statistics_count_what_became_of_tasks_stages_and_jobs(lineage: Lineage) -> None:
+    driver = FakeDriver({"a": 2, "b": 1}, max_failures=2)
+    rdd = lineage.shuffled(lineage.source(3), partitions=1)
+    driver.submit(lineage.job(rdd))
+    driver.lose("a")
+    driver.give_back(driver.running()[0])
+    driver.fail(driver.running()[0])
+    driver.finish_all()
+    driver.submit(lineage.job(rdd), lineage.job(lineage.source(1)))
+    driver.finish(driver.running()[0])
+    for _ in range(2):
+        driver.fail(driver.running()[0])
+    then = driver.dag.statistics()
+    assert then.jobs == JobStatistics(running=0, succeeded=2, failed=1)
+    assert (then.stages.completed, then.stages.failed, then.stages.skipped) == (3, 1, 1)
+    tasks = then.tasks
+    assert (tasks.launched, tasks.finished, tasks.failed, tasks.returned, tasks.lost) == (11, 5, 3, 1, 2)
 
 
 def test_two_thousand_jobs_leave_nothing(lineage: Lineage) -> None:
