@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _clean(arguments: argparse.Namespace) -> int:
     from storage.disk_block_manager import configured_local_dirs
-    from storage.scratch import remove_stale, remove_stale_segments
+    from storage.stale_runs import remove_stale, remove_stale_segments
 
     extra = arguments.local_dirs.split(",") if arguments.local_dirs else []
     parents = [None, *extra, *configured_local_dirs(())]

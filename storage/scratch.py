@@ -13,7 +13,7 @@ Since the kernel drops the lock with the last process that inherited it, "the lo
 dead however it ended, and its leavings may be removed: at once by the janitor, later by ``localcluster clean``.
 
 Nothing here waits for another process but `wait_until_unowned`. What lies in the block directories is the business of
-`disk_block_manager`; see also `segment` for ``/dev/shm``.
+`disk_block_manager`, finding dead runs that of `stale_runs`; see also `segment` for ``/dev/shm``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ import atexit
 import contextlib
 import logging
 import os
-import re
 import secrets
 import stat
 import tempfile
@@ -34,7 +33,7 @@ from storage import os_layer
 logger = logging.getLogger(__name__)
 
 SHARED_MEMORY = "/dev/shm"
-_LOCK = "lock"
+LOCK = "lock"
 _DIRECTORIES = "directories"
 _MADE = "made"
 _BLOCKS = "blocks"
@@ -185,51 +184,6 @@ def wait_until_unowned(primary: str) -> None:
         os_layer.close(fd)
 
 
-def remove_stale(parent: str | None = None) -> list[str]:
-    """Remove what this user's dead runs left in `parent` (default: the temporary directory); the paths removed.
-
-    A local directory can be given as well: it matters when the temporary directory was emptied by a restart. Runs that
-    live, or are just being created, are not touched, nor is what another user owns; several cleaners may run at once.
-    """
-    parent = os.path.realpath(parent or tempfile.gettempdir())
-    pattern = re.compile(rf"localcluster-{os.getuid()}-[0-9a-f]{{12}}")
-    removed = []
-    for name in sorted(os_layer.names_in(parent)):
-        if pattern.fullmatch(name):
-            try:
-                removed += remove_unowned(os.path.join(parent, name))
-            except OSError as error:
-                logger.warning("cannot examine %s: %s", os.path.join(parent, name), error)
-    return removed
-
-
-def remove_stale_segments() -> list[str]:
-    """Remove this user's ``/dev/shm`` files of runs whose directories are gone (an emptied temporary directory, or
-    another one than ours) and which no process owns; what was removed.
-
-    The lock file cannot be found by name then, but a process that owns the run has it open.
-    """
-    pattern = re.compile(rf"localcluster-{os.getuid()}-[0-9a-f]{{12}}")
-    found = {name: match[0] for name in os_layer.names_in(SHARED_MEMORY) if (match := pattern.match(name))}
-    alive = _open_runs() if found else set()
-    paths = [os.path.join(SHARED_MEMORY, name) for name, run in sorted(found.items()) if run not in alive]
-    return [path for path in paths if os_layer.own_status(path) and _done(os_layer.unlink, path)]
-
-
-def _open_runs() -> set[str]:
-    """Names of the runs whose lock file some process has open."""
-    runs = set()
-    for process in filter(str.isdigit, os_layer.names_in("/proc")):
-        directory = f"/proc/{process}/fd"
-        with contextlib.suppress(OSError):  # it ended, or is another user's, who cannot own a run of ours
-            for fd in os_layer.names_in(directory):
-                with contextlib.suppress(FileNotFoundError):  # closed meanwhile
-                    link = os.readlink(os.path.join(directory, fd))
-                    if match := re.search(rf"/(localcluster-[^/]+)/{_LOCK}", link):
-                        runs.add(match[1])
-    return runs
-
-
 def remove_unowned(primary: str) -> list[str]:
     """Remove one run's directories and ``/dev/shm`` files if no process owns it; the paths that were removed."""
     status = os_layer.own_status(primary)
@@ -239,7 +193,7 @@ def remove_unowned(primary: str) -> list[str]:
     if fd is None:
         # No lock file yet, or none any more: an empty directory can go, and its creator, if there is one, takes another
         # name. The system refuses when the lock file came meanwhile.
-        return [primary] if _done(os_layer.remove_directory, primary) else []
+        return [primary] if is_removed(os_layer.remove_directory, primary) else []
     try:
         return _remove(primary) if os_layer.lock(fd, wait=False) and _is_named(fd, primary) else []
     finally:
@@ -259,18 +213,18 @@ def _claim(directory: str) -> int | None:
     except FileExistsError:
         return None
     try:
-        fd = os_layer.create(os.path.join(directory, _LOCK))
+        fd = os_layer.create(os.path.join(directory, LOCK))
     except FileNotFoundError:
         return None
     except OSError:
-        _done(os_layer.remove_directory, directory)
+        is_removed(os_layer.remove_directory, directory)
         raise
     try:
         if os_layer.lock(fd, wait=False) and _is_named(fd, directory):
             os_layer.make_directory(os.path.join(directory, _BLOCKS))
             return fd
     except BaseException:
-        _done(_remove_directory, directory)
+        is_removed(_remove_directory, directory)
         os_layer.close(fd)
         raise
     os_layer.close(fd)
@@ -279,14 +233,14 @@ def _claim(directory: str) -> int | None:
 
 def _open_lock(directory: str) -> int | None:
     try:
-        return os_layer.open_existing(os.path.join(directory, _LOCK))
+        return os_layer.open_existing(os.path.join(directory, LOCK))
     except FileNotFoundError:
         return None
 
 
 def _is_named(fd: int, directory: str) -> bool:
     """Whether the lock file that was opened is still there: a cleaner may have removed it before we got its lock."""
-    status = os_layer.own_status(os.path.join(directory, _LOCK))
+    status = os_layer.own_status(os.path.join(directory, LOCK))
     return status is not None and os.path.samestat(status, os.fstat(fd))
 
 
@@ -328,13 +282,13 @@ def _remove(primary: str) -> list[str]:
     roots = _read_paths(primary, _DIRECTORIES)
     others = [os.path.join(root, name) for root in roots if root != os.path.realpath(parent)]
     others = [path for path in others if os.path.lexists(path)]
-    removed = [path for path in shared if _done(os_layer.unlink, path)]
-    removed += [path for path in others if _done(_remove_directory, path)]
+    removed = [path for path in shared if is_removed(os_layer.unlink, path)]
+    removed += [path for path in others if is_removed(_remove_directory, path)]
     for path in reversed(_read_paths(primary, _MADE)):
         with contextlib.suppress(OSError):  # another run, or somebody else, has something in it
             os_layer.remove_directory(path)
             removed.append(path)
-    if os.path.lexists(primary) and not any(map(os.path.lexists, others)) and _done(_remove_directory, primary):
+    if os.path.lexists(primary) and not any(map(os.path.lexists, others)) and is_removed(_remove_directory, primary):
         removed.append(primary)
     return removed
 
@@ -342,14 +296,14 @@ def _remove(primary: str) -> list[str]:
 def _remove_directory(directory: str) -> None:
     """Remove one owned directory, its lock file last: as long as that is there, a later cleaner takes up the rest."""
     for entry in os_layer.names_in(directory):
-        if entry != _LOCK:
+        if entry != LOCK:
             os_layer.remove_tree(os.path.join(directory, entry))
-    os_layer.unlink(os.path.join(directory, _LOCK))
+    os_layer.unlink(os.path.join(directory, LOCK))
     os_layer.remove_directory(directory)
 
 
-def _done(remove: Callable[[str], object], path: str) -> bool:
-    """Whether the path is gone now."""
+def is_removed(remove: Callable[[str], object], path: str) -> bool:
+    """Whether the path is gone now; what hinders it is logged."""
     try:
         remove(path)
     except FileNotFoundError:

@@ -53,6 +53,7 @@ OUTSIDE = {
     "localcluster/launcher/dump.py": {"open", "os.listdir", "os.truncate"},
     # Where the temporary directory is.
     "storage/scratch.py": {"tempfile.gettempdir"},
+    "storage/stale_runs.py": {"tempfile.gettempdir"},
     "localcluster/compat/external/disk.py": {"tempfile.gettempdir"},
     # PySpark's own class, as it does it; how much space there is, with a default.
     "localcluster/compat/external/group_by_key.py": {"tempfile.TemporaryFile", "os.pread"},

@@ -16,7 +16,8 @@ import pytest
 
 from protocol.errors import ConfigurationError, StorageError
 from storage import os_layer, scratch
-from storage.scratch import Scratch, remove_stale, remove_unowned, wait_until_unowned
+from storage.scratch import Scratch, remove_unowned, wait_until_unowned
+from storage.stale_runs import remove_stale, remove_stale_segments
 
 DEADLINE = 20  # seconds
 
@@ -440,7 +441,7 @@ def test_segments_of_a_dead_run_whose_directory_is_gone_are_found_by_name(tmp_pa
     try:
         dead.write_bytes(b"x")
         living.write_bytes(b"y")
-        removed = scratch.remove_stale_segments()
+        removed = remove_stale_segments()
         assert str(dead) in removed
         assert str(living) not in removed
         assert living.exists()
