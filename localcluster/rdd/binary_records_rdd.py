@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class BinaryRecordsRDD(InputFilesRDD):
     """Records of ``length`` bytes. A file is cut every 32 MiB, or as the settings say, where a record ends."""
 
+    _travels = (*InputFilesRDD._travels, "length")
+
     def __init__(self, ctx: JobService, path: str, length: int) -> None:
         super().__init__(ctx, path)
         self.length = length

@@ -47,6 +47,8 @@ _TAIL = struct.Struct(f"<Q{len(END)}s")
 class ReliableCheckpointRDD(RDD[T]):
     """The records in a checkpoint ``directory``, an absolute path. Raises IllegalArgumentException if it is missing."""
 
+    _travels = (*RDD._travels, "directory")
+
     def __init__(self, ctx: JobService, directory: str) -> None:
         if not os.path.isdir(directory):
             raise IllegalArgumentException(f"requirement failed: Checkpoint directory does not exist: {directory}")
@@ -90,6 +92,8 @@ def _records(data: memoryview, path: str) -> Iterator[Any]:
 
 class LocalCheckpointRDD(RDD[T]):
     """Stands for the blocks of ``original``: asked for a partition, it can only say that the block is lost."""
+
+    _travels = (*RDD._travels, "original_id")
 
     def __init__(self, original: RDDCore[T]) -> None:
         super().__init__(original.ctx, partitioner=original.partitioner)

@@ -46,6 +46,3 @@ class CoalescedRDD(RDD[T]):
         assert isinstance(partition, CoalescedPartition)
         parent: RDDCore[Any] = self.dependencies[0].rdd
         return chain.from_iterable(parent.iterator(part, task_context) for part in partition.parents)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in super().__getstate__().items() if name != "groups"}

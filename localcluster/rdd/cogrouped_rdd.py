@@ -42,6 +42,8 @@ class CoGroupedRDD(RDD[tuple[K, tuple[list[Any], ...]]]):
     their RDD. All values of one key must fit into memory.
     """
 
+    _travels = (*RDD._travels, "_map_tasks")
+
     def __init__(self, rdds: Sequence[RDDCore[tuple[K, Any]]], partitioner: Partitioner) -> None:
         self.num_partitions = partitioner.numPartitions
         sides = [PipelinedRDD(rdd, _first_two, preservesPartitioning=True) for rdd in rdds]

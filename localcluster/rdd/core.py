@@ -29,11 +29,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Self = TypeVar("Self", bound="RDDCore[Any]")
-
-_DRIVER_ONLY = {
-    *("ctx", "partitioner", "call_site", "is_cached", "is_checkpointed", "starts_barrier", "__orig_class__"),
-    *("_name", "_partition_list", "_resource_profile", "_checkpoint", "_keeps_disk"),
-}
 _OF_CHECKPOINTED = ("_id", "_storage_level", "_checkpoint_rdd")  # all that an executor needs of a checkpointed RDD
 
 
@@ -47,6 +42,9 @@ class RDDCore(Generic[T]):
 
     kind: ClassVar[str | None] = None
     """What Spark calls RDDs of this class in texts; None: the same as the class."""
+
+    _travels: ClassVar[tuple[str, ...]] = ("_id", "dependencies", "_storage_level", "_checkpoint_rdd")
+    """Names of the attributes that executors get: those that `compute` reads. All others stay in the driver."""
 
     _jrdd = NoJVM()
 
@@ -131,9 +129,8 @@ class RDDCore(Generic[T]):
     def __getstate__(self) -> dict[str, Any]:
         require_lineage_pickling()
         state = self.__dict__.copy()
-        if state["_checkpoint_rdd"] is not None:
-            return {name: state[name] for name in _OF_CHECKPOINTED}
-        return {name: value for name, value in state.items() if name not in _DRIVER_ONLY}
+        names = self._travels if state["_checkpoint_rdd"] is None else _OF_CHECKPOINTED
+        return {name: state[name] for name in names}
 
     def __repr__(self) -> str:
         name = f"{self._name} " if getattr(self, "_name", None) else ""

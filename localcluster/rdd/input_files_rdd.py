@@ -17,6 +17,8 @@ class InputFilesRDD(RDD[Any]):
 
     kind = "MapPartitionsRDD"
 
+    _travels = (*RDD._travels, "settings")
+
     def __init__(self, ctx: JobService, path: str) -> None:
         super().__init__(ctx)
         self.path = path

@@ -55,6 +55,8 @@ class PipelinedRDD(RDD[T]):
 
     kind = "PythonRDD"
 
+    _travels = (*RDD._travels, "func")
+
     def __init__(
         self,
         prev: RDDCore[Any],

@@ -34,6 +34,8 @@ class TextFileRDD(InputFilesRDD):
     U+FFFD.
     """
 
+    _travels = (*InputFilesRDD._travels, "use_unicode")
+
     def __init__(self, ctx: JobService, path: str, min_partitions: int, use_unicode: bool) -> None:
         super().__init__(ctx, path)
         self.min_partitions = min_partitions

@@ -62,6 +62,8 @@ class WholeTextFilesRDD(WholeFilesRDD):
     are decompressed.
     """
 
+    _travels = (*WholeFilesRDD._travels, "use_unicode")
+
     def __init__(self, ctx: JobService, path: str, min_partitions: int, use_unicode: bool) -> None:
         super().__init__(ctx, path, min_partitions)
         self.use_unicode = use_unicode

@@ -32,5 +32,8 @@ class Shuffle:
         combining = () if combine is None else (combine.createCombiner, combine.mergeValue, combine.mergeCombiners)
         return self.partitioner.partitionFunc, *combining
 
+    def __reduce__(self) -> tuple[Any, ...]:  # smaller than the state dictionary of the default protocol
+        return Shuffle, (self.id, self.partitioner, self.aggregator, self.map_side_combine)
+
     def __repr__(self) -> str:  # seen when a function cannot be pickled
         return f"shuffle {self.id}"

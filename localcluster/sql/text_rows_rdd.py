@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from localcluster.rdd.compression import is_compressed
 from localcluster.rdd.file_ranges import FileRange
@@ -45,6 +45,8 @@ class TextRowsRDD(RDD[Row]):
     ``separator`` ends lines in place of LF, CR and CRLF.
     """
 
+    _travels = (*RDD._travels, "whole_text", "delimiter", "tolerance")
+
     def __init__(
         self, ctx: JobService, files: list[InputFile], whole_text: bool, separator: str | None, tolerance: Tolerance
     ) -> None:
@@ -65,9 +67,6 @@ class TextRowsRDD(RDD[Row]):
             for start in range(0, size, step)
         ]
         return [RowsPartition(index, group) for index, group in enumerate(_packed(ranges, limit))]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"files": []}  # the partitions say it
 
     def compute(self, partition: Partition, task_context: TaskContext) -> Iterator[Row]:
         assert isinstance(partition, RowsPartition)

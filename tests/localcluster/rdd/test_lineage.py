@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import pickle
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import cloudpickle
 import pytest
 
+from localcluster.rdd.checkpoint_rdd import LocalCheckpointRDD, ReliableCheckpointRDD
+from localcluster.rdd.cogrouped_rdd import CoGroupedRDD
 from localcluster.rdd.dependency import ShuffleDependency
 from localcluster.rdd.lineage import dump_lineage, load_lineage
+from localcluster.rdd.reading import Tolerance
+from localcluster.shuffle.partitioner import Partitioner
+from localcluster.sql.text_rows_rdd import TextRowsRDD
 from protocol.errors import RDDError, SerializationError
 from tests.localcluster.rdd.local_context import LocalContext
 
@@ -78,6 +84,39 @@ def test_a_lineage_ends_at_shuffles(sc: LocalContext) -> None:
     shuffle = loaded.dependencies[0].rdd.dependencies[0]
     assert isinstance(shuffle, ShuffleDependency)
     assert not hasattr(shuffle, "rdd")
+
+
+COMMON = {"_id", "dependencies", "_storage_level", "_checkpoint_rdd"}
+
+
+@pytest.mark.parametrize(
+    ("make", "own"),
+    [
+        (lambda sc: sc.parallelize([1]), set()),
+        (lambda sc: sc.parallelize([1]).map(abs), {"func"}),
+        (lambda sc: sc.parallelize([1]).barrier().mapPartitions(list), {"func"}),
+        (lambda sc: sc.parallelize([1]).union(sc.parallelize([1])), set()),
+        (lambda sc: sc.parallelize([1]).cartesian(sc.parallelize([1])), set()),
+        (lambda sc: sc.parallelize([1]).zip(sc.parallelize([1])), set()),
+        (lambda sc: sc.parallelize([1]).coalesce(1), set()),
+        (lambda sc: sc.parallelize([(1, 1)]).partitionBy(2), set()),
+        (lambda sc: CoGroupedRDD([sc.parallelize([(1, 1)])], Partitioner(2, hash)), {"_map_tasks"}),
+        (lambda sc: sc.textFile("/"), {"settings", "use_unicode"}),
+        (lambda sc: sc.wholeTextFiles("/"), {"settings", "use_unicode"}),
+        (lambda sc: sc.binaryFiles("/"), {"settings"}),
+        (lambda sc: sc.binaryRecords("/", 3), {"settings", "length"}),
+        (lambda sc: sc.pickleFile("/"), {"settings"}),
+        (lambda sc: ReliableCheckpointRDD(sc, "/"), {"directory"}),
+        (lambda sc: LocalCheckpointRDD(sc.parallelize([1])), {"original_id"}),
+        (lambda sc: TextRowsRDD(sc, [], True, None, Tolerance()), {"whole_text", "delimiter", "tolerance"}),
+    ],
+)
+def test_what_travels_of_each_kind_is_named(sc: LocalContext, make: Callable[[Any], Any], own: set[str]) -> None:
+    rdd = make(sc)
+    rdd.added_later = threading.Lock()  # which cannot be pickled: nothing travels by accident
+    loaded, _ = load_lineage(dump_lineage(rdd, None))
+    assert type(loaded) is type(rdd)
+    assert set(vars(loaded)) == COMMON | own
 
 
 def test_what_is_sent_of_a_simple_lineage_is_small(sc: LocalContext) -> None:
