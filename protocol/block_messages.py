@@ -111,6 +111,7 @@ class ReleaseSegment(Order):
     """
 
     segment: str  # path of the segment's file
+    remove: bool = False  # the file, too: told to the block manager in the master's own process
 
 
 # --- slave -> master: Spark's ----------------------------------------------------------------------------------------

@@ -13,10 +13,20 @@ DRIVER = "driver"
 """Executor id of the driver's own block manager, as in Spark."""
 
 
+def across_runs(executor_id: str, run: str) -> str:
+    """What an executor, or a driver, is called where block managers of several runs share a block master: its own id
+    is unique within its run only. ``run`` is the name of the run's scratch space, which no other run ever has.
+    """
+    return f"{executor_id}@{run}"
+
+
 @dataclass(frozen=True, slots=True)
 class BlockManagerId:
     """One block manager: Spark's ``BlockManagerId(executorId, host, port)``; on one machine the pid takes host's and
     port's place.
+
+    The executor id alone tells it from all others of its block master, so leases, segments and heap locations bear
+    that: see `across_runs`.
     """
 
     executor_id: str

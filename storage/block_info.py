@@ -29,7 +29,8 @@ logger = logging.getLogger(__name__)
 
 LIVENESS_PERIOD = 0.5  # seconds between two looks at whether those who are waited for are alive
 
-Owner: TypeAlias = int | Thread  # task id or thread
+TaskId: TypeAlias = int | str  # a client of a server for several runs has a name: `protocol.locations.across_runs`
+Owner: TypeAlias = TaskId | Thread
 
 
 class BlockState(Enum):
@@ -83,7 +84,9 @@ class BlockInfoManager:
 
     # --- taking locks ----------------------------------------------------------------------------------------------
 
-    def lock_for_reading(self, block_id: BlockId, blocking: bool = True, task: int | None = None) -> BlockInfo | None:
+    def lock_for_reading(
+        self, block_id: BlockId, blocking: bool = True, task: TaskId | None = None
+    ) -> BlockInfo | None:
         """Take a read lock, waiting for a writer to finish; None when the block is not here or its put failed.
 
         With ``blocking`` False, None also when somebody writes. Raises StorageError when the owner waits for itself.
@@ -100,7 +103,9 @@ class BlockInfoManager:
                 self._wait_for_others(block_id, info, owner)
         return None
 
-    def lock_for_writing(self, block_id: BlockId, blocking: bool = True, task: int | None = None) -> BlockInfo | None:
+    def lock_for_writing(
+        self, block_id: BlockId, blocking: bool = True, task: TaskId | None = None
+    ) -> BlockInfo | None:
         """Take the write lock, waiting until nobody reads or writes; None and errors as for `lock_for_reading`."""
         owner = _owner(task)
         with self._changed:
@@ -113,7 +118,7 @@ class BlockInfoManager:
                 self._wait_for_others(block_id, info, owner)
         return None
 
-    def lock_new_block_for_writing(self, block_id: BlockId, info: BlockInfo, task: int | None = None) -> bool:
+    def lock_new_block_for_writing(self, block_id: BlockId, info: BlockInfo, task: TaskId | None = None) -> bool:
         """True: the block is new, ``info`` is in the table and the caller, holding the write lock, is to put it.
 
         False: the block is here, if need be after waiting for another's put, and the caller holds a read lock. When
@@ -128,7 +133,7 @@ class BlockInfoManager:
 
     @contextmanager
     def new_block(
-        self, block_id: BlockId, info: BlockInfo, *, keep_read_lock: bool = False, task: int | None = None
+        self, block_id: BlockId, info: BlockInfo, *, keep_read_lock: bool = False, task: TaskId | None = None
     ) -> Iterator[bool]:
         """`lock_new_block_for_writing` around a put: ``with manager.new_block(…) as is_writer``.
 
@@ -151,7 +156,7 @@ class BlockInfoManager:
 
     # --- giving locks back -----------------------------------------------------------------------------------------
 
-    def downgrade_lock(self, block_id: BlockId, task: int | None = None) -> None:
+    def downgrade_lock(self, block_id: BlockId, task: TaskId | None = None) -> None:
         """Turn the owner's write lock into a read lock; a pending block is ready now. Raises StorageError."""
         owner = _owner(task)
         with self._changed:
@@ -160,7 +165,7 @@ class BlockInfoManager:
             info.reader_count += 1
             self._read_locks.setdefault(owner, Counter())[block_id] += 1
 
-    def unlock(self, block_id: BlockId, task: int | None = None) -> bool:
+    def unlock(self, block_id: BlockId, task: TaskId | None = None) -> bool:
         """Give back the owner's write lock (a pending block is ready now) or one of its read locks.
 
         False if it holds none: `release_all_locks_for_task` may have come first, for instance while an iterator over
@@ -179,7 +184,7 @@ class BlockInfoManager:
             self._release_read(block_id, info, owner, 1)
             return True
 
-    def remove_block(self, block_id: BlockId, task: int | None = None) -> None:
+    def remove_block(self, block_id: BlockId, task: TaskId | None = None) -> None:
         """Take the block out of the table and give back its write lock; those who wait find no block.
 
         Raises BlockNotFoundError, and StorageError when the owner does not hold the write lock.
@@ -189,7 +194,7 @@ class BlockInfoManager:
                 raise BlockNotFoundError(f"cannot remove {block_id}: it is not here")
             self._drop(block_id, self.assert_locked_for_writing(block_id, task))
 
-    def release_all_locks_for_task(self, task: int | None = None) -> list[BlockId]:
+    def release_all_locks_for_task(self, task: TaskId | None = None) -> list[BlockId]:
         """Give back all locks of a task, or of the calling thread, and return the blocks that were locked.
 
         A block that the owner had not finished putting counts as failed.
@@ -209,7 +214,7 @@ class BlockInfoManager:
 
     # --- audits ----------------------------------------------------------------------------------------------------
 
-    def assert_locked_for_writing(self, block_id: BlockId, task: int | None = None) -> BlockInfo:
+    def assert_locked_for_writing(self, block_id: BlockId, task: TaskId | None = None) -> BlockInfo:
         """The block's info. Raises StorageError unless the owner holds its write lock."""
         with self._changed:
             info = self._infos.get(block_id)
@@ -294,7 +299,7 @@ class BlockInfoManager:
         del self._infos[block_id]
 
 
-def _owner(task: int | None) -> Owner:
+def _owner(task: TaskId | None) -> Owner:
     return current_thread() if task is None else task
 
 

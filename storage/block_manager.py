@@ -285,10 +285,10 @@ class BlockManager:
         for block_id in block_ids:
             self._local.adopt(block_id)
 
-    def release_segment(self, path: str) -> None:
-        """A dead process's segment or file is not needed any more: unmap it, and the driver removes it."""
+    def release_segment(self, path: str, remove: bool) -> None:
+        """A dead process's segment or file is not needed any more: unmap it, and remove the file if told to."""
         self._reader.drop_segment(path)
-        if self.id.is_driver:
+        if remove:
             os_layer.unlink(path)
 
     # --- locks --------------------------------------------------------------------------------------------------------

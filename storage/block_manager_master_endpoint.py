@@ -55,12 +55,13 @@ class MasterStatistics:
 
 
 class BlockManagerMasterEndpoint:
-    """The driver's tables. `shared_memory` is the budget of all arenas together, in bytes; `slave_timeout` is in
-    seconds.
+    """The master's tables. `shared_memory` is the budget of all arenas together, in bytes; `slave_timeout` is in
+    seconds; `own_id` is the executor id of the block manager in this process, which removes what dead ones left.
     """
 
-    def __init__(self, shared_memory: int, slave_timeout: float = 120.0) -> None:
-        self._table = BlockTable()
+    def __init__(self, shared_memory: int, slave_timeout: float = 120.0, own_id: str = DRIVER) -> None:
+        self.own_id = own_id
+        self._table = BlockTable(own_id)
         self._leases = LeaseTable()
         self._budget = SegmentBudget(shared_memory)
         self._slave_timeout = slave_timeout
@@ -87,7 +88,7 @@ class BlockManagerMasterEndpoint:
         }
 
     def receive(self, sender: str, message: Message, now: float) -> Outcome:
-        """What follows from a message of the executor `sender` (or DRIVER) at `now`, seconds on any steady clock.
+        """What follows from a message of the executor `sender` at `now`, seconds on any steady clock.
 
         Raises StorageError for a message that is none of the block master's, and for every message after the stop.
         """
@@ -173,7 +174,7 @@ class BlockManagerMasterEndpoint:
 
     def _remove_manager(self, executor_id: str) -> list[tuple[str, Order]]:
         external = self._table.remove_manager(executor_id)
-        return [(DRIVER, m.AdoptBlocks(external))] if external else []
+        return [(self.own_id, m.AdoptBlocks(external))] if external else []
 
     def _remove_executor(self, sender: str, message: m.RemoveExecutor, now: float) -> Outcome:
         """Precondition: the process is dead. Its leases end here, so views that it still used would change under it."""
@@ -189,11 +190,12 @@ class BlockManagerMasterEndpoint:
         return Outcome(tells=tells)
 
     def _give_up(self, path: str) -> list[tuple[str, Order]]:
-        """Nobody needs a dead process's segment or file: the driver removes it, all others unmap it."""
+        """Nobody needs a dead process's segment or file: the master's own removes it, all others unmap it."""
         self._budget.give_back(path)
         self._leases.segment_gone(path)
-        executors = [manager.executor_id for manager in self._table.managers if not manager.is_driver]
-        return [(executor_id, m.ReleaseSegment(path)) for executor_id in [DRIVER, *executors]]
+        others = [manager.executor_id for manager in self._table.managers if manager.executor_id != self.own_id]
+        release: Order = m.ReleaseSegment(path)
+        return [(self.own_id, m.ReleaseSegment(path, remove=True)), *((other, release) for other in others)]
 
     def _stop(self, sender: str, message: m.StopBlockManagerMaster, now: float) -> Outcome:
         self.stopped = True

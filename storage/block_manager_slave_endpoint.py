@@ -30,7 +30,7 @@ class BlockManagerSlaveEndpoint:
             m.ReplicateBlock: lambda order: manager.store_replica(order.block_id, order.level, order.location),
             m.AdoptBlocks: lambda order: manager.adopt_blocks(order.block_ids),
             m.ExtentReleased: lambda order: manager.extents_released(order.locations),
-            m.ReleaseSegment: lambda order: manager.release_segment(order.segment),
+            m.ReleaseSegment: lambda order: manager.release_segment(order.segment, order.remove),
         }
 
     def receive(self, order: Order) -> Any:

@@ -5,7 +5,7 @@ messages (`storage.block_manager_master_endpoint`).
 
 A block manager that dies takes the blocks on its heap with it. What it had reported in shared memory or in files is
 *adopted*: it stays in the books under the dead manager's id and is read as before, and the segment or file is given
-up when the last block in it goes. What it had put into an external store passes to the driver's block manager.
+up when the last block in it goes. What it had put into an external store passes to the master's own block manager.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from protocol.locations import (
-    DRIVER,
     BlockManagerId,
     ExternalLocation,
     FileLocation,
@@ -51,9 +50,13 @@ def path_of(location: ShmLocation | FileLocation) -> str:
 
 
 class BlockTable:
-    """Not thread-safe: it belongs to the master endpoint. `check` states the invariants."""
+    """Not thread-safe: it belongs to the master endpoint. `check` states the invariants.
 
-    def __init__(self) -> None:
+    ``own_id`` is the executor id of the block manager in the master's process, the driver's in a run.
+    """
+
+    def __init__(self, own_id: str) -> None:
+        self.own_id = own_id
         self._managers: dict[str, _Manager] = {}  # {executor id: its living block manager}
         self._holders: dict[BlockId, dict[BlockManagerId, BlockStatus]] = {}  # every status is valid and has a location
         self._adopted: dict[str, set[tuple[BlockId, BlockManagerId]]] = {}  # {path: blocks of dead managers in it}
@@ -101,15 +104,15 @@ class BlockTable:
         return True
 
     def silent_since(self, moment: float) -> list[str]:
-        """Executor ids last seen before `moment`; never the driver's, which is this process."""
+        """Executor ids last seen before `moment`; never the master's own, which is this process."""
         return [
             executor_id
             for executor_id, manager in self._managers.items()
-            if manager.last_seen < moment and not manager.id.is_driver
+            if manager.last_seen < moment and executor_id != self.own_id
         ]
 
     def remove_manager(self, executor_id: str) -> tuple[BlockId, ...]:
-        """Forget a manager: its heap blocks go, the others are adopted. Those that are the driver's from now on."""
+        """Forget a manager: its heap blocks go, the others are adopted. Those that are the master's own from now on."""
         manager = self._managers.pop(executor_id, None)
         if manager is None:
             return ()
@@ -117,8 +120,8 @@ class BlockTable:
         for block_id in manager.blocks:
             status = self._holders[block_id][manager.id]
             location = status.location
-            if isinstance(location, ExternalLocation) and DRIVER in self._managers:
-                self.put(block_id, self._managers[DRIVER].id, status)
+            if isinstance(location, ExternalLocation) and self.own_id in self._managers:
+                self.put(block_id, self._managers[self.own_id].id, status)
                 external.append(block_id)
             if location is None or isinstance(location, HeapLocation | ExternalLocation):
                 self._forget(block_id, manager.id)

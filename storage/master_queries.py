@@ -21,7 +21,7 @@ def get_peers(table: BlockTable, message: m.GetPeers) -> Outcome:
     asker = message.block_manager_id
     if table.manager(asker) is None:
         return Outcome(())
-    return Outcome(tuple(peer for peer in table.managers if peer != asker and not peer.is_driver))
+    return Outcome(tuple(peer for peer in table.managers if peer != asker and peer.executor_id != table.own_id))
 
 
 def get_locations_multiple(table: BlockTable, message: m.GetLocationsMultipleBlockIds) -> Outcome:

@@ -61,7 +61,8 @@ class MasterRemovals:
         def is_part(block_id: BlockId) -> bool:
             return block_id.of_broadcast == message.broadcast_id
 
-        holders = [manager for manager in self._table.managers if message.remove_from_driver or not manager.is_driver]
+        everywhere, own = message.remove_from_driver, self._table.own_id
+        holders = [manager for manager in self._table.managers if everywhere or manager.executor_id != own]
         return self._remove(message, holders, is_part, sum)
 
     def _remove(

@@ -1,6 +1,6 @@
-"""The block master in the driver: its state machine, wired to the pipes.
+"""The block master in its process, the driver's or another server's: its state machine, wired to the pipes.
 
-Covers handling a message under the driver's lock, sending what follows from it, and the driver's own block manager,
+Covers handling a message under the owner's lock, sending what follows from it, and the process's own block manager,
 which is a slave like any other but in the same process. What the messages do is decided in ``storage``.
 """
 
@@ -18,7 +18,7 @@ from localcluster.driver.side_thread import SideThread
 from protocol.block_messages import GetLocationsMultipleBlockIds
 from protocol.endpoint import Reply
 from protocol.errors import AskTimeoutError, BrokenChannelError, ChannelError
-from protocol.locations import DRIVER, BlockManagerId, Location
+from protocol.locations import BlockManagerId, Location
 from protocol.message import Message, Order, Report
 from storage.block_id import BlockId
 from storage.block_manager_master import ASK_TIMEOUT
@@ -30,10 +30,11 @@ log = logging.getLogger(__name__)
 
 
 class BlockMaster:
-    """Also the transport of the driver's own block manager (`ask`, `tell`).
+    """Also the transport of the process's own block manager (`ask`, `tell`), whose executor id is the endpoint's
+    ``own_id``.
 
     ``send(executor_id, order)`` and ``ask_executor(executor_id, order)`` reach living executors and raise
-    ChannelError for others. ``slave`` is set once the driver's block manager exists.
+    ChannelError for others. ``slave`` is set once the own block manager exists.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class BlockMaster:
         ask_executor: Callable[[str, Order], Future[Any]],
     ) -> None:
         self.endpoint = endpoint
+        self.own_id = endpoint.own_id
         self.slave: BlockManagerSlaveEndpoint | None = None
         self.lock = lock
         self._side = side
@@ -58,7 +60,7 @@ class BlockMaster:
 
     def locations_of(self, block_ids: Sequence[BlockId]) -> Sequence[Sequence[tuple[BlockManagerId, Location]]]:
         """Who holds each block, for the scheduler. Under the lock."""
-        holders: tuple[Any, ...] = self.receive(DRIVER, GetLocationsMultipleBlockIds(tuple(block_ids))).result(0)
+        holders: tuple[Any, ...] = self.receive(self.own_id, GetLocationsMultipleBlockIds(tuple(block_ids))).result(0)
         return holders
 
     def serve(self, sender: str, message: Message, reply: Reply | None) -> None:
@@ -72,7 +74,7 @@ class BlockMaster:
         if reply is not None:
             answer.add_done_callback(lambda done: respond(reply, done))
 
-    # --- the transport of the driver's block manager -----------------------------------------------------------------
+    # --- the transport of the own block manager --------------------------------------------------------------------
 
     def ask(self, message: Report, timeout: float = ASK_TIMEOUT) -> Any:
         """From any thread but the event loop's, without holding the lock while the answer is awaited.
@@ -80,7 +82,7 @@ class BlockMaster:
         Raises AskTimeoutError, and what handling the message raises.
         """
         with self.lock:
-            answer = self.receive(DRIVER, message)
+            answer = self.receive(self.own_id, message)
         try:
             return answer.result(timeout)
         except FutureTimeoutError as error:
@@ -91,12 +93,12 @@ class BlockMaster:
     def tell(self, *messages: Report) -> None:
         with self.lock:
             for message in messages:
-                self.receive(DRIVER, message)
+                self.receive(self.own_id, message)
 
     # --- slaves ------------------------------------------------------------------------------------------------------
 
     def _tell_slave(self, executor_id: str, order: Order) -> None:
-        if executor_id == DRIVER:
+        if executor_id == self.own_id:
             self._side.submit(lambda: self._obey(order))
             return
         try:
@@ -105,7 +107,7 @@ class BlockMaster:
             log.debug("%s did not reach %s: %s", type(order).__name__, executor_id, error)
 
     def _ask_slave(self, executor_id: str, order: Order) -> Future[Any]:
-        if executor_id != DRIVER:
+        if executor_id != self.own_id:
             try:
                 return self._ask_executor(executor_id, order)
             except ChannelError as error:
@@ -127,7 +129,7 @@ class BlockMaster:
 
     def _obey(self, order: Order) -> Any:
         if self.slave is None:
-            raise BrokenChannelError("the driver's block manager has not started")
+            raise BrokenChannelError(f"the block manager of {self.own_id} has not started")
         return self.slave.receive(order)
 
 

@@ -1,6 +1,6 @@
-"""The driver's event loop: one thread that reads every pipe and keeps time.
+"""The event loop of the driver, or of another server: one thread that reads every pipe and keeps time.
 
-Handlers run in this thread, under the driver's lock. Covers reading, writing what stayed behind on full pipes, waking
+Handlers run in this thread, under the owner's lock. Covers reading, writing what stayed behind on full pipes, waking
 up and rounds. Knows nothing of what the messages mean.
 """
 
@@ -34,7 +34,8 @@ class _Source:
 class EventLoop:
     """``on_round(now)`` is called when its time has come or `wake` was; it returns how many seconds until the next.
 
-    ``on_crash(error)`` is called, under the lock, if a handler raises what it must not: the loop is over then.
+    ``on_crash(error)`` is called, under the lock, if a handler raises what it must not: the loop is over then. ``name``
+    is the thread's.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class EventLoop:
         lock: AbstractContextManager[object],
         on_round: Callable[[float], float],
         on_crash: Callable[[BaseException], None],
+        name: str = "localcluster-driver",
     ) -> None:
         self._lock = lock
         self._on_round = on_round
@@ -51,7 +53,7 @@ class EventLoop:
         self._selector.register(self._wakeup_read, selectors.EVENT_READ)
         self._stopping = False
         self._woken = False
-        self._thread = threading.Thread(target=self._run, name="localcluster-driver", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         disown_in_forks(self)
 
     def start(self) -> None:
@@ -84,7 +86,7 @@ class EventLoop:
             os.write(self._wakeup_write, b"\0")
 
     def disown(self) -> None:
-        """In a fork of the driver, whose finalizers must not wake the parent's loop."""
+        """In a fork of this process, whose finalizers must not wake the parent's loop."""
         self._wakeup_write = -1
 
     def stop(self, timeout: float) -> None:
@@ -112,7 +114,7 @@ class EventLoop:
                         due = now + self._on_round(now)
                     self._watch_backlogs()
         except BaseException as error:
-            log.exception("the driver's event loop failed")
+            log.exception("the event loop %s failed", self._thread.name)
             with self._lock:
                 self._on_crash(error)
 

@@ -1,4 +1,4 @@
-"""A thread of the driver for work that may wait: block orders to the driver's own block manager, large replies.
+"""A thread beside an event loop for work that may wait: block orders to its process's own block manager, large replies.
 
 The event loop must not do these itself: they may wait for a block that another thread is writing, and that thread may
 be waiting for the event loop.
@@ -15,9 +15,11 @@ log = logging.getLogger(__name__)
 
 
 class SideThread:
-    def __init__(self) -> None:
+    """``name`` is the thread's."""
+
+    def __init__(self, name: str = "localcluster-side") -> None:
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="localcluster-side", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -37,4 +39,4 @@ class SideThread:
             try:
                 work()
             except Exception:
-                log.exception("work in the driver's side thread failed")
+                log.exception("work in the thread %s failed", self._thread.name)

@@ -12,6 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, wait
 import pytest
 
 from protocol.errors import BlockNotFoundError, StorageError
+from protocol.locations import across_runs
 from storage.block_info import BlockInfoManager, BlockState
 from tests.storage.crowd import BLOCK, DEADLINE, OTHER, Crowd, make_crowd, make_manager, new_info, put, result
 
@@ -256,3 +257,15 @@ def test_unlocking_while_the_task_ends_gives_each_lock_back_once(
         assert all(type(result(future)) is bool for future in unlocks)
         assert (info.reader_count, info.writer, info.state) == (0, None, BlockState.READY)
         manager.check()
+
+
+def test_tasks_of_equal_numbers_in_several_runs_are_told_apart_by_name(manager: BlockInfoManager) -> None:
+    one, other = (across_runs("task 1", run) for run in ("run-a", "run-b"))
+    assert manager.lock_new_block_for_writing(BLOCK, new_info(), one)
+    with pytest.raises(StorageError, match="task 1@run-b does not hold the write lock"):
+        manager.assert_locked_for_writing(BLOCK, other)
+    manager.downgrade_lock(BLOCK, one)
+    assert manager.lock_for_reading(BLOCK, task=other) is not None
+    assert manager.release_all_locks_for_task(one) == [BLOCK]
+    assert not manager.unlock(BLOCK, one)
+    assert manager.unlock(BLOCK, other)

@@ -258,14 +258,15 @@ def test_an_adopted_segment_is_given_up_with_its_last_block(master: Master) -> N
     outcome = master.answer(DRIVER, m.RemoveBlock(BLOCK))
     assert (outcome.reply, outcome.tells) == (True, [])
     outcome = master.send(DRIVER, m.RemoveBroadcast(3, remove_from_driver=False))
-    assert {target for target, order in outcome.tells if order == m.ReleaseSegment(SEGMENT)} == {DRIVER, "B", "C"}
+    assert {target for target, order in outcome.tells if order == m.ReleaseSegment(SEGMENT)} == {"B", "C"}
+    assert (DRIVER, m.ReleaseSegment(SEGMENT, remove=True)) in outcome.tells
     assert outcome.combine([0, 0]).reply == 1
     assert master.endpoint.statistics().shared_memory_used == 0
 
 
 def test_segments_without_reported_blocks_go_when_their_owner_dies(master: Master) -> None:
     assert master.ask(A, m.ReserveSegment(SEGMENT, 1000))
-    assert (DRIVER, m.ReleaseSegment(SEGMENT)) in master.tell(DRIVER, m.RemoveExecutor("A"))
+    assert (DRIVER, m.ReleaseSegment(SEGMENT, remove=True)) in master.tell(DRIVER, m.RemoveExecutor("A"))
     assert master.ask(B, m.ReserveSegment("/dev/shm/next", 1000))
 
 
@@ -273,7 +274,7 @@ def test_the_file_of_a_dead_executor_goes_with_its_block(master: Master) -> None
     master.holds(A, FILE)
     master.send(DRIVER, m.RemoveExecutor("A"))
     outcome = master.send(DRIVER, m.RemoveRdd(1))
-    assert (DRIVER, m.ReleaseSegment(FILE.path)) in outcome.tells
+    assert (DRIVER, m.ReleaseSegment(FILE.path, remove=True)) in outcome.tells
     assert outcome.combine([0, AskTimeoutError("late"), 2]).reply == 3
 
 
@@ -285,7 +286,7 @@ def test_results_that_arrive_with_a_task_are_registered_and_adopted(master: Mast
     assert master.endpoint.register_shared(second, A, ShmLocation(SEGMENT, 512, 10))
     assert not master.endpoint.register_shared(second, A, ShmLocation("/dev/shm/gone", 0, 10))
     outcome = master.send(DRIVER, m.RemoveShuffle(0))
-    assert (DRIVER, m.ReleaseSegment(SEGMENT)) in outcome.tells
+    assert (DRIVER, m.ReleaseSegment(SEGMENT, remove=True)) in outcome.tells
     assert outcome.combine([False, False, False]).reply is True
 
 

@@ -24,6 +24,7 @@ class Desk:
     """
 
     def __init__(self) -> None:
+        self.own_id = DRIVER
         self.outcome: Any = Outcome(reply="reply")
         self.heard: list[tuple[str, Any, bool]] = []
         self.answers: list[Any] = []
