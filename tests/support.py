@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from localcluster import SparkContext
+    from localcluster.driver.status import Status
+    from protocol.locations import BlockManagerId
 
 T = TypeVar("T")
 DEADLINE = 30.0  # seconds for whatever is awaited
@@ -59,14 +61,20 @@ class InThread(threading.Thread):
         return self.result
 
 
-def registered(context: SparkContext) -> list[str]:
-    """The executors that can get tasks."""
-    return [executor.executor_id for executor in context._cluster.pool if executor.state.name == "REGISTERED"]
+def status_of(context: SparkContext) -> Status:
+    """What tests may ask about a context beyond `SparkContext.statistics`."""
+    return context._cluster.status
+
+
+def executors(context: SparkContext) -> list[BlockManagerId]:
+    """Those that have registered and are not lost, by number: names and process ids."""
+    ids = [executor.memory.block_manager_id for executor in status_of(context).executors()]
+    return sorted((each for each in ids if not each.is_driver), key=lambda each: int(each.executor_id))
 
 
 def wait_for_executors(context: SparkContext, wanted: int) -> None:
     """Executors start while the context is already usable; their pipes would look like leaks of the first test."""
-    wait_until(lambda: len(registered(context)) >= wanted, "the executors did not start")
+    wait_until(lambda: context.statistics().executors.alive >= wanted, "the executors did not start")
 
 
 def in_each_executor(context: SparkContext, call: Callable[[], T]) -> list[T]:

@@ -142,8 +142,8 @@ class ExecutorPool:
 
     def drained(self, executor_id: str) -> None:
         """A draining executor has nothing to do any more: it ends, and its blocks stay."""
-        executor = self._executors[executor_id]
-        if executor.state is State.DRAINING and not executor.was_dismissed:
+        executor = self._executors.get(executor_id)  # None: it ended after the stop, of which the scheduler is not told
+        if executor is not None and executor.state is State.DRAINING and not executor.was_dismissed:
             executor.was_dismissed = True
             self._tell_to_stop(executor, keep_blocks=True)
 

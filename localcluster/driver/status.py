@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
 from localcluster.conf.master_url import Layout
@@ -27,7 +27,7 @@ from protocol.channel import ChannelStatistics
 from protocol.forks import disown_in_forks
 from protocol.locations import DRIVER, BlockManagerId
 from protocol.message import Report
-from storage.block_id import RDDBlockId
+from storage.block_id import BlockId, RDDBlockId
 from storage.block_manager_master_endpoint import BlockManagerMasterEndpoint, MasterStatistics
 from storage.block_status import BlockStatus, MemoryStatus
 from storage.storage_level import StorageLevel
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from localcluster.scheduler.stage import Stage
     from localcluster.scheduler.task_set import TaskSet
 
-StoredBlocks: TypeAlias = Mapping[RDDBlockId, Mapping[BlockManagerId, BlockStatus]]
+B = TypeVar("B", bound=BlockId)
+Blocks: TypeAlias = Mapping[B, Mapping[BlockManagerId, BlockStatus]]
 """{block: {who holds a copy: what it is like}}, those that dead executors left as well."""
 
 
@@ -74,7 +75,7 @@ class StoredRdd:
     name: str
     level: StorageLevel
     partitions: int
-    blocks: StoredBlocks
+    blocks: Blocks[RDDBlockId]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,22 +170,28 @@ class Status:
 
     # --- storage ---
 
-    def stored_rdds(self) -> tuple[StoredRdd, ...]:
-        """By id."""
-        persisted = [reference() for reference in self.persisted.valuerefs()]  # not under the lock: one may die here
-        blocks: dict[int, dict[RDDBlockId, dict[BlockManagerId, BlockStatus]]] = defaultdict(lambda: defaultdict(dict))
+    def blocks(self) -> Blocks[BlockId]:
+        """All that the block master knows."""
+        found: dict[BlockId, dict[BlockManagerId, BlockStatus]] = {}
         with self._lock:
             statuses = self._ask(GetStorageStatus(), ())
         for storage in statuses:
             for block_id, status in storage.blocks.items():
-                if isinstance(block_id, RDDBlockId):
-                    blocks[block_id.rdd_id][block_id][storage.block_manager_id] = status
+                found.setdefault(block_id, {})[storage.block_manager_id] = status
+        return found
+
+    def stored_rdds(self) -> tuple[StoredRdd, ...]:
+        """By id."""
+        persisted = [reference() for reference in self.persisted.valuerefs()]  # not under the lock: one may die here
+        blocks: dict[int, dict[RDDBlockId, Mapping[BlockManagerId, BlockStatus]]] = defaultdict(dict)
+        for block_id, copies in self.blocks().items():
+            if isinstance(block_id, RDDBlockId):
+                blocks[block_id.rdd_id][block_id] = copies
         stored = [_stored_rdd(rdd, blocks[rdd.id()]) for rdd in persisted if rdd is not None and rdd.id() in blocks]
         return tuple(sorted(stored, key=lambda rdd: rdd.rdd_id))
 
-    def stored_blocks(self, rdd_id: int) -> StoredBlocks:
+    def stored_blocks(self, rdd_id: int) -> Blocks[RDDBlockId]:
         """Of one RDD, persisted still or not."""
-
         with self._lock:
             block_ids = self._ask(GetMatchingBlockIds(lambda block_id: block_id.of_rdd == rdd_id), ())
             return {block_id: self._ask(GetBlockStatus(block_id), {}) for block_id in block_ids}
@@ -199,7 +206,7 @@ def _running(stage: Stage, tasks: TaskSet) -> RunningStage:
     return RunningStage(stage.id, tasks.attempt, stage.name, tasks.tasks, done, active, tasks.created)
 
 
-def _stored_rdd(rdd: RDD[Any], blocks: StoredBlocks) -> StoredRdd:
+def _stored_rdd(rdd: RDD[Any], blocks: Blocks[RDDBlockId]) -> StoredRdd:
     name = rdd.name() or rdd.kind or type(rdd).__name__
     partitions = len(rdd._partition_list or ())  # there, since some partition was computed
     return StoredRdd(rdd.id(), name, rdd.getStorageLevel(), partitions, blocks)

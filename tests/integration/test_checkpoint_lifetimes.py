@@ -12,7 +12,7 @@ import pytest
 
 from localcluster import SparkConf, SparkContext, StorageLevel
 from protocol.errors import SparkException
-from tests.support import registered, wait_for_executors, wait_until
+from tests.support import executors, wait_for_executors, wait_until
 
 
 def test_a_checkpoint_is_read_by_a_later_context(tmp_path: Path) -> None:
@@ -83,10 +83,10 @@ def test_a_local_checkpoint_is_as_safe_as_its_blocks(level: StorageLevel | None,
             rdd.persist(level)
         rdd.localCheckpoint()
         rdd.count()
-        (executor,) = registered(sc)
+        (executor,) = executors(sc)
         pid = sc.parallelize([0], 1).map(lambda _: os.getpid()).first()
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: executor not in registered(sc))
+        wait_until(lambda: executor not in executors(sc))
         wait_for_executors(sc, 1)
         if survives:
             assert rdd.count() == 1000

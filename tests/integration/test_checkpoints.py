@@ -13,14 +13,14 @@ from tests.support import wait_until
 
 def test_shuffles_behind_a_checkpoint_go(sc: SparkContext, tmp_path: Path) -> None:
     sc.setCheckpointDir(str(tmp_path))
-    before = set(sc._cluster.outputs.shuffles())
+    before = sc.statistics().shuffles
     rdd = sc.parallelize([(i % 3, 1) for i in range(100)], 4)
     for _ in range(12):
         rdd = rdd.reduceByKey(lambda a, b: a + b, 3).mapValues(lambda v: v + 1)
         rdd.checkpoint()
         rdd.count()
     gc.collect()
-    wait_until(lambda: before.issuperset(sc._cluster.outputs.shuffles()))
+    wait_until(lambda: sc.statistics().shuffles <= before)
     assert dict(rdd.collect()) == {0: 46, 1: 45, 2: 45}
     assert len(rdd.toDebugString().splitlines()) == 2
 

@@ -139,8 +139,8 @@ def test_results_larger_than_the_driver_may_get_fail_their_job_alone(sc: SparkCo
         "shuffled data are not results"
     )
     assert sc.parallelize(range(4), 4).map(lambda _: BIG[:200_000]).count() == 4
-    statistics = sc._cluster.dag.statistics()
-    assert (statistics.jobs, statistics.running, statistics.waiting) == (0, 0, 0)
+    statistics = sc.statistics()
+    assert (statistics.jobs.running, statistics.stages.running, statistics.stages.waiting) == (0, 0, 0)
 
 
 # --- contexts of their own -------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from localcluster import SparkContext, StorageLevel
-from tests.support import InThread, registered, wait_for_executors, wait_until
+from tests.support import InThread, executors, wait_for_executors, wait_until
 
 EXPECTED = [(key, sum(x for x in range(1000) if x % 5 == key)) for key in range(5)]
 
@@ -24,9 +24,14 @@ def sc() -> Iterator[SparkContext]:
         yield context
 
 
-def drain_to(context: SparkContext, executors: int) -> None:
-    context._cluster.set_executors(executors)
-    wait_until(lambda: len(context._cluster.pool.executors) == executors)
+def drain_to(context: SparkContext, wanted: int) -> None:
+    context._cluster.set_executors(wanted)
+    wait_until(lambda: number(context) == wanted)
+
+
+def number(context: SparkContext) -> int:
+    now = context.statistics().executors
+    return now.alive + now.starting + now.draining
 
 
 def test_blocks_and_map_outputs_of_one_that_left_are_read_and_not_computed_again(
@@ -46,7 +51,7 @@ def test_blocks_and_map_outputs_of_one_that_left_are_read_and_not_computed_again
     cached = sc.parallelize(range(1000), 2).mapPartitions(note).persist(StorageLevel.OFF_HEAP)
     sums = cached.reduceByKey(add, 3)
     assert sorted(sums.collect()) == EXPECTED
-    pids = [executor.pid for executor in sc._cluster.pool]
+    pids = [executor.pid for executor in executors(sc)]
     drain_to(sc, 1)
     wait_until(lambda: sum(map(psutil.pid_exists, pids)) == 1)
     assert sorted(sums.collect()) == EXPECTED
@@ -72,13 +77,13 @@ def test_its_tasks_end_there_and_those_that_wait_run_elsewhere(
 
     job = InThread(sc.parallelize(range(6), 6).map(work).collect)
     wait_until(lambda: len(list(tmp_path.iterdir())) == 2)
-    (stays,) = registered(sc)[:1]
+    stays = executors(sc)[0]
     sc._cluster.set_executors(1)
-    assert len(sc._cluster.pool.executors) == 2, "it works still"
+    assert number(sc) == 2, "it works still"
     go.touch()
     results = dict(job.outcome())
     assert sorted(results) == list(range(6))
-    leaver = [x for x, pid in results.items() if pid != sc._cluster.pool.executors[stays].pid]
+    leaver = [x for x, pid in results.items() if pid != stays.pid]
     assert len(leaver) == 1
-    wait_until(lambda: list(sc._cluster.pool.executors) == [stays])
+    wait_until(lambda: executors(sc) == [stays])
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []

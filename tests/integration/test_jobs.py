@@ -23,7 +23,7 @@ from localcluster.errors import (
     TaskError,
 )
 from storage.block_id import RDDBlockId
-from tests.support import DEADLINE, executor_pids, wait_until
+from tests.support import DEADLINE, executor_pids, status_of, wait_until
 
 
 class Unpicklable:
@@ -55,10 +55,10 @@ def test_strings_hash_alike_in_every_executor_and_for_lookup_in_the_driver(sc: S
 
 
 def test_a_large_result_comes_as_a_block_and_the_block_goes(sc: SparkContext) -> None:
-    before = sc._cluster.master.endpoint.statistics()
+    before = sc.statistics().blocks.blocks
     big = sc.parallelize(range(4), 4).map(lambda i: bytes([i]) * 1_000_000).collect()
     assert [(part[0], len(part)) for part in big] == [(i, 1_000_000) for i in range(4)]
-    wait_until(lambda: sc._cluster.master.endpoint.statistics().blocks <= before.blocks)
+    wait_until(lambda: sc.statistics().blocks.blocks <= before)
 
 
 def test_a_large_collection_and_a_large_closure_travel_as_blocks(sc: SparkContext) -> None:
@@ -209,8 +209,7 @@ def test_a_persisted_rdd_is_computed_once(sc: SparkContext, tmp_path: Path, leve
     for _ in range(3):
         assert rdd.collect() == [(x, str(x)) for x in range(40)]
     assert len(log.read_text()) == 40
-    (holders,) = sc._cluster.env.block_manager.master.get_locations_multiple([RDDBlockId(rdd.id(), 0)])
-    assert len(holders) == level.replication
+    assert len(status_of(sc).blocks()[RDDBlockId(rdd.id(), 0)]) == level.replication
     rdd.unpersist(blocking=True)
     assert rdd.count() == 40
     assert len(log.read_text()) == 80
@@ -218,16 +217,16 @@ def test_a_persisted_rdd_is_computed_once(sc: SparkContext, tmp_path: Path, leve
 
 def test_a_dropped_rdd_broadcast_and_shuffle_are_cleaned_everywhere(sc: SparkContext) -> None:
     sc.parallelize([0]).count()
-    before = sc._cluster.master.endpoint.statistics().blocks
+    before = sc.statistics().blocks.blocks
 
     def make_garbage() -> None:
         cached = sc.parallelize(range(1000), 4).map(lambda x: (x % 5, x)).persist(StorageLevel.OFF_HEAP)
         variable = sc.broadcast(b"y" * 100_000)
         assert cached.groupByKey().map(lambda pair: len(variable.value)).count() == 5
-        assert sc._cluster.master.endpoint.statistics().blocks > before
+        assert sc.statistics().blocks.blocks > before
 
     make_garbage()
-    wait_until(lambda: sc._cluster.master.endpoint.statistics().blocks <= before)
+    wait_until(lambda: sc.statistics().blocks.blocks <= before)
 
 
 # --- threads and cancellation --------------------------------------------------------------------------------------

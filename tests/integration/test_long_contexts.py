@@ -12,7 +12,7 @@ import psutil
 
 from localcluster import SparkContext, StorageLevel
 from localcluster.executor.block_orders import AT_ONCE
-from tests.support import wait_until
+from tests.support import executors, wait_until
 
 JOBS = 2000
 EXECUTOR_THREADS = 3 + AT_ONCE  # tasks, orders, reports; those for block orders start as they are needed
@@ -30,7 +30,7 @@ def test_two_thousand_jobs_leave_everything_where_it_was(sc: SparkContext) -> No
             assert sc.parallelize(range(4), 2).map(lambda x: x + 1).sum() == 10
     wait_until(lambda: settled(sc)["blocks"] == 0)
     assert settled(sc) == before
-    assert all(psutil.Process(executor.pid).num_threads() <= EXECUTOR_THREADS for executor in sc._cluster.pool)
+    assert all(psutil.Process(executor.pid).num_threads() <= EXECUTOR_THREADS for executor in executors(sc))
     sc._cluster.master.endpoint.check()
 
 
@@ -44,19 +44,17 @@ def run_all_kinds(sc: SparkContext) -> None:
 def settled(sc: SparkContext) -> dict[str, Any]:
     """What there is after everything that can be cleaned was."""
     gc.collect()
-    cluster = sc._cluster
     sc.parallelize([0], 1).count()  # a round of the event loop: the cleaner has run
-    with cluster.lock:
-        master = cluster.master.endpoint.statistics()
-        tables: dict[str, Any] = {
-            "jobs": len(cluster.dag.jobs),
-            "map stages": cluster.dag.statistics().map_stages,
-            "blocks": master.blocks,
-        }
-        tables |= {"leases": master.leases, "limbo": master.extents_in_limbo, "segments": master.segments}
-    pids = [executor.pid for executor in cluster.pool]
-    return tables | {
+    now = sc.statistics()
+    return {
+        "jobs": now.jobs.running,
+        "map stages": now.stages.map_stages,
+        "shuffles": now.shuffles,
+        "blocks": now.blocks.blocks,
+        "leases": now.blocks.leases,
+        "limbo": now.blocks.extents_in_limbo,
+        "segments": now.blocks.segments,
         "threads": threading.active_count(),
         "descriptors": len(os.listdir("/proc/self/fd")),
-        "executor descriptors": [psutil.Process(pid).num_fds() for pid in pids],
+        "executor descriptors": [psutil.Process(executor.pid).num_fds() for executor in executors(sc)],
     }

@@ -12,7 +12,7 @@ import pytest
 
 from localcluster import AccumulatorParam, SparkContext
 from protocol.errors import TaskError
-from tests.support import wait_until
+from tests.support import status_of, wait_until
 
 LONG = 60_000  # milliseconds
 
@@ -157,8 +157,7 @@ def test_a_prefetched_partition_that_nobody_takes_leaves_no_block(sc: SparkConte
 
 def results(sc: SparkContext) -> int:
     """Blocks of task results that the block master knows."""
-    statuses = sc._cluster.env.block_manager.master.get_storage_status()
-    return sum(block_id.name.startswith("taskresult_") for status in statuses for block_id in status.blocks)
+    return sum(block_id.name.startswith("taskresult_") for block_id in status_of(sc).blocks())
 
 
 @pytest.mark.parametrize("prefetch", [False, True])

@@ -11,6 +11,7 @@ import os
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,8 @@ import pytest
 from localcluster import SparkConf, SparkContext, StorageLevel, TaskContext
 from localcluster.conf.settings import ENTRIES
 from localcluster.errors import JobError
-from protocol.block_messages import BlockManagerHeartbeat
 from protocol.errors import FetchFailedError
-from tests.support import DEADLINE, registered, wait_for_executors, wait_until
+from tests.support import DEADLINE, executors, status_of, wait_for_executors, wait_until
 
 TESTS = Path(__file__).parents[1]
 MIB = 1 << 20
@@ -125,8 +125,7 @@ def sc(taken: socket.socket) -> Iterator[SparkContext]:
 
 
 def block_names(sc: SparkContext) -> list[str]:
-    everything = sc._cluster.env.block_manager.master.get_matching_block_ids(lambda block_id: True)
-    return [block_id.name for block_id in everything]
+    return [block_id.name for block_id in status_of(sc).blocks()]
 
 
 def test_the_driver_has_memory_of_its_own(sc: SparkContext) -> None:
@@ -191,19 +190,17 @@ def test_a_stage_whose_inputs_get_lost_has_as_many_attempts_as_the_settings_say(
     assert len(os.listdir(tmp_path)) == 2
 
 
-def test_executors_show_that_they_live_as_often_as_the_settings_say(
-    sc: SparkContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    endpoint, beats = sc._cluster.master.endpoint, []
-    receive = endpoint.receive
+def test_executors_show_that_they_live_as_often_as_the_settings_say(sc: SparkContext) -> None:
+    beats = set()
 
-    def count(sender: str, message: Any, now: float) -> Any:
-        if isinstance(message, BlockManagerHeartbeat):
-            beats.append(sender)
-        return receive(sender, message, now)
+    def have_shown() -> bool:
+        beats.update(
+            (e.memory.block_manager_id, e.heartbeat.heard_at) for e in status_of(sc).executors() if e.heartbeat
+        )
+        counts = Counter(executor for executor, _ in beats)
+        return all(counts[executor] > 4 for executor in executors(sc))  # 50 s at the default interval
 
-    monkeypatch.setattr(endpoint, "receive", count)
-    wait_until(lambda: min(beats.count(executor) for executor in registered(sc)) > 4)  # 50 s at the default interval
+    wait_until(have_shown)
 
 
 def test_blocks_of_dropped_rdds_stay_where_the_settings_say_so(sc: SparkContext) -> None:

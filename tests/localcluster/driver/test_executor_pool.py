@@ -586,6 +586,7 @@ def test_the_stop_reaches_those_that_drain(bed: Bed) -> None:
     assert stop_orders(bed, executor_id) == [StopExecutor()]
     bed.exit(executor_id, code=0)
     assert bed.lost == []
+    bed.pool.drained(executor_id)  # says the scheduler, which was not told
 
 
 # --- statistics ----------------------------------------------------------------------------------------------------

@@ -101,6 +101,7 @@ def test_rdds_are_told_that_are_persisted_and_stored(bench: StatusBench) -> None
         RDDBlockId(5, 2): {B},
     }
     assert bench.status.stored_blocks(5) == second.blocks
+    assert len(bench.status.blocks()) == 4
     assert bench.status.stored_blocks(4) == {}
     del numbers
     assert [rdd.rdd_id for rdd in bench.status.stored_rdds()] == [3], "an RDD that nobody holds is not shown"
@@ -131,6 +132,7 @@ QUERIES = [
     lambda status: status.active_jobs(),
     lambda status: status.running_stages(),
     lambda status: status.executors(),
+    lambda status: status.blocks(),
     lambda status: status.stored_rdds(),
     lambda status: status.stored_blocks(0),
 ]
