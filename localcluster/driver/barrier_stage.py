@@ -5,6 +5,7 @@ All tasks of a barrier stage are launched together. What they do from there on i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from localcluster.rdd.core import RDDCore
@@ -12,21 +13,23 @@ from localcluster.rdd.lineage import narrow_lineage
 from protocol.errors import JobError
 
 
-def is_barrier(rdd: RDDCore[Any]) -> bool:
-    """Whether the stage that computes ``rdd`` is one: some RDD in it was made by ``rdd.barrier()``."""
-    return any(member.starts_barrier for member in narrow_lineage(rdd))
+def is_barrier_stage(members: Sequence[RDDCore[Any]], tasks: int, slots: int) -> bool:
+    """Whether a stage of these RDDs, the one that its tasks compute first, is one: some of them was made by
+    ``rdd.barrier()``. ``tasks`` is their number; ``slots`` is how many the cluster runs at once.
 
-
-def check_barrier_stage(rdd: RDDCore[Any], tasks: int, slots: int) -> None:
-    """Raises JobError when a barrier stage of ``tasks`` tasks cannot run on ``slots`` cores, or cannot be one."""
-    if rdd.getNumPartitions() > slots:
+    Raises JobError when it is one and cannot run.
+    """
+    if not any(member.starts_barrier for member in members):
+        return False
+    partitions = members[0].getNumPartitions()
+    if partitions > slots:
         raise JobError(
             "[SPARK-24819]: Barrier execution mode does not allow run a barrier stage that requires more slots than "
             "the total number of slots in the cluster currently. Please init a new cluster with more resources(e.g. "
             "CPU, GPU) or repartition the input RDD(s) to reduce the number of slots required to run this barrier "
-            f"stage. (It has {rdd.getNumPartitions()} partitions, the cluster {slots} slots.)"
+            f"stage. (It has {partitions} partitions, the cluster {slots} slots.)"
         )
-    for member in narrow_lineage(rdd):
+    for member in members:
         if member.getNumPartitions() != tasks or _depends_on_several_barriers(member):
             raise JobError(
                 "[SPARK-24820][SPARK-24821]: Barrier execution mode does not allow the following pattern of RDD chain "
@@ -35,7 +38,11 @@ def check_barrier_stage(rdd: RDDCore[Any], tasks: int, slots: int) -> None:
                 "be barrierRdd.collect().head (scala) or barrierRdd.collect()[0] (python).\n2. An RDD that depends on "
                 "multiple barrier RDDs (e.g. barrierRdd1.zip(barrierRdd2))."
             )
+    return True
 
 
 def _depends_on_several_barriers(rdd: RDDCore[Any]) -> bool:
-    return len(rdd.dependencies) > 1 and sum(is_barrier(dependency.rdd) for dependency in rdd.dependencies) > 1
+    if len(rdd.dependencies) < 2:
+        return False
+    lineages = [narrow_lineage(dependency.rdd) for dependency in rdd.dependencies]
+    return sum(any(member.starts_barrier for member in lineage) for lineage in lineages) > 1

@@ -10,8 +10,7 @@ from typing import Any
 from weakref import ref
 
 from localcluster.rdd.core import RDDCore
-from localcluster.rdd.dependency import NarrowDependency
-from localcluster.rdd.lineage import narrow_lineage
+from localcluster.rdd.lineage import narrow_lineage, read_with, walk
 from localcluster.scheduler.stage import Missing
 from storage.block_id import BlockId, RDDBlockId
 
@@ -32,21 +31,14 @@ def missing_blocks(
 
 
 def _missing(rdd: RDDCore[Any], index: int, is_stored: Callable[[BlockId], bool]) -> list[BlockId]:
-    """What is behind a block that somebody holds is not computed."""
     found: list[BlockId] = []
-    stack = [(rdd, index)]
-    seen = set()
-    while stack:
-        member, partition = stack.pop()
-        if (member.id(), partition) in seen:  # a parent may be reached by a great many paths
-            continue
-        seen.add((member.id(), partition))
+    stored: set[tuple[RDDCore[Any], int]] = set()
+    for partition in walk((rdd, index), lambda partition: () if partition in stored else read_with(partition)):
+        member, of_member = partition
         if member.getStorageLevel().is_valid:
-            block_id = RDDBlockId(member.id(), partition)
+            block_id = RDDBlockId(member.id(), of_member)
             if is_stored(block_id):
-                continue
-            found.append(block_id)
-        for dependency in member.dependencies:
-            if isinstance(dependency, NarrowDependency):
-                stack.extend((dependency.rdd, parent) for parent in dependency.parents(partition))
+                stored.add(partition)  # what is behind it is not computed
+            else:
+                found.append(block_id)
     return found

@@ -5,27 +5,17 @@ Runs in the thread that submits the job, without the driver's lock, since pickli
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from localcluster.driver.barrier_stage import check_barrier_stage, is_barrier
+from localcluster.driver.barrier_stage import is_barrier_stage
 from localcluster.driver.block_master import BlockMaster
 from localcluster.driver.stage_inputs import LineageInputs
 from localcluster.rdd.core import RDDCore
 from localcluster.rdd.dependency import ShuffleDependency
-from localcluster.rdd.lineage import narrow_lineage
+from localcluster.rdd.lineage import narrow_lineage, parents_first
 from localcluster.scheduler.stage import Stage
 from localcluster.shuffle.payload import Payload
-
-
-def shuffle_parents(rdd: RDDCore[Any]) -> dict[int, ShuffleDependency]:
-    """{shuffle id: dependency}: the shuffles that feed ``rdd`` with no other shuffle in between."""
-    found: dict[int, ShuffleDependency] = {}
-    for member in narrow_lineage(rdd):
-        for dependency in member.dependencies:
-            if isinstance(dependency, ShuffleDependency):
-                found.setdefault(dependency.shuffle.id, dependency)
-    return found
 
 
 class Planner:
@@ -52,48 +42,40 @@ class Planner:
         """What the stages are computed from, to be kept by the job's own thread as long as the job runs."""
 
     def result_stage(self, rdd: RDDCore[Any], action: Any, partitions: Sequence[int], name: str) -> Stage:
-        parents = shuffle_parents(rdd)
-        self._plan_map_stages(parents.values())
-        together = self._runs_together(rdd, len(partitions))
-        all_partitions = rdd._partitions()  # before the binary: see `RDDCore._cut_lineage`
+        """The stage that does ``action`` with these partitions. Plans the map stages that it needs, parents first.
+
+        Raises JobError for a barrier stage that cannot run, and what pickling raises.
+        """
+        members = list(narrow_lineage(rdd))
+        shuffles = _shuffles(members)
+        for dependency in parents_first(shuffles, lambda behind: _shuffles(narrow_lineage(behind.rdd))):
+            self.map_stages[dependency.shuffle.id] = self._map_stage(dependency)
+        together = is_barrier_stage(members, len(partitions), self._slots)
+        inputs = LineageInputs(rdd, partitions, self._blocks)  # before the binary: see `RDDCore._cut_lineage`
         binary = self._pickle_stage(rdd, action, None)
         self.lineage.append(rdd)
-        inputs = LineageInputs(rdd, all_partitions, partitions, self._blocks)
-        return Stage(self._next_stage_id(), name, None, tuple(parents), partitions, binary, inputs, together)
+        return Stage(self._next_stage_id(), name, None, _ids(shuffles), partitions, binary, inputs, together)
 
-    def _plan_map_stages(self, dependencies: Collection[ShuffleDependency]) -> None:
-        """Parents before children, with a stack of our own in place of recursion."""
-        stack = list(dependencies)[::-1]
-        while stack:
-            dependency = stack[-1]
-            shuffle_id = dependency.shuffle.id
-            if shuffle_id in self.map_stages:
-                stack.pop()
-                continue
-            parents = shuffle_parents(dependency.rdd)
-            unplanned = [parent for parent_id, parent in parents.items() if parent_id not in self.map_stages]
-            if unplanned:
-                stack.extend(reversed(unplanned))
-                continue
-            stack.pop()
-            self.map_stages[shuffle_id] = self._map_stage(dependency, tuple(parents))
-
-    def _map_stage(self, dependency: ShuffleDependency, parents: tuple[int, ...]) -> Stage:
+    def _map_stage(self, dependency: ShuffleDependency) -> Stage:
         rdd, shuffle = dependency.rdd, dependency.shuffle
-        all_partitions = rdd._partitions()  # before the binary: see `RDDCore._cut_lineage`
-        partitions = range(len(all_partitions))
-        together = self._runs_together(rdd, len(partitions))
-        members = [member.id() for member in narrow_lineage(rdd)]
-        if dependency.stage_binary is None or dependency.stage_binary[0] != members:  # a checkpoint has come between
-            dependency.stage_binary = members, self._pickle_stage(rdd, shuffle, dependency)
-        stage_id, (_, binary) = self._next_stage_id(), dependency.stage_binary
+        members = list(narrow_lineage(rdd))
+        parents = _ids(_shuffles(members))
+        partitions = range(rdd.getNumPartitions())
+        together = is_barrier_stage(members, len(partitions), self._slots)
+        inputs = LineageInputs(rdd, partitions, self._blocks)  # before the binary: see `RDDCore._cut_lineage`
+        ids = [member.id() for member in members]
+        if dependency.stage_binary is None or dependency.stage_binary[0] != ids:  # a checkpoint has come between
+            dependency.stage_binary = ids, self._pickle_stage(rdd, shuffle, dependency)
+        _, binary = dependency.stage_binary
         self.lineage.append(dependency)
-        inputs = LineageInputs(rdd, all_partitions, partitions, self._blocks)
-        return Stage(stage_id, dependency.call_site, shuffle.id, parents, partitions, binary, inputs, together)
+        name = dependency.call_site
+        return Stage(self._next_stage_id(), name, shuffle.id, parents, partitions, binary, inputs, together)
 
-    def _runs_together(self, rdd: RDDCore[Any], tasks: int) -> bool:
-        """Whether the stage is a barrier stage. Raises JobError when it should be one and cannot."""
-        if not is_barrier(rdd):
-            return False
-        check_barrier_stage(rdd, tasks, self._slots)
-        return True
+
+def _shuffles(members: Iterable[RDDCore[Any]]) -> list[ShuffleDependency]:
+    """The shuffles that feed a stage of these RDDs."""
+    return [d for member in members for d in member.dependencies if isinstance(d, ShuffleDependency)]
+
+
+def _ids(shuffles: Iterable[ShuffleDependency]) -> tuple[int, ...]:
+    return tuple(dependency.shuffle.id for dependency in shuffles)

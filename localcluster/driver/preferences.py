@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from localcluster.rdd.core import RDDCore
-from localcluster.rdd.dependency import NarrowDependency
-from localcluster.rdd.lineage import narrow_lineage
+from localcluster.rdd.lineage import narrow_lineage, read_with, walk
 from protocol.locations import DRIVER, BlockManagerId, HeapLocation, Location
 from storage.block_id import BlockId, RDDBlockId
 
@@ -44,13 +43,7 @@ def _holders(rdd: RDDCore[Any], locations_of: LocationsOf) -> list[Holders]:
 
 def _homes(rdd: RDDCore[Any], index: int, cached: Mapping[int, list[Holders]]) -> list[str]:
     """Executors for one partition: the first wish met on the way up through narrow dependencies."""
-    stack = [(rdd, index)]
-    seen = set()
-    while stack:
-        member, partition = stack.pop()
-        if (member.id(), partition) in seen:  # a parent may be reached by a great many paths
-            continue
-        seen.add((member.id(), partition))
+    for member, partition in walk((rdd, index), lambda reader: reversed(read_with(reader))):
         holders = cached[member.id()][partition] if member.id() in cached else ()
         if holders:
             heap = [holder.executor_id for holder, location in holders if isinstance(location, HeapLocation)]
@@ -60,7 +53,4 @@ def _homes(rdd: RDDCore[Any], index: int, cached: Mapping[int, list[Holders]]) -
         own = member.preferred_locations(member._partitions()[partition])
         if own:
             return own
-        for dependency in reversed(member.dependencies):
-            if isinstance(dependency, NarrowDependency):
-                stack.extend((dependency.rdd, parent) for parent in reversed(dependency.parents(partition)))
     return []

@@ -11,23 +11,20 @@ from localcluster.driver.block_master import BlockMaster
 from localcluster.driver.missing_blocks import missing_blocks
 from localcluster.driver.preferences import preferences
 from localcluster.rdd.core import RDDCore
-from localcluster.rdd.partition import Partition
 from localcluster.scheduler.stage import Missing
 
 
 class LineageInputs:
-    """`StageInputs` of a stage that ends in ``rdd``. ``inputs`` are all its partitions, as when it was pickled: a
-    checkpoint may cut the lineage meanwhile. ``partitions`` are the indices of those to compute, by position.
+    """`StageInputs` of a stage that ends in ``rdd``. It keeps the partitions of the moment, since a checkpoint may cut
+    the lineage later; ``partitions`` are the indices of those to compute, by position.
 
     The RDD is held weakly: whoever lets go of a lineage last runs the finalizers of the user's objects in it, which
     must not be the driver's event loop. `Planner.lineage` keeps it alive.
     """
 
-    def __init__(
-        self, rdd: RDDCore[Any], inputs: Sequence[Partition], partitions: Sequence[int], blocks: BlockMaster
-    ) -> None:
+    def __init__(self, rdd: RDDCore[Any], partitions: Sequence[int], blocks: BlockMaster) -> None:
         self._rdd = ref(rdd)
-        self._inputs = inputs
+        self._inputs = rdd._partitions()
         self._partitions = partitions
         self._blocks = blocks
 

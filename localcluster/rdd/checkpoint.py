@@ -20,6 +20,7 @@ from localcluster.base.storage_level import StorageLevel
 from localcluster.rdd.core import RDDCore
 from localcluster.rdd.dependency import ShuffleDependency
 from localcluster.rdd.input_paths import file_uri, local_path
+from localcluster.rdd.lineage import walk
 from protocol.errors import SparkException
 from storage import os_layer
 
@@ -184,34 +185,20 @@ class Checkpoints:
                     self.marked.pop(member.id(), None)
 
 
-def _nearest_marked(rdd: RDDCore[Any]) -> Iterator[RDDCore[Any]]:
-    """Marked RDDs without a checkpoint, and what is behind those that do not lie behind another one."""
-    seen: set[int] = set()
-    todo = [rdd]
-    while todo:  # a stack of our own: lineages can be thousands deep
-        member = todo.pop()
-        if member.id() in seen:
-            continue
-        seen.add(member.id())
-        if member._checkpoint is not None and member._checkpoint_rdd is None:
-            yield member
-        else:
-            todo += [dependency.rdd for dependency in member.dependencies]
+def _nearest_marked(rdd: RDDCore[Any]) -> list[RDDCore[Any]]:
+    """Marked RDDs without a checkpoint that do not lie behind another one."""
+    found = walk(rdd, lambda member: () if _waits(member) else [d.rdd for d in member.dependencies])
+    return [member for member in found if _waits(member)]
+
+
+def _waits(rdd: RDDCore[Any]) -> bool:
+    return rdd._checkpoint is not None and rdd._checkpoint_rdd is None
 
 
 def _shuffles_behind(rdd: RDDCore[Any]) -> Iterator[ShuffleDependency]:
     """The shuffles that ``rdd`` is computed from, those behind persisted RDDs excepted."""
-    seen: set[int] = set()
-    todo = [rdd]
-    while todo:
-        member = todo.pop()
-        if member.id() in seen or (member is not rdd and member.getStorageLevel().is_valid):
-            continue
-        seen.add(member.id())
-        for dependency in member.dependencies:
-            if isinstance(dependency, ShuffleDependency):
-                yield dependency
-            todo.append(dependency.rdd)
+    for member in walk(rdd, lambda m: [d.rdd for d in m.dependencies if not d.rdd.getStorageLevel().is_valid]):
+        yield from (dependency for dependency in member.dependencies if isinstance(dependency, ShuffleDependency))
 
 
 def write_checkpoint(rdd: RDDCore[Any]) -> None:

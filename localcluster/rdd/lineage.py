@@ -1,4 +1,5 @@
-"""How the RDDs of one stage are pickled for executors, and why a closure that holds an RDD is not.
+"""How the RDDs that another one is computed from are found, and pickled for executors; why a closure that holds an RDD
+is not.
 
 An RDD pickles only while a lineage is being pickled: everything else that tries to pickle one is a closure, a broadcast
 or a record that refers to it, and an RDD is of no use there. Functions are therefore pickled first, with the gate shut;
@@ -10,19 +11,75 @@ from __future__ import annotations
 import io
 import pickle
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from localcluster.rdd.dependency import ShuffleDependency
+from localcluster.rdd.dependency import NarrowDependency, ShuffleDependency
 from protocol import by_value
 from protocol.errors import RDDError, SerializationError, SparkException
 
 if TYPE_CHECKING:
     from localcluster.rdd.core import RDDCore
 
+Node = TypeVar("Node", bound=Hashable)
 _gate = threading.local()
+
+
+# --- what is behind an RDD --------------------------------------------------------------------------------------------
+
+
+def walk(start: Node, parents: Callable[[Node], Iterable[Node]]) -> Iterator[Node]:
+    """``start`` and what is behind it, each once, children before parents, the last parent's side first. The parents of
+    a node are asked for after it was given out.
+
+    Iterative: lineages can be thousands deep, and a parent may be reached by a great many paths.
+    """
+    seen: set[Node] = set()
+    todo = [start]
+    while todo:
+        node = todo.pop()
+        if node not in seen:
+            seen.add(node)
+            yield node
+            todo.extend(parents(node))
+
+
+def parents_first(nodes: Iterable[Node], parents: Callable[[Node], Iterable[Node]]) -> Iterator[Node]:
+    """``nodes`` and what is behind them, each once, after its parents. Iterative, like `walk`."""
+    given: set[Node] = set()
+    path: list[tuple[Node | None, Iterator[Node]]] = [(None, iter(nodes))]  # a node, and those of its parents to come
+    while path:
+        node, rest = path[-1]
+        parent = next((parent for parent in rest if parent not in given), None)
+        if parent is not None:
+            path.append((parent, iter(parents(parent))))
+            continue
+        path.pop()
+        if node is not None:
+            given.add(node)
+            yield node
+
+
+def narrow_parents(rdd: RDDCore[Any]) -> list[RDDCore[Any]]:
+    """What ``rdd`` is computed from inside the same stage, directly."""
+    return [d.rdd for d in rdd.dependencies if not isinstance(d, ShuffleDependency)]
+
+
+def narrow_lineage(rdd: RDDCore[Any]) -> Iterator[RDDCore[Any]]:
+    """``rdd`` and everything it is computed from inside the same stage."""
+    return walk(rdd, narrow_parents)
+
+
+def read_with(partition: tuple[RDDCore[Any], int]) -> list[tuple[RDDCore[Any], int]]:
+    """The partitions that the task of a partition, named by RDD and index, reads for it. For the driver only."""
+    rdd, index = partition
+    narrow = [dependency for dependency in rdd.dependencies if isinstance(dependency, NarrowDependency)]
+    return [(dependency.rdd, parent) for dependency in narrow for parent in dependency.parents(index)]
+
+
+# --- pickling ---------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -49,7 +106,7 @@ def dump_lineage(rdd: RDDCore[Any], action: Any) -> bytes:
             RDDError or a ContextError when it refers to an RDD or to the context.
         SparkException: it holds a broadcast that was destroyed.
     """
-    lineage = _parents_first(rdd)
+    lineage = list(parents_first([rdd], narrow_parents))  # not even pickling the list recurses along the lineage
     functions = [function for _, function in _functions_of(lineage)]
     buffer = io.BytesIO()
     pickler = _Pickler(buffer, protocol=5)
@@ -93,35 +150,6 @@ def load_lineage(data: bytes | memoryview) -> tuple[RDDCore[Any], Any]:
     unpickler = pickle.Unpickler(io.BytesIO(data))
     _, action = unpickler.load()
     return unpickler.load()[-1], action
-
-
-def narrow_lineage(rdd: RDDCore[Any]) -> Iterator[RDDCore[Any]]:
-    """``rdd`` and everything it is computed from inside the same stage. Iterative: lineages can be thousands deep."""
-    seen: set[int] = set()
-    todo = [rdd]
-    while todo:
-        member = todo.pop()
-        if member.id() not in seen:
-            seen.add(member.id())
-            yield member
-            todo.extend(d.rdd for d in member.dependencies if not isinstance(d, ShuffleDependency))
-
-
-def _parents_first(rdd: RDDCore[Any]) -> list[RDDCore[Any]]:
-    """The members of the stage, parents before children: neither this nor pickling the list recurses along the
-    lineage.
-    """
-    ordered: dict[int, RDDCore[Any]] = {}
-    stack = [rdd]
-    while stack:
-        member = stack[-1]
-        parents = [d.rdd for d in member.dependencies if not isinstance(d, ShuffleDependency)]
-        missing = [parent for parent in parents if parent.id() not in ordered]
-        if missing:
-            stack += missing
-        else:
-            ordered[stack.pop().id()] = member
-    return list(ordered.values())
 
 
 def _culprit(lineage: list[RDDCore[Any]], action: Any) -> str:
