@@ -66,15 +66,46 @@ def test_messages_name_documentation_that_is_installed_and_no_files_of_the_proje
                 assert not named.search(node.value), f"{path}:{node.lineno}"
 
 
-def test_the_layers_of_the_architecture_name_every_package_and_its_modules() -> None:
-    tree = re.findall(r"^  ([a-z0-9_]+)/ +(.*)$", text_of("docs/architecture.md"), re.MULTILINE)
-    packages = {path.parent.name for path in (ROOT / "localcluster").glob("*/__init__.py")}
-    named = set(re.findall(r"([a-z0-9_]+)/[ ,]", text_of("docs/architecture.md").partition("## Processes")[0]))
-    assert packages <= named
-    for package, row in tree:
-        for module in re.findall(r"\b[a-z]+_[a-z_]+\b", row):
-            if package in packages:
-                assert (ROOT / "localcluster" / package / f"{module}.py").is_file(), f"{package}/{module}"
+def sheet() -> list[tuple[str, str, str, str]]:
+    """The rows of the sheet of the tree: room, what it may know, lines, what it holds."""
+    section = text_of("docs/architecture.md").partition("## The tree\n")[2].partition("\n## ")[0]
+    return re.findall(r"^\| (`\w+`|\*\.py) \| (.*?) ?\| ([\d,]+) \| (.*) \|$", section, re.MULTILINE)
+
+
+def folder(room: str) -> Path:
+    packages = ROOT / room, ROOT / "localcluster" / room
+    return next(path for path in packages if path.is_dir())
+
+
+def layers() -> list[set[str]]:
+    """The rooms of the contract in the project file, from the ground up; the roof as it is."""
+    contract = text_of("pyproject.toml").partition("containers = ")[2].partition("]")[2].partition("]")[0]
+    return [set(re.split(r" [:|] ", layer)) for layer in reversed(re.findall(r'"(.*)"', contract))]
+
+
+def test_the_sheet_of_the_tree_has_the_rooms_of_the_contract_in_its_order() -> None:
+    """A room may know those of the layer below it, and all that they may know."""
+    rows = {row[0].strip("`"): set(re.findall(r"`(\w+)`", row[1])) for row in sheet()}
+    assert [*rows][:2] == ["protocol", "storage"]
+    assert rows["scheduler"] == {"resource", "rdd"}, "told by a contract of its own, below"
+    assert 'forbidden_modules = ["localcluster.rdd"]' in text_of("pyproject.toml")
+    rows["scheduler"] = {"rdd"}
+    told, below = [*rows][2:], {"storage"}
+    for layer in layers():
+        rooms = {room for room in layer if (ROOT / "localcluster" / room).is_dir()}
+        assert {room: rows[room] for room in told[: len(rooms)]} == dict.fromkeys(rooms, below)
+        told, below = told[len(rooms) :], rooms
+    assert told == ["*.py"]
+
+
+@pytest.mark.parametrize(("room", "_", "lines", "holds"), sheet())
+def test_the_sheet_of_the_tree_is_true(room: str, _: str, lines: str, holds: str) -> None:
+    where = ROOT / "localcluster" if room == "*.py" else folder(room.strip("`"))
+    files = list(where.glob("*.py") if room == "*.py" else where.rglob("*.py"))
+    counted = sum(len(path.read_text().splitlines()) for path in files)
+    assert abs(counted - int(lines.replace(",", ""))) <= max(10, counted / 10), f"{counted} lines"
+    modules = {path.stem for path in files} | {path.parent.name for path in files}
+    assert [name for name in re.findall(r"`(\w+)`", holds) if name not in modules] == []
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:
