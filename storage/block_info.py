@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from threading import Condition, Thread, current_thread
@@ -130,29 +128,6 @@ class BlockInfoManager:
             self._infos[block_id] = info
             self._grant_write(block_id, info, _owner(task))
             return True
-
-    @contextmanager
-    def new_block(
-        self, block_id: BlockId, info: BlockInfo, *, keep_read_lock: bool = False, task: TaskId | None = None
-    ) -> Iterator[bool]:
-        """`lock_new_block_for_writing` around a put: ``with manager.new_block(…) as is_writer``.
-
-        The put has failed if the body raises or calls `remove_block`: nothing of the block is left here, and those who
-        wait are woken. Else the block is ready, and the caller has a read lock if ``keep_read_lock``, or none.
-        """
-        is_writer = self.lock_new_block_for_writing(block_id, info, task)
-        try:
-            yield is_writer
-        except BaseException:
-            if not is_writer:
-                self.unlock(block_id, task)
-            elif self._is_writer(block_id, _owner(task)):
-                self.remove_block(block_id, task)
-            raise
-        if is_writer and keep_read_lock and self._is_writer(block_id, _owner(task)):
-            self.downgrade_lock(block_id, task)
-        elif not keep_read_lock:
-            self.unlock(block_id, task)
 
     # --- giving locks back -----------------------------------------------------------------------------------------
 

@@ -25,7 +25,6 @@ from storage.block_id import BlockId
 from storage.block_manager_master import BlockManagerMaster
 from storage.block_result import BlockResult, ReadMethod
 from storage.block_sharing import BlockSharing
-from storage.block_status import BlockStatus
 from storage.block_store import BytesLike
 from storage.conf import StorageConf
 from storage.local_blocks import BlockManagerStatistics, LocalBlocks, Put
@@ -247,7 +246,7 @@ class BlockManager:
     def put_shared(self, block_id: BlockId, chunks: Sequence[BytesLike], tell_master: bool = True) -> SharedLocation:
         """Lay bytes into shared memory, or into a file-backed arena when that is full, for others to read.
 
-        With `tell_master` False the caller passes the location on, or calls `free_shared`. Raises BlockPutError when
+        With `tell_master` False the caller passes the location on, or removes the block. Raises BlockPutError when
         the block is here already, OutOfSharedMemoryError when there is no room anywhere.
         """
         return self._local.put_shared(block_id, chunks, tell_master)
@@ -259,11 +258,6 @@ class BlockManager:
         more. Else the caller knows that the block is not removed meanwhile.
         """
         return self._reader.read(location, leased=lease)
-
-    def free_shared(self, location: SharedLocation) -> None:
-        """Give back what `put_shared` made with `tell_master` False and nobody was told of."""
-        if isinstance(location, ShmLocation):
-            self._local.shared.free(location)
 
     def take_lease_releases(self) -> tuple[tuple[ShmLocation, int], ...]:
         """(extent, leases) to give back since the last call, for a `ReleaseLeases` that rides with another report."""
@@ -320,8 +314,12 @@ class BlockManager:
         """Drop a shuffle's map outputs here; whether there were any."""
         return self._remove_all(lambda block_id: block_id.of_shuffle == shuffle_id) > 0
 
+    def block_ids(self) -> list[BlockId]:
+        """Ids of the blocks here."""
+        return self._local.block_ids()
+
     def _remove_all(self, wanted: Callable[[BlockId], bool]) -> int:
-        return sum(self.remove_block(block_id) for block_id in self._local.block_ids() if wanted(block_id))
+        return sum(self.remove_block(block_id) for block_id in self.block_ids() if wanted(block_id))
 
     # --- use, for the time to live of blocks --------------------------------------------------------------------------
 
@@ -337,13 +335,3 @@ class BlockManager:
     def take_uses(self) -> tuple[BlockId, ...]:
         """The blocks, of any process, that this one used since the last call or uses now."""
         return self._local.take_uses()
-
-    # --- status -------------------------------------------------------------------------------------------------------
-
-    def get_status(self, block_id: BlockId) -> BlockStatus | None:
-        """What there is of the block here; None when nothing is."""
-        status = self._local.status(block_id)
-        return status if status.is_cached else None
-
-    def get_matching_block_ids(self, wanted: Callable[[BlockId], bool]) -> list[BlockId]:
-        return [block_id for block_id in self._local.block_ids() if wanted(block_id)]

@@ -44,7 +44,7 @@ NOT_HERE = BlockStatus(StorageLevel.NONE)
 
 @dataclass(frozen=True, slots=True)
 class MemoryStatus:
-    """What the blocks of one block manager take, in bytes. Spark's has the first and what remains of it."""
+    """What the blocks of one block manager take, in bytes."""
 
     block_manager_id: BlockManagerId
     max_memory: int  # of the heap
@@ -52,10 +52,6 @@ class MemoryStatus:
     off_heap_used: int
     disk_used: int
     rdd_blocks: int  # number
-
-    @property
-    def memory_remaining(self) -> int:
-        return self.max_memory - self.memory_used
 
     def __reduce__(self) -> tuple[object, ...]:
         sizes = (self.max_memory, self.memory_used, self.off_heap_used, self.disk_used)

@@ -13,9 +13,8 @@ import logging
 import os
 import uuid
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from protocol.errors import BlockIdError
 from storage import os_layer
 from storage.block_id import BlockId, TempLocalBlockId, TempShuffleBlockId
 
@@ -23,8 +22,6 @@ logger = logging.getLogger(__name__)
 
 LOCAL_DIRS = ("LOCALCLUSTER_LOCAL_DIRS", "SPARK_LOCAL_DIRS")
 SUB_DIRECTORIES = 64  # in each root
-_ASIDE = ".aside"
-_TEMPORARY = "temp_"
 
 
 def configured_local_dirs(configured: Sequence[str]) -> list[str]:
@@ -66,26 +63,8 @@ class DiskBlockManager:
         return os.path.join(directory, block_id.name)
 
     def get_aside_file(self, block_id: BlockId) -> str:
-        """A new name beside the block's file, to write to and then rename. No listing shows it."""
-        return f"{self.get_file(block_id)}.{uuid.uuid4().hex}{_ASIDE}"
-
-    def contains_block(self, block_id: BlockId) -> bool:
-        """Whether the block's file exists."""
-        return os.path.exists(self.get_file(block_id))
-
-    def get_all_files(self) -> Iterator[str]:
-        """Paths of all finished files: neither those written aside nor temporary blocks."""
-        for root in self._roots:
-            for directory in os_layer.names_in(root):
-                for name in os_layer.names_in(os.path.join(root, directory)):
-                    if not name.endswith(_ASIDE) and not name.startswith(_TEMPORARY):
-                        yield os.path.join(root, directory, name)
-
-    def get_all_blocks(self) -> Iterator[BlockId]:
-        """Ids of all blocks that have a file. Files that are no blocks are passed over (SPARK-22227)."""
-        for path in self.get_all_files():
-            with contextlib.suppress(BlockIdError):
-                yield BlockId.parse(os.path.basename(path))
+        """A new name beside the block's file, to write to and then rename."""
+        return f"{self.get_file(block_id)}.{uuid.uuid4().hex}.aside"
 
     def create_temp_local_block(self) -> tuple[TempLocalBlockId, str]:
         """A new id and its path, for what a task spills for itself."""

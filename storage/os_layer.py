@@ -162,12 +162,6 @@ def populate(mapping: mmap.mmap, start: int, length: int) -> None:
             raise
 
 
-def free_space(path: str) -> int:
-    """Bytes that this user may still write on the file system of `path`."""
-    status = os.statvfs(path)
-    return status.f_bavail * status.f_frsize
-
-
 # --- directories and locks -----------------------------------------------------------------------------------------
 
 

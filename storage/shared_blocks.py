@@ -2,7 +2,7 @@
 
 Covers their extents and which block each belongs to. They have no storage level, are never evicted, and are written
 once under an id of their own. `tell_master` False: the location travels with a task's result and the driver registers
-it, or the task failed and `free` takes it back.
+it, or the task failed and removes it.
 """
 
 from __future__ import annotations
@@ -101,15 +101,6 @@ class SharedBlocks:
                 if location.offset + location.length <= offset + length:
                     return ShmLocation(location.segment, offset, length)
         return location
-
-    def free(self, location: ShmLocation) -> bool:
-        """Give back what `put` made with `tell_master` False and nobody was told of. False when it is not here."""
-        with self._lock:
-            found = [block_id for block_id, shared in self._blocks.items() if shared.location == location]
-        if not found or self._leave(found[0]) is None:
-            return False
-        self._arena.free(location)
-        return True
 
     def remove(self, block_id: BlockId, tell_master: bool = True) -> bool:
         """Drop a block; its extent is reused when the last reader is done. False when it is not here.

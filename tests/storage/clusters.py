@@ -92,6 +92,12 @@ def remove_shared_files(cluster: LocalCluster) -> int:
     return len(mine)
 
 
+def block_files(manager: BlockManager) -> list[str]:
+    """Paths of all files that its blocks have in the local directory."""
+    root = Path(manager.disk_block_manager.get_file(block(0))).parents[1]
+    return [str(path) for path in root.rglob("*") if path.is_file()]
+
+
 def has(manager: BlockManager, block_id: Any) -> bool:
     """Whether the block is here; a look that leaves no lock."""
     result = manager.get_local_values(block_id)

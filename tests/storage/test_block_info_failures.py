@@ -130,67 +130,6 @@ def test_the_read_locks_of_a_thread_that_died_do_not_hold_up_a_writer(manager: B
     manager.check()
 
 
-# --- new_block: a put as a context manager -------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("keep", [False, True])
-def test_a_put_that_ends_well_makes_the_block_ready(manager: BlockInfoManager, keep: bool) -> None:
-    info = new_info()
-    with manager.new_block(BLOCK, info, keep_read_lock=keep, task=0) as is_writer:
-        assert is_writer
-        assert info.writer == 0
-    assert (info.state, info.writer, info.reader_count) == (BlockState.READY, None, int(keep))
-    with manager.new_block(BLOCK, new_info(), keep_read_lock=keep, task=1) as is_writer:
-        assert not is_writer
-        assert info.reader_count == 1 + keep
-    assert info.reader_count == 2 * keep
-
-
-@pytest.mark.parametrize("error", [ValueError("user code"), KeyboardInterrupt()], ids=repr)
-def test_a_put_that_raises_leaves_nothing_and_wakes_the_rest(
-    manager: BlockInfoManager, crowd: Crowd, error: BaseException
-) -> None:
-    info, readers = new_info(), []
-
-    def put_and_fail() -> None:
-        with manager.new_block(BLOCK, info, task=0):
-            readers.append(crowd.run(manager.lock_for_reading, BLOCK, task=1))
-            crowd.wait_for(1)
-            raise error
-
-    with pytest.raises(type(error)):
-        put_and_fail()
-    assert result(readers[0]) is None
-    assert (len(manager), info.state) == (0, BlockState.FAILED)
-    manager.check()
-
-
-@pytest.mark.parametrize("keep", [False, True])
-@pytest.mark.parametrize("raises", [False, True])
-def test_a_put_can_give_up_by_removing_its_block(manager: BlockInfoManager, keep: bool, raises: bool) -> None:
-    def give_up() -> None:
-        with manager.new_block(BLOCK, new_info(), keep_read_lock=keep, task=0):
-            manager.remove_block(BLOCK, task=0)
-            if raises:
-                raise ValueError("after the removal")
-
-    if raises:
-        with pytest.raises(ValueError, match="after the removal"):
-            give_up()
-    else:
-        give_up()
-    assert len(manager) == 0
-    manager.check()
-
-
-def test_an_error_beside_another_ones_put_gives_the_read_lock_back(manager: BlockInfoManager) -> None:
-    info = put(manager)
-    with pytest.raises(ValueError, match="mine"), manager.new_block(BLOCK, new_info(), keep_read_lock=True, task=1):
-        raise ValueError("mine")
-    assert manager.get(BLOCK) is info
-    manager.check()
-
-
 # --- audits --------------------------------------------------------------------------------------------------------
 
 

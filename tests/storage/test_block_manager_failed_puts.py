@@ -11,7 +11,7 @@ from protocol import block_messages as m
 from protocol.errors import AskTimeoutError, BlockPutError, SerializationError
 from storage import os_layer
 from storage.storage_level import StorageLevel
-from tests.storage.clusters import BIG, LEVELS, ClusterMaker, block, locations, values
+from tests.storage.clusters import BIG, LEVELS, ClusterMaker, block, block_files, locations, values
 
 
 class Unpicklable:
@@ -28,7 +28,7 @@ def test_a_put_that_cannot_be_serialised_leaves_nothing(make_cluster: ClusterMak
     assert a.get(block(1)) is None
     assert locations(cluster, block(1)) == ()
     assert a.statistics().extents == 0
-    assert list(a.disk_block_manager.get_all_files()) == []
+    assert block_files(a) == []
     assert a.put_single(block(1), 1, StorageLevel.from_string(level))
 
 
@@ -43,7 +43,7 @@ def test_an_iterator_that_raises_leaves_nothing_and_the_next_put_works(make_clus
 
     with pytest.raises(InterruptedError):
         a.get_or_else_update(block(1), StorageLevel.from_string(level), broken)
-    assert a.get_status(block(1)) is None
+    assert block(1) not in a.block_ids()
     assert locations(cluster, block(1)) == ()
     result, _ = a.get_or_else_update(block(1), StorageLevel.from_string(level), lambda: [2])
     assert result is not None
@@ -74,7 +74,7 @@ def test_a_put_whose_report_is_lost_leaves_nothing(make_cluster: ClusterMaker) -
     cluster.hook = lambda seen: isinstance(seen.message, m.UpdateBlockInfo)
     with pytest.raises(AskTimeoutError):
         a.put_single(block(1), 1, StorageLevel.OFF_HEAP)
-    assert a.get_status(block(1)) is None
+    assert block(1) not in a.block_ids()
     cluster.hook = None
     assert a.put_single(block(1), 1, StorageLevel.OFF_HEAP)
 

@@ -94,7 +94,7 @@ def test_memory_and_storage_status_add_up(master: Master) -> None:
     master.holds(A, SHM, block=BroadcastBlockId(1))
     (memory,) = [status for status in master.ask(B, m.GetMemoryStatus()) if status.block_manager_id == A]
     assert memory == MemoryStatus(A, 500, memory_used=150, off_heap_used=0, disk_used=0, rdd_blocks=2)
-    assert memory.memory_remaining == 350
+    assert memory.max_memory - memory.memory_used == 350
     (status,) = [s for s in master.ask(B, m.GetStorageStatus()) if s.block_manager_id == A]
     assert set(status.blocks) == {BLOCK, RDDBlockId(1, 3), BroadcastBlockId(1)}
     told = master.endpoint.statistics()

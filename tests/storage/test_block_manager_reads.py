@@ -18,7 +18,7 @@ from storage.block_result import ReadMethod
 from storage.managed_buffer import HeapBuffer
 from storage.serializer import serialize
 from storage.storage_level import StorageLevel
-from tests.storage.clusters import BIG, LEVELS, ClusterMaker, block, locations, run_together, values
+from tests.storage.clusters import BIG, LEVELS, ClusterMaker, block, block_files, locations, run_together, values
 from tests.support import fails
 
 
@@ -108,7 +108,7 @@ def test_a_location_whose_file_is_gone_is_dropped_and_the_next_is_tried(make_clu
     assert cluster.endpoint.statistics().leases == 0
     if level == "DISK_ONLY":
         assert values(a, block(1)) == ["value"]  # from B: its own is lost, and forgotten
-        assert a.get_status(block(1)) is None
+        assert block(1) not in a.block_ids()
 
 
 @pytest.mark.parametrize("read", ["get_local_bytes", "get_local_values"])
@@ -116,11 +116,11 @@ def test_a_block_whose_file_was_lost_is_removed_by_the_read_that_notices(make_cl
     cluster = make_cluster()
     a = cluster.add("A")
     a.put_single(block(1), BIG, StorageLevel.DISK_ONLY)
-    for path in list(a.disk_block_manager.get_all_files()):
+    for path in block_files(a):
         os_layer.unlink(path)
-    assert a.get_status(block(1)) is not None
+    assert block(1) in a.block_ids()
     assert getattr(a, read)(block(1)) is None
-    assert a.get_status(block(1)) is None
+    assert block(1) not in a.block_ids()
     assert locations(cluster, block(1)) == ()
     assert a.put_single(block(1), 2, StorageLevel.DISK_ONLY)
 
@@ -144,8 +144,7 @@ def test_block_data_that_was_put_as_bytes_comes_back_as_the_same_bytes(make_clus
     for number, name in enumerate(LEVELS):
         level = StorageLevel.from_string(name)
         assert a.put_bytes(block(number), HeapBuffer(data), level)
-        status = a.get_status(block(number))
-        assert status is not None
+        status = a.master.get_block_status(block(number))[a.id]
         assert (status.disk_size > 0) == (not level.use_memory)
         assert (status.memory_size > 0) == (level.use_memory and not level.use_off_heap)
         assert (status.off_heap_size > 0) == level.use_off_heap

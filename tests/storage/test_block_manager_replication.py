@@ -161,7 +161,5 @@ def test_an_unreported_block_in_shared_memory_is_replicated_from_a_copy(make_clu
     assert holders(cluster, block(1)) == {"B"}
     b.flush_lease_releases()
     assert a.statistics().extents == 1
-    status = a.get_status(block(1))
-    assert status is not None
-    assert isinstance(status.location, ShmLocation)
+    assert isinstance(a.off_heap_store.location(block(1)), ShmLocation)
     assert a.get_single(block(1)) == VALUE

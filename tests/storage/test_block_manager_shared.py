@@ -14,7 +14,7 @@ from storage import os_layer
 from storage.block_id import BroadcastBlockId, ShuffleDataBlockId
 from storage.serializer import deserialize, serialize
 from storage.storage_level import StorageLevel
-from tests.storage.clusters import BIG, ClusterMaker, block, locations
+from tests.storage.clusters import BIG, ClusterMaker, block, block_files, locations
 
 
 def test_shared_blocks_are_read_by_location_whole_or_in_part(make_cluster: ClusterMaker) -> None:
@@ -26,7 +26,7 @@ def test_shared_blocks_are_read_by_location_whole_or_in_part(make_cluster: Clust
         assert manager.read_location(location).memoryview() == b"head-tail"
         part = ShmLocation(location.segment, location.offset + 5, 4)
         assert manager.read_location(part).memoryview() == b"tail"
-    a.free_shared(location)
+    a.remove_block(ShuffleDataBlockId(0, 0, 0), tell_master=False)
     assert a.get_local_bytes(ShuffleDataBlockId(0, 0, 0)) is None
     with pytest.raises(StaleLocationError):
         a.read_location(location)
@@ -69,7 +69,7 @@ def test_stop_leaves_views_good_and_no_files(make_cluster: ClusterMaker) -> None
     array = a.get_single(block(1))
     cluster.take_out("A").stop()
     assert not os_layer.unlink(location.segment)
-    assert list(a.disk_block_manager.get_all_files()) == []
+    assert block_files(a) == []
     assert array.sum() == 499_500
     assert cluster.endpoint.statistics().shared_memory_used == 0
 

@@ -64,7 +64,7 @@ class BlockManagersMachine(RuleBasedStateMachine):
     def put(self, slot: int, number: int, level: StorageLevel) -> None:
         name, block_id = self.names[slot], BLOCKS[number]
         manager = self.managers[name]
-        new = manager.get_status(block_id) is None
+        new = block_id not in manager.block_ids()
         stored = manager.put_single(block_id, np.full(SIZE, float(number)), level)
         assert stored or not level.use_disk
         if new and stored and level.use_disk:
@@ -118,7 +118,7 @@ class BlockManagersMachine(RuleBasedStateMachine):
         name = self.names[slot]
         for block_id, holders in self.sure.items():
             if name in holders and name not in self.forgotten:
-                location = self.managers[name].get_status(block_id).location
+                location = dict(locations(self.cluster, block_id))[self.managers[name].id]
                 if not isinstance(location, HeapLocation) and os.path.exists(path_of(location)):
                     self.adopted.add(block_id)
             holders.discard(name)
@@ -157,7 +157,7 @@ class BlockManagersMachine(RuleBasedStateMachine):
         self.cluster.check()
         for block_id, holders in self.sure.items():
             for name in holders:
-                assert self.managers[name].get_status(block_id) is not None, f"{name} lost {block_id}"
+                assert block_id in self.managers[name].block_ids(), f"{name} lost {block_id}"
 
     def teardown(self) -> None:
         try:

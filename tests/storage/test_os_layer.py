@@ -127,10 +127,6 @@ def test_a_tree_is_removed_but_not_what_its_symlinks_lead_to(tmp_path: Path) -> 
     assert (kept / "file").read_text() == "kept"
 
 
-def test_free_space_is_what_may_still_be_written(tmp_path: Path) -> None:
-    assert 0 <= os_layer.free_space(str(tmp_path)) <= os.statvfs(tmp_path).f_blocks * os.statvfs(tmp_path).f_frsize
-
-
 def test_a_lock_is_held_by_one_description_at_a_time(path: str) -> None:
     first, second = os_layer.create(path), os_layer.open_existing(path)
     assert os_layer.lock(first, wait=False)

@@ -103,7 +103,7 @@ def test_a_sort_shuffle_makes_two_blocks_and_a_hash_shuffle_one_per_partition_wi
         run, shuffle = Round(bench, kind), bench.shuffle(4)
         run.write(shuffle, [(0, "a"), (2, "b")])
         wanted = shuffle.id
-        found = bench.blocks.get_matching_block_ids(lambda b, wanted=wanted: getattr(b, "shuffle_id", None) == wanted)
+        found = [block_id for block_id in bench.blocks.block_ids() if block_id.of_shuffle == wanted]
         written[kind] = {type(block_id) for block_id in found}, len(found)
     assert written[SortShuffleManager] == ({ShuffleDataBlockId, ShuffleIndexBlockId}, 2)
     assert written[HashShuffleManager] == ({ShuffleBlockId}, 2)
@@ -123,7 +123,7 @@ def test_an_exception_out_of_the_records_leaves_nothing_behind(
     with pytest.raises(ValueError, match="ends here"):
         run.write(shuffle, broken())
     assert bench.spill_files == []
-    assert bench.blocks.get_matching_block_ids(lambda block_id: True) == []
+    assert bench.blocks.block_ids() == []
 
 
 @kinds
@@ -142,7 +142,7 @@ def test_a_store_that_fails_midway_takes_back_what_it_stored(
     monkeypatch.setattr(bench.blocks, "put_shared", second_fails)
     with pytest.raises(OutOfSharedMemoryError):
         run.write(shuffle, [(0, "a"), (1, "b")])
-    assert bench.blocks.get_matching_block_ids(lambda block_id: True) == []
+    assert bench.blocks.block_ids() == []
 
 
 @kinds
