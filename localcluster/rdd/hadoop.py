@@ -24,7 +24,7 @@ _WRITERS = "saveAsTextFile or saveAsPickleFile"
 
 
 class HadoopSources:
-    """A part of `SparkContext`. All raise PySparkNotImplementedError."""
+    """Methods of `SparkContext`. All raise PySparkNotImplementedError."""
 
     def sequenceFile(
         self,
