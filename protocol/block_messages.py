@@ -1,7 +1,8 @@
 """The block protocol: what block managers (slaves) and the block master say to each other.
 
 Spark's ``BlockManagerMessages`` (1.x to 2.0) under their own names, and what shared memory adds: leases, extents,
-segments, sharing and replication through locations. Each docstring says what triggers the message and what answers it.
+segments, sharing and replication through locations. Each docstring says what in a run triggers the message and what
+answers it; nothing in a run sends the last two of Spark's, and they say so.
 
 The removals are one class for both directions: asked of the master, it carries them out and passes them on to whoever
 holds blocks. ``GetBlockStatus`` and ``GetMatchingBlockIds`` have no ``askSlaves``, which Spark has for its own tests.
@@ -23,8 +24,9 @@ from protocol.message import BlockIdLike, Order, Report, StorageLevelLike
 
 @dataclass(frozen=True, slots=True)
 class RemoveBlock(Order, Report):
-    """Drop one block. Triggered by whoever knows that it is needed no more (a fetched task result). Answer: bool, was
-    here.
+    """Drop one block. Triggered by whoever knows that it is needed no more: a task's result that the driver has read or
+    that nobody wants, a map output that came too late (told to its executor), an old table of map outputs, a block
+    that `DropUnusedBlocks` found. Answer: bool, was here.
     """
 
     block_id: BlockIdLike
@@ -98,7 +100,7 @@ class AdoptBlocks(Order):
 @dataclass(frozen=True, slots=True)
 class ExtentReleased(Order):
     """No other process reads these extents any more: the owner may reuse them. Triggered by the last lease of an extent
-    in limbo. Told, not asked.
+    in limbo: given back, or of a reader that died. Told, not asked.
     """
 
     locations: tuple[ShmLocation, ...]
@@ -106,11 +108,11 @@ class ExtentReleased(Order):
 
 @dataclass(frozen=True, slots=True)
 class ReleaseSegment(Order):
-    """Unmap a segment that the master adopted from a dead process, as soon as no view over it lives. Triggered when the
-    last block in it was removed. Told, not asked.
+    """Unmap a segment or file of a dead process, as soon as no view over it lives. Triggered by the death when no block
+    is in it, else when the last one was removed. Told, not asked.
     """
 
-    segment: str  # path of the segment's file
+    segment: str  # path of the file
     remove: bool = False  # the file, too: told to the block manager in the master's own process
 
 
@@ -232,14 +234,15 @@ class BlockManagerHeartbeat(Report):
 @dataclass(frozen=True, slots=True)
 class ExpireDeadHosts(Report):
     """Drop the block managers that have been silent for too long. Answer: None. Nothing in a run sends it: the driver
-    looks at a silent executor's process before it says `RemoveExecutor`. It is for a master that cannot look.
+    looks at a silent executor's process before it says `RemoveExecutor`. It is for a master that cannot look, such as
+    that of `storage` alone.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class HasCachedBlocks(Report):
-    """Whether an executor holds any cached data. Answer: bool. Nothing sends it yet: dynamic allocation will, before it
-    stops an idle executor.
+    """Whether an executor holds any cached data. Answer: bool. Nothing in a run sends it: dynamic allocation, which
+    asks it in Spark before it stops an idle executor, is not there yet.
     """
 
     executor_id: str
@@ -308,7 +311,9 @@ class ReserveSegment(Report):
 
 @dataclass(frozen=True, slots=True)
 class ReturnSegment(Report):
-    """An arena unlinked a segment; its bytes go back to the budget. Told, not asked."""
+    """A segment's bytes go back to the budget. Triggered when its arena has unlinked it, or could not make it. Told,
+    not asked.
+    """
 
     segment: str  # path of the segment's file
 

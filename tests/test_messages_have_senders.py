@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from protocol import block_messages
 from tests.protocol.test_messages import MESSAGES
 
 ROOT = Path(__file__).parents[1]
@@ -15,7 +16,7 @@ STUB = ROOT / "storage" / "block_manager_master.py"  # its methods make messages
 NO_RUN = ROOT / "storage" / "local_transport.py"  # storage alone, and its tests
 
 NOT_YET = {"ExpireDeadHosts", "HasCachedBlocks"}
-"""Spark's messages that wait for their senders; their docstrings say so."""
+"""Spark's messages that wait for their senders."""
 
 
 def made(tree: ast.AST) -> set[str]:
@@ -46,3 +47,10 @@ def made_in_runs() -> frozenset[str]:
 @pytest.mark.parametrize("message", [message.__name__ for message in MESSAGES])
 def test_each_message_is_made_in_a_run(message: str) -> None:
     assert (message in made_in_runs()) is (message not in NOT_YET)
+
+
+@pytest.mark.parametrize("message", [message for message in MESSAGES if message.__module__ == block_messages.__name__])
+def test_each_message_about_blocks_says_what_triggers_it_or_that_nothing_does(message: type) -> None:
+    text = " ".join((message.__doc__ or "").split())
+    assert ("Triggered " in text) is (message.__name__ not in NOT_YET)
+    assert ("Nothing in a run sends it" in text) is (message.__name__ in NOT_YET)
