@@ -19,9 +19,9 @@ from localcluster.conf.master_url import Layout
 from localcluster.driver.executor_pool import ExecutorPool, ExecutorStatistics
 from localcluster.driver.forked_lock import ForkedLock
 from localcluster.driver.heartbeats import Heartbeat, Heartbeats
-from localcluster.scheduler.dag_scheduler import DAGScheduler, JobStatistics, StageStatistics
+from localcluster.scheduler.dag_scheduler import DAGScheduler
 from localcluster.scheduler.job_records import JobRecord, SparkJobInfo, SparkStageInfo, StageRecord
-from localcluster.scheduler.task_scheduler import TaskStatistics
+from localcluster.scheduler.statistics import JobStatistics, StageStatistics, TaskStatistics
 from protocol.block_messages import GetBlockStatus, GetMatchingBlockIds, GetMemoryStatus, GetStorageStatus
 from protocol.channel import ChannelStatistics
 from protocol.forks import disown_in_forks

@@ -2,19 +2,18 @@
 
 A plain state machine: events in (`submit`, `tasks_finished`, `task_failed`, `executor_lost`, …), instructions out
 (`take`). No pipes, no clock, no lock of its own: the driver calls it under its lock and performs the instructions.
-Covers stage order, retries, stage resubmission after lost map outputs, cancellation. Does not place tasks
-(``task_scheduler``), does not run them. Follows Spark's ``DAGScheduler``.
+Covers jobs, and what the end of a task means for its stage: results, retries, computing lost map outputs again. Does
+not know the order of stages (``stages``), does not place tasks (``task_scheduler``) or run them. Follows Spark's
+``DAGScheduler``.
 
-A stage that some job needs is *running* (its current attempt, a task set, launches tasks), *waiting* for a parent, or
-done. After a fetch failure the attempt is retired and the stage runs again; tasks of retired attempts that still run
-are welcome to finish: whichever attempt delivers a position first counts.
+After a fetch failure the attempt of a stage is retired and the stage runs again; tasks of retired attempts that still
+run are welcome to finish: whichever attempt delivers a position first counts.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from localcluster.scheduler.instruction import Instruction, OutputReady, Recall, discards
@@ -22,13 +21,12 @@ from localcluster.scheduler.job_history import JobHistory
 from localcluster.scheduler.job_results import JobResults, deliver
 from localcluster.scheduler.limits import Limits
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
-from localcluster.scheduler.map_stages import MapStages
 from localcluster.scheduler.running_task import RunningTask
 from localcluster.scheduler.stage import Job, JobEnd, Stage
-from localcluster.scheduler.stage_attempts import StageAttempts
-from localcluster.scheduler.task_scheduler import TaskScheduler, TaskStatistics
+from localcluster.scheduler.stages import Stages
+from localcluster.scheduler.statistics import DAGStatistics, JobStatistics
+from localcluster.scheduler.task_scheduler import TaskScheduler
 from localcluster.scheduler.task_set import TaskSet
-from localcluster.scheduler.waiting_stages import WaitingStages
 from localcluster.shuffle.map_status import MapStatus
 from protocol.cluster_messages import BarrierCall, TaskFailed, TaskResult
 from protocol.errors import JobCancelledError, JobError, SerializationError
@@ -38,32 +36,6 @@ from storage.block_id import BlockId
 log = logging.getLogger(__name__)
 
 TaskFailure: TypeAlias = Callable[[Stage, RunningTask, TaskFailed, int], BaseException]
-
-
-@dataclass(frozen=True, slots=True)
-class JobStatistics:
-    running: int
-    succeeded: int  # so far, as is the next
-    failed: int
-
-
-@dataclass(frozen=True, slots=True)
-class StageStatistics:
-    running: int
-    waiting: int
-    map_stages: int  # that some job may need
-    retired: int  # attempts of live stages that may still have tasks
-    completed: int  # attempts so far, as is the next
-    failed: int
-    skipped: int  # so far
-
-
-@dataclass(frozen=True, slots=True)
-class DAGStatistics:
-    jobs: JobStatistics
-    stages: StageStatistics
-    tasks: TaskStatistics
-    shuffles: int  # whose outputs are registered
 
 
 class DAGScheduler:
@@ -83,11 +55,9 @@ class DAGScheduler:
         self._describe_failure = describe_failure
         self._limits = limits
         self._jobs: dict[int, Job] = {}
-        self._map_stages = MapStages(outputs)
         self.history = history or JobHistory()
-        self._attempts = StageAttempts(tasks, self.history, limits)
+        self._stages = Stages(tasks, outputs, self.history, limits)
         self._results = JobResults(limits.result_size)
-        self._waiting = WaitingStages()
         self._outbox: list[Instruction] = []
 
     def take(self, now: float) -> list[Instruction]:
@@ -106,7 +76,7 @@ class DAGScheduler:
 
     @property
     def running_stages(self) -> Mapping[Stage, TaskSet]:
-        return self._attempts.current
+        return self._stages.running
 
     def running_at(self, executor_id: str) -> int:
         """How many tasks an executor runs; those queued there do not count."""
@@ -117,11 +87,10 @@ class DAGScheduler:
 
     def submit(self, job: Job, now: float) -> None:
         self._jobs[job.id] = job
-        stages = [*self._map_stages.add(job), job.final_stage]
-        job.final_stage.jobs.add(job)
+        stages = self._stages.add(job)
         self.history.job_started(job, stages if job.final_stage.partitions else ())
         if job.final_stage.partitions:
-            self._submit_stage(job.final_stage, now)
+            self._stages.submit(job.final_stage, now)
         else:
             self._end_job(job, None)
 
@@ -185,7 +154,7 @@ class DAGScheduler:
 
     def expire_barriers(self, now: float) -> None:
         """Let those go who waited for too long."""
-        for task_set in self._attempts.current.values():
+        for task_set in self._stages.running.values():
             if task_set.barrier is not None:
                 self._outbox.extend(task_set.barrier.expire(now))
 
@@ -202,7 +171,7 @@ class DAGScheduler:
 
     def drained_executors(self) -> list[str]:
         """Draining executors that have no task any more, and no output that would not survive them yet."""
-        barriers = [task_set.barrier for task_set in self._attempts.current.values() if task_set.barrier is not None]
+        barriers = [task_set.barrier for task_set in self._stages.running.values() if task_set.barrier is not None]
         return [each for each in self._tasks.drained if not any(barrier.kept_from(each) for barrier in barriers)]
 
     def executor_lost(self, executor_id: str, reason: str, now: float) -> None:
@@ -213,7 +182,7 @@ class DAGScheduler:
                 self._barrier_failed(lost.task_set, lost.task, failure, now)
             elif lost.blamed:
                 self._give_up_if_hopeless(lost.task_set, lost.task, failure)
-        for task_set in list(self._attempts.current.values()):
+        for task_set in list(self._stages.running.values()):
             task = task_set.barrier.kept_from(executor_id) if task_set.barrier is not None else None
             if task is not None:  # its output went with the executor, since it had not been told of
                 failure = _lost_with_executor(task, reason)
@@ -227,22 +196,7 @@ class DAGScheduler:
         for executor_id, task_ids in self._tasks.recall(now, patience):
             self._outbox.append(Recall(executor_id, tuple(task_ids)))
 
-    # --- stages ---
-
-    def _submit_stage(self, stage: Stage, now: float) -> None:
-        """Start a stage, or what it misses. A stack in place of recursion: there may be thousands of ancestors."""
-        todo = [stage]
-        while todo:
-            stage = todo.pop()
-            if self._is_under_way(stage):
-                continue
-            missing = self._map_stages.missing_parents(stage)
-            if not missing:
-                self._attempts.start(stage, self._map_stages.open_positions(stage), now)
-                continue
-            # When the first one is there, the stage is submitted again, and waits for the next one or starts.
-            self._waiting.add(stage, missing[0])
-            todo.extend(self._map_stages[shuffle] for shuffle in reversed(missing))
+    # --- results ---
 
     def _what_counts(
         self, task_set: TaskSet, task: RunningTask, result: TaskResult
@@ -251,7 +205,7 @@ class DAGScheduler:
         barrier = task_set.barrier
         if barrier is None:
             return ((task, result),)
-        if not self._attempts.is_current(task_set):
+        if not self._stages.is_current(task_set):
             self._discard(task.executor_id, result, task_set.stage)
             return ()
         self._outbox.extend(barrier.keep(task, result))
@@ -260,20 +214,16 @@ class DAGScheduler:
     def _tasks_succeeded(
         self, task_set: TaskSet, finished: Sequence[tuple[RunningTask, TaskResult]], now: float
     ) -> None:
-        stage = self._map_stages.latest(task_set.stage)
+        stage = self._stages.latest(task_set.stage)
         for task, result in finished:
             accepted = self._accept(stage, task, result)
-            current = self._attempts.current.get(stage)
+            current = self._stages.running.get(stage)
             if not accepted:
                 self._discard(task.executor_id, result, stage)
             elif current is not None and current is not task_set:
                 current.completed(task.position)
-        if current is not None:
-            if current.is_finished:
-                self._attempt_finished(stage, now)
-        elif stage in self._waiting and self._map_stages.is_complete(stage):
-            self._waiting.discard(stage)  # tasks of retired attempts did all that was left
-            self._stage_complete(stage, now)
+        if current is None or current.is_finished:
+            self._outbox.extend(self._stages.go_on(stage, now))
 
     def _accept(self, stage: Stage, task: RunningTask, result: TaskResult) -> bool:
         """Use a result, unless nobody needs it."""
@@ -297,31 +247,11 @@ class DAGScheduler:
             self._results.add_updates(stage, task, result.updates)
         return True
 
-    def _attempt_finished(self, stage: Stage, now: float) -> None:
-        if stage.shuffle_id is None:
-            return  # its job ends once the results are delivered
-        self._outbox.extend(self._attempts.retire(stage))
-        if self._map_stages.is_complete(stage):
-            self._stage_complete(stage, now)
-        else:  # an output was lost while the others were computed
-            self._submit_stage(stage, now)
-
-    def _stage_complete(self, stage: Stage, now: float) -> None:
-        assert stage.shuffle_id is not None
-        stage.fetch_failures = 0
-        stage.barrier_failures = 0
-        self._outbox.extend(self._attempts.kill(stage, "another attempt was faster"))
-        for waiter in self._waiting.release(stage.shuffle_id):
-            self._submit_stage(waiter, now)
-
-    def _is_under_way(self, stage: Stage) -> bool:
-        return stage in self._attempts.current or stage in self._waiting
-
     # --- failures ---
 
     def _give_up_if_hopeless(self, task_set: TaskSet, task: RunningTask, failure: TaskFailed) -> None:
         stage = task_set.stage
-        if not self._attempts.is_current(task_set):
+        if not self._stages.is_current(task_set):
             return  # the failure of a retired attempt: the current one runs the position again
         if failure.kind == "fatal" or task_set.exhausted(task.position):
             error = self._describe_failure(stage, task, failure, task_set.failures[task.position])
@@ -332,7 +262,7 @@ class DAGScheduler:
         stage = task_set.stage
         assert failure.fetch is not None
         self._outputs.lose_output(*failure.fetch, before=failure.task_id)
-        if not self._attempts.is_current(task_set):
+        if not self._stages.is_current(task_set):
             return  # another task of the same attempt reported first
         stage.fetch_failures += 1
         if stage.fetch_failures >= self._limits.stage_attempts:
@@ -341,13 +271,12 @@ class DAGScheduler:
             self._abort_stage(stage, JobError(f"Job aborted due to stage failure: {times}"))
             return
         log.info("stage %d lost an input (%s); computing it again", stage.id, failure.text)
-        self._outbox.extend(self._attempts.retire(stage))
-        self._submit_stage(stage, now)
+        self._outbox.extend(self._stages.resume(stage, now))
 
     def _barrier_failed(self, task_set: TaskSet, task: RunningTask, failure: TaskFailed, now: float) -> None:
         """One task of a barrier stage failed: stop the others, and run all of them again."""
         stage = task_set.stage
-        if not self._attempts.is_current(task_set):
+        if not self._stages.is_current(task_set):
             return  # another task of the same attempt failed first
         stage.barrier_failures += 1
         most = self._limits.barrier_attempts(stage.shuffle_id is None, failure.kind == "executor_lost")
@@ -356,8 +285,7 @@ class DAGScheduler:
             self._abort_stage(stage, error, failure.error)
             return
         log.info("a task of barrier stage %d failed; running all of them again", stage.id)
-        self._outbox.extend(self._attempts.kill(stage, f"another task of barrier stage {stage.id} failed"))
-        self._submit_stage(stage, now)
+        self._outbox.extend(self._stages.restart(stage, f"another task of barrier stage {stage.id} failed", now))
 
     def _abort_unsendable(self, stage: Stage, error: Exception) -> None:
         failure = SerializationError(f"a partition of {stage.name} (stage {stage.id}) cannot be pickled: {error!r}")
@@ -374,21 +302,9 @@ class DAGScheduler:
         if self._jobs.pop(job.id, None) is None:
             return
         reason = f"job {job.id} ended" if error is None else str(error).partition("\n")[0]
-        self._leave(job.final_stage, job, reason)
-        for shuffle_id in job.map_stages:
-            self._leave(self._map_stages[shuffle_id], job, reason)
+        self._outbox.extend(self._stages.leave(job, reason))
         self.history.job_ended(job, succeeded=error is None)
         deliver(job, JobEnd(error, cause))
-
-    def _leave(self, stage: Stage, job: Job, reason: str) -> None:
-        """A job does not need the stage any more; the last one to leave ends it."""
-        stage.jobs.discard(job)
-        if stage.jobs:
-            return
-        self._waiting.discard(stage)
-        self._outbox.extend(self._attempts.kill(stage, reason))
-        self._map_stages.remove(stage)
-        self.history.stage_left(stage)
 
     def _discard(self, executor_id: str, result: TaskResult, stage: Stage | None) -> None:
         self._outbox.extend(discards(executor_id, result, stage))
@@ -396,40 +312,20 @@ class DAGScheduler:
     # --- audit ---
 
     def statistics(self) -> DAGStatistics:
-        jobs_ended, stages_ended = self.history.jobs_ended, self.history.stages_ended
-        stages = StageStatistics(
-            running=len(self._attempts.current),
-            waiting=len(self._waiting),
-            map_stages=len(self._map_stages.all()),
-            retired=sum(map(len, self._attempts.retired.values())),
-            completed=stages_ended["COMPLETE"],
-            failed=stages_ended["FAILED"],
-            skipped=stages_ended["SKIPPED"],
-        )
+        ended = self.history.jobs_ended
         return DAGStatistics(
-            JobStatistics(len(self._jobs), jobs_ended["SUCCEEDED"], jobs_ended["FAILED"]),
-            stages,
+            JobStatistics(len(self._jobs), ended["SUCCEEDED"], ended["FAILED"]),
+            self._stages.statistics(),
             self._tasks.statistics(),
             shuffles=len(self._outputs.shuffles()),
         )
 
     def check(self) -> None:
         """Audit the invariants, after `take`. Raises AssertionError."""
-        for part in (self._tasks, self._outputs, self._attempts, self._waiting, self._results, self.history):
+        for part in (self._tasks, self._outputs, self._results, self.history):
             part.check()
+        self._stages.check(self._jobs.values())
         assert not self._outbox, "an instruction was not taken"
-        live = {*self._map_stages.all(), *(job.final_stage for job in self._jobs.values())}
-        for stage in live:
-            assert stage.jobs, f"{stage} serves no job"
-            assert all(self._jobs.get(job.id) is job for job in stage.jobs), f"{stage} serves a job that ended"
-        waiting = dict(self._waiting.items())
-        assert live >= {*self._attempts.current, *self._attempts.retired, *waiting}, "a stage outlived its jobs"
-        assert waiting.keys().isdisjoint(self._attempts.current), "a stage runs and waits"
-        for job in self._jobs.values():
-            assert self._is_under_way(job.final_stage), f"job {job.id} waits for nothing"
-        for stage, shuffle_id in waiting.items():
-            assert not self._outputs.is_complete(shuffle_id), f"{stage} waits for what is there"
-            assert self._is_under_way(self._map_stages[shuffle_id]), f"{stage} waits for what nobody computes"
 
 
 def _lost_with_executor(task: RunningTask, reason: str) -> TaskFailed:

@@ -21,6 +21,7 @@ from typing import NamedTuple
 from localcluster.scheduler.block_claims import BlockClaims
 from localcluster.scheduler.pools import SchedulingOrder, fifo
 from localcluster.scheduler.running_task import RunningTask
+from localcluster.scheduler.statistics import TaskStatistics
 from localcluster.scheduler.task_set import TaskSet
 from protocol.cluster_messages import TaskDescription
 from storage.block_id import BlockId
@@ -56,21 +57,6 @@ class LostTask(NamedTuple):
     task: RunningTask
     blamed: bool
     """The executor's death counts against the task: it was certainly running, not merely queued."""
-
-
-@dataclass(frozen=True, slots=True)
-class TaskStatistics:
-    """Numbers of tasks, but for the last two."""
-
-    pending: int
-    at_executors: int  # running or queued there
-    launched: int  # so far, as are the next; all of them are at executors, or one of these became of them
-    finished: int
-    failed: int
-    returned: int  # not done, and nobody's fault: killed, recalled
-    lost: int  # with their executor
-    task_sets: int
-    binaries: int  # of stages, at executors
 
 
 class TaskScheduler:

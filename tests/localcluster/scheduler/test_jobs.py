@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localcluster.scheduler.dag_scheduler import JobStatistics
+from localcluster.scheduler.statistics import JobStatistics
 from protocol.errors import ClusterError, JobCancelledError
 from tests.localcluster.scheduler.harness import FakeDriver, Outcome, assert_succeeded, events
 from tests.localcluster.scheduler.lineage import Lineage
