@@ -144,7 +144,7 @@ class BlockManager:
         Among the threads of this process one makes the block and the others wait for it. What `make_iterator` or its
         iterator raises propagates; nothing is left then, and the next one who waits makes the block.
         """
-        result = self.get_local_values(block_id) or self._get_remote_values(block_id, copy=not level.use_off_heap)
+        result = self.get_local_values(block_id) or self._get_remote_values(block_id, copy=not level.reads_views)
         if result is not None:
             return result, None
         leftover = self._put_values(block_id, make_iterator, level, tell_master=True, keep_read_lock=True)

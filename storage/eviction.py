@@ -54,8 +54,7 @@ class Eviction:
         if info is None:
             return False
         try:
-            if info.level.use_disk:
-                self._tiers.spill(block_id, data)
+            self._tiers.spill(block_id, data, info.level)
         except BaseException:
             self._unlock(block_id)
             raise
@@ -87,8 +86,7 @@ class Eviction:
         if info is None:
             raise OutOfSharedMemoryError(f"block {block_id} came into use when it was to make room")
         try:
-            if info.level.use_disk:
-                self._tiers.spill(block_id, data)
+            self._tiers.spill(block_id, data, info.level)
         except BaseException:
             self._unlock(block_id)
             raise

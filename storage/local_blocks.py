@@ -281,9 +281,8 @@ class LocalBlocks:
         self.infos.remove_block(block_id)
 
     def _remove_everywhere(self, block_id: BlockId, level: StorageLevel, tell_master: bool) -> None:
-        self._tiers.remove_from_heap_and_disk(block_id)
-        removed = level.use_off_heap and self.off_heap_store.remove(block_id)
-        if tell_master and not removed:  # else `Eviction.left_off_heap` has told: it needs the master's answer
+        is_told = self._tiers.remove(block_id, level)  # by `Eviction.left_off_heap`, which needs the master's answer
+        if tell_master and not is_told:
             self.reporter.report(block_id)
 
     # --- what there is ------------------------------------------------------------------------------------------------

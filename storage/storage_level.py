@@ -1,8 +1,14 @@
 """Storage levels: where a block may live, in which form, and on how many executors.
 
 Covers the flags, their rules and Spark's named levels. The flags of the names are those of Scala's Spark
-(``MEMORY_ONLY`` is deserialised), because here, unlike in PySpark, the values of a block can stay Python objects. What
-a level leads to is decided by the block manager.
+(``MEMORY_ONLY`` is deserialised), because here, unlike in PySpark, the values of a block can stay Python objects;
+``localcluster.base.storage_level`` has PySpark's names.
+
+What a level leads to is decided in few places, and a new rule belongs in one of them:
+- which stores take a block, in which order, which one a read asks, what is moved, and what becomes of a block that is
+  evicted or removed: `tiers`;
+- in which form the heap keeps a block: `memory_store`;
+- how many copies there are: `block_manager` asks for them, `block_sharing` has them made, `replication` chooses where.
 """
 
 from __future__ import annotations
@@ -62,6 +68,13 @@ class StorageLevel:
     def is_valid(self) -> bool:
         """Whether a block can be stored at this level at all."""
         return self.use_memory or self.use_disk
+
+    @property
+    def reads_views(self) -> bool:
+        """Whether arrays that a read gives are read-only views of the block. Else they own their memory, at the price
+        of one copy, so that whoever reads them may change them, as in PySpark.
+        """
+        return self.use_off_heap
 
     @property
     def useDisk(self) -> bool:  # PySpark's name, as are the next two

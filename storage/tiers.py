@@ -77,9 +77,9 @@ class Tiers:
         """False when no tier of the level has room."""
         return any(store.put_bytes(block_id, data, level).stored for store in self._of(level))
 
-    def spill(self, block_id: BlockId, data: list[Any] | ManagedBuffer) -> None:
-        """Write an evicted block to disk, unless it is there already. Raises BlockPutError."""
-        if self.disk.contains(block_id):
+    def spill(self, block_id: BlockId, data: list[Any] | ManagedBuffer, level: StorageLevel) -> None:
+        """Write an evicted block to disk, if its level has disk and it is not there already. Raises BlockPutError."""
+        if not level.use_disk or self.disk.contains(block_id):
             return
         if isinstance(data, ManagedBuffer):
             self.disk.put_bytes(block_id, data, StorageLevel.DISK_ONLY)
@@ -92,9 +92,6 @@ class Tiers:
         """From the fastest tier; from disk, they are brought back into memory if level and room allow it.
 
         None when no tier has the block. Raises StaleLocationError when its file is gone.
-
-        Arrays are views for off-heap levels. For others they own their memory, at the price of one copy, so that
-        whoever reads them may change them, as in PySpark.
         """
         found = self._get_from_memory(block_id, level)
         if found is not None:
@@ -106,7 +103,7 @@ class Tiers:
         found = self._get_from_memory(block_id, level) if moved else None
         if found is not None:
             return Found(found.values, data.size, ReadMethod.DISK, moved)
-        values = leftover or deserialize(data.memoryview(), copy=not level.use_off_heap)
+        values = leftover or deserialize(data.memoryview(), copy=not level.reads_views)
         return Found(values, data.size, ReadMethod.DISK, moved)
 
     def _get_from_memory(self, block_id: BlockId, level: StorageLevel) -> Found | None:
@@ -170,10 +167,11 @@ class Tiers:
         """The best for other processes: what they read without asking this one, and what outlives it."""
         return fastest.location(block_id) or self.disk.location(block_id) or HeapLocation(self._executor_id)
 
-    def remove_from_heap_and_disk(self, block_id: BlockId) -> bool:
-        """Whether either had the block."""
-        in_memory = self.memory.remove(block_id)
-        return self.disk.remove(block_id) or in_memory
+    def remove(self, block_id: BlockId, level: StorageLevel) -> bool:
+        """Drop the block from all stores; whether the off-heap store had it, which has told the master then."""
+        self.memory.remove(block_id)
+        self.disk.remove(block_id)
+        return level.use_off_heap and self.off_heap.remove(block_id)
 
     def check(self) -> None:
         """Audit all stores. Raises AssertionError."""

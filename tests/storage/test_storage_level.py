@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import pickle
 from dataclasses import FrozenInstanceError
+from pathlib import Path
 
 import pytest
 
+import storage
 from protocol.errors import ConfigurationError
 from storage.storage_level import StorageLevel
 
@@ -90,3 +93,15 @@ def test_levels_are_values(name: str) -> None:
 def test_each_flag_makes_a_different_level() -> None:
     levels = {StorageLevel(*flags) for flags in LEVELS.values()}
     assert len(levels) == len(LEVELS) - 1  # MEMORY_AND_DISK has two names
+
+
+def test_only_these_modules_look_at_the_flags_of_a_level() -> None:
+    """Whoever changes what a level leads to finds all of it there; the module's docstring says which does what."""
+    flags = {"use_disk", "use_memory", "use_off_heap", "deserialized", "replication"}
+    looking = {
+        path.stem
+        for path in Path(storage.__path__[0]).glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in flags
+    }
+    assert looking == {"storage_level", "tiers", "memory_store", "block_manager", "block_sharing"}
