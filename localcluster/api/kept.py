@@ -48,29 +48,29 @@ class Kept:
         data = inline(chunks, IN_TASK)
         if data is not None:
             return PartitionData(data)
-        block_id = self._cluster.put_broadcast("data", *chunks)
+        block_id = self._cluster.blocks.put_broadcast("data", *chunks)
         partition = PartitionData(block_id)
-        self._cleaner.register(partition, lambda: self._cluster.remove_broadcast(block_id.broadcast_id))
+        self._cleaner.register(partition, lambda: self._cluster.blocks.remove_broadcast(block_id.broadcast_id))
         return partition
 
     def broadcast(self, value: T) -> Broadcast[T]:
         """Its blocks are removed when the variable is collected."""
         self._cluster.check_usable()
-        broadcast_id = self._cluster.next_broadcast_id()
-        variable = Broadcast(broadcast_id, value, self._cluster.remove_broadcast)
-        self._cleaner.register(variable, lambda: self._cluster.remove_broadcast(broadcast_id))
+        broadcast_id = self._cluster.blocks.next_broadcast_id()
+        variable = Broadcast(broadcast_id, value, self._cluster.blocks.remove_broadcast)
+        self._cleaner.register(variable, lambda: self._cluster.blocks.remove_broadcast(broadcast_id))
         return variable
 
     def persist(self, rdd: RDD[Any]) -> None:
         rdd_id, cluster = rdd.id(), self._cluster
         if rdd_id not in self._persisted:
             self._persisted[rdd_id] = rdd
-            self._cleaner.register(rdd, lambda: cluster.remove_rdd(rdd_id))
+            self._cleaner.register(rdd, lambda: cluster.blocks.remove_rdd(rdd_id))
 
     def unpersist(self, rdd_id: int, blocking: bool) -> None:
         self._persisted.pop(rdd_id, None)
         if not self._cluster.closed:
-            self._cluster.remove_rdd(rdd_id, blocking)
+            self._cluster.blocks.remove_rdd(rdd_id, blocking)
 
     def clean_by_age(self, ttl: float) -> MetadataCleaner:
         """Drop blocks that no process has used for ``ttl`` seconds. A local checkpoint's are all there is of it."""
@@ -79,7 +79,7 @@ class Kept:
             note_uses(self._cluster.env.block_manager)
             persisted = [reference() for reference in self._persisted.valuerefs()]
             spared = frozenset(rdd.id() for rdd in persisted if rdd is not None and rdd.isLocallyCheckpointed())
-            self._cluster.drop_unused_blocks(ttl, spared)
+            self._cluster.blocks.drop_unused(ttl, spared)
 
         return MetadataCleaner(ttl, clean)
 

@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin only from Python 3.11 on
 from contextlib import AbstractContextManager
-from itertools import count
 from typing import Any
 
 from localcluster.base.own_stacks import OwnStacks
@@ -31,29 +30,22 @@ from localcluster.driver.executor_pool import ExecutorPool
 from localcluster.driver.forked_lock import FORKED, ForkedLock
 from localcluster.driver.heartbeats import Heartbeats
 from localcluster.driver.instructions import Instructions
+from localcluster.driver.make_scheduler import make_scheduler
 from localcluster.driver.map_output_server import MapOutputServer
+from localcluster.driver.own_blocks import OwnBlocks
 from localcluster.driver.progress import Progress
 from localcluster.driver.progress_views import progress_view
 from localcluster.driver.side_thread import SideThread
 from localcluster.driver.status import Status
-from localcluster.driver.task_failure import task_failure
 from localcluster.launcher.client import LauncherClient
 from localcluster.launcher.interrupts import deferred
-from localcluster.scheduler.dag_scheduler import DAGScheduler
-from localcluster.scheduler.job_history import JobHistory
-from localcluster.scheduler.limits import Limits
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
-from localcluster.scheduler.pools import FairOrder, SchedulingOrder, fifo
 from localcluster.scheduler.stage import Job
-from localcluster.scheduler.task_scheduler import TaskScheduler
-from localcluster.task.env import Env, set_env
-from localcluster.task.make_env import SHUFFLE_MANAGERS, make_env
+from localcluster.task.env import Env
+from localcluster.task.make_env import SHUFFLE_MANAGERS
 from protocol import cluster_messages as c
 from protocol.block_messages import (
-    DropUnusedBlocks,
-    RemoveBroadcast,
     RemoveExecutor,
-    RemoveRdd,
     RemoveShuffle,
     StopBlockManagerMaster,
 )
@@ -68,11 +60,7 @@ from protocol.errors import (
 )
 from protocol.forks import disown_in_forks
 from protocol.locations import DRIVER
-from protocol.message import Message, Report
-from storage.block_id import BroadcastBlockId
 from storage.block_manager_master_endpoint import BlockManagerMasterEndpoint
-from storage.block_manager_slave_endpoint import BlockManagerSlaveEndpoint
-from storage.block_store import BytesLike
 from storage.disk_block_manager import configured_local_dirs
 from storage.scratch import Scratch
 
@@ -90,12 +78,12 @@ class Cluster:
     """`stop` ends it, however far `start` has come."""
 
     def __init__(self, launcher: LauncherClient, conf: Mapping[str, str], layout: Layout) -> None:
-        order = _scheduling_order(conf)  # first, since it may raise
+        self.outputs = MapOutputTracker()
+        self.dag = make_scheduler(conf, layout, self.outputs)  # first, since it may raise
         self.conf = conf
         self.lock: AbstractContextManager[Any] = threading.RLock()
         self.error: ClusterError | None = None
         self.closed = False
-        self._env: Env | None = None
         self._stacks: OwnStacks | None = None
         self._side = SideThread()
         self._loop = EventLoop(self.lock, self._round, self._crashed)
@@ -110,24 +98,12 @@ class Cluster:
             on_draining=self._executor_draining,
             on_hopeless=self._hopeless,
         )
-        self.outputs = MapOutputTracker()
-        self.dag = DAGScheduler(
-            TaskScheduler(
-                order=order,
-                locality_wait=settings.value(conf, "spark.locality.wait"),
-            ),
-            self.outputs,
-            describe_failure=task_failure,
-            limits=_limits(conf, layout),
-            history=JobHistory(
-                settings.value(conf, "spark.ui.retainedJobs"), settings.value(conf, "spark.ui.retainedStages")
-            ),
-        )
         self._network_timeout = settings.value(conf, "spark.network.timeout")
         endpoint = BlockManagerMasterEndpoint(settings.shared_memory(conf))
         self.master = BlockMaster(endpoint, self.lock, self._side, self.pool.send, self.pool.ask)
+        self.blocks = OwnBlocks(self.master, may_wait=lambda: not self._loop.is_this_thread)
         self._map_outputs = MapOutputServer(
-            self.outputs, self.master, self._side, lambda table: self.put_broadcast("outputs", table)
+            self.outputs, self.master, self._side, lambda table: self.blocks.put_broadcast("outputs", table)
         )
         kill_timeout = settings.value(conf, "spark.task.reaper.killTimeout")
         shuffle_manager = SHUFFLE_MANAGERS[settings.value(conf, "spark.shuffle.manager")]
@@ -138,7 +114,6 @@ class Cluster:
             {c.GetMapOutputs: self._map_outputs.serve, c.ExecutorHeartbeat: self._heartbeats.receive}
         )
         self._import_path = SharedImportPath()
-        self._broadcast_ids = count()
         view = progress_view() if settings.value(conf, "spark.ui.showConsoleProgress") else None
         self.status = Status(self.lock, self.dag, endpoint, self.pool, self._heartbeats, layout)
         self.progress = Progress(view, self.status.running_stages)
@@ -155,7 +130,7 @@ class Cluster:
         with deferred(), self.lock:  # held until the driver is ready for what executors say
             self._stacks = OwnStacks(self.scratch.primary, "driver")
             self.pool.set_target(executors)
-            self._env = self._make_env()
+            self.blocks.start(self.conf, self.scratch)
 
     def _start_cluster(self) -> Scratch:
         local_dirs = tuple(configured_local_dirs(settings.value(self.conf, "spark.local.dir") or ()))
@@ -170,18 +145,9 @@ class Cluster:
         except FutureTimeoutError:
             raise ClusterError(f"the launcher made no scratch space within {START_DEADLINE} s") from None
 
-    def _make_env(self) -> Env:
-        driver_conf = {**self.conf, "spark.executor.memory": f"{settings.value(self.conf, 'spark.driver.memory')}b"}
-        env = make_env(DRIVER, driver_conf, self.master, self.scratch, self._no_tasks_here)
-        self.master.slave = BlockManagerSlaveEndpoint(env.block_manager)
-        env.block_manager.register()
-        self._env_before = set_env(env)
-        return env
-
     @property
     def env(self) -> Env:
-        assert self._env is not None
-        return self._env
+        return self.blocks.env
 
     # --- executors ---
 
@@ -245,43 +211,11 @@ class Cluster:
             self._import_path.add_file(path)
             self._instructions.import_paths = self._import_path.now()
 
-    # --- blocks of the driver's own ---
-
-    def next_broadcast_id(self) -> int:
-        return next(self._broadcast_ids)
-
-    def put_broadcast(self, what: str, *chunks: BytesLike) -> BroadcastBlockId:
-        """Store bytes that executors will read by block id, ``broadcast_N_what``. They stay until `remove_broadcast`.
-        Without the lock: it may wait for room.
-        """
-        block_id = BroadcastBlockId(self.next_broadcast_id(), what)
-        self.env.block_manager.put_shared(block_id, chunks)
-        return block_id
-
-    def remove_broadcast(self, broadcast_id: int, remove_from_driver: bool = True, blocking: bool = False) -> None:
-        message = RemoveBroadcast(broadcast_id, remove_from_driver)
-        self._remove(message, blocking)
-
     def remove_shuffle(self, shuffle_id: int, blocking: bool = False) -> None:
         with self.lock:
             self._map_outputs.forget(shuffle_id)
             self.outputs.unregister_shuffle(shuffle_id)
-        self._remove(RemoveShuffle(shuffle_id), blocking)
-
-    def drop_unused_blocks(self, unused_for: float, spared_rdds: frozenset[int]) -> None:
-        """Drop what no process has used for so many seconds."""
-        self.master.tell(DropUnusedBlocks(unused_for, spared_rdds))
-
-    def remove_rdd(self, rdd_id: int, blocking: bool = False) -> None:
-        self._remove(RemoveRdd(rdd_id), blocking)
-
-    def _remove(self, message: Report, blocking: bool) -> None:
-        if self.closed:  # there is nothing any more
-            return
-        if blocking and not self._loop.is_this_thread:  # a finalizer of the user's may run there, and must not wait
-            self.master.ask(message)
-        else:
-            self.master.tell(message)
+        self.blocks.remove(RemoveShuffle(shuffle_id), blocking)
 
     def wake(self) -> None:
         self._loop.wake()
@@ -308,18 +242,13 @@ class Cluster:
             self.pool.drained(executor_id)
         for callback in self._callbacks:
             callback()
-        self._side.submit(self._flush_leases)
+        self._side.submit(self.blocks.flush_leases)
         if not self.dag.jobs:
             return IDLE_ROUND
         self.dag.recall(now, RECALL_PATIENCE)
         self.dag.expire_barriers(now)
         self._perform()
         return BUSY_ROUND
-
-    def _flush_leases(self) -> None:
-        """The driver has no reports on which its releases could ride along."""
-        if self._env is not None and not self.closed:
-            self._env.block_manager.flush_lease_releases()
 
     # --- launcher ---
 
@@ -347,9 +276,6 @@ class Cluster:
     def _hopeless(self, reason: str) -> None:
         self._break(ClusterError(reason))
 
-    def _no_tasks_here(self, message: Message) -> Any:
-        raise ContextError("shuffles are read by tasks, not by the driver")
-
     # --- the end ---
 
     def _crashed(self, error: BaseException) -> None:
@@ -367,6 +293,7 @@ class Cluster:
         try:
             with self.lock:
                 is_first, self.closed = not self.closed, True
+                self.blocks.closed = True
             if is_first:
                 self._end_executors()
         finally:  # also when a Ctrl-C ends the wait
@@ -385,11 +312,7 @@ class Cluster:
     def _end_parts(self) -> None:
         self.progress.close()
         self._side.stop(SIDE_DEADLINE)
-        if self._env is not None:
-            # Removes what it made meanwhile, which the launcher's cleaning may have missed. Without the lock: its
-            # threads may be waiting for it.
-            self._env.block_manager.stop()
-            set_env(self._env_before)  # an executor's own, when a task made the context
+        self.blocks.stop()  # removes what it made meanwhile, which the launcher's cleaning may have missed
         self._loop.stop(SIDE_DEADLINE)
         with self.lock:
             self.pool.close()
@@ -405,7 +328,7 @@ class Cluster:
             self.dag.cancel(job_id, "because SparkContext was shut down")
 
     def _begin_stop(self) -> Future[Any] | None:
-        if self._env is not None:
+        if self.blocks.started:
             self._end_jobs()
             self._perform()
         self.pool.stop()
@@ -416,23 +339,3 @@ class Cluster:
         except ChannelError as error:
             log.debug("the launcher was gone: %s", error)
             return None
-
-
-def _scheduling_order(conf: Mapping[str, str]) -> SchedulingOrder:
-    """Raises ConfigurationError when the pools cannot be read."""
-    if settings.value(conf, "spark.scheduler.mode") == "FIFO":
-        return fifo
-    from localcluster.scheduler.allocation_file import read_pools  # few programs need it, and XML takes its time
-
-    return FairOrder(read_pools(settings.value(conf, "spark.scheduler.allocation.file")))
-
-
-def _limits(conf: Mapping[str, str], layout: Layout) -> Limits:
-    return Limits(
-        task_failures=layout.max_failures,
-        # Also where the master allows one attempt, as local[N] does: Spark's local executors cannot die, ours can.
-        task_losses=settings.value(conf, "spark.task.maxFailures"),
-        stage_attempts=settings.value(conf, "spark.stage.maxConsecutiveAttempts"),
-        barrier_timeout=settings.value(conf, "spark.barrier.sync.timeout"),
-        result_size=settings.value(conf, "spark.driver.maxResultSize"),
-    )

@@ -82,10 +82,10 @@ class JobRunner:
         binary = dump_lineage(rdd, self._profiled(rdd, action))
         if len(binary) <= IN_MESSAGE:
             return binary
-        block_id = self._cluster.put_broadcast("stage", binary)
+        block_id = self._cluster.blocks.put_broadcast("stage", binary)
         if keeper is not None:  # as long as it lives
-            cluster, broadcast_id = self._cluster, block_id.broadcast_id
-            self._cleaner.register(keeper, lambda: cluster.remove_broadcast(broadcast_id))
+            blocks, broadcast_id = self._cluster.blocks, block_id.broadcast_id
+            self._cleaner.register(keeper, lambda: blocks.remove_broadcast(broadcast_id))
         return block_id
 
 

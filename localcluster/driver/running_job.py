@@ -165,4 +165,4 @@ def _discard_rest(events: SimpleQueue[JobEvent], cluster: Cluster) -> None:
 def _drop_binary(job: Job, cluster: Cluster) -> None:
     binary = job.final_stage.binary
     if isinstance(binary, BroadcastBlockId) and not cluster.closed:
-        cluster.remove_broadcast(binary.broadcast_id)
+        cluster.blocks.remove_broadcast(binary.broadcast_id)

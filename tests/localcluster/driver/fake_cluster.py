@@ -31,7 +31,7 @@ class FakeCluster:
         self.deferred: list[Callable[[], None]] = []
         self.on_submit: Callable[[Job], None] = lambda job: None
         self.progress = Progress(None, list)
-        self.master = self
+        self.master = self.blocks = self
         self.env = SimpleNamespace(block_manager=blocks and blocks.driver)
         self._blocks = blocks
         self._broadcast_ids = count()

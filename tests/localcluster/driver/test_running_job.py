@@ -54,7 +54,7 @@ class Case:
         self.results = Results()
         self.cluster = cluster
         self.job: Job = lineage.job(lineage.source(2), deliver=events.put)
-        self.job.final_stage.binary = cluster.put_broadcast("stage", b"binary")
+        self.job.final_stage.binary = cluster.blocks.put_broadcast("stage", b"binary")
         self.running = RunningJob(self.job, events, cluster, on_result or self.results, [lineage])  # type: ignore[arg-type]
 
     def assert_nothing_is_left(self) -> None:
