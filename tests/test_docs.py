@@ -13,7 +13,7 @@ from localcluster import cli
 from localcluster.conf.settings import ENTRIES
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/*.md")])
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")])
 
 
 def text_of(path: str) -> str:
@@ -112,6 +112,26 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     """`.ci/run` takes the command out of the README with this same pattern, so neither can drift."""
     assert len([line for line in shell_lines("README.md") if line.endswith("-m pytest")]) == 1
     assert "README.md" in text_of(".ci/run")
+
+
+COMMANDS = [command for line in shell_lines("CONTRIBUTING.md") for command in line.split(" && ")]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_for_contributors_are_of_what_there_is(command: str) -> None:
+    """Files and tests that are named, options of ours, and programs that the project's own installation brings."""
+    words = shlex.split(command)
+    program, *arguments = words[1:] if words[0] == "CI=1" else words
+    if program == ".venv/bin/python" and arguments[:2] == ["-m", "localcluster"]:
+        cli.parser().parse_args(arguments[2:])
+    elif program == ".venv/bin/python" and arguments[0] == "-c":
+        compile(arguments[1], command, "exec")
+    elif program.startswith(".venv/bin/") and program != ".venv/bin/python":
+        named = program.removeprefix(".venv/bin/").replace("lint-imports", "import-linter")
+        assert named == "pip" or f'"{named}>' in text_of("pyproject.toml")
+    for path, _, test in (word.partition("::") for word in arguments if re.match(r"(tests|scripts)/", word)):
+        assert (ROOT / path).exists()
+        assert not test or f"def {test.partition('[')[0]}(" in text_of(path)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
