@@ -9,7 +9,7 @@ import pytest
 from localcluster import SparkConf, SparkContext, StorageLevel
 from localcluster.errors import SparkException
 from storage import metadata_cleaner
-from tests.support import wait_until
+from tests.support import status_of, wait_until
 
 TTL = 0.2  # seconds
 
@@ -27,7 +27,7 @@ def let_blocks_age(context: SparkContext) -> None:
     """Until a block that was just put has gone for its age."""
     cached = context.parallelize([0], 1).persist(StorageLevel.OFF_HEAP)
     assert cached.count() == 1
-    wait_until(lambda: not context._kept.stored_partitions(cached.id()))
+    wait_until(lambda: not status_of(context).stored_blocks(cached.id()))
 
 
 def test_cached_blocks_go_and_are_computed_again(ageing: SparkContext) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from localcluster import BarrierTaskContext, SparkContext, StorageLevel, TaskContext
 from localcluster.errors import ForkedChannelError
-from tests.support import DEADLINE, wait_until
+from tests.support import DEADLINE, status_of, wait_until
 
 FORK = multiprocessing.get_context("fork")
 
@@ -154,7 +154,7 @@ class TestComingBackChangesNothing:
         numbers = sc.range(20_000, numSlices=2).map(fork_at_ten(end)).persist(getattr(StorageLevel, level))
         assert numbers.collect() == list(range(20_000))
         assert numbers.sum() == sum(range(20_000))
-        assert len(sc._kept.stored_partitions(numbers.id())) == 2
+        assert len(status_of(sc).stored_blocks(numbers.id())) == 2
         numbers.unpersist(True)
 
     def test_of_shuffles(self, sc: SparkContext, end: Callable[[], Any]) -> None:

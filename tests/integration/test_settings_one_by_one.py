@@ -13,7 +13,7 @@ import pytest
 from localcluster import SparkConf, SparkContext, StorageLevel
 from localcluster.errors import JobError
 from tests.faults.runs import Run
-from tests.support import wait_until
+from tests.support import status_of, wait_until
 from tests.terminal import Terminal
 
 
@@ -60,7 +60,7 @@ def test_as_many_blocks_are_cached_as_the_settings_leave_room_for(settings: dict
     with context({"spark.executor.instances": 1, "spark.executor.memory": "16m"} | settings) as sc:
         cached = cache_blocks(sc, 5)
         assert cached.count() == 5
-        assert len(sc._kept.stored_partitions(cached.id())) == blocks
+        assert len(status_of(sc).stored_blocks(cached.id())) == blocks
 
 
 @pytest.mark.parametrize(("fraction", "old", "new"), [(0, 2, 0), (1, 0, 1)])
@@ -70,8 +70,8 @@ def test_a_new_block_takes_as_much_by_eviction_as_the_settings_say(fraction: int
     with context(settings | {"spark.storage.unrollFraction": fraction}) as sc:
         first, second = cache_blocks(sc, 2), cache_blocks(sc, 1)
         assert first.count() + second.count() == 3
-        assert len(sc._kept.stored_partitions(first.id())) == old
-        assert len(sc._kept.stored_partitions(second.id())) == new
+        assert len(status_of(sc).stored_blocks(first.id())) == old
+        assert len(status_of(sc).stored_blocks(second.id())) == new
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_block_that_is_unrolled_holds_as_much_memory_as_the_settings_say(
     with context(usual | settings) as sc:
         cached = sc.parallelize(range(2), 2).mapPartitionsWithIndex(values).persist(StorageLevel.MEMORY_ONLY)
         assert cached.mapPartitionsWithIndex(count).collect() == [2, 1]
-        assert set(sc._kept.stored_partitions(cached.id())) == stored
+        assert {block_id.split_index for block_id in status_of(sc).stored_blocks(cached.id())} == stored
 
 
 @pytest.mark.parametrize(
