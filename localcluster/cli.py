@@ -15,8 +15,9 @@ from typing import Any
 
 from localcluster.base import pyspark_alias
 from localcluster.base.py_files import extend_import_path, search_paths
-from localcluster.conf import SparkConf, settings, submit_options
+from localcluster.conf import SparkConf, submit_options
 from localcluster.conf.master_url import layout
+from localcluster.conf.settings import Settings, check
 from localcluster.hash_seed import fix_hash_seed
 from localcluster.job_program import JobProgram, NoModule
 from localcluster.launcher import interrupts
@@ -122,7 +123,7 @@ def _print(texts: Iterable[str]) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     job = _program(arguments)
     conf = submit_options.settings_of(arguments, job.name)
-    settings.check(conf)
+    check(conf)
     layout(conf)
     if job.problem is not None:
         raise ConfigurationError(job.problem)
@@ -157,12 +158,13 @@ def _program(arguments: argparse.Namespace) -> JobProgram:
 
 def _require_files(conf: dict[str, str]) -> None:
     """Raises ConfigurationError for a file that is missing: an error of usage, before anything starts."""
-    search_paths(settings.value(conf, "spark.submit.pyFiles") or ())
-    if conf.get("spark.files") or conf.get("spark.archives"):
+    named = Settings(conf)
+    search_paths(named.submit_py_files or ())
+    if named.files or named.archives:
         from localcluster.api.user_files import require
 
-        require("file", settings.value(conf, "spark.files") or ())
-        require("archive", [path.partition("#")[0] for path in settings.value(conf, "spark.archives") or ()])
+        require("file", named.files or ())
+        require("archive", [path.partition("#")[0] for path in named.archives or ()])
 
 
 def _drive(job: JobProgram, conf: dict[str, str]) -> int:
@@ -174,7 +176,7 @@ def _drive(job: JobProgram, conf: dict[str, str]) -> int:
     for key, text in conf.items():
         system_properties.set_property(key, text)
     system_properties.set_property("SPARK_SUBMIT", "true")  # how Spark tells programs that were submitted
-    extend_import_path(search_paths(settings.value(conf, "spark.submit.pyFiles") or ()))
+    extend_import_path(search_paths(Settings(conf).submit_py_files or ()))
     try:
         interrupts.install()
         code, variables = job.load()

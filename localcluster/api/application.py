@@ -81,7 +81,7 @@ class Application:
     @property
     def defaultParallelism(self) -> int:
         """Partitions of a collection when the program does not say: the cores of all executors, unless configured."""
-        configured: int | None = settings.value(self._info.conf, "spark.default.parallelism")
+        configured = settings.Settings(self._info.conf).default_parallelism
         return configured or self._info.layout.executors * self._info.layout.cores
 
     @property

@@ -27,8 +27,9 @@ from localcluster.base.call_site import first_spark_call
 from localcluster.base.no_jvm import NoJVM
 from localcluster.base.py_files import PACKAGE_EXTENSIONS
 from localcluster.base.shortage import naming_shortage
-from localcluster.conf import SparkConf, settings
+from localcluster.conf import SparkConf
 from localcluster.conf.logs import show_own_records
+from localcluster.conf.settings import Settings
 from localcluster.conf.unknown_settings import warn_of_unknown
 from localcluster.launcher.client import connect
 from localcluster.launcher.interrupts import deferred
@@ -151,30 +152,28 @@ class SparkContext(Application, Sources, Files, JobControl):
         from localcluster.driver.context_cleaner import ContextCleaner
         from localcluster.driver.job_runner import JobRunner
 
-        conf, cluster = self._conf, self._cluster
+        settings, cluster = Settings(self._conf), self._cluster
         self._files = AddedFiles(cluster, get_env().files_directory)
         started.callback(self._files.stop)
-        self._files.add_first(conf, py_files)
+        self._files.add_first(self._conf, py_files)
         self._python_includes = self._files.packages
         self._temp_dir = os_layer.make_temporary_directory("pyspark-", cluster.scratch.primary)
         cleaner = ContextCleaner(cluster.wake)
         started.callback(cleaner.stop)
-        if settings.value(conf, "spark.cleaner.referenceTracking"):
+        if settings.cleaner_reference_tracking:
             cluster.each_round(cleaner.run)
         encoding = None if self._unbatched_serializer == CPickleSerializer() else self.serializer  # one of its choice
-        cleans_checkpoints = settings.value(conf, "spark.cleaner.referenceTracking.cleanCheckpoints")
-        self._kept = Kept(cluster, cleaner, encoding, cleans_checkpoints)
-        ttl = settings.value(conf, "spark.cleaner.ttl")
-        if ttl is not None:
-            started.callback(self._kept.clean_by_age(ttl).stop)
+        self._kept = Kept(cluster, cleaner, encoding, settings.cleaner_reference_tracking_clean_checkpoints)
+        if settings.cleaner_ttl is not None:
+            started.callback(self._kept.clean_by_age(settings.cleaner_ttl).stop)
         self._checkpoints = Checkpoints()
-        if settings.value(conf, "spark.checkpoint.dir"):
-            self._checkpoints.make_directory(settings.value(conf, "spark.checkpoint.dir"))
+        if settings.checkpoint_dir:
+            self._checkpoints.make_directory(settings.checkpoint_dir)
         runner = JobRunner(cluster, cleaner, self._profiling.profiled)
         self._jobs = Jobs(cluster, runner, self._checkpoints, encoding)
         self._next_rdd_id = count().__next__
         self._next_shuffle_id = count().__next__
-        self._page = StatusPage(conf, self._on_page, cluster.status)
+        self._page = StatusPage(self._conf, self._on_page, cluster.status)
 
     @classmethod
     def _ensure_initialized(cls, instance: SparkContext | None = None, gateway: Any = None, conf: Any = None) -> None:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from localcluster.api.user_files import UserFiles
 from localcluster.base.arguments import PathLike, path_text
 from localcluster.base.py_files import extend_import_path, forget_import_paths, is_package
-from localcluster.conf import settings
+from localcluster.conf.settings import Settings
 from localcluster.task.env import get_env
 from protocol.errors import PySparkTypeError, SparkException
 
 if TYPE_CHECKING:
-    from localcluster.conf.settings import Texts
+    from localcluster.conf.setting import Texts
     from localcluster.driver.cluster import Cluster
 
 log = logging.getLogger(__name__)
@@ -93,13 +93,14 @@ class AddedFiles:
         """
         if isinstance(py_files, (str, os.PathLike)):
             raise PySparkTypeError(f"pyFiles must be a list of paths, not the path {os.fspath(py_files)}")
-        for path in settings.value(conf, "spark.files") or ():
+        settings = Settings(conf)
+        for path in settings.files or ():
             self.add_file(path)
-        for path in settings.value(conf, "spark.archives") or ():
+        for path in settings.archives or ():
             self.add_archive(path)
         for file in py_files:
             self.add_py_file(file)
-        for path in settings.value(conf, "spark.submit.pyFiles") or ():
+        for path in settings.submit_py_files or ():
             try:
                 if os.path.isdir(path):
                     self._add_import_path(os.path.abspath(path))

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from localcluster.conf import SparkConf, settings
+from localcluster.conf import SparkConf
 from localcluster.conf.master_url import Layout, layout, memory_from_master
+from localcluster.conf.settings import EXECUTOR_ENVIRONMENT, Settings, check
 from localcluster.shuffle.hashing import seed_of_executors
 
 
@@ -27,11 +28,11 @@ class ApplicationInfo:
         """Adds to ``conf``, which must be right (`settings.check`)."""
         values = dict(conf.getAll())
         shape, started = layout(values), int(time.time() * 1000)
-        master = shape.master(settings.value(values, "spark.executor.memory"))
+        master = shape.master(Settings(values).executor_memory)
         conf.setIfMissing("spark.master", master).setIfMissing("spark.app.name", "localcluster")
         conf.set("spark.app.id", f"local-{started}").set("spark.app.startTime", str(started))
         conf.set("spark.executor.id", "driver").setIfMissing("spark.submit.deployMode", "client")
-        prefix = settings.EXECUTOR_ENVIRONMENT
+        prefix = EXECUTOR_ENVIRONMENT
         environment = {key.removeprefix(prefix): text for key, text in conf.getAll() if key.startswith(prefix)}
         return cls(conf, shape, started, {**environment, "PYTHONHASHSEED": seed_of_executors()})
 
@@ -69,5 +70,5 @@ def settings_of(
     memory = memory_from_master(merged.get("spark.master"))
     if memory is not None:
         merged.setIfMissing("spark.executor.memory", memory)
-    settings.check(dict(merged.getAll()))
+    check(dict(merged.getAll()))
     return merged

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from localcluster.conf import settings
+from localcluster.conf.settings import Settings
 from localcluster.task.profiled_action import ProfiledAction
 from localcluster.task.profiler import Profiler, ProfilerCollector
 from protocol.errors import PySparkRuntimeError
 
 if TYPE_CHECKING:
-    from localcluster.conf.settings import Texts
+    from localcluster.conf.setting import Texts
     from localcluster.rdd.core import RDDCore
 
 
@@ -29,9 +29,10 @@ class Profiling:
         memory_profiler_cls: type[Profiler],
     ) -> None:
         self.collector: ProfilerCollector | None = None
-        self._profiles_tasks: bool = settings.value(conf, "spark.python.profile")
-        if self._profiles_tasks or settings.value(conf, "spark.python.profile.memory"):
-            dump_path = settings.value(conf, "spark.python.profile.dump")
+        settings = Settings(conf)
+        self._profiles_tasks = settings.python_profile
+        if self._profiles_tasks or settings.python_profile_memory:
+            dump_path = settings.python_profile_dump
             self.collector = ProfilerCollector(profiler_cls, udf_profiler_cls, memory_profiler_cls, dump_path)
 
     def require_collector(self) -> ProfilerCollector:

@@ -18,9 +18,9 @@ from collections.abc import Mapping
 from functools import wraps
 from typing import Any
 
-from localcluster.conf import settings
+from localcluster.conf.settings import SPARK_LEVELS, Settings
 
-TRACE = settings.SPARK_LEVELS["TRACE"]
+TRACE = SPARK_LEVELS["TRACE"]
 FORMAT = "%(asctime)s %(levelname)s {process} %(name)s: %(message)s"
 OWN_LOGGERS = ("localcluster", "storage", "protocol")
 
@@ -81,10 +81,10 @@ def _trace_messages() -> None:
 
 
 def _configured_level(conf: Mapping[str, str]) -> int | None:
-    name: str | None = settings.value(conf, "spark.log.level")
-    if name is not None:
-        return settings.SPARK_LEVELS[name]
-    name = settings.value(conf, "localcluster.log.level")
+    settings = Settings(conf)
+    if settings.log_level is not None:
+        return SPARK_LEVELS[settings.log_level]
+    name = settings.own_log_level
     return None if name is None else getattr(logging, name, TRACE)
 
 

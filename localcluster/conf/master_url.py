@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from localcluster.conf import settings
+from localcluster.conf.settings import Settings
 from protocol.errors import ConfigurationError
 
 _LOCAL = re.compile(r"local(?:\[\s*([0-9]+|\*)\s*(?:,\s*([0-9]+)\s*)?\])?")
@@ -52,26 +52,27 @@ def layout(conf: Mapping[str, str]) -> Layout:
     for more than MOST_CORES.
     """
     executors, cores, failures = _from_master(conf.get("spark.master"))
-    cpus = settings.value(conf, "spark.task.cpus")
+    settings = Settings(conf)
+    cpus = settings.task_cpus
     if "spark.executor.cores" in conf:
-        cores = settings.value(conf, "spark.executor.cores")
+        cores = settings.executor_cores
     elif memory_from_master(conf.get("spark.master")) is None and 1 < cpus <= executors:
         executors, cores = executors // cpus, cpus  # Spark has the master's cores in one process, we in as many
     if cores < cpus:
         raise ConfigurationError(
             f"The number of cores per executor (={cores}) has to be >= the number of cpus per task = {cpus}."
         )
-    if "spark.executor.instances" in conf:
-        executors = settings.value(conf, "spark.executor.instances")
-    elif "spark.cores.max" in conf:
-        executors = max(1, min(executors, settings.value(conf, "spark.cores.max") // cores))
+    if settings.executor_instances is not None:
+        executors = settings.executor_instances
+    elif settings.cores_max is not None:
+        executors = max(1, min(executors, settings.cores_max // cores))
     if executors * cores > MOST_CORES:
         raise ConfigurationError(
             f"{executors} executors of {cores} cores are too many: each executor is a process of this machine and each "
             f"core a thread; {MOST_CORES} cores in all are the limit."
         )
     if failures is None or "spark.task.maxFailures" in conf:
-        failures = settings.value(conf, "spark.task.maxFailures")
+        failures = settings.task_max_failures
     return Layout(executors, cores, failures, cpus)
 
 

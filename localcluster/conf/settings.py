@@ -1,7 +1,12 @@
 """Every configuration key that means something here: type, default, what it does.
 
-`docs/configuration.md` shows this table. Covers reading values. Keys are Spark's where Spark has one, else
-``localcluster.…``; units are written as Spark writes them (``512m``, ``10s``). Setting values is `SparkConf`'s business.
+Keys are Spark's where Spark has one, else ``localcluster.…``; units are written as Spark writes them (``512m``,
+``10s``). Covers reading values; setting them is `SparkConf`'s business.
+
+A new setting takes three things, and a test fails for each that is missing: a row in `Settings`, which is the only list
+of them; the same row in ``docs/configuration.md``; a test that shows its effect in a run, which ``SHOWN_BY`` in
+``tests/integration/test_settings.py`` names. It is read as an attribute: ``Settings(conf).task_cpus``, in tasks
+``env.settings.task_cpus``. An option of ``run`` for it is a row in ``submit_options``.
 """
 
 # ruff: noqa: E501, RUF001 (the table has one row a line)
@@ -12,14 +17,15 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NoReturn, TypeVar
 
+from localcluster.conf.setting import Setting, Texts
 from protocol.errors import ConfigurationError
 from storage.conf import StorageConf
 
 _BYTES = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+Number = TypeVar("Number", int, float)
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -74,11 +80,11 @@ def _port(text: str) -> int:
     return value
 
 
-def _at_least(least: str, parser: tuple[Callable[[str], float], str]) -> tuple[Callable[[str], float], str]:
+def _at_least(least: str, parser: tuple[Callable[[str], Number], str]) -> tuple[Callable[[str], Number], str]:
     """The parser, and what it accepts, for values from ``least`` on."""
     parse, accepts = parser
 
-    def parse_checked(text: str) -> float:
+    def parse_checked(text: str) -> Number:
         value = parse(text)
         if value < parse(least):
             raise ValueError
@@ -122,18 +128,6 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-@dataclass(frozen=True)
-class ConfigEntry:
-    """One key. ``default`` is text as a user would write it, None when unset means something of its own."""
-
-    key: str
-    default: str | None
-    parse: Callable[[str], Any]
-    accepts: str
-    doc: str
-    old_key: str | None = None  # counts where the key itself is not set
-
-
 # A number without a unit means what it means in Spark, which differs from key to key.
 _BYTES_SIZE = (parse_bytes, "a size such as 512m or 2g; a bare number is bytes")
 _MIB_SIZE = (partial(parse_bytes, unit="m"), "a size such as 512m or 2g; a bare number is MiB")
@@ -149,75 +143,88 @@ _LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR")
 SPARK_LEVELS = {"ALL": 1, "DEBUG": 10, "ERROR": 40, "WARN": 30, "INFO": 20, "OFF": 100, "FATAL": 50, "TRACE": 5}
 """Spark's names of log levels, and `logging`'s numbers for them."""
 
-ENTRIES: dict[str, ConfigEntry] = {
-    entry.key: entry
-    for entry in (
-        ConfigEntry("spark.master", None, *_TEXT, "`local`, `local[N]`, `local[N, R]`, `local[*]` or `local-cluster[N,C,M]`: N executors (R: attempts per task; C: cores each; M: memory each, MiB). Unset: one executor per core. At most 4096 cores in all."),
-        ConfigEntry("spark.app.name", "localcluster", *_TEXT, "Name of the application."),
-        ConfigEntry("spark.executor.instances", None, *_COUNT, "Number of executors. Unset: from the master, else one per core of the machine."),
-        ConfigEntry("spark.executor.cores", "1", *_COUNT, "Tasks that an executor runs at once, as threads of one process."),
-        ConfigEntry("spark.executor.memory", "1g", *_at_least("16m", _MIB_SIZE), "Memory of an executor, of which blocks may take memoryFraction × safetyFraction."),
-        ConfigEntry("spark.driver.memory", "1g", *_at_least("16m", _MIB_SIZE), "The same for the driver."),
-        ConfigEntry("spark.driver.maxResultSize", "1g", *_BYTES_SIZE, "Size that the results of one stage's tasks may have together, serialised; a job that exceeds it fails. 0: no limit."),
-        ConfigEntry("spark.storage.memoryFraction", "0.6", *_FRACTION, "Share of the memory that cached blocks may take."),
-        ConfigEntry("spark.storage.safetyFraction", "0.9", *_FRACTION, "Share of that share that is used, since sizes of Python objects are estimates."),
-        ConfigEntry("spark.storage.unrollFraction", "0.2", *_FRACTION, "Share of storage memory that unrolling a new block may take by evicting others."),
-        ConfigEntry("spark.storage.unrollMemoryThreshold", "1m", *_BYTES_SIZE, "Memory asked for before the first record of a block is unrolled."),
-        ConfigEntry("spark.storage.unrollMemoryGrowthFactor", "1.5", _factor, "a number above 1", "How many times its size a block that outgrows its memory asks for while it is unrolled."),
-        ConfigEntry("localcluster.sharedMemory", None, *_at_least("4m", _BYTES_SIZE), "Shared memory that all processes together may take. Unset: half of what is free in /dev/shm."),
-        ConfigEntry("spark.local.dir", None, *_LIST, "Directories for blocks on disk, separated by commas; the environment's LOCALCLUSTER_LOCAL_DIRS or SPARK_LOCAL_DIRS wins. Unset: the system's temporary directory."),
-        ConfigEntry("spark.diskStore.subDirectories", "64", *_COUNT, "Directories over which the files of blocks are spread, for each process in each local directory."),
-        ConfigEntry("spark.default.parallelism", None, *_COUNT, "Partitions where the program does not say. Unset: the number of cores of all executors."),
-        ConfigEntry("spark.shuffle.manager", "sort", _shuffle_manager, "sort or hash", "Layout of map outputs: one indexed block per map task, or one block per map and reduce task. `tungsten-sort` is `sort`."),
-        ConfigEntry("spark.python.profile", "false", *_BOOLEAN, "Whether tasks are profiled, for `SparkContext.show_profiles`."),
-        ConfigEntry("spark.python.profile.dump", None, *_TEXT, "Directory that profiles are written to at exit. Unset: they are printed."),
-        ConfigEntry("spark.python.profile.memory", "false", *_BOOLEAN, "As in Spark, measures UDFs of DataFrames only: `show_profiles` then has nothing to show."),
-        ConfigEntry("spark.python.worker.memory", "512m", *_at_least("4k", _MIB_SIZE), "Memory that one task may gather while it shuffles before it spills to disk."),
-        ConfigEntry("spark.cores.max", None, *_COUNT, "Cores of all executors together: limits their number where `spark.executor.instances` does not say it."),
-        ConfigEntry("spark.task.cpus", "1", *_COUNT, "Cores that a task takes: an executor runs cores / cpus of them at once. A `local[N]` master then has N / cpus executors of so many cores."),
-        ConfigEntry("spark.task.maxFailures", "4", *_COUNT, "Attempts of a task before its job fails."),
-        ConfigEntry("spark.stage.maxConsecutiveAttempts", "4", *_COUNT, "Attempts of a stage whose inputs keep getting lost, or of a barrier stage, before its job fails."),
-        ConfigEntry("spark.barrier.sync.timeout", "365d", *_SECONDS_TIME, "How long a task waits for the others of its barrier stage."),
-        ConfigEntry("spark.task.reaper.killTimeout", "10s", *_MS_TIME, "How long a killed task may take to end before its executor is replaced."),
-        ConfigEntry("spark.locality.wait", "3s", *_MS_TIME, "How long a task waits for the executor that holds its cached block."),
-        ConfigEntry("spark.scheduler.mode", "FIFO", _one_of("FIFO", "FAIR"), "FIFO or FAIR", "Order of the jobs of several threads."),
-        ConfigEntry("spark.scheduler.allocation.file", None, *_TEXT, "XML file of the pools of FAIR scheduling, as Spark's `fairscheduler.xml`; a thread chooses its pool by the local property `spark.scheduler.pool`."),
-        ConfigEntry("spark.executor.heartbeatInterval", "10s", *_at_least("10ms", _MS_TIME), "Time between an executor's heartbeats."),
-        ConfigEntry("spark.network.timeout", "120s", *_SECONDS_TIME, "Silence after which an executor that is neither busy nor gone is declared lost; an executor that starts has as long to get ready. Longer than the heartbeats' interval."),
-        ConfigEntry("spark.cleaner.ttl", None, *_at_least("1ms", _SECONDS_TIME), "Time after which cached blocks and broadcasts that no process has used are dropped, even while the program refers to them. Looked at every tenth of it, every 10 s at most. Unset: never."),
-        ConfigEntry("spark.cleaner.referenceTracking", "true", *_BOOLEAN, "Whether the blocks of RDDs, broadcasts and shuffles that the driver's program dropped are removed."),
-        ConfigEntry("spark.cleaner.referenceTracking.cleanCheckpoints", "false", *_BOOLEAN, "Whether the files of checkpoints are removed whose RDDs the driver's program dropped."),
-        ConfigEntry("spark.checkpoint.dir", None, *_TEXT, "Where checkpoints go unless the program calls `setCheckpointDir`."),
-        ConfigEntry("spark.ui.enabled", "true", *_BOOLEAN, "Whether there is a status page. It is served from the first time the program asks for `sc.uiWebUrl`."),
-        ConfigEntry("spark.ui.port", "4040", _port, "a port, 0 to 65535", "Port of the status page, on the loopback address. Taken: one of the next. 0: any."),
-        ConfigEntry("spark.port.maxRetries", "16", _natural, "a whole number from 0 on", "How many of the ports after `spark.ui.port` are tried."),
-        ConfigEntry("spark.ui.retainedJobs", "1000", *_COUNT, "Ended jobs that the status tracker and the status page remember."),
-        ConfigEntry("spark.ui.retainedStages", "1000", *_COUNT, "Stages of ended jobs that the status tracker and the status page remember."),
-        ConfigEntry("spark.ui.showConsoleProgress", "true", *_BOOLEAN, "Progress bars of stages that run for more than half a second: at the bottom of a terminal that is standard error, or in a notebook."),
-        ConfigEntry("spark.files", None, *_LIST, "Files that are added as `SparkContext.addFile` does, separated by commas."),
-        ConfigEntry("spark.archives", None, *_LIST, "Archives that are added as `SparkContext.addArchive` does, separated by commas."),
-        ConfigEntry("spark.submit.pyFiles", None, *_LIST, "`.py` files, `.zip` and `.egg` archives put on the import path of driver and executors."),
-        ConfigEntry("spark.files.maxPartitionBytes", "128m", *_BYTES_SIZE, "Bytes from which on a partition of `binaryFiles` takes no further file. 0: no limit."),
-        ConfigEntry("spark.files.openCostInBytes", "4m", *_BYTES_SIZE, "Bytes that opening a file of `binaryFiles` counts as, when the size of partitions is chosen."),
-        ConfigEntry("spark.files.ignoreCorruptFiles", "false", *_BOOLEAN, "Whether a damaged input file is warned of and passed over from where the damage begins, instead of failing the job."),
-        ConfigEntry("spark.files.ignoreMissingFiles", "false", *_BOOLEAN, "Whether input paths that do not exist, and files that go away before they are read, are passed over instead of failing the job."),
-        ConfigEntry("spark.sql.files.ignoreCorruptFiles", "false", *_BOOLEAN, "As `spark.files.ignoreCorruptFiles`, for `spark.read.text`; an option of the reader, `ignoreCorruptFiles`, wins."),
-        ConfigEntry("spark.sql.files.ignoreMissingFiles", "false", *_BOOLEAN, "As `spark.files.ignoreMissingFiles`, for `spark.read.text`, where paths have to exist all the same; `ignoreMissingFiles` of the reader wins."),
-        ConfigEntry("spark.hadoop.textinputformat.record.delimiter", None, _not_empty, "text of one character or more", "What separates the records of `textFile`. Unset: LF, CR or CRLF."),
-        ConfigEntry("spark.hadoop.mapreduce.input.fileinputformat.input.dir.recursive", "false", *_BOOLEAN, "Whether the files of directories in a directory are read, too. Old name: `spark.hadoop.mapred.input.dir.recursive`.", "spark.hadoop.mapred.input.dir.recursive"),
-        ConfigEntry("spark.hadoop.mapreduce.input.fileinputformat.input.dir.nonrecursive.ignore.subdirs", "false", *_BOOLEAN, "Whether directories in a directory are passed over where they are an error otherwise."),
-        ConfigEntry("spark.hadoop.mapreduce.input.fileinputformat.split.minsize", "0", *_SPLIT_SIZE, "Least bytes of a partition of `textFile`, `pickleFile` and `binaryRecords`. Old name: `spark.hadoop.mapred.min.split.size`.", "spark.hadoop.mapred.min.split.size"),
-        ConfigEntry("spark.hadoop.mapreduce.input.fileinputformat.split.maxsize", None, *_SPLIT_SIZE, "Most bytes of a partition of `binaryRecords`, but for one record. Unset: 32 MiB. Old name: `spark.hadoop.mapred.max.split.size`.", "spark.hadoop.mapred.max.split.size"),
-        ConfigEntry("spark.hadoop.validateOutputSpecs", "true", *_BOOLEAN, "Whether `saveAsTextFile` and `saveAsPickleFile` refuse a directory that exists. If not, they replace the files of the same names and leave others there."),
-        ConfigEntry("spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs", "true", *_BOOLEAN, "Whether `saveAsTextFile` and `saveAsPickleFile` leave a file `_SUCCESS` when all others are there."),
-        ConfigEntry("spark.hadoop.mapreduce.output.fileoutputformat.compress", "false", *_BOOLEAN, "Whether `saveAsTextFile` compresses when it is not given a codec. Old name: `spark.hadoop.mapred.output.compress`.", "spark.hadoop.mapred.output.compress"),
-        ConfigEntry("spark.hadoop.mapreduce.output.fileoutputformat.compress.codec", "org.apache.hadoop.io.compress.DefaultCodec", _not_empty, "the class of a codec", "The codec that `saveAsTextFile` compresses with then. Old name: `spark.hadoop.mapred.output.compression.codec`.", "spark.hadoop.mapred.output.compression.codec"),
-        ConfigEntry("localcluster.externalBlockStore.class", None, *_TEXT, "`package.module.Class` of a block store of your own, used in place of the off-heap store."),
-        ConfigEntry("spark.executor.allowSparkContext", "false", *_BOOLEAN, "Whether a task may make a SparkContext of its own. Read from the conf that is given to its constructor."),
-        ConfigEntry("spark.log.level", None, _one_of(*SPARK_LEVELS), " or ".join(SPARK_LEVELS), "Level of localcluster's log records and of those of tasks, as `setLogLevel` sets it. Unset: `localcluster.log.level`, else what the program's logging says."),
-        ConfigEntry("localcluster.log.level", None, _one_of(*_LEVELS), " or ".join(_LEVELS), "The same with Python's names of levels, and TRACE."),
-    )
-}  # fmt: skip
+
+class Settings:
+    """The table: one row for each key. An object of it has the values that some texts say, each read once.
+
+    Raises ConfigurationError where a value is read that is none.
+    """
+
+    def __init__(self, texts: Texts) -> None:
+        self.__dict__["texts"] = texts
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("settings cannot be changed")
+
+    # fmt: off
+    master = Setting("spark.master", None, *_TEXT, "`local`, `local[N]`, `local[N, R]`, `local[*]` or `local-cluster[N,C,M]`: N executors (R: attempts per task; C: cores each; M: memory each, MiB). Unset: one executor per core. At most 4096 cores in all.")
+    app_name = Setting("spark.app.name", "localcluster", *_TEXT, "Name of the application.")
+    executor_instances = Setting("spark.executor.instances", None, *_COUNT, "Number of executors. Unset: from the master, else one per core of the machine.")
+    executor_cores = Setting("spark.executor.cores", "1", *_COUNT, "Tasks that an executor runs at once, as threads of one process.")
+    executor_memory = Setting("spark.executor.memory", "1g", *_at_least("16m", _MIB_SIZE), "Memory of an executor, of which blocks may take memoryFraction × safetyFraction.")
+    driver_memory = Setting("spark.driver.memory", "1g", *_at_least("16m", _MIB_SIZE), "The same for the driver.")
+    driver_max_result_size = Setting("spark.driver.maxResultSize", "1g", *_BYTES_SIZE, "Size that the results of one stage's tasks may have together, serialised; a job that exceeds it fails. 0: no limit.")
+    storage_memory_fraction = Setting("spark.storage.memoryFraction", "0.6", *_FRACTION, "Share of the memory that cached blocks may take.")
+    storage_safety_fraction = Setting("spark.storage.safetyFraction", "0.9", *_FRACTION, "Share of that share that is used, since sizes of Python objects are estimates.")
+    storage_unroll_fraction = Setting("spark.storage.unrollFraction", "0.2", *_FRACTION, "Share of storage memory that unrolling a new block may take by evicting others.")
+    storage_unroll_memory_threshold = Setting("spark.storage.unrollMemoryThreshold", "1m", *_BYTES_SIZE, "Memory asked for before the first record of a block is unrolled.")
+    storage_unroll_memory_growth_factor = Setting("spark.storage.unrollMemoryGrowthFactor", "1.5", _factor, "a number above 1", "How many times its size a block that outgrows its memory asks for while it is unrolled.")
+    shared_memory = Setting("localcluster.sharedMemory", None, *_at_least("4m", _BYTES_SIZE), "Shared memory that all processes together may take. Unset: half of what is free in /dev/shm.")
+    local_dir = Setting("spark.local.dir", None, *_LIST, "Directories for blocks on disk, separated by commas; the environment's LOCALCLUSTER_LOCAL_DIRS or SPARK_LOCAL_DIRS wins. Unset: the system's temporary directory.")
+    disk_store_sub_directories = Setting("spark.diskStore.subDirectories", "64", *_COUNT, "Directories over which the files of blocks are spread, for each process in each local directory.")
+    default_parallelism = Setting("spark.default.parallelism", None, *_COUNT, "Partitions where the program does not say. Unset: the number of cores of all executors.")
+    shuffle_manager = Setting("spark.shuffle.manager", "sort", _shuffle_manager, "sort or hash", "Layout of map outputs: one indexed block per map task, or one block per map and reduce task. `tungsten-sort` is `sort`.")
+    python_profile = Setting("spark.python.profile", "false", *_BOOLEAN, "Whether tasks are profiled, for `SparkContext.show_profiles`.")
+    python_profile_dump = Setting("spark.python.profile.dump", None, *_TEXT, "Directory that profiles are written to at exit. Unset: they are printed.")
+    python_profile_memory = Setting("spark.python.profile.memory", "false", *_BOOLEAN, "As in Spark, measures UDFs of DataFrames only: `show_profiles` then has nothing to show.")
+    python_worker_memory = Setting("spark.python.worker.memory", "512m", *_at_least("4k", _MIB_SIZE), "Memory that one task may gather while it shuffles before it spills to disk.")
+    cores_max = Setting("spark.cores.max", None, *_COUNT, "Cores of all executors together: limits their number where `spark.executor.instances` does not say it.")
+    task_cpus = Setting("spark.task.cpus", "1", *_COUNT, "Cores that a task takes: an executor runs cores / cpus of them at once. A `local[N]` master then has N / cpus executors of so many cores.")
+    task_max_failures = Setting("spark.task.maxFailures", "4", *_COUNT, "Attempts of a task before its job fails.")
+    stage_max_consecutive_attempts = Setting("spark.stage.maxConsecutiveAttempts", "4", *_COUNT, "Attempts of a stage whose inputs keep getting lost, or of a barrier stage, before its job fails.")
+    barrier_sync_timeout = Setting("spark.barrier.sync.timeout", "365d", *_SECONDS_TIME, "How long a task waits for the others of its barrier stage.")
+    task_reaper_kill_timeout = Setting("spark.task.reaper.killTimeout", "10s", *_MS_TIME, "How long a killed task may take to end before its executor is replaced.")
+    locality_wait = Setting("spark.locality.wait", "3s", *_MS_TIME, "How long a task waits for the executor that holds its cached block.")
+    scheduler_mode = Setting("spark.scheduler.mode", "FIFO", _one_of("FIFO", "FAIR"), "FIFO or FAIR", "Order of the jobs of several threads.")
+    scheduler_allocation_file = Setting("spark.scheduler.allocation.file", None, *_TEXT, "XML file of the pools of FAIR scheduling, as Spark's `fairscheduler.xml`; a thread chooses its pool by the local property `spark.scheduler.pool`.")
+    executor_heartbeat_interval = Setting("spark.executor.heartbeatInterval", "10s", *_at_least("10ms", _MS_TIME), "Time between an executor's heartbeats.")
+    network_timeout = Setting("spark.network.timeout", "120s", *_SECONDS_TIME, "Silence after which an executor that is neither busy nor gone is declared lost; an executor that starts has as long to get ready. Longer than the heartbeats' interval.")
+    cleaner_ttl = Setting("spark.cleaner.ttl", None, *_at_least("1ms", _SECONDS_TIME), "Time after which cached blocks and broadcasts that no process has used are dropped, even while the program refers to them. Looked at every tenth of it, every 10 s at most. Unset: never.")
+    cleaner_reference_tracking = Setting("spark.cleaner.referenceTracking", "true", *_BOOLEAN, "Whether the blocks of RDDs, broadcasts and shuffles that the driver's program dropped are removed.")
+    cleaner_reference_tracking_clean_checkpoints = Setting("spark.cleaner.referenceTracking.cleanCheckpoints", "false", *_BOOLEAN, "Whether the files of checkpoints are removed whose RDDs the driver's program dropped.")
+    checkpoint_dir = Setting("spark.checkpoint.dir", None, *_TEXT, "Where checkpoints go unless the program calls `setCheckpointDir`.")
+    ui_enabled = Setting("spark.ui.enabled", "true", *_BOOLEAN, "Whether there is a status page. It is served from the first time the program asks for `sc.uiWebUrl`.")
+    ui_port = Setting("spark.ui.port", "4040", _port, "a port, 0 to 65535", "Port of the status page, on the loopback address. Taken: one of the next. 0: any.")
+    port_max_retries = Setting("spark.port.maxRetries", "16", _natural, "a whole number from 0 on", "How many of the ports after `spark.ui.port` are tried.")
+    ui_retained_jobs = Setting("spark.ui.retainedJobs", "1000", *_COUNT, "Ended jobs that the status tracker and the status page remember.")
+    ui_retained_stages = Setting("spark.ui.retainedStages", "1000", *_COUNT, "Stages of ended jobs that the status tracker and the status page remember.")
+    ui_show_console_progress = Setting("spark.ui.showConsoleProgress", "true", *_BOOLEAN, "Progress bars of stages that run for more than half a second: at the bottom of a terminal that is standard error, or in a notebook.")
+    files = Setting("spark.files", None, *_LIST, "Files that are added as `SparkContext.addFile` does, separated by commas.")
+    archives = Setting("spark.archives", None, *_LIST, "Archives that are added as `SparkContext.addArchive` does, separated by commas.")
+    submit_py_files = Setting("spark.submit.pyFiles", None, *_LIST, "`.py` files, `.zip` and `.egg` archives put on the import path of driver and executors.")
+    files_max_partition_bytes = Setting("spark.files.maxPartitionBytes", "128m", *_BYTES_SIZE, "Bytes from which on a partition of `binaryFiles` takes no further file. 0: no limit.")
+    files_open_cost_in_bytes = Setting("spark.files.openCostInBytes", "4m", *_BYTES_SIZE, "Bytes that opening a file of `binaryFiles` counts as, when the size of partitions is chosen.")
+    files_ignore_corrupt_files = Setting("spark.files.ignoreCorruptFiles", "false", *_BOOLEAN, "Whether a damaged input file is warned of and passed over from where the damage begins, instead of failing the job.")
+    files_ignore_missing_files = Setting("spark.files.ignoreMissingFiles", "false", *_BOOLEAN, "Whether input paths that do not exist, and files that go away before they are read, are passed over instead of failing the job.")
+    sql_files_ignore_corrupt_files = Setting("spark.sql.files.ignoreCorruptFiles", "false", *_BOOLEAN, "As `spark.files.ignoreCorruptFiles`, for `spark.read.text`; an option of the reader, `ignoreCorruptFiles`, wins.")
+    sql_files_ignore_missing_files = Setting("spark.sql.files.ignoreMissingFiles", "false", *_BOOLEAN, "As `spark.files.ignoreMissingFiles`, for `spark.read.text`, where paths have to exist all the same; `ignoreMissingFiles` of the reader wins.")
+    record_delimiter = Setting("spark.hadoop.textinputformat.record.delimiter", None, _not_empty, "text of one character or more", "What separates the records of `textFile`. Unset: LF, CR or CRLF.")
+    input_directories_are_read = Setting("spark.hadoop.mapreduce.input.fileinputformat.input.dir.recursive", "false", *_BOOLEAN, "Whether the files of directories in a directory are read, too. Old name: `spark.hadoop.mapred.input.dir.recursive`.", "spark.hadoop.mapred.input.dir.recursive")
+    input_directories_are_passed_over = Setting("spark.hadoop.mapreduce.input.fileinputformat.input.dir.nonrecursive.ignore.subdirs", "false", *_BOOLEAN, "Whether directories in a directory are passed over where they are an error otherwise.")
+    split_min_size = Setting("spark.hadoop.mapreduce.input.fileinputformat.split.minsize", "0", *_SPLIT_SIZE, "Least bytes of a partition of `textFile`, `pickleFile` and `binaryRecords`. Old name: `spark.hadoop.mapred.min.split.size`.", "spark.hadoop.mapred.min.split.size")
+    split_max_size = Setting("spark.hadoop.mapreduce.input.fileinputformat.split.maxsize", None, *_SPLIT_SIZE, "Most bytes of a partition of `binaryRecords`, but for one record. Unset: 32 MiB. Old name: `spark.hadoop.mapred.max.split.size`.", "spark.hadoop.mapred.max.split.size")
+    validate_output_specs = Setting("spark.hadoop.validateOutputSpecs", "true", *_BOOLEAN, "Whether `saveAsTextFile` and `saveAsPickleFile` refuse a directory that exists. If not, they replace the files of the same names and leave others there.")
+    mark_successful_jobs = Setting("spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs", "true", *_BOOLEAN, "Whether `saveAsTextFile` and `saveAsPickleFile` leave a file `_SUCCESS` when all others are there.")
+    output_compress = Setting("spark.hadoop.mapreduce.output.fileoutputformat.compress", "false", *_BOOLEAN, "Whether `saveAsTextFile` compresses when it is not given a codec. Old name: `spark.hadoop.mapred.output.compress`.", "spark.hadoop.mapred.output.compress")
+    output_compress_codec = Setting("spark.hadoop.mapreduce.output.fileoutputformat.compress.codec", "org.apache.hadoop.io.compress.DefaultCodec", _not_empty, "the class of a codec", "The codec that `saveAsTextFile` compresses with then. Old name: `spark.hadoop.mapred.output.compression.codec`.", "spark.hadoop.mapred.output.compression.codec")
+    external_block_store_class = Setting("localcluster.externalBlockStore.class", None, *_TEXT, "`package.module.Class` of a block store of your own, used in place of the off-heap store.")
+    executor_allow_spark_context = Setting("spark.executor.allowSparkContext", "false", *_BOOLEAN, "Whether a task may make a SparkContext of its own. Read from the conf that is given to its constructor.")
+    log_level = Setting("spark.log.level", None, _one_of(*SPARK_LEVELS), " or ".join(SPARK_LEVELS), "Level of localcluster's log records and of those of tasks, as `setLogLevel` sets it. Unset: `localcluster.log.level`, else what the program's logging says.")
+    own_log_level = Setting("localcluster.log.level", None, _one_of(*_LEVELS), " or ".join(_LEVELS), "The same with Python's names of levels, and TRACE.")
+    # fmt: on
+
+
+ENTRIES: dict[str, Setting[Any]] = {row.key: row for row in vars(Settings).values() if isinstance(row, Setting)}
 
 EXTERNAL_STORE_OPTIONS = "localcluster.externalBlockStore."
 """Keys that start with this, other than ``class``, are given to the external store's constructor without the prefix."""
@@ -229,38 +236,22 @@ EXECUTOR_ENVIRONMENT = "spark.executorEnv."
 OLD_KEYS = frozenset(entry.old_key for entry in ENTRIES.values() if entry.old_key is not None)
 
 
-class Texts(Protocol):
-    """Settings as text: a mapping, or a `SparkConf`."""
-
-    def get(self, key: str, /) -> str | None: ...
-
-
-def value(conf: Texts, key: str) -> Any:
-    """The typed value of a key in ``ENTRIES``. Raises ConfigurationError that names key, value and what is accepted."""
-    entry = ENTRIES[key]
-    text = conf.get(key)
-    if text is None and entry.old_key is not None and (text := conf.get(entry.old_key)) is not None:
-        key = entry.old_key
-    if text is None:
-        text = entry.default
-    if text is None:
-        return None
-    try:
-        return entry.parse(text)
-    except (ValueError, KeyError):
-        raise ConfigurationError(f"{key} must be {entry.accepts}, not {text!r}") from None
+def value(texts: Texts, key: str) -> Any:
+    """The value of a key that is known only at run time. Raises ConfigurationError."""
+    return ENTRIES[key].read(texts)
 
 
 def check(conf: Mapping[str, str]) -> None:
     """Raises ConfigurationError for the first bad value, or for two that do not go together."""
-    for key in ENTRIES:
-        value(conf, key)
+    for setting in ENTRIES.values():
+        setting.read(conf)
     for key, text in conf.items():
         if key.startswith(EXECUTOR_ENVIRONMENT):
             name = key.removeprefix(EXECUTOR_ENVIRONMENT)
             if not name or "=" in name or "\0" in name + text:
                 raise ConfigurationError(f"{key!r}: no environment variable can have this name and the value {text!r}")
-    timeout, interval = value(conf, "spark.network.timeout"), value(conf, "spark.executor.heartbeatInterval")
+    settings = Settings(conf)
+    timeout, interval = settings.network_timeout, settings.executor_heartbeat_interval
     if timeout <= interval:
         raise ConfigurationError(
             f"The value of spark.network.timeout={timeout:g}s must be greater than the value of "
@@ -268,32 +259,32 @@ def check(conf: Mapping[str, str]) -> None:
         )
 
 
-def storage_conf(conf: Mapping[str, str], *, memory_key: str = "spark.executor.memory") -> StorageConf:
-    """What the storage layer of one process is told."""
-    share = value(conf, "spark.storage.memoryFraction") * value(conf, "spark.storage.safetyFraction")
+def storage_conf(conf: Mapping[str, str], memory: int) -> StorageConf:
+    """What the storage layer of a process with so many bytes of memory is told."""
+    settings = Settings(conf)
+    share = settings.storage_memory_fraction * settings.storage_safety_fraction
     options = {
         key.removeprefix(EXTERNAL_STORE_OPTIONS): text
         for key, text in conf.items()
         if key.startswith(EXTERNAL_STORE_OPTIONS) and key != EXTERNAL_STORE_OPTIONS + "class"
     }
     return StorageConf(
-        max_memory=int(value(conf, memory_key) * share),
-        shared_memory=shared_memory(conf),
-        unroll_threshold=value(conf, "spark.storage.unrollMemoryThreshold"),
-        unroll_growth=value(conf, "spark.storage.unrollMemoryGrowthFactor"),
-        unroll_fraction=value(conf, "spark.storage.unrollFraction"),
-        sub_directories=value(conf, "spark.diskStore.subDirectories"),
-        cleaner_ttl=value(conf, "spark.cleaner.ttl"),
-        external_store=value(conf, "localcluster.externalBlockStore.class"),
+        max_memory=int(memory * share),
+        shared_memory=shared_memory(settings),
+        unroll_threshold=settings.storage_unroll_memory_threshold,
+        unroll_growth=settings.storage_unroll_memory_growth_factor,
+        unroll_fraction=settings.storage_unroll_fraction,
+        sub_directories=settings.disk_store_sub_directories,
+        cleaner_ttl=settings.cleaner_ttl,
+        external_store=settings.external_block_store_class,
         external_store_options=options,
     )
 
 
-def shared_memory(conf: Mapping[str, str]) -> int:
+def shared_memory(settings: Settings) -> int:
     """The run's budget of shared memory in bytes."""
-    configured: int | None = value(conf, "localcluster.sharedMemory")
-    if configured is not None:
-        return configured
+    if settings.shared_memory is not None:
+        return settings.shared_memory
     try:
         space = os.statvfs("/dev/shm")
     except OSError:  # no such file system: arenas are files

@@ -21,8 +21,8 @@ from typing import Any
 
 from localcluster.base.own_stacks import OwnStacks
 from localcluster.base.py_files import SharedImportPath
-from localcluster.conf import settings
 from localcluster.conf.master_url import Layout
+from localcluster.conf.settings import Settings, shared_memory
 from localcluster.driver.block_master import BlockMaster
 from localcluster.driver.event_loop import EventLoop
 from localcluster.driver.executor_messages import ExecutorMessages
@@ -81,6 +81,7 @@ class Cluster:
         self.outputs = MapOutputTracker()
         self.dag = make_scheduler(conf, layout, self.outputs)  # first, since it may raise
         self.conf = conf
+        settings = Settings(conf)
         self.lock: AbstractContextManager[Any] = threading.RLock()
         self.error: ClusterError | None = None
         self.closed = False
@@ -98,15 +99,15 @@ class Cluster:
             on_draining=self._executor_draining,
             on_hopeless=self._hopeless,
         )
-        self._network_timeout = settings.value(conf, "spark.network.timeout")
-        endpoint = BlockManagerMasterEndpoint(settings.shared_memory(conf))
+        self._network_timeout = settings.network_timeout
+        endpoint = BlockManagerMasterEndpoint(shared_memory(settings))
         self.master = BlockMaster(endpoint, self.lock, self._side, self.pool.send, self.pool.ask)
         self.blocks = OwnBlocks(self.master, may_wait=lambda: not self._loop.is_this_thread)
         self._map_outputs = MapOutputServer(
             self.outputs, self.master, self._side, lambda table: self.blocks.put_broadcast("outputs", table)
         )
-        kill_timeout = settings.value(conf, "spark.task.reaper.killTimeout")
-        shuffle_manager = SHUFFLE_MANAGERS[settings.value(conf, "spark.shuffle.manager")]
+        kill_timeout = settings.task_reaper_kill_timeout
+        shuffle_manager = SHUFFLE_MANAGERS[settings.shuffle_manager]
         self._instructions = Instructions(self.pool, self.master, self.outputs, shuffle_manager, kill_timeout)
         self._messages = ExecutorMessages(self.dag, self.pool, self._instructions, self.master, self.outputs)
         self._heartbeats = Heartbeats()
@@ -114,7 +115,7 @@ class Cluster:
             {c.GetMapOutputs: self._map_outputs.serve, c.ExecutorHeartbeat: self._heartbeats.receive}
         )
         self._import_path = SharedImportPath()
-        view = progress_view() if settings.value(conf, "spark.ui.showConsoleProgress") else None
+        view = progress_view() if settings.ui_show_console_progress else None
         self.status = Status(self.lock, self.dag, endpoint, self.pool, self._heartbeats, layout)
         self.progress = Progress(view, self.status.running_stages)
         self._callbacks: list[Callable[[], None]] = []
@@ -133,7 +134,7 @@ class Cluster:
             self.blocks.start(self.conf, self.scratch)
 
     def _start_cluster(self) -> Scratch:
-        local_dirs = tuple(configured_local_dirs(settings.value(self.conf, "spark.local.dir") or ()))
+        local_dirs = tuple(configured_local_dirs(Settings(self.conf).local_dir or ()))
         order = c.StartCluster(local_dirs, self.conf)
         with self.lock:
             answer = self._launcher.ask(order, START_DEADLINE)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from localcluster.conf import settings
 from localcluster.conf.master_url import Layout
+from localcluster.conf.settings import Settings
 from localcluster.driver.task_failure import task_failure
 from localcluster.scheduler.dag_scheduler import DAGScheduler
 from localcluster.scheduler.job_history import JobHistory
@@ -17,31 +17,30 @@ from localcluster.scheduler.task_scheduler import TaskScheduler
 
 def make_scheduler(conf: Mapping[str, str], layout: Layout, outputs: MapOutputTracker) -> DAGScheduler:
     """Raises ConfigurationError when the pools cannot be read."""
+    settings = Settings(conf)
     return DAGScheduler(
-        TaskScheduler(order=_order(conf), locality_wait=settings.value(conf, "spark.locality.wait")),
+        TaskScheduler(order=_order(settings), locality_wait=settings.locality_wait),
         outputs,
         describe_failure=task_failure,
-        limits=_limits(conf, layout),
-        history=JobHistory(
-            settings.value(conf, "spark.ui.retainedJobs"), settings.value(conf, "spark.ui.retainedStages")
-        ),
+        limits=_limits(settings, layout),
+        history=JobHistory(settings.ui_retained_jobs, settings.ui_retained_stages),
     )
 
 
-def _order(conf: Mapping[str, str]) -> SchedulingOrder:
-    if settings.value(conf, "spark.scheduler.mode") == "FIFO":
+def _order(settings: Settings) -> SchedulingOrder:
+    if settings.scheduler_mode == "FIFO":
         return fifo
     from localcluster.scheduler.allocation_file import read_pools  # few programs need it, and XML takes its time
 
-    return FairOrder(read_pools(settings.value(conf, "spark.scheduler.allocation.file")))
+    return FairOrder(read_pools(settings.scheduler_allocation_file))
 
 
-def _limits(conf: Mapping[str, str], layout: Layout) -> Limits:
+def _limits(settings: Settings, layout: Layout) -> Limits:
     return Limits(
         task_failures=layout.max_failures,
         # Also where the master allows one attempt, as local[N] does: Spark's local executors cannot die, ours can.
-        task_losses=settings.value(conf, "spark.task.maxFailures"),
-        stage_attempts=settings.value(conf, "spark.stage.maxConsecutiveAttempts"),
-        barrier_timeout=settings.value(conf, "spark.barrier.sync.timeout"),
-        result_size=settings.value(conf, "spark.driver.maxResultSize"),
+        task_losses=settings.task_max_failures,
+        stage_attempts=settings.stage_max_consecutive_attempts,
+        barrier_timeout=settings.barrier_sync_timeout,
+        result_size=settings.driver_max_result_size,
     )

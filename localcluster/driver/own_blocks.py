@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
 
-from localcluster.conf import settings
+from localcluster.conf.settings import Settings
 from localcluster.driver.block_master import BlockMaster
 from localcluster.task.env import Env, set_env
 from localcluster.task.make_env import make_env
@@ -38,8 +38,7 @@ class OwnBlocks:
         self._broadcast_ids = count()
 
     def start(self, conf: Mapping[str, str], scratch: Scratch) -> None:
-        conf = {**conf, "spark.executor.memory": f"{settings.value(conf, 'spark.driver.memory')}b"}
-        env = make_env(DRIVER, conf, self._master, scratch, _no_tasks_here)
+        env = make_env(DRIVER, conf, Settings(conf).driver_memory, self._master, scratch, _no_tasks_here)
         self._master.slave = BlockManagerSlaveEndpoint(env.block_manager)
         env.block_manager.register()
         self._env_before = set_env(env)

@@ -20,8 +20,8 @@ from multiprocess.connection import Connection
 from localcluster.base.py_files import follow_import_path
 from localcluster.base.shortage import shortage
 from localcluster.base.standard_streams import flush_standard_streams
-from localcluster.conf import settings
 from localcluster.conf.logs import FollowedLevels, set_up_logging
+from localcluster.conf.settings import EXECUTOR_ENVIRONMENT, Settings
 from localcluster.executor.barrier_calls import BarrierCalls
 from localcluster.executor.block_orders import BlockOrders, OrderHandler
 from localcluster.executor.breakpoints import refuse_breakpoints
@@ -64,9 +64,9 @@ log = logging.getLogger(__name__)
 def executor_main(order: LaunchExecutor, orders: Connection, reports: Connection, scratch: Scratch) -> int:
     """The whole life of an executor process; its exit code. 1: it could not start, or the driver disappeared."""
     sys.path[:] = order.sys_path
-    prefix = settings.EXECUTOR_ENVIRONMENT
+    prefix = EXECUTOR_ENVIRONMENT
     os.environ.update({key.removeprefix(prefix): text for key, text in order.conf.items() if key.startswith(prefix)})
-    limit_library_threads(settings.value(order.conf, "spark.task.cpus"))
+    limit_library_threads(Settings(order.conf).task_cpus)
     set_up_logging(order.conf, f"executor {order.executor_id}")
     refuse_breakpoints()
     report_crashes(scratch, order.executor_id)
@@ -98,7 +98,8 @@ class Executor:
         self._kills = Kills()
         self._log_levels = FollowedLevels()
         self._import_paths: tuple[str, ...] = ()
-        self._env: Env = make_env(self._id, order.conf, _ReportTransport(reports), scratch, self._ask)
+        memory = Settings(order.conf).executor_memory
+        self._env: Env = make_env(self._id, order.conf, memory, _ReportTransport(reports), scratch, self._ask)
         self._block_orders = BlockOrders(self._env)
         self._handlers: MessageTable[OrderHandler] = MessageTable(f"executor {self._id}")
         self._handlers.register(
@@ -112,7 +113,7 @@ class Executor:
             }
         )
         self._handlers.register(self._block_orders.handlers)
-        interval = settings.value(order.conf, "spark.executor.heartbeatInterval")
+        interval = self._env.settings.executor_heartbeat_interval
         self._reporter = Reporter(reports, self._env.block_manager, self._kills, interval)
         self._barriers = BarrierCalls(self._reporter.tell, self._kills)
         self._threads = [

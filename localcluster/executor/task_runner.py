@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any
 
 from localcluster.base.own_frames import OWN_PACKAGES
-from localcluster.conf import settings
 from localcluster.executor.barrier_calls import BarrierCalls
 from localcluster.executor.kills import Kills
 from localcluster.executor.stage_code import StageCode
@@ -61,9 +60,8 @@ def run_task(env: Env, code: StageCode, task: TaskDescription, kills: Kills, bar
 
 def _context(env: Env, stage: StageDescription, task: TaskDescription, barriers: BarrierCalls) -> TaskContext:
     kind = BarrierTaskContext if stage.barrier else TaskContext
-    cpus = settings.value(env.conf, "spark.task.cpus")
     identity = stage.stage_id, task.partition_index, task.attempt, task.task_id
-    context = kind.of_task(env, *identity, stage.properties, cpus)
+    context = kind.of_task(env, *identity, stage.properties, env.settings.task_cpus)
     if isinstance(context, BarrierTaskContext):
         context.attach(stage.barrier, partial(barriers.call, task.task_id))
     return context

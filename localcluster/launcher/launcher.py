@@ -26,8 +26,8 @@ from multiprocess.connection import Connection
 from localcluster.base import os_layer
 from localcluster.base.shortage import shortage
 from localcluster.base.standard_streams import fill_standard_descriptors
-from localcluster.conf import settings
 from localcluster.conf.logs import set_up_logging
+from localcluster.conf.settings import Settings
 from localcluster.launcher.bottom_lines import release_terminal, terminal_name
 from localcluster.launcher.client import Ends, pair_of_ends
 from localcluster.launcher.cluster_processes import ClusterProcesses
@@ -192,7 +192,7 @@ class Launcher:
 
     def _start_cluster(self, order: StartCluster) -> str:
         self._stop_cluster(grace=0.0)
-        run = f"{settings.value(order.conf, 'spark.app.name')} [{self._driver or self._parent}]"
+        run = f"{Settings(order.conf).app_name} [{self._driver or self._parent}]"
         name_process("launcher", run)
         set_up_logging(order.conf, "launcher")
         try:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from localcluster.base.arguments import check_function, check_optional_function, whole_number
-from localcluster.conf import settings
+from localcluster.conf.settings import Settings
 from localcluster.rdd.actions import Actions
 from localcluster.rdd.result_iterable import ResultIterable
 from localcluster.shuffle.aggregator import Aggregator, stop_iteration_error
@@ -214,7 +214,7 @@ class ByKey(Actions[T]):
 
     def _memory_limit(self) -> int:
         """Mebibytes that one task may gather while it shuffles and sorts."""
-        limit: int = settings.value(self.ctx.conf, "spark.python.worker.memory")
+        limit = Settings(self.ctx.conf).python_worker_memory
         return limit >> 20
 
     def _shuffled(

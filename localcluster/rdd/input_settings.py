@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from localcluster.conf.settings import Texts, value
+from localcluster.conf.setting import Texts
+from localcluster.conf.settings import Settings
 from localcluster.rdd.input_paths import Directories
 from localcluster.rdd.reading import Tolerance
-
-_FORMAT = "spark.hadoop.mapreduce.input.fileinputformat."
 
 
 class InputSettings(NamedTuple):
@@ -22,19 +21,18 @@ class InputSettings(NamedTuple):
 
     @classmethod
     def of(cls, conf: Texts) -> InputSettings:
-        missing = value(conf, "spark.files.ignoreMissingFiles")
-        damaged = value(conf, "spark.files.ignoreCorruptFiles")
-        if value(conf, _FORMAT + "input.dir.recursive"):
+        settings = Settings(conf)
+        if settings.input_directories_are_read:
             directories = Directories.READ
-        elif value(conf, _FORMAT + "input.dir.nonrecursive.ignore.subdirs"):
+        elif settings.input_directories_are_passed_over:
             directories = Directories.PASSED_OVER
         else:
             directories = Directories.REFUSED
-        delimiter = value(conf, "spark.hadoop.textinputformat.record.delimiter")
+        delimiter = settings.record_delimiter
         return cls(
-            Tolerance(missing, damaged),
+            Tolerance(settings.files_ignore_missing_files, settings.files_ignore_corrupt_files),
             directories,
-            least=value(conf, _FORMAT + "split.minsize"),
-            most=value(conf, _FORMAT + "split.maxsize"),
+            least=settings.split_min_size,
+            most=settings.split_max_size,
             delimiter=None if delimiter is None else delimiter.encode("utf-8"),
         )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from localcluster.conf.settings import Texts
+    from localcluster.conf.setting import Texts
     from localcluster.rdd.checkpoint import Checkpoints
     from localcluster.rdd.core import RDDCore
     from localcluster.rdd.dependency import ShuffleDependency

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar, cast
 
 from localcluster.base.arguments import PathLike, check_type, path_text
-from localcluster.conf.settings import value
+from localcluster.conf.settings import Settings
 from localcluster.rdd.compression import codec_extension, create
 from localcluster.rdd.hadoop import HadoopOutput
 from localcluster.rdd.input_paths import file_uri, local_path
@@ -32,7 +32,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 TEMPORARY = "_temporary"
 REMOVALS = 10  # more than an executor has attempts that may end at the same moment
-_COMPRESS = "spark.hadoop.mapreduce.output.fileoutputformat."
 
 
 class _Write(Protocol):
@@ -58,8 +57,9 @@ class Output(HadoopOutput[T]):
         """
         codec = compressionCodecClass
         check_type(codec, (str, type(None)), "compressionCodecClass", "a str or None")
-        if codec is None and value(self.ctx.conf, f"{_COMPRESS}compress"):
-            codec = value(self.ctx.conf, f"{_COMPRESS}compress.codec")
+        settings = Settings(self.ctx.conf)
+        if codec is None and settings.output_compress:
+            codec = settings.output_compress_codec
         self._save(path_text(path, "path"), codec_extension(codec), _write_lines)
 
     def saveAsPickleFile(self, path: PathLike, batchSize: int = 10) -> None:
@@ -82,8 +82,8 @@ class Output(HadoopOutput[T]):
         self._save(path_text(path, "path"), "", partial(write_pickles, batch_size=batchSize))
 
     def _save(self, path: str, extension: str, write: _Write) -> None:
-        directory = local_path(path)
-        if os.path.lexists(directory) and value(self.ctx.conf, "spark.hadoop.validateOutputSpecs"):
+        directory, settings = local_path(path), Settings(self.ctx.conf)
+        if os.path.lexists(directory) and settings.validate_output_specs:
             raise OutputExistsError(f"Output directory {file_uri(directory)} already exists")
         chosen = range(self.getNumPartitions())
         aside = os.path.join(directory, TEMPORARY, uuid.uuid4().hex)
@@ -99,7 +99,7 @@ class Output(HadoopOutput[T]):
             remove_attempts(aside)
             with suppress(OSError):  # another program may be writing there, too
                 os_layer.remove_directory(os.path.dirname(aside))
-        if value(self.ctx.conf, "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs"):
+        if settings.mark_successful_jobs:
             os_layer.open_output(os.path.join(directory, "_SUCCESS")).close()
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from localcluster.conf.settings import value
+from localcluster.conf.settings import Settings
 from localcluster.rdd.input_files_rdd import InputFilesRDD
 from localcluster.rdd.input_paths import Directories, InputFile, file_uri
 from localcluster.rdd.partition import Partition
@@ -83,8 +83,9 @@ class BinaryFilesRDD(WholeFilesRDD):
 
     def _limit(self, sizes: list[int]) -> int:
         parallelism = max(self.ctx.defaultParallelism, self.min_partitions)
-        most, cost = (value(self.ctx.conf, f"spark.files.{key}") for key in ("maxPartitionBytes", "openCostInBytes"))
-        return int(min(most, max(cost, sum(size + cost for size in sizes) // parallelism)))
+        settings = Settings(self.ctx.conf)
+        most, cost = settings.files_max_partition_bytes, settings.files_open_cost_in_bytes
+        return min(most, max(cost, sum(size + cost for size in sizes) // parallelism))
 
     def _read(self, path: str) -> tuple[Any, Any]:
         with open_input(path) as file:

@@ -6,13 +6,13 @@ one is `make_env`'s business.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from protocol.errors import ContextError
 
 if TYPE_CHECKING:
+    from localcluster.conf.settings import Settings
     from localcluster.shuffle.manager import ShuffleManager
     from storage.block_manager import BlockManager
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @dataclass
 class Env:
     executor_id: str
-    conf: Mapping[str, str]
+    settings: Settings
     block_manager: BlockManager
     shuffle_manager: ShuffleManager
     files_directory: str  # of the run, the same in all processes: see `localcluster.api.files`

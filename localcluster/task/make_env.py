@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from localcluster.conf import settings
+from localcluster.conf.settings import Settings, storage_conf
 from localcluster.shuffle.hash_shuffle import HashShuffleManager
 from localcluster.shuffle.manager import ShuffleManager
 from localcluster.shuffle.map_outputs import MapOutputs
@@ -21,11 +21,16 @@ FILES_DIRECTORY = "userFiles"
 
 
 def make_env(
-    executor_id: str, conf: Mapping[str, str], transport: Transport, scratch: Scratch, ask: Callable[[Any], Any]
+    executor_id: str,
+    conf: Mapping[str, str],
+    memory: int,
+    transport: Transport,
+    scratch: Scratch,
+    ask: Callable[[Any], Any],
 ) -> Env:
-    """What a process needs, not started; ``ask`` puts a cluster message to the driver."""
-    blocks = BlockManager(executor_id, BlockManagerMaster(transport), settings.storage_conf(conf), scratch)
-    memory_limit = settings.value(conf, "spark.python.worker.memory")
-    manager = SHUFFLE_MANAGERS[settings.value(conf, "spark.shuffle.manager")]
-    shuffles = manager(blocks, MapOutputs(ask, blocks), memory_limit)
-    return Env(executor_id, conf, blocks, shuffles, os.path.join(scratch.primary, FILES_DIRECTORY))
+    """What a process with so many bytes of memory needs, not started; ``ask`` puts a cluster message to the driver."""
+    settings = Settings(conf)
+    blocks = BlockManager(executor_id, BlockManagerMaster(transport), storage_conf(conf, memory), scratch)
+    manager = SHUFFLE_MANAGERS[settings.shuffle_manager]
+    shuffles = manager(blocks, MapOutputs(ask, blocks), settings.python_worker_memory)
+    return Env(executor_id, settings, blocks, shuffles, os.path.join(scratch.primary, FILES_DIRECTORY))

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from localcluster.conf import settings
-from localcluster.conf.settings import Texts
+from localcluster.conf.setting import Texts
+from localcluster.conf.settings import Settings
 
 if TYPE_CHECKING:
     from localcluster.driver.status import Status
@@ -34,7 +34,7 @@ class StatusPage:
         """None if ``spark.ui.enabled`` is false, once the page was stopped, and in forks. Raises SparkException when
         all ports that it may have are taken.
         """
-        if os.getpid() != self._pid or not settings.value(self._conf, "spark.ui.enabled"):
+        if os.getpid() != self._pid or not Settings(self._conf).ui_enabled:
             return None
         with self._lock:
             if self._stopped:
@@ -55,5 +55,6 @@ class StatusPage:
         from localcluster.ui.server import StatusServer
         from localcluster.ui.status_store import StatusStore
 
-        port, retries = (settings.value(self._conf, key) for key in ("spark.ui.port", "spark.port.maxRetries"))
-        return StatusServer(port, retries, Routes(StatusStore(self._describe(), self._status)).answer)
+        settings = Settings(self._conf)
+        routes = Routes(StatusStore(self._describe(), self._status))
+        return StatusServer(settings.ui_port, settings.port_max_retries, routes.answer)

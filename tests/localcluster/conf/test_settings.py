@@ -104,6 +104,28 @@ def test_what_is_unset_without_a_default_is_none() -> None:
     assert settings.value({}, "spark.cleaner.ttl") is None
 
 
+def test_each_value_is_read_once_from_its_text_and_cannot_be_changed() -> None:
+    texts = {"spark.task.cpus": "2", "spark.cleaner.ttl": "soon"}
+    values = settings.Settings(texts)
+    assert values.task_cpus == 2
+    texts["spark.task.cpus"] = "3"
+    assert values.task_cpus == 2
+    assert values.cleaner_reference_tracking is True
+    with pytest.raises(ConfigurationError, match=r"spark\.cleaner\.ttl must be a time"):
+        _ = values.cleaner_ttl
+    with pytest.raises(AttributeError):
+        values.task_cpus = 4
+    assert values.task_cpus == 2
+
+
+def test_an_old_key_counts_where_the_key_is_not_set() -> None:
+    key, old = "spark.hadoop.mapreduce.input.fileinputformat.split.minsize", "spark.hadoop.mapred.min.split.size"
+    assert settings.Settings({old: "5"}).split_min_size == 5
+    assert settings.Settings({old: "5", key: "7"}).split_min_size == 7
+    with pytest.raises(ConfigurationError, match=f"{old} must be"):
+        _ = settings.Settings({old: "few"}).split_min_size
+
+
 @given(st.text())
 def test_any_text_is_a_value_or_a_configuration_error(text: str) -> None:
     for key in settings.ENTRIES:
@@ -145,15 +167,13 @@ def test_sizes_are_written_as_spark_writes_them(size: int, text: str) -> None:
 
 
 def test_storage_gets_its_share_of_the_memory() -> None:
-    conf = settings.storage_conf({"spark.executor.memory": "100m", "localcluster.sharedMemory": "77m"})
+    conf = settings.storage_conf({"localcluster.sharedMemory": "77m"}, 100 * MIB)
     assert conf.max_memory == int(100 * MIB * 0.6 * 0.9)
     assert conf.shared_memory == 77 * MIB
-    driver = settings.storage_conf({"spark.driver.memory": "50m"}, memory_key="spark.driver.memory")
-    assert driver.max_memory == int(50 * MIB * 0.6 * 0.9)
 
 
 def test_options_of_an_external_store_lose_their_prefix() -> None:
     prefix = "localcluster.externalBlockStore."
-    conf = settings.storage_conf({prefix + "class": "a.B", prefix + "port": "1234", "spark.x": "y"})
+    conf = settings.storage_conf({prefix + "class": "a.B", prefix + "port": "1234", "spark.x": "y"}, MIB)
     assert conf.external_store == "a.B"
     assert conf.external_store_options == {"port": "1234"}

@@ -22,6 +22,7 @@ PROGRAM = """
 import ctypes, os, sys
 sys.path.insert(0, ROOT)
 from types import SimpleNamespace
+from localcluster.conf.settings import Settings
 from localcluster.executor.crash_report import report_crashes
 from localcluster.executor.task_runner import ForksEndHere, run_task
 from localcluster.executor.stage_code import StageCode
@@ -32,7 +33,7 @@ def users_function(blocks, payload):
 from localcluster.executor import stage_code
 stage_code.read_payload = users_function  # called by our code, which run_task calls
 def main():
-    env = SimpleNamespace(conf={}, block_manager=SimpleNamespace(release_all_locks_for_task=lambda: None))
+    env = SimpleNamespace(settings=Settings({}), block_manager=SimpleNamespace(release_all_locks_for_task=lambda: None))
     run_task(env, StageCode(StageDescription(0, 0, b"", {}, 0), None), TaskDescription(0, 0, 0, b""), None, None)
 report_crashes(SimpleNamespace(primary=DIRECTORY), "5")
 main()
@@ -60,7 +61,7 @@ def test_only_the_users_frames_are_told(tmp_path: Path, how: str, signum: int) -
     done, report = crash(tmp_path, how)
     assert done.returncode == -signum, done.stderr
     frames = [line for line in report.splitlines() if str(tmp_path / "program.py") in line]
-    assert [re.sub(r".*program.py", "", line) for line in frames] == ['", line 10 in users_function']
+    assert [re.sub(r".*program.py", "", line) for line in frames] == ['", line 11 in users_function']
     assert "main" not in report
     assert str(ROOT / "localcluster") not in report
 
