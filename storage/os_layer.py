@@ -49,13 +49,13 @@ def open_to_read(path: str) -> int:
 
 
 def open_output(path: str) -> BinaryIO:
-    """Create or empty a file for buffered writing, with the permissions that the user's umask leaves."""
+    """Create or empty a file for buffered writing by `write`, with the permissions that the user's umask leaves."""
     return cast(BinaryIO, io.BufferedWriter(_Output(path, "w"), _BUFFER))
 
 
 class _Output(io.FileIO):
     def write(self, data: BytesLike) -> int:  # type: ignore[override]
-        return write(self.fileno(), data)
+        return write_all(self.fileno(), data)
 
 
 def close(fd: int) -> None:

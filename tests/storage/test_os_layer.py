@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage import os_layer
+from tests.support import fails
 
 
 @pytest.fixture
@@ -44,6 +45,37 @@ def test_all_is_written_however_short_the_writes(
         os_layer.close(fd)
     assert os_layer.read_all(path) == data
     assert os_layer.unlink(path)
+
+
+def test_output_is_written_whole_however_short_the_writes_with_the_umask_s_permissions(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path(path).write_bytes(b"what was there, which is longer" * 10_000)
+    data = os.urandom(150_000)
+    with monkeypatch.context() as patch:
+        patch.setattr(os_layer, "write", lambda fd, part: os.write(fd, part[:7000]))
+        with os_layer.open_output(path) as file:
+            for start in range(0, len(data), 999):
+                file.write(data[start : start + 999])
+            assert file.tell() == len(data)
+    assert Path(path).read_bytes() == data
+    old = os.umask(0o027)
+    try:
+        os_layer.open_output(path + ".new").close()
+    finally:
+        os.umask(old)
+    assert os.stat(path + ".new").st_mode & 0o777 == 0o640
+
+
+def test_output_that_cannot_be_written_is_an_error_when_it_is_closed(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = os_layer.open_output(path)
+    file.write(b"in the buffer")
+    monkeypatch.setattr(os_layer, "write", fails(errno.ENOSPC))
+    with pytest.raises(OSError, match="No space left"):
+        file.close()
+    assert file.closed
 
 
 def test_bytes_of_any_item_size_are_written(path: str) -> None:
@@ -100,6 +132,31 @@ def test_populating_is_left_out_by_old_kernels_and_fails_without_memory(error: i
             os_layer.populate(Mapping(), 0, 1)  # type: ignore[arg-type]
     else:
         os_layer.populate(Mapping(), 0, 1)  # type: ignore[arg-type]
+
+
+def test_directories_are_made_as_far_as_they_are_missing(tmp_path: Path) -> None:
+    for _ in range(2):
+        os_layer.make_directories(str(tmp_path / "a" / "b"))
+    assert os_layer.list_directory(str(tmp_path / "a")) == ["b"]
+    with pytest.raises(FileNotFoundError):
+        os_layer.list_directory(str(tmp_path / "none"))
+
+
+def test_what_cannot_be_removed_of_a_tree_does_not_keep_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tree" / "kept").mkdir(parents=True)
+    (tmp_path / "tree" / "file").write_bytes(b"")
+    real = os.rmdir
+
+    def refuse(name: str, *, dir_fd: int | None = None) -> None:
+        if os.path.basename(name) == "kept":
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        real(name, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "rmdir", refuse)
+    os_layer.remove_what_can_be(str(tmp_path / "tree"))
+    assert os_layer.list_directory(str(tmp_path / "tree")) == ["kept"]
 
 
 def test_removing_what_is_absent_says_so(path: str) -> None:
