@@ -12,9 +12,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 from localcluster.base.shortage import shortage
 from localcluster.driver.backoff import PATIENCE, Backoff
@@ -45,8 +44,7 @@ JUDGE_INTERVAL = 5.0  # seconds between two looks at a silent executor, in which
 MAX_EARLY_DEATHS = 5  # executors in a row that died before they registered: forking more is pointless
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutorStatistics:
+class ExecutorStatistics(NamedTuple):
     target: int  # that there should be
     alive: int  # that have registered
     starting: int

@@ -7,14 +7,13 @@ Under the driver's lock. Read by `status`, and by whoever limits memory. Not wha
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from protocol.cluster_messages import ExecutorHeartbeat
 from protocol.endpoint import Reply
 
 
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
+class Heartbeat(NamedTuple):
     rss: int  # bytes resident, shared pages included
     shared: int  # bytes of rss in shared memory and files
     peak_rss: int  # the largest rss so far

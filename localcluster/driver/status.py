@@ -11,8 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
 from localcluster.conf.master_url import Layout
@@ -42,8 +41,7 @@ Blocks: TypeAlias = Mapping[B, Mapping[BlockManagerId, BlockStatus]]
 """{block: {who holds a copy: what it is like}}, those that dead executors left as well."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunningStage:
+class RunningStage(NamedTuple):
     """The current attempt of a stage; numbers of its tasks. ``created`` is in seconds, monotonic."""
 
     stage_id: int
@@ -55,8 +53,7 @@ class RunningStage:
     created: float
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutorStatus:
+class ExecutorStatus(NamedTuple):
     """An executor that has registered, or the driver, which runs no tasks."""
 
     cores: int
@@ -67,8 +64,7 @@ class ExecutorStatus:
     heartbeat: Heartbeat | None  # the last; the driver sends none
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRdd:
+class StoredRdd(NamedTuple):
     """A persisted RDD of which something is stored."""
 
     rdd_id: int
@@ -78,8 +74,7 @@ class StoredRdd:
     blocks: Blocks[RDDBlockId]
 
 
-@dataclass(frozen=True, slots=True)
-class Statistics:
+class Statistics(NamedTuple):
     """Numbers of what a context holds and did so far: `SparkContext.statistics`."""
 
     executors: ExecutorStatistics

@@ -1,19 +1,20 @@
-"""Numbers of the scheduler's state and of what it has done so far."""
+"""Numbers of the scheduler's state and of what it has done so far.
+
+Named tuples, which take a tenth of the time of frozen dataclasses to define: every driver's start pays for it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class JobStatistics:
+class JobStatistics(NamedTuple):
     running: int
     succeeded: int  # so far, as is the next
     failed: int
 
 
-@dataclass(frozen=True, slots=True)
-class StageStatistics:
+class StageStatistics(NamedTuple):
     running: int
     waiting: int
     map_stages: int  # that some job may need
@@ -23,8 +24,7 @@ class StageStatistics:
     skipped: int  # so far
 
 
-@dataclass(frozen=True, slots=True)
-class TaskStatistics:
+class TaskStatistics(NamedTuple):
     """Numbers of tasks, but for the last two."""
 
     pending: int
@@ -38,8 +38,7 @@ class TaskStatistics:
     binaries: int  # of stages, at executors
 
 
-@dataclass(frozen=True, slots=True)
-class DAGStatistics:
+class DAGStatistics(NamedTuple):
     jobs: JobStatistics
     stages: StageStatistics
     tasks: TaskStatistics
