@@ -214,7 +214,7 @@ class DAGScheduler:
     def _tasks_succeeded(
         self, task_set: TaskSet, finished: Sequence[tuple[RunningTask, TaskResult]], now: float
     ) -> None:
-        stage = self._stages.latest(task_set.stage)
+        stage = self._stages.map_stages.latest(task_set.stage)
         for task, result in finished:
             accepted = self._accept(stage, task, result)
             current = self._stages.running.get(stage)

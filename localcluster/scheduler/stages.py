@@ -22,12 +22,12 @@ from localcluster.scheduler.waiting_stages import WaitingStages
 
 
 class Stages:
-    """``running`` has the current attempt of each stage that runs."""
+    """``running`` has the current attempt of each stage that runs. Both attributes are for looking only."""
 
     def __init__(self, tasks: TaskScheduler, outputs: MapOutputTracker, history: JobHistory, limits: Limits) -> None:
         self._outputs = outputs
         self._history = history
-        self._map_stages = MapStages(outputs)
+        self.map_stages = MapStages(outputs)
         self._attempts = StageAttempts(tasks, history, limits)
         self._waiting = WaitingStages()
         self.running: Mapping[Stage, TaskSet] = self._attempts.current
@@ -36,27 +36,23 @@ class Stages:
         """Whether it is the current attempt of its stage."""
         return self.running.get(task_set.stage) is task_set
 
-    def latest(self, stage: Stage) -> Stage:
-        """The stage itself, or the one that a later job planned for the same shuffle."""
-        return self._map_stages.latest(stage)
-
     # --- jobs ---
 
     def add(self, job: Job) -> list[Stage]:
         """A job needs its stages from now on. Returns them; map stages may be those of earlier jobs."""
         job.final_stage.jobs.add(job)
-        return [*self._map_stages.add(job), job.final_stage]
+        return [*self.map_stages.add(job), job.final_stage]
 
     def leave(self, job: Job, reason: str) -> list[Instruction]:
         """A job does not need its stages any more; the last one to leave ends a stage."""
-        needed = [job.final_stage, *(self._map_stages[shuffle_id] for shuffle_id in job.map_stages)]
+        needed = [job.final_stage, *(self.map_stages[shuffle_id] for shuffle_id in job.map_stages)]
         instructions: list[Instruction] = []
         for stage in needed:
             stage.jobs.discard(job)
             if not stage.jobs:
                 self._waiting.discard(stage)
                 instructions += self._attempts.kill(stage, reason)
-                self._map_stages.remove(stage)
+                self.map_stages.remove(stage)
                 self._history.stage_left(stage)
         return instructions
 
@@ -69,13 +65,13 @@ class Stages:
             stage = todo.pop()
             if self._is_under_way(stage):
                 continue
-            missing = self._map_stages.missing_parents(stage)
+            missing = self.map_stages.missing_parents(stage)
             if not missing:
-                self._attempts.start(stage, self._map_stages.open_positions(stage), now)
+                self._attempts.start(stage, self.map_stages.open_positions(stage), now)
                 continue
             # When the first one is there, the stage is submitted again, and waits for the next one or starts.
             self._waiting.add(stage, missing[0])
-            todo.extend(self._map_stages[shuffle] for shuffle in reversed(missing))
+            todo.extend(self.map_stages[shuffle] for shuffle in reversed(missing))
 
     def go_on(self, stage: Stage, now: float) -> list[Instruction]:
         """All positions of the current attempt are done, or one of a stage that has none."""
@@ -83,11 +79,11 @@ class Stages:
             return []  # its job ends once the results are delivered
         if stage in self.running:
             retired = self._attempts.retire(stage)
-            if self._map_stages.is_complete(stage):
+            if self.map_stages.is_complete(stage):
                 return retired + self._complete(stage, stage.shuffle_id, now)
             self.submit(stage, now)  # an output was lost while the others were computed
             return retired
-        if stage in self._waiting and self._map_stages.is_complete(stage):
+        if stage in self._waiting and self.map_stages.is_complete(stage):
             self._waiting.discard(stage)  # tasks of retired attempts did all that was left
             return self._complete(stage, stage.shuffle_id, now)
         return []
@@ -122,7 +118,7 @@ class Stages:
         return StageStatistics(
             running=len(self.running),
             waiting=len(self._waiting),
-            map_stages=len(self._map_stages.all()),
+            map_stages=len(self.map_stages.all()),
             retired=sum(map(len, self._attempts.retired.values())),
             completed=ended["COMPLETE"],
             failed=ended["FAILED"],
@@ -133,7 +129,7 @@ class Stages:
         """Audit the invariants, given the active jobs. Raises AssertionError."""
         self._attempts.check()
         self._waiting.check()
-        live = {*self._map_stages.all(), *(job.final_stage for job in jobs)}
+        live = {*self.map_stages.all(), *(job.final_stage for job in jobs)}
         for stage in live:
             assert stage.jobs, f"{stage} serves no job"
             assert stage.jobs <= set(jobs), f"{stage} serves a job that ended"
@@ -144,4 +140,4 @@ class Stages:
             assert self._is_under_way(job.final_stage), f"job {job.id} waits for nothing"
         for stage, shuffle_id in waiting.items():
             assert not self._outputs.is_complete(shuffle_id), f"{stage} waits for what is there"
-            assert self._is_under_way(self._map_stages[shuffle_id]), f"{stage} waits for what nobody computes"
+            assert self._is_under_way(self.map_stages[shuffle_id]), f"{stage} waits for what nobody computes"
