@@ -100,7 +100,7 @@ class Channel:
         disown_in_forks(self)
 
     def fileno(self) -> int:
-        """The descriptor, for a selector. Raises ClosedChannelError: unregister before closing."""
+        """The descriptor, for a selector. Raises ClosedChannelError when closed: unregister before that."""
         if self._closed:
             raise ClosedChannelError(self._text("closed by this side"))
         return self._fd

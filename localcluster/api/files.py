@@ -132,10 +132,8 @@ class Files:
 
         Adding the same path again has no effect.
 
-        Raises:
-            UserFileError: there is nothing there.
-            SparkException: it is a directory and ``recursive`` is not set, another file of the same name but with
-                other contents was added, or a URL cannot be fetched.
+        Raises UserFileError when there is nothing there; SparkException when it is a directory and ``recursive`` is not
+        set, another file of the same name but with other contents was added, or a URL cannot be fetched.
         """
         self._files.add_file(path, recursive)
 
@@ -149,10 +147,8 @@ class Files:
         """Unpack a ``.zip``, ``.jar``, ``.tar``, ``.tar.gz`` or ``.tgz`` for all tasks; `SparkFiles.get` of its name
         gives the directory. ``path#name`` gives it another name. What is no such archive is copied as it is.
 
-        Raises:
-            UserFileError: there is nothing there.
-            PathError: the name after ``#`` is a path.
-            SparkException: it cannot be unpacked, or a URL cannot be fetched.
+        Raises UserFileError when there is nothing there, PathError when the name after ``#`` is a path, SparkException
+        when it cannot be unpacked, or a URL cannot be fetched.
         """
         self._files.add_archive(path)
 

@@ -179,9 +179,8 @@ class RDDCore(Generic[T]):
     def persist(self: Self, storageLevel: StorageLevel = StorageLevel.MEMORY_ONLY) -> Self:
         """Keep the partitions, once computed, at this level. Returns the RDD itself.
 
-        Raises:
-            SparkException: the RDD has another level already; `unpersist` it first.
-            TypeError: that is no level.
+        Raises SparkException when the RDD has another level already (`unpersist` it first), TypeError when that is no
+        level.
         """
         if not isinstance(storageLevel, StorageLevel):
             raise TypeError(f"storageLevel must be of type StorageLevel, not {type(storageLevel).__name__}")

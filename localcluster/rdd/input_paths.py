@@ -39,11 +39,10 @@ def input_files(
 ) -> list[InputFile]:
     """The files. In a sequence of paths, commas belong to their names.
 
-    Raises:
-        InputPathError: a path does not exist or is a pipe or a socket, or a glob matches nothing. The message names
-            each that is missing; with ``ignore_missing`` those are passed over.
-        InputDirectoryError: a directory lies in a directory that is read, and is REFUSED there.
-        PathError: a path is empty, a URI of another file system, or a glob with a brace that is not closed.
+    Raises InputPathError when a path does not exist or is a pipe or a socket, or a glob matches nothing: it names each
+    that is missing; with ``ignore_missing`` those are passed over. Raises InputDirectoryError when a directory lies in a
+    directory that is read, and is REFUSED there; PathError when a path is empty, a URI of another file system, or a
+    glob with a brace that is not closed.
     """
     files: list[InputFile] = []
     missing: list[str] = []

@@ -101,10 +101,9 @@ def require_lineage_pickling() -> None:
 def dump_lineage(rdd: RDDCore[Any], action: Any) -> bytes:
     """Pickle ``rdd``, all it is computed from within its stage, and ``action`` (anything; RDDs in it are refused).
 
-    Raises:
-        SerializationError: a function cannot be pickled; the message names it and its RDD. ``__cause__`` says why: an
-            RDDError or a ContextError when it refers to an RDD or to the context.
-        SparkException: it holds a broadcast that was destroyed.
+    Raises SerializationError when a function cannot be pickled: it names that and its RDD, and ``__cause__`` says why,
+    an RDDError or a ContextError when it refers to an RDD or to the context. Raises SparkException when it holds a
+    broadcast that was destroyed.
     """
     lineage = list(parents_first([rdd], narrow_parents))  # not even pickling the list recurses along the lineage
     functions = [function for _, function in _functions_of(lineage)]

@@ -48,10 +48,9 @@ class Output(HadoopOutput[T]):
         Codecs: ``org.apache.hadoop.io.compress.`` GzipCodec, BZip2Codec, DefaultCodec. None: as the settings say, by
         default none.
 
-        Raises:
-            OutputExistsError: there is something at ``path`` already, and the settings do not say that it may be there.
-            PathError: ``path`` is empty, or of another file system.
-            ConfigurationError: there is no such codec.
+        Raises OutputExistsError when there is something at ``path`` already and the settings do not say that it may be
+        there, PathError when ``path`` is empty, or of another file system, ConfigurationError when there is no such
+        codec.
 
         After a failed task ``path`` holds no ``_SUCCESS`` and no part file.
         """
@@ -68,8 +67,7 @@ class Output(HadoopOutput[T]):
 
         The files are localcluster's own (see `pickle_files`), not Hadoop's SequenceFiles: real Spark cannot read them.
 
-        Raises:
-            OutputExistsError, PathError: as `saveAsTextFile`.
+        Raises OutputExistsError and PathError as `saveAsTextFile`.
 
         >>> import os, tempfile
         >>> with tempfile.TemporaryDirectory() as directory:

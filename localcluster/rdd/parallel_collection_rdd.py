@@ -51,9 +51,8 @@ class EmptyRDD(ParallelCollectionRDD[T]):
 def parallelize(ctx: JobService, c: Iterable[T], numSlices: int | None = None) -> RDD[T]:
     """``SparkContext.parallelize``: an RDD of the items of ``c``, in ``numSlices`` partitions (default parallelism's).
 
-    Raises:
-        ValueError: ``numSlices`` is negative. (Zero is a ZeroDivisionError, as in PySpark.)
-        SerializationError: an item cannot be pickled.
+    Raises ValueError when ``numSlices`` is negative (zero is a ZeroDivisionError, as in PySpark), SerializationError
+    when an item cannot be pickled.
     """
     slices = int(numSlices) if numSlices is not None else ctx.defaultParallelism
     items: Sequence[T] = c if isinstance(c, (list, tuple, range)) else list(c)

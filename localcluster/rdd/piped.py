@@ -18,9 +18,8 @@ def pipe_through(command: str, env: dict[str, str], check_code: bool, records: I
 
     The input is written by a thread of its own, since a command may print before it has read everything.
 
-    Raises:
-        RDDError: ``check_code`` and the command's exit code is not 0.
-        Exception: whatever the records' iterator raises. The command is then ended.
+    Raises RDDError when ``check_code`` and the command's exit code is not 0, and whatever the records' iterator raises:
+    the command is then ended.
     """
     process = os_layer.start_program(shlex.split(command), env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None

@@ -27,8 +27,7 @@ _plain: set[type] = set()  # types whose hash is the same here and there
 def portable_hash(x: Hashable) -> int:
     """Hash of a key, the same in all processes of a run and the same as PySpark's ``portable_hash``.
 
-    Raises:
-        TypeError: the key is not hashable.
+    Raises TypeError when the key is not hashable.
 
     >>> portable_hash((None, 1)) & 0xFFFFFFFF
     219750521
