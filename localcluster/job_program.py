@@ -15,7 +15,10 @@ class NoModule(Exception):
 
 
 class JobProgram(NamedTuple):
-    """``name`` is the script's path, or the module's name, as it was given."""
+    """The program that a `run` is of: a script or a module.
+
+    ``name`` is the script's path, or the module's name, as it was given.
+    """
 
     name: str
     is_module: bool

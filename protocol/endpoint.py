@@ -78,7 +78,10 @@ class _Pending(NamedTuple):
 
 
 class Endpoint:
-    """Owns its channel. Thread-safe, but for receiving: `receive` and `receive_ready` are for one thread."""
+    """One end of a channel, which asks, tells and answers.
+
+    Owns its channel. Thread-safe, but for receiving: `receive` and `receive_ready` are for one thread.
+    """
 
     hook: Hook | None = None
     """Sees every message that passes: see `protocol.hook`. The class's is for all that have none of their own."""

@@ -40,7 +40,10 @@ logger = logging.getLogger(__name__)
 
 
 class BlockManager:
-    """Thread-safe. Locks belong to the thread that took them; a task's thread gives back what is left at its end."""
+    """The blocks of one process, and its way to those of the others.
+
+    Thread-safe. Locks belong to the thread that took them; a task's thread gives back what is left at its end.
+    """
 
     def __init__(self, executor_id: str, master: BlockManagerMaster, conf: StorageConf, scratch: Scratch) -> None:
         self.id = BlockManagerId(executor_id, os.getpid())

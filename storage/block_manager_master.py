@@ -29,7 +29,10 @@ class Transport(Protocol):
 
 
 class BlockManagerMaster:
-    """Spark's ``BlockManagerMaster``. Thread-safe as far as the transport is."""
+    """The stub by which one process asks the block master.
+
+    Spark's ``BlockManagerMaster``. Thread-safe as far as the transport is.
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport

@@ -55,7 +55,9 @@ class MasterStatistics:
 
 
 class BlockManagerMasterEndpoint:
-    """The master's tables. `shared_memory` is the budget of all arenas together, in bytes; `slave_timeout` is in
+    """The block master: the tables of all blocks of a run, and the answers to messages about them.
+
+    No endpoint of a channel. `shared_memory` is the budget of all arenas together, in bytes; `slave_timeout` is in
     seconds; `own_id` is the executor id of the block manager in this process, which removes what dead ones left.
     """
 

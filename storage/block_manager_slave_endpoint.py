@@ -16,7 +16,10 @@ from storage.block_manager import BlockManager
 
 
 class BlockManagerSlaveEndpoint:
-    """Thread-safe, as the block manager is."""
+    """What answers the block master's messages for one block manager. No endpoint of a channel.
+
+    Thread-safe, as the block manager is.
+    """
 
     def __init__(self, block_manager: BlockManager) -> None:
         manager = block_manager

@@ -19,7 +19,7 @@ from storage.storage_level import StorageLevel
 
 
 class BlockSharing:
-    """Thread-safe."""
+    """How a block manager gives its blocks to others: shares, replicates. Thread-safe."""
 
     def __init__(self, me: BlockManagerId, master: BlockManagerMaster, local: LocalBlocks) -> None:
         self._me = me

@@ -50,7 +50,9 @@ def path_of(location: ShmLocation | FileLocation) -> str:
 
 
 class BlockTable:
-    """Not thread-safe: it belongs to the master endpoint. `check` states the invariants.
+    """Which block manager holds which block, where and how.
+
+    Not thread-safe: it belongs to the master endpoint. `check` states the invariants.
 
     ``own_id`` is the executor id of the block manager in the master's process, the driver's in a run.
     """

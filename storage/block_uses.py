@@ -9,7 +9,10 @@ from storage.block_id import BlockId
 
 
 class BlockUses:
-    """Thread-safe. ``wanted``: whether somebody takes the notes, which would grow for ever otherwise."""
+    """Which blocks this process used since it was last asked.
+
+    Thread-safe. ``wanted``: whether somebody takes the notes, which would grow for ever otherwise.
+    """
 
     def __init__(self, wanted: bool) -> None:
         self.wanted = wanted

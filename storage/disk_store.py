@@ -32,7 +32,10 @@ FIRST_BATCH = 1  # records; later batches follow the size measured, but 128 firs
 
 
 class DiskStore(BlockStore):
-    """Knows only the blocks that it wrote itself, not those that a dead process left under the same owner."""
+    """Blocks in files.
+
+    Knows only the blocks that it wrote itself, not those that a dead process left under the same owner.
+    """
 
     def __init__(self, disk_block_manager: DiskBlockManager) -> None:
         self._files = disk_block_manager

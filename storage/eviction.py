@@ -22,7 +22,9 @@ from storage.tiers import Tiers
 
 
 class Eviction:
-    """Thread-safe. ``report(block_id)`` as for `StatusReporter.report`, ``unlock(block_id)`` gives the write lock
+    """Drops a store's blocks for others: to disk, where their level says so.
+
+    Thread-safe. ``report(block_id)`` as for `StatusReporter.report`, ``unlock(block_id)`` gives the write lock
     back.
     """
 

@@ -23,7 +23,7 @@ def has_age(block_id: BlockId) -> bool:
 
 
 class IdleBlocks:
-    """Not thread-safe: it belongs to the master endpoint."""
+    """When each block was last used, by any process. Not thread-safe: it belongs to the master endpoint."""
 
     def __init__(self) -> None:
         self._in_use: dict[BlockId, float] = {}  # {block: seconds on the master's clock when last heard to be in use}

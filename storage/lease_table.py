@@ -16,7 +16,10 @@ from protocol.locations import ShmLocation
 
 
 class LeaseTable:
-    """Counts per extent and reader. Not thread-safe: it belongs to the master endpoint."""
+    """The leases that the block master granted.
+
+    Counts per extent and reader. Not thread-safe: it belongs to the master endpoint.
+    """
 
     def __init__(self) -> None:
         self._readers: dict[ShmLocation, Counter[str]] = {}  # {extent: {executor id: grants not yet released}}

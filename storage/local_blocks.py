@@ -68,7 +68,7 @@ class BlockManagerStatistics:
 
 
 class LocalBlocks:
-    """Thread-safe. Locks belong to the calling thread."""
+    """The blocks of one process, with their locks. Thread-safe. Locks belong to the calling thread."""
 
     def __init__(self, me: BlockManagerId, master: BlockManagerMaster, conf: StorageConf, scratch: Scratch) -> None:
         self._master = master

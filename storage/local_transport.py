@@ -51,7 +51,9 @@ class LocalTransport:
 
 
 class LocalCluster:
-    """A driver's block manager from the start, executors' as they are added. Thread-safe. `stop` ends all of them.
+    """Block managers and their master in one process, without pipes; for programs that use `storage` alone.
+
+    A driver's block manager from the start, executors' as they are added. Thread-safe. `stop` ends all of them.
 
     ``now`` is the master's clock in seconds: it stands still unless it is set. ``hook`` sees the messages of every
     block manager, as an endpoint's would on its side: the executor id stands for the channel, answers do not pass.

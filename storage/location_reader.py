@@ -17,7 +17,10 @@ from storage.segment import SegmentReader
 
 
 class LocationReader:
-    """Thread-safe. ``enclosing(location)`` gives the extent of `arena` that a location is a part of."""
+    """Reads the bytes at a location, of any process.
+
+    Thread-safe. ``enclosing(location)`` gives the extent of `arena` that a location is a part of.
+    """
 
     def __init__(self, arena: Arena, enclosing: Callable[[ShmLocation], ShmLocation]) -> None:
         self._arena = arena

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 
 class SegmentBudget:
-    """Not thread-safe: it belongs to the master endpoint. `limit` is in bytes, for all processes together."""
+    """The shared memory that the segments of a run may take together.
+
+    Not thread-safe: it belongs to the master endpoint. `limit` is in bytes, for all processes together.
+    """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit

@@ -28,7 +28,10 @@ class _Shared:
 
 
 class SharedBlocks:
-    """Thread-safe. ``report(block_id)`` tells the master and says whether nobody reads the extent that a block left."""
+    """What the runtime of this process has laid into shared memory for others.
+
+    Thread-safe. ``report(block_id)`` tells the master and says whether nobody reads the extent that a block left.
+    """
 
     def __init__(self, arena: Arena, report: Callable[[BlockId], bool]) -> None:
         self._arena = arena

@@ -22,7 +22,9 @@ logger = logging.getLogger(__name__)
 
 
 class StatusReporter:
-    """Thread-safe. ``status(block_id)`` looks a block up; ``reported()`` lists the ids of all that the master may
+    """Tells the block master what became of the blocks of this process.
+
+    Thread-safe. ``status(block_id)`` looks a block up; ``reported()`` lists the ids of all that the master may
     know.
     """
 

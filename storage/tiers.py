@@ -38,7 +38,9 @@ class Found:
 
 
 class Tiers:
-    """`off_heap` is the shared-memory store, or the user's own in its place, which is asked for blocks of its levels
+    """The stores of one process in the order in which a level uses them.
+
+    `off_heap` is the shared-memory store, or the user's own in its place, which is asked for blocks of its levels
     only: each question may be a round trip. Thread-safe as the stores are.
     """
 

@@ -15,7 +15,10 @@ from localcluster.shuffle.hashing import seed_of_executors
 
 @dataclass(frozen=True)
 class ApplicationInfo:
-    """``conf`` has all settings, with what Spark adds to them; ``started`` is in milliseconds since the epoch."""
+    """What a context is: names, settings, layout.
+
+    ``conf`` has all settings, with what Spark adds to them; ``started`` is in milliseconds since the epoch.
+    """
 
     conf: SparkConf
     layout: Layout

@@ -29,7 +29,10 @@ U = TypeVar("U")
 
 
 class Jobs:
-    """See `rdd.job_service.RunsJobs`. ``encoding`` is what results go through, if the program has chosen one."""
+    """How RDDs run jobs in a context.
+
+    See `rdd.job_service.RunsJobs`. ``encoding`` is what results go through, if the program has chosen one.
+    """
 
     def __init__(
         self, cluster: Cluster, runner: JobRunner, checkpoints: Checkpoints, encoding: Serializer | None

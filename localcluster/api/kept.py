@@ -29,7 +29,10 @@ T = TypeVar("T")
 
 
 class Kept:
-    """See `rdd.job_service.KeepsData`. ``encoding`` is what records go through, if the program has chosen one."""
+    """What RDDs and programs keep in a context.
+
+    See `rdd.job_service.KeepsData`. ``encoding`` is what records go through, if the program has chosen one.
+    """
 
     def __init__(
         self, cluster: Cluster, cleaner: ContextCleaner, encoding: Serializer | None, cleans_checkpoints: bool

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Profiling:
-    """``collector`` is None in a context that profiles nothing."""
+    """The profiles of a context. ``collector`` is None in a context that profiles nothing."""
 
     def __init__(
         self,

@@ -29,7 +29,9 @@ _NOT_IN_URIS = re.compile(r'[\x00-\x20%"<>\\^`{|}#?\[\]]')
 
 
 class UserFiles:
-    """Thread-safe. Files come aside first and appear under their names when they are complete.
+    """The directory of files that go with jobs.
+
+    Thread-safe. Files come aside first and appear under their names when they are complete.
 
     ``files`` and ``archives`` map the URI of each thing added to its name in ``directory``, oldest first.
     """

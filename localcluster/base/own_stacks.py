@@ -29,7 +29,9 @@ def stack_file(directory: str, role: str, pid: int) -> str:
 
 
 class OwnStacks:
-    """Writes to a file in the primary directory of a run.
+    """The stacks of this process, written when a signal asks for them.
+
+    Writes to a file in the primary directory of a run.
 
     The process goes without where it has no descriptor for it, where the program uses the signal itself, and where it
     is part of a run already (a task made a context).

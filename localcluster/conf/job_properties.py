@@ -18,7 +18,10 @@ INTERRUPT_ON_CANCEL = "spark.job.interruptOnCancel"
 
 
 class JobProperties:
-    """Properties belong to a thread: each starts without any."""
+    """The local properties of a context, which go with its jobs.
+
+    Properties belong to a thread: each starts without any.
+    """
 
     def __init__(self) -> None:
         self._of_thread = threading.local()

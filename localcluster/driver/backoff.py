@@ -8,7 +8,7 @@ PATIENCE = 30.0  # seconds of failures in a row
 
 
 class Backoff:
-    """Times are seconds, monotonic."""
+    """When to try again to start an executor, and when to give up. Times are seconds, monotonic."""
 
     def __init__(self) -> None:
         self._since: float | None = None  # the first failure of the row

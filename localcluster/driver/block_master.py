@@ -30,7 +30,9 @@ log = logging.getLogger(__name__)
 
 
 class BlockMaster:
-    """Also the transport of the process's own block manager (`ask`, `tell`), whose executor id is the endpoint's
+    """The block master in a driver: a `BlockManagerMasterEndpoint` under the driver's lock, and its messages.
+
+    Also the transport of the process's own block manager (`ask`, `tell`), whose executor id is the endpoint's
     ``own_id``.
 
     ``send(executor_id, order)`` and ``ask_executor(executor_id, order)`` reach living executors and raise

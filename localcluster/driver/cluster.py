@@ -75,7 +75,7 @@ RECALL_PATIENCE = 0.05  # seconds that an executor may sit on queued tasks witho
 
 
 class Cluster:
-    """`stop` ends it, however far `start` has come."""
+    """The driver of one context: all its parts, put together. `stop` ends it, however far `start` has come."""
 
     def __init__(self, launcher: LauncherClient, conf: Mapping[str, str], layout: Layout) -> None:
         self.outputs = MapOutputTracker()

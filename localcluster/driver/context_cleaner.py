@@ -14,7 +14,7 @@ from typing import Any
 
 
 class ContextCleaner:
-    """``wake`` must be safe to call from a finalizer."""
+    """Cleans up after objects of the program that are gone. ``wake`` must be safe to call from a finalizer."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake

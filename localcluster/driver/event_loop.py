@@ -32,7 +32,9 @@ class _Source:
 
 
 class EventLoop:
-    """``on_round(now)`` is called when its time has come or `wake` was; it returns how many seconds until the next.
+    """One thread that reads many endpoints.
+
+    ``on_round(now)`` is called when its time has come or `wake` was; it returns how many seconds until the next.
 
     ``on_crash(error)`` is called, under the lock, if a handler raises what it must not: the loop is over then. ``name``
     is the thread's.

@@ -29,7 +29,7 @@ Handler: TypeAlias = Callable[[str, Any, Reply | None], bool | None]
 
 
 class ExecutorMessages:
-    """Parts `register` their own messages beside the scheduler's."""
+    """What executors say, handed to whom it concerns. Parts `register` their own messages beside the scheduler's."""
 
     def __init__(
         self,

@@ -54,7 +54,9 @@ class ExecutorStatistics(NamedTuple):
 
 
 class ExecutorPool:
-    """``on_message(executor_id, incoming)``, ``on_lost(executor_id, reason)``, ``on_draining(executor_id)`` and
+    """The executors of one context: ordered, watched, replaced, drained.
+
+    ``on_message(executor_id, incoming)``, ``on_lost(executor_id, reason)``, ``on_draining(executor_id)`` and
     ``on_hopeless(reason)`` are the driver's.
     """
 

@@ -10,7 +10,10 @@ FORKED = "this process was forked from the one whose SparkContext this is; make 
 
 
 class ForkedLock:
-    """Cannot be taken: whatever would look at the cluster, or change it, raises ContextError."""
+    """The driver's lock in a process that was forked from a driver.
+
+    Cannot be taken: whatever would look at the cluster, or change it, raises ContextError.
+    """
 
     def __enter__(self) -> NoReturn:
         raise ContextError(FORKED)

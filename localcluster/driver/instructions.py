@@ -29,7 +29,9 @@ log = logging.getLogger(__name__)
 
 
 class Instructions:
-    """``kill_timeout``: seconds that a killed task may take to end. ``import_paths`` go with stages: see
+    """Carries out what the scheduler decides: sends orders.
+
+    ``kill_timeout``: seconds that a killed task may take to end. ``import_paths`` go with stages: see
     `StageDescription`.
     """
 

@@ -18,6 +18,8 @@ class State(enum.Enum):
 
 @dataclass(eq=False)
 class Executor:
+    """An executor as the driver knows it. The process itself is `localcluster.executor.executor.Executor`."""
+
     executor_id: str
     state: State = State.ORDERED
     pid: int = 0

@@ -22,7 +22,10 @@ from storage.block_id import BlockId
 
 
 class MapOutputServer:
-    """``put(chunks)`` stores bytes as a shared block and gives its id."""
+    """Answers executors that ask where map outputs are.
+
+    ``put(chunks)`` stores bytes as a shared block and gives its id.
+    """
 
     def __init__(
         self, outputs: MapOutputTracker, master: BlockMaster, side: SideThread, put: Callable[[bytes], BlockId]

@@ -25,7 +25,9 @@ from storage.scratch import Scratch
 
 
 class OwnBlocks:
-    """``may_wait()``: not in the event loop, where a finalizer of the user's may run. ``closed`` is for the owner to
+    """Blocks that the driver makes for itself and for programs.
+
+    ``may_wait()``: not in the event loop, where a finalizer of the user's may run. ``closed`` is for the owner to
     set: nothing is removed any more, since all goes.
     """
 

@@ -24,7 +24,10 @@ PATIENCE = 0.5  # seconds that jobs, and stages, run before there is a bar: shor
 
 
 class Progress:
-    """``running_stages`` are `Status`'s. ``view`` None: there is nowhere to show them."""
+    """Draws the bars of a context's stages while threads wait for jobs.
+
+    ``running_stages`` are `Status`'s. ``view`` None: there is nowhere to show them.
+    """
 
     def __init__(
         self,

@@ -112,7 +112,7 @@ def _label(stage: StageProgress) -> str:
 
 
 class NotebookBars:
-    """tqdm's, which are widgets where there are widgets."""
+    """Bars in a notebook: tqdm's, which are widgets where there are widgets."""
 
     def __init__(self) -> None:
         self._bars: dict[tuple[int, int], Any] = {}  # {(stage id, attempt): bar}

@@ -31,7 +31,9 @@ LIVENESS_CHECK = 1.0  # seconds between looks at whether the event loop still li
 
 
 class RunningJob:
-    """``events`` is where the job delivers. ``on_result(position, value)`` is called by `collect`, in its thread, as
+    """A job, as the thread knows it that waits for its results.
+
+    ``events`` is where the job delivers. ``on_result(position, value)`` is called by `collect`, in its thread, as
     results come. ``lineage`` is what the job is computed from (`Planner.lineage`).
     """
 

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class SideThread:
-    """``name`` is the thread's."""
+    """A thread for work that may wait, in the order submitted. ``name`` is the thread's."""
 
     def __init__(self, name: str = "localcluster-side") -> None:
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()

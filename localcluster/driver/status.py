@@ -87,7 +87,7 @@ class Statistics(NamedTuple):
 
 
 class Status:
-    """``lock`` guards all that is looked at."""
+    """What observers may ask of a driver, each question at one moment. ``lock`` guards all that is looked at."""
 
     def __init__(
         self,

@@ -29,7 +29,10 @@ OrderHandler: TypeAlias = Callable[[Incoming], None]
 
 
 class BlockOrders:
-    """``handlers`` carry orders out, now or soon; they never raise and never wait. Threads start as they are needed."""
+    """The block master's orders to this executor.
+
+    ``handlers`` carry orders out, now or soon; they never raise and never wait. Threads start as they are needed.
+    """
 
     def __init__(self, env: Env) -> None:
         self._slave = BlockManagerSlaveEndpoint(env.block_manager)

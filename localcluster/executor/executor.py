@@ -86,6 +86,8 @@ def executor_main(order: LaunchExecutor, orders: Connection, reports: Connection
 
 
 class Executor:
+    """The executor's process. What the driver knows of it is `localcluster.driver.known_executor.Executor`."""
+
     def __init__(self, order: LaunchExecutor, orders: Endpoint, reports: Endpoint, scratch: Scratch) -> None:
         self._id = order.executor_id
         self._cores = order.cores

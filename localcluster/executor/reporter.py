@@ -40,7 +40,10 @@ BATCH_BYTES = 256 * 1024  # of results and accumulator updates in one report
 
 
 class Reporter:
-    """Also repeats kills that could not be delivered yet: it is the thread that keeps time."""
+    """Sends an executor's results and heartbeats.
+
+    Also repeats kills that could not be delivered yet: it is the thread that keeps time.
+    """
 
     def __init__(self, endpoint: Endpoint, block_manager: BlockManager, kills: Kills, interval: float) -> None:
         self._endpoint = endpoint

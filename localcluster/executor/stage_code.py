@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class StageCode:
-    """Thread-safe: at worst two threads fetch or unpickle at once."""
+    """What the tasks of one stage run, unpickled when it is needed.
+
+    Thread-safe: at worst two threads fetch or unpickle at once.
+    """
 
     def __init__(self, description: StageDescription, blocks: BlockManager) -> None:
         self.description = description

@@ -23,7 +23,10 @@ _RELEASE = f"{_SAVE}{_WHOLE_SCREEN}{_RESTORE}{_SAVE}{_PLAIN}\x1b[J{_RESTORE}"
 
 
 class BottomLines:
-    """``fd`` is a terminal's. For one thread at a time."""
+    """Lines at the bottom of a terminal that does not scroll there.
+
+    ``fd`` is a terminal's. For one thread at a time.
+    """
 
     def __init__(self, fd: int) -> None:
         self._fd = os.dup(fd)  # the program may close its own: then another file has the number

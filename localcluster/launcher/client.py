@@ -109,7 +109,10 @@ def _spawn() -> LauncherClient:
 
 
 class LauncherClient:
-    """``process`` is the launcher when this process started it, None when it forked us."""
+    """The driver's way to its launcher.
+
+    ``process`` is the launcher when this process started it, None when it forked us.
+    """
 
     def __init__(self, ends: Ends, process: subprocess.Popen[bytes] | None) -> None:
         self.endpoint = Endpoint(Channel(ends.control, name="launcher", buffered=True))

@@ -30,7 +30,10 @@ log = logging.getLogger(__name__)
 
 
 class ClusterProcesses:
-    """``close_inherited`` lets go, in a child, of what must be the launcher's alone; ``run`` is what titles say."""
+    """The executors and the scratch directory of one context, in the launcher.
+
+    ``close_inherited`` lets go, in a child, of what must be the launcher's alone; ``run`` is what titles say.
+    """
 
     def __init__(
         self, local_dirs: Sequence[str], fd_socket: socket.socket, close_inherited: Callable[[], None], run: str

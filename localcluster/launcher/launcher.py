@@ -83,7 +83,10 @@ def fork_driver() -> Launcher | Ends:
 
 
 class Launcher:
-    """``driver`` is the pid of a driver that this process forked; None: the driver is our parent (library mode)."""
+    """The launcher's process: one thread that forks, watches and cleans up.
+
+    ``driver`` is the pid of a driver that this process forked; None: the driver is our parent (library mode).
+    """
 
     def __init__(self, control: Connection, fd_socket: socket.socket, driver: int | None) -> None:
         self._connection = control

@@ -40,8 +40,8 @@ def input_files(
     """The files. In a sequence of paths, commas belong to their names.
 
     Raises InputPathError when a path does not exist or is a pipe or a socket, or a glob matches nothing: it names each
-    that is missing; with ``ignore_missing`` those are passed over. Raises InputDirectoryError when a directory lies in a
-    directory that is read, and is REFUSED there; PathError when a path is empty, a URI of another file system, or a
+    that is missing; with ``ignore_missing`` those are passed over. Raises InputDirectoryError when a directory lies in
+    a directory that is read, and is REFUSED there; PathError when a path is empty, a URI of another file system, or a
     glob with a brace that is not closed.
     """
     files: list[InputFile] = []

@@ -15,7 +15,10 @@ _PLAIN = (int, float)
 
 
 class StatCounter:
-    """Follows Welford's (one value) and Chan's (two counters) updates of mean and sum of squares."""
+    """Count, mean, variance, extremes of numbers.
+
+    Follows Welford's (one value) and Chan's (two counters) updates of mean and sum of squares.
+    """
 
     def __init__(self, values: Iterable[Any] | None = None) -> None:
         self.n = 0

@@ -31,7 +31,10 @@ class _Waiting(NamedTuple):
 
 
 class BarrierAttempt:
-    """``name`` is the stage's, for messages; ``size`` the number of its tasks; ``timeout`` in seconds."""
+    """What the tasks of one attempt at a barrier stage do together.
+
+    ``name`` is the stage's, for messages; ``size`` the number of its tasks; ``timeout`` in seconds.
+    """
 
     def __init__(self, name: str, size: int, timeout: float) -> None:
         self._name = name

@@ -39,7 +39,10 @@ TaskFailure: TypeAlias = Callable[[Stage, RunningTask, TaskFailed, int], BaseExc
 
 
 class DAGScheduler:
-    """``describe_failure`` makes the error that a job ends with, but for its cause (`JobEnd.cause`)."""
+    """Says which stage runs when, and what follows from the ends of tasks.
+
+    ``describe_failure`` makes the error that a job ends with, but for its cause (`JobEnd.cause`).
+    """
 
     def __init__(
         self,

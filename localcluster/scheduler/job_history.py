@@ -17,7 +17,9 @@ from localcluster.scheduler.task_set import TaskSet
 
 
 class JobHistory:
-    """``retained_jobs`` and ``retained_stages`` bound what is kept of jobs that have ended. ``clock`` tells the seconds
+    """What is told of jobs and stages, also of those that have ended.
+
+    ``retained_jobs`` and ``retained_stages`` bound what is kept of jobs that have ended. ``clock`` tells the seconds
     since the epoch.
     """
 

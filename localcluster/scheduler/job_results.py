@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class JobResults:
-    """``max_size``: bytes of the results of one job; 0: any."""
+    """Results on their way to their jobs. ``max_size``: bytes of the results of one job; 0: any."""
 
     def __init__(self, max_size: int) -> None:
         self._max_size = max_size

@@ -19,7 +19,10 @@ SchedulingOrder: TypeAlias = Callable[[Iterable[TaskSet]], list[TaskSet]]
 
 @dataclass(frozen=True)
 class Pool:
-    """``fair``: between the jobs in it; else first come, first served. ``min_share`` is in tasks that run."""
+    """A pool of jobs that are scheduled together.
+
+    ``fair``: between the jobs in it; else first come, first served. ``min_share`` is in tasks that run.
+    """
 
     name: str
     fair: bool = False

@@ -19,7 +19,7 @@ __all__ = ["RunningTask", "TaskSet"]
 
 
 class TaskSet:
-    """Tasks are named by their position in ``stage.partitions``.
+    """The tasks of one attempt at a stage. Tasks are named by their position in ``stage.partitions``.
 
     ``preferred`` maps positions to executor ids; ``alive`` are
     the executors that live, at any time. ``missing`` tells which blocks a position's task would compute and keep; None:

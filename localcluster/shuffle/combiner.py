@@ -23,7 +23,10 @@ MAX_LEVEL = 8  # of buckets within buckets; beyond it the keys collide and memor
 
 
 class Combiner:
-    """A context manager: leaving it, like `close`, removes the spill files."""
+    """Combines records by key, on disk when they are many.
+
+    A context manager: leaving it, like `close`, removes the spill files.
+    """
 
     def __init__(
         self, merge_combiners: Callable[[Any, Any], Any], gauge: Gauge, disk: DiskBlockManager, level: int = 0

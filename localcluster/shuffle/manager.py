@@ -33,7 +33,10 @@ OnCompletion: TypeAlias = Callable[[Callable[[Any], None]], None]
 
 
 class ShuffleManager(ABC):
-    """``memory_limit``: bytes that one task may gather on its heap before it spills to disk."""
+    """Writes and reads map outputs.
+
+    ``memory_limit``: bytes that one task may gather on its heap before it spills to disk.
+    """
 
     def __init__(self, blocks: BlockManager, outputs: MapOutputs, memory_limit: int) -> None:
         self.blocks = blocks

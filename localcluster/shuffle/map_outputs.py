@@ -21,7 +21,10 @@ ATTEMPTS = 3  # questions for one table: a large one's block may go, for a newer
 
 
 class MapOutputs:
-    """``ask`` puts a message to the driver and waits for the answer."""
+    """The tables of map outputs that an executor has asked for.
+
+    ``ask`` puts a message to the driver and waits for the answer.
+    """
 
     def __init__(self, ask: Callable[[Any], Any], blocks: BlockManager) -> None:
         self._ask = ask

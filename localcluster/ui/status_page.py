@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 class StatusPage:
-    """Thread-safe. The page exists from the first time somebody asks for its address, so that contexts which nobody
+    """The status page of a context.
+
+    Thread-safe. The page exists from the first time somebody asks for its address, so that contexts which nobody
     looks at do not pay for it.
     """
 

@@ -43,7 +43,7 @@ class Application(NamedTuple):
 
 
 class StatusStore:
-    """Each method looks at one moment, from any thread."""
+    """The records that pages and REST API show. Each method looks at one moment, from any thread."""
 
     def __init__(self, application: Application, status: Status) -> None:
         self._application = application
