@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from localcluster import SparkContext, StorageLevel
+from localcluster.errors import JobError
 from tests.support import InThread, executors, wait_for_executors, wait_until
 
 EXPECTED = [(key, sum(x for x in range(1000) if x % 5 == key)) for key in range(5)]
@@ -58,6 +59,9 @@ def test_blocks_and_map_outputs_of_one_that_left_are_read_and_not_computed_again
     assert cached.values().sum() == sum(range(1000))
     assert log.stat().st_size == 1000
     assert caplog.text == ""
+    with pytest.raises(JobError, match="SPARK-24819"):
+        sc.parallelize(range(2), 2).barrier().mapPartitions(iter).collect()
+    assert sc.defaultParallelism == 2, "what was asked for, as in PySpark"
 
     drain_to(sc, 0)
     sc._cluster.set_executors(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -26,14 +27,17 @@ from protocol.channel import Channel
 from protocol.cluster_messages import (
     ExecutorExited,
     ExecutorLaunched,
+    KillExecutor,
     LaunchExecutor,
     LaunchFailed,
     StartCluster,
+    StopCluster,
     StopExecutor,
 )
 from protocol.endpoint import Endpoint, Incoming
-from protocol.errors import ClusterError, ConfigurationError, NoHandlerError
-from tests.support import DEADLINE
+from protocol.errors import ClusterError, ConfigurationError, NoHandlerError, RemoteAskError
+from protocol.message import Order
+from tests.support import DEADLINE, InThread
 
 
 class Bed:
@@ -60,6 +64,13 @@ class Bed:
         """What the launcher tells when it is told to launch."""
         self.launcher._handle(Incoming(LaunchExecutor(executor_id, 1, {}, ())))
         return self.driver.receive(DEADLINE).message
+
+    def ask(self, order: Order) -> Any:
+        """What the launcher answers, or the error, by way of the control pipe."""
+        asker = InThread(lambda: self.driver.ask(order, DEADLINE))
+        assert select.select([self.launcher._control], [], [], DEADLINE)[0]
+        self.launcher._serve_control()
+        return asker.outcome()
 
     def close(self) -> None:
         self.launcher._stop_cluster(grace=0.0)
@@ -212,3 +223,37 @@ def test_an_order_that_is_not_the_launchers_is_refused_by_name(bed: Bed) -> None
     (error,) = replies
     assert isinstance(error, NoHandlerError)
     assert "StopExecutor is no message to the launcher" in str(error)
+
+
+def test_what_is_asked_is_answered_when_it_is_done(bed: Bed) -> None:
+    first = bed.ask(StartCluster((), {}))
+    assert Path(first).is_dir()
+    second = bed.ask(StartCluster((), {}))
+    assert not Path(first).exists(), "a context that did not stop its cluster is over"
+    assert bed.ask(StopCluster()) is None
+    assert not Path(second).exists()
+    assert bed.ask(StopCluster()) is None
+
+
+def test_what_goes_wrong_is_the_answer(bed: Bed, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    error = bed.ask(StartCluster((str(tmp_path / "file" / "directory"),), {}))
+    assert isinstance(error, RemoteAskError)
+    assert isinstance(error.__cause__, ConfigurationError)
+    (tmp_path / "file").unlink()
+
+
+def test_what_is_told_is_carried_out_in_its_order(bed: Bed) -> None:
+    bed.start_cluster()
+    bed.driver.tell(LaunchExecutor("1", 1, {}, ()), KillExecutor("1", "enough"), KillExecutor("77", "who?"))
+    assert select.select([bed.launcher._control], [], [], DEADLINE)[0]
+    bed.launcher._serve_control()
+    os.waitid(os.P_PID, bed.forked[-1].pid, os.WEXITED | os.WNOWAIT)  # it is the launcher's to reap
+    bed.launcher._reap()
+    told = [bed.driver.receive(DEADLINE).message for _ in range(2)]
+    assert told == [ExecutorLaunched("1", bed.forked[-1].pid), ExecutorExited("1", None, signal.SIGKILL)]
+
+
+def test_an_executor_is_killed_by_nobody_where_there_is_no_cluster(bed: Bed) -> None:
+    bed.launcher._handle(Incoming(KillExecutor("1", "enough")))
+    assert bed.forked == []
