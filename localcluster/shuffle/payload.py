@@ -6,13 +6,15 @@ Covers how many are few, and how they are read. Who makes a block of them names 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from protocol.errors import BlockNotFoundError
 from protocol.message import BlockIdLike
 from storage.block_id import BlockId
-from storage.block_manager import BlockManager
-from storage.block_store import BytesLike
+
+if TYPE_CHECKING:  # the driver imports this before it starts its launcher
+    from storage.block_manager import BlockManager
+    from storage.block_store import BytesLike
 
 IN_MESSAGE = 48 * 1024  # bytes of a result, a stage's code or a table of map outputs
 IN_TASK = 16 * 1024  # bytes of a partition's records: a message carries several tasks
