@@ -36,7 +36,7 @@ from protocol.errors import (
 from protocol.forks import disown_in_forks, free_in_forks
 from protocol.wire import MAX_FRAME, Frame, FrameDecoder, Kind, encode
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 READ_SIZE = 64 << 10  # bytes taken in by one read
 READS_AT_ONCE = 16  # reads by one receive_ready, so that a peer that never stops cannot keep the event loop to itself
@@ -313,7 +313,7 @@ class Channel:
             while self._outbound and self._writable.poll(_milliseconds(deadline)):
                 self._write()
         except ChannelError as error:
-            logger.debug("no goodbye: %s", error)
+            log.debug("no goodbye: %s", error)
         finally:
             self._send_lock.release()
 
@@ -330,7 +330,7 @@ class Channel:
         try:
             stream.shutdown(socket.SHUT_RDWR)
         except OSError as error:  # ENOTCONN, where the peer's end is closed already (macOS)
-            logger.debug("%s", self._text(str(error)))
+            log.debug("%s", self._text(str(error)))
         finally:
             stream.detach()  # the descriptor stays the connection's
 

@@ -31,7 +31,7 @@ from protocol.forks import free_in_forks
 from protocol.hook import Hook, Passing, Way
 from protocol.wire import Frame, Kind, describe, dumps, loads
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 BATCH_SIZE = 256 << 10  # bytes of pickled messages in one frame; a larger batch is told as several
 
@@ -210,7 +210,7 @@ class Endpoint:
         with self._lock:
             pending = self._pending.pop(frame.correlation, None)
         if pending is None:
-            logger.debug("dropped an answer that came after its deadline (%s)", self._channel.name)
+            log.debug("dropped an answer that came after its deadline (%s)", self._channel.name)
             return
         try:
             value = loads(frame.payload)

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from protocol.errors import RemoteAskError, SerializationError
 from protocol.wire import describe, dumps, loads
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 ErrorPair: TypeAlias = tuple[str, bytes | None]
 
@@ -26,7 +26,7 @@ def error_pair(error: BaseException) -> ErrorPair:
     try:
         return text, dumps(error)
     except BaseException as unpicklable:
-        logger.debug("an error travels as text only: %r", unpicklable)
+        log.debug("an error travels as text only: %r", unpicklable)
         return text, None
 
 
@@ -58,6 +58,6 @@ def load_cause(error: RemoteAskError) -> None:
     try:
         cause = loads(error.pickled_cause)
     except SerializationError as unreadable:
-        logger.debug("an error came as text only: %s", unreadable)
+        log.debug("an error came as text only: %s", unreadable)
         return
     error.__cause__ = cause if isinstance(cause, BaseException) else None

@@ -13,7 +13,7 @@ from protocol.endpoint import Incoming
 from protocol.errors import NoHandlerError
 from protocol.message import Message
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 Handler = TypeVar("Handler")
 
@@ -43,4 +43,4 @@ class MessageTable(dict[type[Message], Handler]):
         if incoming.reply is not None:
             incoming.reply.error(error)
         else:
-            logger.error("%s", error)
+            log.error("%s", error)

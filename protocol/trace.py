@@ -17,16 +17,16 @@ TRACE = 5  # below DEBUG; `logging` has none
 DEPTH, ITEMS, CHARACTERS = 4, 6, 80  # of what is shown
 _WORDS = {Way.OUT: "sent", Way.IN: "received"}
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class _Hook:
     """Of all endpoints that have none of their own. Loses nothing."""
 
     def __call__(self, passing: Passing) -> None:
-        if logger.isEnabledFor(TRACE):
+        if log.isEnabledFor(TRACE):
             what = f"{passing.kind.name} {passing.correlation or ''}".rstrip()
-            logger.log(TRACE, "%s %s (%s): %s", _WORDS[passing.way], what, passing.channel, shown(passing.message))
+            log.log(TRACE, "%s %s (%s): %s", _WORDS[passing.way], what, passing.channel, shown(passing.message))
 
 
 _hook = _Hook()

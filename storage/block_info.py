@@ -23,7 +23,7 @@ from protocol.forks import free_in_forks
 from storage.block_id import BlockId
 from storage.storage_level import StorageLevel
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 LIVENESS_PERIOD = 0.5  # seconds between two looks at whether those who are waited for are alive
 
@@ -227,12 +227,12 @@ class BlockInfoManager:
     def _reap(self, block_id: BlockId, info: BlockInfo) -> bool:
         """Take the block's locks from threads that died; True if there were any."""
         if info.writer_thread is not None and not info.writer_thread.is_alive():
-            logger.warning("%s died while writing %s, which counts as failed", _name(info.writer_thread), block_id)
+            log.warning("%s died while writing %s, which counts as failed", _name(info.writer_thread), block_id)
             self._drop(block_id, info)
             return True
         dead = [owner for owner in self._read_locks if isinstance(owner, Thread) and not owner.is_alive()]
         for owner in dead:
-            logger.warning("%s died while reading %s", _name(owner), ", ".join(map(str, self._release_all(owner))))
+            log.warning("%s died while reading %s", _name(owner), ", ".join(map(str, self._release_all(owner))))
         return bool(dead)
 
     def _release_all(self, owner: Owner) -> list[BlockId]:

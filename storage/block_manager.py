@@ -36,7 +36,7 @@ from storage.serializer import deserialize
 from storage.storage_level import StorageLevel
 from storage.tiers import Tiers
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class BlockManager:
@@ -237,7 +237,7 @@ class BlockManager:
         try:
             data = self._reader.read(location, leased=True)
         except StaleLocationError as error:
-            logger.warning("no replica of block %s: %s", block_id, error)
+            log.warning("no replica of block %s: %s", block_id, error)
             return False
         try:
             return self.put_bytes(block_id, data, level)

@@ -32,7 +32,7 @@ from storage.outcome import Outcome
 from storage.segment_budget import SegmentBudget
 from storage.storage_level import StorageLevel
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ class BlockManagerMasterEndpoint:
         outcome = Outcome()
         known = self._table.manager_of(manager_id.executor_id)
         if known is not None and known != manager_id:
-            logger.error("%s takes the place of %s, which is taken for dead", manager_id, known)
+            log.error("%s takes the place of %s, which is taken for dead", manager_id, known)
             outcome = self._remove_executor(sender, m.RemoveExecutor(known.executor_id), now)
         self._expired.discard(manager_id.executor_id)
         self._table.register(manager_id, message.max_memory, now)
@@ -169,7 +169,7 @@ class BlockManagerMasterEndpoint:
     def _expire_dead_hosts(self, sender: str, message: m.ExpireDeadHosts, now: float) -> Outcome:
         outcome = Outcome()
         for executor_id in self._table.silent_since(now - self._slave_timeout):
-            logger.warning("no heartbeat of %s for %.0f s: its blocks are dropped", executor_id, self._slave_timeout)
+            log.warning("no heartbeat of %s for %.0f s: its blocks are dropped", executor_id, self._slave_timeout)
             outcome.tells += self._remove_manager(executor_id)
             self._expired.add(executor_id)
         return outcome
@@ -235,7 +235,7 @@ class BlockManagerMasterEndpoint:
             return Outcome()  # the block has moved since
         if isinstance(message.location, ShmLocation) and self._table.manager(message.holder) is not None:
             return Outcome()  # the holder, which still has it, could not share it now; else it would have said so
-        logger.warning("%s is not at %s: the location is dropped", block_id, message.location)
+        log.warning("%s is not at %s: the location is dropped", block_id, message.location)
         return Outcome(tells=self._drop(block_id, message.holder))
 
     def _drop(self, block_id: BlockId, holder: BlockManagerId) -> list[tuple[str, Order]]:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from storage import os_layer
 from storage.block_id import BlockId, TempLocalBlockId, TempShuffleBlockId
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 LOCAL_DIRS = ("LOCALCLUSTER_LOCAL_DIRS", "SPARK_LOCAL_DIRS")
 SUB_DIRECTORIES = 64  # in each root
@@ -33,7 +33,7 @@ def configured_local_dirs(configured: Sequence[str]) -> list[str]:
         names = [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
         if names:
             if configured and list(configured) != names:
-                logger.warning("%s=%s wins over spark.local.dir", variable, ",".join(names))
+                log.warning("%s=%s wins over spark.local.dir", variable, ",".join(names))
             return names
     return list(configured)
 

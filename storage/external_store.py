@@ -27,7 +27,7 @@ from storage.managed_buffer import ManagedBuffer
 from storage.off_heap_store import OffHeapStore
 from storage.storage_level import StorageLevel
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 KEY = "localcluster.externalBlockStore.class"
 
@@ -132,7 +132,7 @@ class ExternalStore(OffHeapStore):
             self.clear()
             self.store.close()
         except Exception as error:
-            logger.warning("blocks named %s.* may be left in the external store: %r", self._run, error)
+            log.warning("blocks named %s.* may be left in the external store: %r", self._run, error)
 
     def check(self) -> None:
         self.store.check()

@@ -43,7 +43,7 @@ from storage.status_reporter import StatusReporter
 from storage.storage_level import StorageLevel
 from storage.tiers import Tiers
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class Put(Enum):
@@ -115,7 +115,7 @@ class LocalBlocks:
         try:
             self._master.return_segment(path)
         except (ChannelError, StorageError) as error:  # a master that is gone keeps no budget either
-            logger.warning("the master was not told that segment %s is gone: %s", path, error)
+            log.warning("the master was not told that segment %s is gone: %s", path, error)
 
     # --- putting ------------------------------------------------------------------------------------------------------
 
@@ -159,11 +159,11 @@ class LocalBlocks:
     def _take_back(self, block_id: BlockId) -> None:
         """Undo a put that raised. An error on the way is logged, so that the put's own is the one seen."""
         info = self.infos.assert_locked_for_writing(block_id)
-        logger.warning("putting block %s failed", block_id)
+        log.warning("putting block %s failed", block_id)
         try:
             self._remove_everywhere(block_id, info.level, info.tell_master)
         except Exception:  # an external store may raise anything
-            logger.warning("cannot undo the put of block %s", block_id, exc_info=True)
+            log.warning("cannot undo the put of block %s", block_id, exc_info=True)
         finally:
             self.infos.remove_block(block_id)
 
@@ -183,7 +183,7 @@ class LocalBlocks:
                 self._note_read(block_id, info, found.moved)
                 return BlockResult(found.values, found.size, found.method, lambda: self.release_lock(block_id))
         except StaleLocationError as error:
-            logger.warning("block %s is lost: %s", block_id, error)
+            log.warning("block %s is lost: %s", block_id, error)
         except BaseException:
             self.release_lock(block_id)
             raise
@@ -201,7 +201,7 @@ class LocalBlocks:
             if found is not None:
                 self._note_read(block_id, info, found[1])
         except StaleLocationError as error:
-            logger.warning("block %s is lost: %s", block_id, error)
+            log.warning("block %s is lost: %s", block_id, error)
             found = None
         finally:
             self.release_lock(block_id)
@@ -349,7 +349,7 @@ class LocalBlocks:
 
 def _warn_of_removed_files(scratch: Scratch, path: str) -> None:
     if scratch.claim("removed-files-noticed"):
-        logger.warning(
+        log.warning(
             "the file %s was removed while its run lives, and others of the run may be: systemd does that when a user "
             "logs out (`loginctl enable-linger` or RemoveIPC=no in logind.conf prevents it). The run goes on in new "
             "files; what can be read no more is computed again",

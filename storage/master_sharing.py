@@ -20,7 +20,7 @@ from storage.lease_table import LeaseTable
 from storage.master_queries import ask
 from storage.outcome import Outcome
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class MasterSharing:
@@ -64,7 +64,7 @@ class MasterSharing:
                 return Outcome(None, self._drop(block_id, holder))
             if isinstance(location, BaseException):
                 # The text alone: the error's frames may keep the holder's view.
-                logger.warning("%s cannot share block %s: %s", holder.executor_id, block_id, str(location))
+                log.warning("%s cannot share block %s: %s", holder.executor_id, block_id, str(location))
                 return Outcome(None)
             if isinstance(location, ShmLocation):
                 self._leases.grant(location, sender)

@@ -35,7 +35,7 @@ from storage.serializer import deserialize, serialize
 from storage.storage_level import StorageLevel
 from storage.unroll import Leftover, Reservation, Unrolled, unroll_bytes, unroll_values
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 CanEvict = Callable[[BlockId], bool]
 """Whether a block may go now: nobody reads or writes it. Must not wait."""
@@ -107,7 +107,7 @@ class MemoryStore(BlockStore):
                 self._store(memory, unrolled.data, unrolled.size)
                 return PutResult(stored=True, size=unrolled.size, dropped=memory.dropped)
             grade = logging.INFO if level.use_disk else logging.WARNING  # without a disk it will be computed again
-            logger.log(grade, "block %s does not fit in memory: %d bytes so far", block_id, unrolled.size)
+            log.log(grade, "block %s does not fit in memory: %d bytes so far", block_id, unrolled.size)
             leftover = Leftover(unrolled.values(), values, lambda: self._given_back.append(memory))
             memory.kept = True
             return PutResult(stored=False, size=unrolled.size, leftover=leftover, dropped=memory.dropped)

@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 _MIN_PERIOD = 10.0  # seconds between two runs at least, as in Spark
 _STOP_DEADLINE = 10.0  # seconds that `stop` waits for a run that is under way
@@ -40,4 +40,4 @@ class MetadataCleaner:
             try:
                 self._clean()
             except Exception:
-                logger.exception("a round of the metadata cleaner failed; the next one follows")
+                log.exception("a round of the metadata cleaner failed; the next one follows")

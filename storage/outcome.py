@@ -14,7 +14,7 @@ from typing import Any
 
 from protocol.message import Order
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -85,5 +85,5 @@ def _answer(future: Future[Any]) -> Any:
     error = future.exception()
     if error is None:
         return future.result()
-    logger.info("a slave did not answer: %s", error)
+    log.info("a slave did not answer: %s", error)
     return error

@@ -25,7 +25,7 @@ from storage.block_manager_master import BlockManagerMaster
 from storage.location_reader import LocationReader
 from storage.managed_buffer import ManagedBuffer
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class RemoteBlocks:
@@ -78,8 +78,8 @@ class RemoteBlocks:
             except StaleLocationError as error:
                 problem = str(error)
         elif isinstance(location, HeapLocation):
-            logger.info("%s does not share block %s any more", holder.executor_id, block_id)
+            log.info("%s does not share block %s any more", holder.executor_id, block_id)
             return None
-        logger.warning("block %s at %s: %s", block_id, holder.executor_id, problem)
+        log.warning("block %s at %s: %s", block_id, holder.executor_id, problem)
         self._master.report_stale_location(block_id, holder, location)
         return None

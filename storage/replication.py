@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from protocol.errors import ChannelError, StorageError
 from protocol.locations import BlockManagerId
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 MAX_FAILURES = 1
 """Peers that may fail before the rest of the copies is given up: ``spark.storage.maxReplicationFailures``."""
@@ -54,7 +54,7 @@ def replicate(
         placed += stored
         failures += len(chosen) - len(stored)
     if len(placed) < copies:
-        logger.warning(
+        log.warning(
             "block %s has %d of %d extra copies (%d peers, %d failed)",
             block_name,
             len(placed),
@@ -74,5 +74,5 @@ def _try_upload(
         return upload(peers)
     except (StorageError, ChannelError) as error:
         names = ", ".join(peer.executor_id for peer in peers)
-        logger.warning("no copy of block %s on %s: %s", block_name, names, error)
+        log.warning("no copy of block %s on %s: %s", block_name, names, error)
         return []

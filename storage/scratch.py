@@ -30,7 +30,7 @@ from collections.abc import Callable, Sequence
 from protocol.errors import ConfigurationError, StorageError
 from storage import os_layer
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 SHARED_MEMORY = "/dev/shm"
 LOCK = "lock"
@@ -156,7 +156,7 @@ class Scratch:
                     self._lock_fds.append(fd)
             except OSError as error:
                 problems.append(f"{root} ({error.strerror or error})")
-                logger.warning("local directory %s is not used: %s", root, error)
+                log.warning("local directory %s is not used: %s", root, error)
             else:
                 usable.append(root)
         if not usable:
@@ -309,6 +309,6 @@ def is_removed(remove: Callable[[str], object], path: str) -> bool:
     except FileNotFoundError:
         return True
     except OSError as error:
-        logger.warning("cannot remove %s: %s", path, error)
+        log.warning("cannot remove %s: %s", path, error)
         return False
     return True

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from protocol.errors import OutOfSharedMemoryError
 from storage.segment import PAGE, Segment
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 _warned_of_fallback = threading.Event()  # one warning per process, whatever number of arenas it has
 
@@ -57,7 +57,7 @@ class SegmentSupply:
                 continue
             if not _warned_of_fallback.is_set():
                 _warned_of_fallback.set()
-                logger.warning("no room left in %s: going on in files in %s, slower", self._directory, directory)
+                log.warning("no room left in %s: going on in files in %s, slower", self._directory, directory)
             return segment
         return None
 
@@ -75,7 +75,7 @@ class SegmentSupply:
         try:
             return Segment.create(directory, name, size)
         except OutOfSharedMemoryError as error:
-            logger.info("%s", error)
+            log.info("%s", error)
             self._return_budget(path)
             return None
 

@@ -15,7 +15,7 @@ import tempfile
 from storage import os_layer
 from storage.scratch import LOCK, SHARED_MEMORY, is_removed, remove_unowned
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 def remove_stale(parent: str | None = None) -> list[str]:
@@ -30,7 +30,7 @@ def remove_stale(parent: str | None = None) -> list[str]:
             try:
                 removed += remove_unowned(os.path.join(parent, name))
             except OSError as error:
-                logger.warning("cannot examine %s: %s", os.path.join(parent, name), error)
+                log.warning("cannot examine %s: %s", os.path.join(parent, name), error)
     return removed
 
 

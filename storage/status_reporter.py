@@ -18,7 +18,7 @@ from storage.block_id import BlockId
 from storage.block_manager_master import BlockManagerMaster
 from storage.block_status import BlockStatus
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class StatusReporter:
@@ -62,7 +62,7 @@ class StatusReporter:
 
     def reregister(self) -> None:
         """Register and report every block, as the master knows none of them."""
-        logger.info("the master does not know %s: registering again", self._me)
+        log.info("the master does not know %s: registering again", self._me)
         with self._lock:
             self.register()
             for block_id in self._reported():
