@@ -208,10 +208,6 @@ class BlockInfoManager:
 
     # --- with the lock held ----------------------------------------------------------------------------------------
 
-    def _is_writer(self, block_id: BlockId, owner: Owner) -> bool:
-        with self._changed:
-            return block_id in self._write_locks.get(owner, ())
-
     def _grant_write(self, block_id: BlockId, info: BlockInfo, owner: Owner) -> None:
         info.writer, info.writer_thread = owner, current_thread()
         self._write_locks.setdefault(owner, set()).add(block_id)
