@@ -60,7 +60,8 @@ def _parts(value: Any) -> Iterable[Any] | None:
         return value.func, *value.args, *value.keywords.values()
     if kind.__module__.startswith(_OURS) and kind is not Accumulator:
         slots = [name for base in kind.__mro__ for name in base.__dict__.get("__slots__", ()) if name != "__weakref__"]
-        return *(getattr(value, name, None) for name in slots), *getattr(value, "__dict__", {}).values()
+        items = value if isinstance(value, tuple) else ()
+        return *(getattr(value, name, None) for name in slots), *getattr(value, "__dict__", {}).values(), *items
     return None
 
 

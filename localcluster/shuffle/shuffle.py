@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from localcluster.shuffle.aggregator import Aggregator
     from localcluster.shuffle.partitioner import Partitioner
 
 
-@dataclass(frozen=True, repr=False)
-class Shuffle:
+class Shuffle(NamedTuple):
     """``(key, value)`` records, moved to where ``partitioner`` puts their keys.
 
     With an ``aggregator`` the reader yields one ``(key, combiner)`` per key; ``map_side_combine`` combines before the
@@ -31,9 +29,6 @@ class Shuffle:
         combine = self.aggregator
         combining = () if combine is None else (combine.createCombiner, combine.mergeValue, combine.mergeCombiners)
         return self.partitioner.partitionFunc, *combining
-
-    def __reduce__(self) -> tuple[Any, ...]:  # smaller than the state dictionary of the default protocol
-        return Shuffle, (self.id, self.partitioner, self.aggregator, self.map_side_combine)
 
     def __repr__(self) -> str:  # seen when a function cannot be pickled
         return f"shuffle {self.id}"

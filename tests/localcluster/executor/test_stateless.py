@@ -13,7 +13,6 @@ import random
 import sys
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -152,7 +151,7 @@ def test_our_own_objects_are_as_stateless_as_what_they_hold() -> None:
 def test_shuffles_are_as_stateless_as_their_functions() -> None:
     shuffle = Shuffle(0, Partitioner(2, portable_hash), Aggregator(abs, max, min))
     assert is_stateless(pickle.loads(pickle.dumps(shuffle)))
-    assert not is_stateless(replace(shuffle, aggregator=Aggregator(abs, max, [].append)))  # type: ignore[arg-type]
+    assert not is_stateless(shuffle._replace(aggregator=Aggregator(abs, max, [].append)))  # type: ignore[arg-type]
 
 
 def test_one_stateful_value_among_many_decides() -> None:

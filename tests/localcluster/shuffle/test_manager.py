@@ -71,7 +71,7 @@ def test_an_aggregator_combines_each_key_once(
 def test_combining_on_the_map_side_shuffles_one_record_per_key(bench: ShuffleBench, kind: Kind) -> None:
     run, shuffle = Round(bench, kind), bench.shuffle(2, SUMS, True)
     run.write(shuffle, [("a", 1)] * 1000)
-    as_written = replace(shuffle, aggregator=None)
+    as_written = shuffle._replace(aggregator=None)
     assert [record for part in run.read_all(as_written) for record in part] == [("a", 1000)]
 
 
