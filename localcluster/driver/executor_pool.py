@@ -21,14 +21,13 @@ from localcluster.driver.event_loop import EventLoop
 from localcluster.driver.known_executor import Executor, State
 from localcluster.driver.liveness import CpuWatch, Liveness
 from localcluster.launcher.client import LauncherClient
-from protocol.channel import Channel, ChannelStatistics
+from protocol.channel import ChannelStatistics
 from protocol.cluster_messages import (
     ExecutorExited,
     ExecutorLaunched,
     KillExecutor,
     LaunchExecutor,
     LaunchFailed,
-    StopExecutor,
 )
 from protocol.endpoint import Endpoint, Incoming
 from protocol.errors import BrokenChannelError, ChannelError
@@ -145,7 +144,7 @@ class ExecutorPool:
         executor = self._executors.get(executor_id)  # None: it ended after the stop, of which the scheduler is not told
         if executor is not None and executor.state is State.DRAINING and not executor.was_dismissed:
             executor.was_dismissed = True
-            self._tell_to_stop(executor, keep_blocks=True)
+            executor.tell_to_stop(keep_blocks=True)
 
     # --- starting ---
 
@@ -162,23 +161,17 @@ class ExecutorPool:
         executor.pid = message.pid
         executor.state = State.STARTING
         try:
-            self._connect(executor)
+            executor.connect(*self._launcher.receive_pipes(executor.executor_id))
+            for endpoint in executor.endpoints:
+                self._loop.add(
+                    endpoint, lambda batch: self._received(executor, batch), lambda end: self._broken(executor, end)
+                )
         except OSError as error:  # no descriptors left
             executor.short_of = shortage(error) or str(error)
             self._tell_launcher(KillExecutor(executor.executor_id, "it cannot be reached"))
             return
         if self._stopping:  # it was ordered before the stop, when there was no pipe to tell it by
-            self._tell_to_stop(executor)
-
-    def _connect(self, executor: Executor) -> None:
-        executor_id = executor.executor_id
-        orders, reports = self._launcher.receive_pipes(executor_id)
-        executor.orders = Endpoint(Channel(orders, name=f"orders of executor {executor_id}", buffered=True))
-        executor.reports = Endpoint(Channel(reports, name=f"reports of executor {executor_id}", buffered=True))
-        for endpoint in executor.endpoints:
-            self._loop.add(
-                endpoint, lambda batch: self._received(executor, batch), lambda end: self._broken(executor, end)
-            )
+            executor.tell_to_stop()
 
     def launch_failed(self, message: LaunchFailed) -> None:
         """So says the launcher of one that it could not fork, or an executor of itself, which ends then."""
@@ -272,20 +265,13 @@ class ExecutorPool:
         self._stopping = True
         self._put_off = 0
         for executor in self:
-            self._tell_to_stop(executor)
+            executor.tell_to_stop()
 
     def close(self) -> None:
         """Close all pipes; when no executor lives any more."""
         for executor in self:
             self._close(executor)
         self._executors.clear()
-
-    def _tell_to_stop(self, executor: Executor, *, keep_blocks: bool = False) -> None:
-        if executor.orders is not None and executor.state is not State.BROKEN:
-            try:
-                executor.orders.tell(StopExecutor(keep_blocks))
-            except ChannelError as error:
-                log.debug("executor %s was gone: %s", executor.executor_id, error)
 
     def _broken(self, executor: Executor, end: ChannelError) -> None:
         if executor.state is not State.BROKEN:

@@ -1,11 +1,19 @@
-"""What the driver knows of one executor."""
+"""What the driver knows of one executor, and its pipes."""
 
 from __future__ import annotations
 
 import enum
+import logging
 from dataclasses import dataclass
 
+from multiprocess.connection import Connection
+
+from protocol.channel import Channel
+from protocol.cluster_messages import StopExecutor
 from protocol.endpoint import Endpoint
+from protocol.errors import ChannelError
+
+log = logging.getLogger(__name__)
 
 
 class State(enum.Enum):
@@ -34,9 +42,24 @@ class Executor:
     doomed: str | None = None  # why we had it killed
     short_of: str | None = None  # what the system had too little of for it to start
 
+    # --- its pipes ---
+
+    def connect(self, orders: Connection, reports: Connection) -> None:
+        self.orders = Endpoint(Channel(orders, name=f"orders of executor {self.executor_id}", buffered=True))
+        self.reports = Endpoint(Channel(reports, name=f"reports of executor {self.executor_id}", buffered=True))
+
+    def tell_to_stop(self, *, keep_blocks: bool = False) -> None:
+        if self.orders is not None and self.state is not State.BROKEN:
+            try:
+                self.orders.tell(StopExecutor(keep_blocks))
+            except ChannelError as error:
+                log.debug("executor %s was gone: %s", self.executor_id, error)
+
     @property
     def endpoints(self) -> list[Endpoint]:
         return [endpoint for endpoint in (self.orders, self.reports) if endpoint is not None]
+
+    # --- its end ---
 
     def how_it_ended(self, exit_code: int | None, signum: int | None, frames: str = "") -> str:
         """For messages; both are None when its exit status is not known."""
