@@ -133,7 +133,7 @@ class Terminal:
         try:
             data = os.read(self._master, 65536)
         except OSError:  # EIO: nobody has the terminal open any more
-            time.sleep(seconds)
+            time.sleep(seconds)  # the same
             return False
         self.written += data
         self._stream.feed(data)

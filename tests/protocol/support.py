@@ -12,7 +12,7 @@ from typing import Any
 from protocol.channel import Channel, ConnectionLike
 from protocol.endpoint import Endpoint
 from protocol.wire import Frame, Kind
-from tests.support import DEADLINE, InThread  # noqa: F401
+from tests.support import DEADLINE
 
 MakePair = Callable[[], tuple[ConnectionLike, ConnectionLike]]
 LONG = DEADLINE  # seconds; never met unless something hangs

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-DEADLINE = 20  # seconds
+from tests.support import DEADLINE
 
 
 @contextmanager

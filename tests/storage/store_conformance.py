@@ -30,13 +30,13 @@ from storage.managed_buffer import HeapBuffer
 from storage.serializer import deserialize, serialize
 from storage.storage_level import StorageLevel
 from tests.storage.store_model import any_sequence_of_steps_agrees_with_a_dict
+from tests.support import DEADLINE
 
 Check = Callable[[BlockStore, StorageLevel], None]
 
 BLOCK = RDDBlockId(1, 2)
 OTHER = RDDBlockId(2, 0)
 RECORDS = [("a", 1), None, 2.5, [1, {"b": b"bytes"}], {"set"}, 10**30]
-DEADLINE = 20  # seconds
 
 
 def put_values(store: BlockStore, block_id: BlockId, values: list[Any], level: StorageLevel) -> None:

@@ -18,8 +18,7 @@ from protocol.errors import ConfigurationError, StorageError
 from storage import os_layer, scratch
 from storage.scratch import Scratch, remove_unowned, wait_until_unowned
 from storage.stale_runs import remove_stale, remove_stale_segments
-
-DEADLINE = 20  # seconds
+from tests.support import DEADLINE
 
 CREATE_AND_REPORT = """
 import sys
