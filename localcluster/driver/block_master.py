@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class BlockMaster:
-    """The block master in a driver: a `BlockManagerMasterEndpoint` under the driver's lock, and its messages.
+    """The block master in its process: a `BlockManagerMasterEndpoint`, its owner's lock, and its messages.
 
     Also the transport of the process's own block manager (`ask`, `tell`), whose executor id is the endpoint's
     ``own_id``.
