@@ -75,13 +75,13 @@ class StoredRdd(NamedTuple):
 
 
 class Statistics(NamedTuple):
-    """Numbers of what a context holds and did so far: `SparkContext.statistics`."""
+    """What `SparkContext.statistics` tells. What counts so far is never reset."""
 
     executors: ExecutorStatistics
     jobs: JobStatistics
     stages: StageStatistics
     tasks: TaskStatistics
-    shuffles: int
+    shuffles: int  # whose outputs are registered
     blocks: MasterStatistics
     messages: ChannelStatistics  # between the driver and its executors
 
