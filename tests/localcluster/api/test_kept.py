@@ -25,6 +25,7 @@ class Cluster:
     def __init__(self) -> None:
         self.removed: list[Any] = []
         self.status = SimpleNamespace(persisted=WeakValueDictionary())
+        self.blocks = self  # those of the driver
 
     def check_usable(self) -> None:
         pass
