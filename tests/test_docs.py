@@ -66,6 +66,15 @@ def test_messages_name_documentation_that_is_installed_and_no_files_of_the_proje
                 assert not named.search(node.value), f"{path}:{node.lineno}"
 
 
+def test_the_pictures_of_the_architecture_name_modules_that_exist() -> None:
+    """That their messages are what is said in a run is the business of `tests/integration/test_pictures.py`."""
+    pictures = "".join(re.findall(r"^```\n(when .*?)^```$", text_of("docs/architecture.md"), re.MULTILINE | re.DOTALL))
+    modules = re.findall(r"\b([a-z]+/\w+)", pictures)
+    assert len(modules) > 10
+    places = [ROOT, ROOT / "localcluster"]
+    assert [name for name in modules if not any((place / f"{name}.py").is_file() for place in places)] == []
+
+
 def sheet() -> list[tuple[str, str, str, str]]:
     """The rows of the sheet of the tree: room, what it may know, lines, what it holds."""
     section = text_of("docs/architecture.md").partition("## The tree\n")[2].partition("\n## ")[0]
