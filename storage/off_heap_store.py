@@ -13,6 +13,8 @@ from storage.managed_buffer import ManagedBuffer
 
 
 class OffHeapStore(BlockStore):
+    """A `BlockStore` for OFF_HEAP levels. Each kind of it overrides what it has an answer to."""
+
     def location_to_find(self, block_id: BlockId) -> ShmLocation | None:
         """Where other processes can map the block, which moves if its segment's file was removed. None: nowhere.
 

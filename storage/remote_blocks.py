@@ -3,7 +3,7 @@
 Covers asking the master for locations and trying them one after the other: shared memory and files are mapped here, an
 external store is asked by this process, a block on a heap is shared by its holder first, and so is one that cannot be
 mapped though its holder lives. A location that leads nowhere is reported, dropped by the master, and the next one is
-tried; every lease that came with a location is used or given back.
+tried, as it is when this process cannot map the bytes now; every lease that came with a location is used or given back.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from protocol.errors import StaleLocationError
+from protocol.errors import StaleLocationError, StorageError
 from protocol.locations import (
     BlockManagerId,
     ExternalLocation,
     FileLocation,
     HeapLocation,
     Location,
+    SharedLocation,
     ShmLocation,
 )
 from storage.block_id import BlockId
@@ -62,7 +63,7 @@ class RemoteBlocks:
         problem = "its holder does not share it"
         if isinstance(location, ShmLocation | FileLocation):
             try:
-                return self._reader.read(location, leased=True)
+                return self._map(block_id, holder, location)
             except StaleLocationError as error:
                 # The text alone: the error's frames would keep the next location's view, and so its lease.
                 problem = str(error)
@@ -74,7 +75,7 @@ class RemoteBlocks:
         shared = self._master.fetch_block(block_id, holder.executor_id)
         if shared is not None:
             try:
-                return self._reader.read(shared, leased=True)
+                return self._map(block_id, holder, shared)
             except StaleLocationError as error:
                 problem = str(error)
         elif isinstance(location, HeapLocation):
@@ -83,3 +84,13 @@ class RemoteBlocks:
         log.warning("block %s at %s: %s", block_id, holder.executor_id, problem)
         self._master.report_stale_location(block_id, holder, location)
         return None
+
+    def _map(self, block_id: BlockId, holder: BlockManagerId, location: SharedLocation) -> ManagedBuffer | None:
+        """None when this process is short of what it needs for it. Raises StaleLocationError."""
+        try:
+            return self._reader.read(location, leased=True)
+        except StaleLocationError:
+            raise
+        except StorageError as error:
+            log.warning("block %s at %s cannot be read now: %s", block_id, holder.executor_id, error)
+            return None

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 from protocol.errors import BlockNotFoundError, BlockPutError, SerializationError
+from protocol.locations import FileLocation, ShmLocation
+from storage.attach import attach
 from storage.block_id import (
     BlockId,
     BroadcastBlockId,
@@ -307,7 +309,19 @@ def a_put_under_way_is_not_visible(store: BlockStore, level: StorageLevel) -> No
     assert values_of(store, BLOCK) == list(range(2000))
 
 
+def a_location_leads_others_to_the_bytes_if_there_is_one(store: BlockStore, level: StorageLevel) -> None:
+    assert store.location(BLOCK) is None
+    put_values(store, BLOCK, RECORDS, level)
+    location = store.location(BLOCK)
+    if location is not None:
+        assert isinstance(location, ShmLocation | FileLocation)
+        assert attach(location) == bytes_of(store, BLOCK)
+    store.remove(BLOCK)
+    assert store.location(BLOCK) is None
+
+
 CHECKS: list[Check] = [
+    a_location_leads_others_to_the_bytes_if_there_is_one,
     values_come_back_in_order,
     bytes_come_back_as_they_were_and_read_only,
     a_size_is_that_of_the_put,
