@@ -28,25 +28,32 @@ def stack_file(directory: str, role: str, pid: int) -> str:
     return os.path.join(directory, f"{PREFIX}{role.replace(' ', '-')}-{pid}")
 
 
+def make_stack_file(directory: str, role: str, pid: int) -> None:
+    """For a process that does not own the directory, and so may not make files there: it could be removed meanwhile."""
+    with contextlib.suppress(OSError):  # then that one goes without
+        os.close(os.open(stack_file(directory, role, pid), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
 class OwnStacks:
     """The stacks of this process, written when a signal asks for them.
 
-    Writes to a file in the primary directory of a run.
+    Writes to a file in the primary directory of a run, which must be there if this process is not one of its owners.
 
     The process goes without where it has no descriptor for it, where the program uses the signal itself, and where it
     is part of a run already (a task made a context).
     """
 
-    def __init__(self, directory: str, role: str) -> None:
+    def __init__(self, directory: str, role: str, is_owner: bool = True) -> None:
         global _current, _is_ours
         self.fd: int | None = None
         if _current is not None:
             return
         path = stack_file(directory, role, os.getpid())
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | (os.O_CREAT if is_owner else 0)
         try:
-            if not (_is_ours or SIGNAL is None or _is_free(SIGNAL)):
+            if SIGNAL is not None and not _is_free(SIGNAL):
                 return
-            self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self.fd = os.open(path, flags, 0o600)
         except OSError as error:
             log.debug("the stacks of this process cannot be shown: %s", error)
             return
@@ -59,7 +66,7 @@ class OwnStacks:
         global _current, _is_ours
         if self.fd is None:
             return
-        if SIGNAL is not None:
+        if SIGNAL is not None and not _has_python_handler(SIGNAL):
             try:
                 faulthandler.register(SIGNAL, 2)
             except ValueError:  # it is closed
@@ -83,6 +90,15 @@ os.register_at_fork(after_in_child=_in_fork)
 
 def _is_free(signum: int) -> bool:
     """Whether the program neither handles nor ignores it, in C code or in Python. Raises OSError."""
+    if _has_python_handler(signum):
+        return False
+    if _is_ours:
+        return True
     with open("/proc/self/status") as file:
         masks = [line.split()[1] for line in file if line.startswith(("SigIgn:", "SigCgt:"))]
     return not any(int(mask, 16) >> (signum - 1) & 1 for mask in masks)
+
+
+def _has_python_handler(signum: int) -> bool:
+    """The program's: `faulthandler` sets its own behind Python's back."""
+    return signal.getsignal(signum) is not signal.SIG_DFL

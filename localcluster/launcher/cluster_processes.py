@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from multiprocess.connection import Connection
 
 from localcluster.base import os_layer, pyspark_alias
-from localcluster.base.own_stacks import OwnStacks
+from localcluster.base.own_stacks import OwnStacks, make_stack_file
 from localcluster.base.standard_streams import print_to_standard_error, print_whole_lines, read_nothing
 from localcluster.executor.crash_report import crash_report
 from localcluster.executor.executor import executor_main
@@ -36,19 +36,27 @@ class ClusterProcesses:
     """
 
     def __init__(
-        self, local_dirs: Sequence[str], fd_socket: socket.socket, close_inherited: Callable[[], None], run: str
+        self,
+        local_dirs: Sequence[str],
+        fd_socket: socket.socket,
+        close_inherited: Callable[[], None],
+        driver: int,
+        run: str,
     ) -> None:
         """Raises OSError when there is no process for the janitor, and what `Scratch.create` raises."""
         self._fd_socket = fd_socket
         self._close_inherited = close_inherited
         self._run = run
         self._executors: dict[int, str] = {}  # {pid: executor id}
-        self._janitor: Janitor | None = start_janitor(run)
+        self._janitor: Janitor | None
+        self._janitor = janitor = start_janitor(run)
         try:
             self.scratch = Scratch.create(local_dirs, announce=lambda primary: self._tell_janitor(DIRECTORY, primary))
         except BaseException:
             self._end_janitor()
             raise
+        for role, pid in (("driver", driver), ("janitor", janitor.pid)):
+            make_stack_file(self.scratch.primary, role, pid)
         self._tell_janitor(MADE, self.scratch.primary)
         self._stacks = OwnStacks(self.scratch.primary, "launcher")
 

@@ -118,7 +118,7 @@ def listen(orders: Connection) -> Leavings:
             if what == DIRECTORY:
                 left.directories.append(value)
             elif what == MADE:
-                left.stacks = OwnStacks(value, "janitor")
+                left.stacks = OwnStacks(value, "janitor", is_owner=False)
             elif what == EXECUTOR:
                 left.executors[value] = _process(value)
             elif what == GONE:

@@ -195,11 +195,12 @@ class Launcher:
 
     def _start_cluster(self, order: StartCluster) -> str:
         self._stop_cluster(grace=0.0)
-        run = f"{Settings(order.conf).app_name} [{self._driver or self._parent}]"
+        driver = os.getppid() if self._driver is None else self._driver
+        run = f"{Settings(order.conf).app_name} [{driver}]"
         name_process("launcher", run)
         set_up_logging(order.conf, "launcher")
         try:
-            self._cluster = ClusterProcesses(order.local_dirs, self._fd_socket, self._close_inherited, run)
+            self._cluster = ClusterProcesses(order.local_dirs, self._fd_socket, self._close_inherited, driver, run)
         except OSError as error:
             raise ClusterError(f"cannot start the cluster: {shortage(error) or error}") from error
         return self._cluster.scratch.primary

@@ -20,6 +20,7 @@ from localcluster.api.jobs import Jobs
 from localcluster.api.kept import Kept
 from localcluster.driver.cluster import Cluster
 from localcluster.driver.event_loop import EventLoop
+from localcluster.driver.own_blocks import OwnBlocks
 from localcluster.driver.side_thread import SideThread
 from localcluster.launcher.client import LauncherClient
 
@@ -57,7 +58,7 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> N
         (SideThread, "start"),
         (EventLoop, "start"),
         (Future, "result"),
-        (Cluster, "_make_env"),
+        (OwnBlocks, "start"),
         (Cluster, "start"),
         (AddedFiles, "__init__"),
         (AddedFiles, "add_first"),

@@ -79,11 +79,38 @@ def test_a_signal_that_the_program_uses_stays_its_own(tmp_path: Path, taken: str
     assert out == "mine\n" or " in ask\n" in out
 
 
+def test_a_signal_that_the_program_takes_later_is_left_to_it(tmp_path: Path) -> None:
+    program = """
+stacks = OwnStacks(sys.argv[1], "executor 3")
+signal.signal(SIGNAL, lambda *_: print("mine"))
+stacks.close()
+ask()
+OwnStacks(sys.argv[1], "executor 3").close()
+ask()
+"""
+    assert run(tmp_path, program) == (0, "mine\nmine\n", "", "")
+
+
 def test_a_question_that_comes_too_late_does_not_end_the_process(tmp_path: Path) -> None:
     program = 'stacks = OwnStacks(sys.argv[1], "executor 3")\nstacks.close()\nstacks.close()\nask()\nprint("goes on")'
     code, out, err, stacks = run(tmp_path, program)
     assert (code, out, stacks) == (0, "goes on\n", "")
     assert " in ask\n" in err
+
+
+def test_who_does_not_own_the_directory_makes_no_file_there(tmp_path: Path) -> None:
+    program = """
+from localcluster.base.own_stacks import make_stack_file
+assert OwnStacks(sys.argv[1], "executor 3", is_owner=False).fd is None
+assert os.listdir(sys.argv[1]) == []
+make_stack_file(sys.argv[1], "executor 3", os.getpid())
+OwnStacks(sys.argv[1], "executor 3", is_owner=False)
+ask()
+"""
+    code, _, err, stacks = run(tmp_path, program)
+    assert (code, err) == (0, "")
+    assert stacks is not None
+    assert " in ask\n" in stacks
 
 
 def test_one_context_after_the_other_and_one_inside_of_another(tmp_path: Path) -> None:

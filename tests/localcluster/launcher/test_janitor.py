@@ -27,7 +27,7 @@ def killed_after(*arguments, **options):
     return result
 
 setattr(os_layer, sys.argv[1], killed_after)
-ClusterProcesses([sys.argv[2]], socket.socketpair()[0], lambda: None, "app")
+ClusterProcesses([sys.argv[2]], socket.socketpair()[0], lambda: None, os.getppid(), "app")
 """
 
 
