@@ -32,7 +32,8 @@ log = logging.getLogger(__name__)
 class ClusterProcesses:
     """The executors and the scratch directory of one context, in the launcher.
 
-    ``close_inherited`` lets go, in a child, of what must be the launcher's alone; ``run`` is what titles say.
+    ``close_inherited`` lets go, in a child, of what must be the launcher's alone; ``driver`` is a process id, ``run``
+    what titles say.
     """
 
     def __init__(
@@ -48,8 +49,8 @@ class ClusterProcesses:
         self._close_inherited = close_inherited
         self._run = run
         self._executors: dict[int, str] = {}  # {pid: executor id}
-        self._janitor: Janitor | None
-        self._janitor = janitor = start_janitor(run)
+        janitor = start_janitor(run)
+        self._janitor: Janitor | None = janitor
         try:
             self.scratch = Scratch.create(local_dirs, announce=lambda primary: self._tell_janitor(DIRECTORY, primary))
         except BaseException:
