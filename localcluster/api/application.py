@@ -51,13 +51,13 @@ class Application:
         """
         return self._page.url()
 
-    def _on_page(self) -> status_store.Application:
+    def _on_page(self) -> status_store.ApplicationRecord:
         """What the page says that it is about."""
         from localcluster.ui import status_store  # only with a page
 
         info = self._info
         settings = dict(info.conf.getAll())
-        return status_store.Application(info.id, self.appName, self.sparkUser(), info.started, settings)
+        return status_store.ApplicationRecord(info.id, self.appName, self.sparkUser(), info.started, settings)
 
     @property
     def conf(self) -> SparkConf:

@@ -13,7 +13,7 @@ from localcluster.conf.settings import Settings
 if TYPE_CHECKING:
     from localcluster.driver.status import Status
     from localcluster.ui.server import StatusServer
-    from localcluster.ui.status_store import Application
+    from localcluster.ui.status_store import ApplicationRecord
 
 
 class StatusPage:
@@ -23,7 +23,7 @@ class StatusPage:
     looks at do not pay for it.
     """
 
-    def __init__(self, conf: Texts, describe: Callable[[], Application], status: Status) -> None:
+    def __init__(self, conf: Texts, describe: Callable[[], ApplicationRecord], status: Status) -> None:
         self._conf = conf
         self._describe = describe
         self._status = status

@@ -32,7 +32,7 @@ Record: TypeAlias = dict[str, Any]
 NEVER = "1969-12-31T23:59:59.999GMT"
 
 
-class Application(NamedTuple):
+class ApplicationRecord(NamedTuple):
     """What a context is; ``started`` is in milliseconds since the epoch."""
 
     id: str
@@ -45,7 +45,7 @@ class Application(NamedTuple):
 class StatusStore:
     """The records that pages and REST API show. Each method looks at one moment, from any thread."""
 
-    def __init__(self, application: Application, status: Status) -> None:
+    def __init__(self, application: ApplicationRecord, status: Status) -> None:
         self._application = application
         self._status = status
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from localcluster.ui.status_page import StatusPage
-from localcluster.ui.status_store import Application
+from localcluster.ui.status_store import ApplicationRecord
 from protocol.errors import SparkException
 from tests.support import DEADLINE
 
@@ -22,9 +22,9 @@ class Bench:
         values = {"spark.ui.port": "0", **settings}
         self.page = StatusPage(values, self._describe, SimpleNamespace())  # type: ignore[arg-type]
 
-    def _describe(self) -> Application:
+    def _describe(self) -> ApplicationRecord:
         self.described += 1
-        return Application("local-1", "app", "me", 1, {})
+        return ApplicationRecord("local-1", "app", "me", 1, {})
 
 
 @contextmanager

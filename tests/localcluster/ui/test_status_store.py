@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from localcluster.ui.routes import Routes
-from localcluster.ui.status_store import Application, StatusStore
+from localcluster.ui.status_store import ApplicationRecord, StatusStore
 from protocol.block_messages import RemoveExecutor
 from protocol.locations import DRIVER, HeapLocation, ShmLocation
 from tests.localcluster.driver.status_bench import A, B, Rdd, StatusBench
@@ -20,7 +20,7 @@ SETTINGS = {"spark.master": "local[2]", "spark.my.password": "hush"}
 class Bench(StatusBench):
     def __init__(self, driver: FakeDriver | None = None) -> None:
         super().__init__(driver)
-        self.store_of_records = StatusStore(Application("local-1", "numbers", "me", 1000, SETTINGS), self.status)
+        self.store_of_records = StatusStore(ApplicationRecord("local-1", "numbers", "me", 1000, SETTINGS), self.status)
         self.routes = Routes(self.store_of_records)
 
     def get(self, path: str) -> str:
