@@ -95,6 +95,31 @@ def test_all_of_a_run_are_told_in_their_order_whoever_is_named(members: Members)
             assert text.count(" in waits\n") == 1, text
 
 
+def test_without_a_process_id_every_run_of_the_user_is_told(members: Members, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    others = Members(tmp_path / "elsewhere")
+    try:
+        pids = [members.add("driver", WAITS), others.add("driver", WAITS)]
+        told = list(stacks_of_runs(None))  # others may have runs on this machine
+        for run, pid in zip((members.run, others.run), pids, strict=True):
+            after = told[told.index(f"=== run {run}") + 1]
+            assert after.startswith(f"\n--- driver, process {pid}\n")
+            assert after.count(" in waits\n") == 1
+    finally:
+        others.close()
+
+
+def test_a_fork_is_not_taken_for_the_process_that_it_is_a_fork_of(members: Members) -> None:
+    pid = members.add("executor 0", 'os.fork() or print("waits", flush=True); time.sleep(600)')
+    [fork] = psutil.Process(pid).children()
+    try:
+        assert list(answers(pid)) == [f"executor 0, process {pid}", "driver"]
+        with pytest.raises(ClusterError, match="belongs to no run"):
+            answers(fork.pid)  # its standard error is in the place of the file
+    finally:
+        fork.kill()
+
+
 def test_who_cannot_answer_is_told_and_holds_nobody_up(members: Members, monkeypatch: pytest.MonkeyPatch) -> None:
     driver = members.add("driver", WAITS)
     stopped = members.add("executor 0", WAITS)
