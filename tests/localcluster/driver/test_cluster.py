@@ -21,9 +21,11 @@ from protocol import cluster_messages as c
 from protocol.channel import Channel
 from protocol.endpoint import Endpoint
 from protocol.errors import ChannelError, ClusterError, ConfigurationError, ContextError, JobCancelledError
+from protocol.message import Report
 from protocol.task_output import Inline
 from storage.scratch import Scratch
 from tests.localcluster.scheduler.lineage import Lineage
+from tests.protocol.test_messages import MESSAGES
 from tests.support import DEADLINE, wait_until
 
 
@@ -139,6 +141,11 @@ def next_end(deliveries: SimpleQueue[Any]) -> JobEnd:
     while not isinstance(event := deliveries.get(timeout=DEADLINE), JobEnd):
         pass
     return event
+
+
+def test_each_report_has_a_handler(cluster: Cluster) -> None:
+    handled = {*cluster._messages._handlers, *cluster.pool._handlers}
+    assert handled == {message for message in MESSAGES if issubclass(message, Report)}
 
 
 def test_the_start_orders_executors_and_registers_the_drivers_own_block_manager(

@@ -26,6 +26,7 @@ from protocol.task_output import Inline
 from storage.block_id import StreamBlockId
 from storage.scratch import Scratch
 from storage.storage_level import StorageLevel
+from tests.protocol.test_messages import MESSAGES
 from tests.support import DEADLINE, InThread
 
 STAGE = c.StageDescription(3, 0, b"", {}, epoch=0)
@@ -150,6 +151,11 @@ def bed(make_bed: Callable[..., Bed]) -> Bed:
     bed = make_bed()
     assert bed.driver.hear() == c.RegisterExecutor("7", os.getpid(), 1)
     return bed
+
+
+def test_each_order_but_the_launchers_has_a_handler(bed: Bed) -> None:
+    others = {c.StartCluster, c.StopCluster, c.LaunchExecutor, c.KillExecutor, c.StageDescription}  # a part of one
+    assert set(bed.executor._handlers) == {each for each in MESSAGES if issubclass(each, Order)} - others
 
 
 def test_the_block_manager_is_registered_before_the_executor(bed: Bed) -> None:

@@ -217,6 +217,10 @@ def test_a_driver_that_cannot_be_forked_is_a_clear_error(monkeypatch: pytest.Mon
         signal.signal(signal.SIGUSR2, before)
 
 
+def test_each_order_of_the_launchers_has_a_handler(bed: Bed) -> None:
+    assert set(bed.launcher._handlers) == {StartCluster, StopCluster, LaunchExecutor, KillExecutor}
+
+
 def test_an_order_that_is_not_the_launchers_is_refused_by_name(bed: Bed) -> None:
     replies: list[BaseException] = []
     bed.launcher._handle(Incoming(StopExecutor(), SimpleNamespace(error=replies.append)))  # type: ignore[arg-type]
