@@ -46,7 +46,7 @@ class InThread(threading.Thread):
     def __init__(self, call: Callable[[], object]) -> None:
         super().__init__(daemon=True)
         self.call = call
-        self.result: object = None
+        self.result: Any = None
         self.start()
 
     def run(self) -> None:
@@ -55,7 +55,7 @@ class InThread(threading.Thread):
         except BaseException as error:
             self.result = error
 
-    def outcome(self) -> object:
+    def outcome(self) -> Any:
         self.join(DEADLINE)
         assert not self.is_alive(), "the call hangs"
         return self.result

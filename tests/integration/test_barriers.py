@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from operator import add
@@ -14,7 +13,7 @@ import pytest
 from localcluster import SparkConf, SparkContext, TaskContext
 from localcluster.errors import JobCancelledError, JobError, PySparkRuntimeError, SparkException, TaskError
 from localcluster.task.barrier_task_context import BarrierTaskContext
-from tests.support import DEADLINE, wait_until
+from tests.support import InThread, wait_until
 
 
 @pytest.fixture(scope="module", params=["local[2, 2]", "local-cluster[1,2,512]"])
@@ -194,33 +193,15 @@ def test_a_cancelled_job_ends_while_its_tasks_wait(sc: SparkContext, tmp_path: P
                 yield 0
         yield from records
 
-    ends: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            sc.parallelize(range(2), 2).barrier().mapPartitionsWithIndex(wait_in_vain).collect()
-        except JobCancelledError as error:
-            ends.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
+    job = InThread(sc.parallelize(range(2), 2).barrier().mapPartitionsWithIndex(wait_in_vain).collect)
     wait_until(lambda: len(os.listdir(tmp_path)) == 2)
     sc.cancelAllJobs()
-    thread.join(DEADLINE)
-    assert len(ends) == 1
+    assert isinstance(job.outcome(), JobCancelledError)
     assert sc.parallelize([1, 2], 2).barrier().mapPartitions(gather).collect() == [["1", "2"]] * 2
 
 
 def test_jobs_of_other_threads_go_on_beside_barrier_stages(sc: SparkContext) -> None:
-    found: list[object] = []
-
-    def plain() -> None:
-        for _ in range(10):
-            found.append(sc.parallelize(range(100), 20).sum())
-
-    thread = threading.Thread(target=plain)
-    thread.start()
+    plain = InThread(lambda: [sc.parallelize(range(100), 20).sum() for _ in range(10)])
     for _ in range(10):
         assert sc.parallelize([1, 2], 2).barrier().mapPartitions(gather).collect() == [["1", "2"]] * 2
-    thread.join(60)
-    assert found == [4950] * 10
+    assert plain.outcome() == [4950] * 10

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from localcluster import RDD, Accumulator, SparkConf, SparkContext, StorageLevel
-from tests.support import wait_for_executors
+from tests.support import InThread, wait_for_executors
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +57,8 @@ def test_by_the_tasks_of_one_job(
 
 def test_by_jobs_that_run_side_by_side(sc: SparkContext) -> None:
     rdd, computed = counted(sc, StorageLevel.MEMORY_ONLY, 1)
-    counts: list[int] = []
-    jobs = [threading.Thread(target=lambda: counts.append(rdd.map(str).count())) for _ in range(3)]
-    for job in jobs:
-        job.start()
-    for job in jobs:
-        job.join(30)
-    assert counts == [8, 8, 8]
+    jobs = [InThread(rdd.map(str).count) for _ in range(3)]
+    assert [job.outcome() for job in jobs] == [8, 8, 8]
     assert computed.value == 1
     rdd.unpersist()
 

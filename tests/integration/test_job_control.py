@@ -15,7 +15,7 @@ from localcluster import InheritableThread, SparkContext, inheritable_thread_tar
 from localcluster.scheduler.stage import JobEnd
 from protocol.errors import JobCancelledError, PySparkTypeError
 from protocol.sql_errors import IllegalArgumentException
-from tests.support import DEADLINE, wait_until
+from tests.support import DEADLINE, InThread, wait_until
 
 
 class Sleepers:
@@ -24,12 +24,10 @@ class Sleepers:
     def __init__(self, sc: SparkContext, directory: Path, prepare: Callable[[], None], partitions: int = 2) -> None:
         self.gate, self.started = directory / "gate", directory / "started"
         directory.mkdir(exist_ok=True)
-        self.outcome: Any = None
         self._sc, self._prepare, self._partitions = sc, prepare, partitions
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
+        self.wait = InThread(self._run).outcome
 
-    def _run(self) -> None:
+    def _run(self) -> list[int]:
         self._prepare()
         gate, started = self.gate, self.started
 
@@ -38,15 +36,7 @@ class Sleepers:
             wait_until(gate.exists)
             return x
 
-        try:
-            self.outcome = self._sc.parallelize(range(self._partitions), self._partitions).map(wait).collect()
-        except JobCancelledError as error:
-            self.outcome = error
-
-    def wait(self) -> Any:
-        self._thread.join(DEADLINE)
-        assert not self._thread.is_alive()
-        return self.outcome
+        return self._sc.parallelize(range(self._partitions), self._partitions).map(wait).collect()
 
 
 def in_thread(body: Callable[[], Any], kind: type[threading.Thread] = threading.Thread) -> Any:
@@ -167,8 +157,9 @@ def test_running_jobs_are_cancelled_in_sparks_words(
     wait_until(job.started.exists)
     number = sc.statusTracker().getActiveJobsIds()[0]
     cancel(sc)
-    assert str(job.wait()) == f"[SPARK_JOB_CANCELLED] Job {number} cancelled {reason}"
-    assert job.outcome.getCondition() == "SPARK_JOB_CANCELLED"
+    error = job.wait()
+    assert str(error) == f"[SPARK_JOB_CANCELLED] Job {number} cancelled {reason}"
+    assert error.getCondition() == "SPARK_JOB_CANCELLED"
     assert sc.parallelize(range(10), 3).sum() == 45
 
 

@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from operator import add
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from localcluster.errors import (
     TaskError,
 )
 from storage.block_id import RDDBlockId
-from tests.support import DEADLINE, executor_pids, status_of, wait_until
+from tests.support import InThread, executor_pids, status_of, wait_until
 
 
 class Unpicklable:
@@ -233,23 +234,16 @@ def test_a_dropped_rdd_broadcast_and_shuffle_are_cleaned_everywhere(sc: SparkCon
 
 
 def test_jobs_of_several_threads_run_at_once(sc: SparkContext) -> None:
-    results: dict[int, list[int]] = {}
-
-    def job(number: int) -> None:
+    def job(number: int) -> list[int]:
         rdd = sc.parallelize(range(50), 5).map(lambda x: (x % 3, x * number)).reduceByKey(add)
-        results[number] = sorted(rdd.values().collect())
+        return sorted(rdd.values().collect())
 
-    threads = [threading.Thread(target=job, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(DEADLINE)
+    jobs = [InThread(partial(job, number)) for number in range(8)]
     expected = [sum(x for x in range(50) if x % 3 == r) for r in range(3)]
-    assert results == {number: sorted(number * e for e in expected) for number in range(8)}
+    assert [job.outcome() for job in jobs] == [sorted(number * e for e in expected) for number in range(8)]
 
 
 def test_a_cancelled_group_ends_at_once_and_leaves_the_context_usable(sc: SparkContext, tmp_path: Path) -> None:
-    errors: list[BaseException] = []
     started = tmp_path / "started"
 
     def sleep(x: int) -> None:
@@ -258,17 +252,14 @@ def test_a_cancelled_group_ends_at_once_and_leaves_the_context_usable(sc: SparkC
 
     def job() -> None:
         sc.setJobGroup("sleepers", "to be cancelled")
-        try:
-            sc.parallelize(range(4), 4).foreach(sleep)
-        except JobCancelledError as error:
-            errors.append(error)
+        sc.parallelize(range(4), 4).foreach(sleep)
 
-    thread = threading.Thread(target=job)
-    thread.start()
+    sleepers = InThread(job)
     wait_until(started.exists)
     sc.cancelJobGroup("sleepers")
-    thread.join(DEADLINE)
-    assert "cancelled job group sleepers" in str(errors[0])
+    error = sleepers.outcome()
+    assert isinstance(error, JobCancelledError)
+    assert "cancelled job group sleepers" in str(error)
     assert sc.parallelize(range(100), 4).sum() == 4950
 
 
