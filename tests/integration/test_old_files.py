@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from localcluster import SparkConf, SparkContext, SparkJobInfo, StorageLevel, moved
+from localcluster.base.call_site import CallSite
 from localcluster.compat.loose_version import LooseVersion
+from localcluster.compat.simple_tracebacks import walk_tb
+from localcluster.compat.testing import ReusedPySparkTestCase
 from localcluster.compat.util import VersionUtils
 from localcluster.rdd.checkpoint_rdd import ReliableCheckpointRDD
 from localcluster.rdd.result_iterable import ResultIterable
@@ -61,5 +64,14 @@ def test_a_moved_module_is_the_same_module(old: str) -> None:
     assert importlib.import_module(old) is importlib.import_module(moved.MOVED[old])
 
 
-def test_a_moved_class_by_pickle() -> None:
-    assert pickle.loads(b"clocalcluster.rdd.partitioner\nPartitioner\n.") is Partitioner
+@pytest.mark.parametrize(
+    ("old", "now"),
+    [
+        ("localcluster.rdd.partitioner", Partitioner),
+        ("localcluster.rdd.call_site", CallSite),
+        ("localcluster.simple_tracebacks", walk_tb),
+        ("localcluster.testing", ReusedPySparkTestCase),
+    ],
+)
+def test_what_a_moved_module_had_by_pickle(old: str, now: Any) -> None:
+    assert pickle.loads(f"c{old}\n{now.__name__}\n.".encode()) is now
