@@ -68,12 +68,14 @@ def show_own_records(conf: Mapping[str, str]) -> None:
 def set_own_level(level: int) -> None:
     for name in OWN_LOGGERS:
         logging.getLogger(name).setLevel(level)
-    _trace_messages()
+    _trace_messages(level)
 
 
-def _trace_messages() -> None:
-    """After each change of a level."""
-    wanted = logging.getLogger("protocol.trace").isEnabledFor(TRACE)
+def _trace_messages(own_level: int) -> None:
+    """After each change of the level of our own loggers, 0 while they have none. The root's does not count: a program
+    sets it low to let its handlers choose, and asks for no line per message by that.
+    """
+    wanted = 0 < own_level <= TRACE
     if wanted or "protocol.trace" in sys.modules:
         from protocol import trace  # few want it
 
@@ -119,15 +121,16 @@ class FollowedLevels:
             if before.get(name) != level:
                 logging.getLogger(name).setLevel(level)
         if before != wanted:
-            _trace_messages()
+            _trace_messages(wanted.get(OWN_LOGGERS[0], logging.NOTSET))
 
 
 def set_up_logging(conf: Mapping[str, str], process: str) -> None:
     """In a process of ours. The level of an executor is that of the time before its first stage."""
     logging.lastResort = _StandardError(process)
     logging.basicConfig = _basic_config
-    logging.getLogger().setLevel(_configured_level(conf) or logging.WARNING)
-    _trace_messages()
+    level = _configured_level(conf) or logging.WARNING
+    logging.getLogger().setLevel(level)
+    _trace_messages(level)
 
 
 _configure = logging.basicConfig

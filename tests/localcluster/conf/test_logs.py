@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from localcluster.conf import logs
+from protocol.endpoint import Endpoint
 
 
 @contextmanager
@@ -145,6 +146,30 @@ def test_an_executor_follows_changes_and_leaves_the_rest_to_tasks() -> None:
     assert (root.level, app.level, other.level) == (40, logging.NOTSET, 50)
     followed.follow({"": 20})
     assert root.level == 20
+
+
+@pytest.mark.parametrize(
+    ("levels", "expected"),
+    [
+        ({"": 0}, False),
+        ({"": 1}, False),
+        ({"": 5, "app": 1}, False),
+        ({"": 5, "localcluster": 5}, True),
+        ({"": 1, "localcluster": 20}, False),
+    ],
+)
+@new_process()
+def test_messages_are_traced_for_who_asks_for_our_records_not_for_all_records(
+    levels: dict[str, int], expected: bool
+) -> None:
+    followed = logs.FollowedLevels()
+    try:
+        followed.follow(levels)
+        assert (Endpoint.hook is not None) == expected
+        followed.follow({"": 30})
+        assert Endpoint.hook is None
+    finally:
+        Endpoint.hook = None
 
 
 # --- executors -----------------------------------------------------------------------------------------------------
