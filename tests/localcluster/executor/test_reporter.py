@@ -55,10 +55,19 @@ class Line:
         self.blocks = Blocks()
         self.sender = Endpoint(Channel(ours, name="executor"))
         self.driver = Endpoint(Channel(theirs, name="driver"))
+        self.made: list[Reporter] = []
         self.reporter = self.make(NEVER)
 
     def make(self, interval: float) -> Reporter:
-        return Reporter(self.sender, self.blocks, Kills(), interval)  # type: ignore[arg-type]
+        self.made.append(Reporter(self.sender, self.blocks, Kills(), interval))  # type: ignore[arg-type]
+        return self.made[-1]
+
+    def close(self) -> None:
+        for reporter in self.made:
+            if reporter._thread.is_alive():  # the test failed; without a driver it would end this process
+                reporter.stop()
+        self.sender.abort()
+        self.driver.abort()
 
     def next(self) -> Any:
         return self.driver.receive(DEADLINE).message
@@ -73,8 +82,7 @@ def line(monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
     monkeypatch.setattr(reporter_module, "BATCH_BYTES", BATCH_BYTES)
     line = Line()
     yield line
-    line.sender.abort()
-    line.driver.abort()
+    line.close()
 
 
 def result(task_id: int, size: int = 1) -> TaskResult:
