@@ -28,14 +28,16 @@ def shell_lines(document: str) -> list[str]:
 
 def test_the_configuration_table_has_exactly_the_keys_that_mean_something() -> None:
     rows = re.findall(r"^\| `((?:spark|localcluster)\.[^`]*)` \|", text_of("docs/configuration.md"), re.MULTILINE)
-    assert rows == list(ENTRIES)
+    assert set(rows) == set(ENTRIES), "docs/configuration.md has a row for each of `Settings`"
+    assert rows == list(ENTRIES), "in the same order"
 
 
 @pytest.mark.parametrize("key", ENTRIES)
 def test_the_configuration_table_gives_default_and_meaning(key: str) -> None:
     entry = ENTRIES[key]
     default = "" if entry.default is None else f"`{entry.default}`"
-    assert f"| `{key}` | {default} | {entry.doc} |" in text_of("docs/configuration.md").splitlines()
+    row = f"| `{key}` | {default} | {entry.doc} |"
+    assert row in text_of("docs/configuration.md").splitlines(), f"the row in docs/configuration.md is to be\n{row}"
 
 
 @pytest.mark.parametrize("package", ["localcluster", "localcluster[dev]"])

@@ -82,7 +82,10 @@ SHOWN_BY = {
 
 def test_every_setting_has_a_test_that_shows_its_effect() -> None:
     of_files = {key for key in ENTRIES if key.startswith(("spark.hadoop.", "spark.files.", "spark.sql.files."))}
-    assert SHOWN_BY.keys() == ENTRIES.keys() - of_files  # those are in test_input_settings.py and test_reading_text.py
+    # Those are in test_input_settings.py and test_reading_text.py.
+    assert SHOWN_BY.keys() == ENTRIES.keys() - of_files, (
+        "SHOWN_BY names for each setting the test that shows its effect"
+    )
     for test in SHOWN_BY.values():
         file, _, name = test.partition("::")
         assert f"\ndef {name}(" in (TESTS / file).read_text(), test

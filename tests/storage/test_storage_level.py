@@ -11,7 +11,7 @@ import pytest
 
 import storage
 from protocol.errors import ConfigurationError
-from storage.storage_level import StorageLevel
+from storage.storage_level import _NAMED, StorageLevel
 
 # name: (disk, memory, off heap, deserialized, replication), as in Scala's object StorageLevel
 LEVELS = {
@@ -30,6 +30,12 @@ LEVELS = {
     "MEMORY_AND_DISK_DESER": (True, True, False, True, 1),
     "OFF_HEAP": (True, True, True, False, 1),
 }
+
+
+def test_these_are_all_levels_that_have_a_name() -> None:
+    annotated = {name for name, kind in StorageLevel.__annotations__.items() if kind.startswith("ClassVar")}
+    named = {name for name, value in vars(StorageLevel).items() if isinstance(value, StorageLevel)}
+    assert annotated == named == set(_NAMED) == set(LEVELS)
 
 
 @pytest.mark.parametrize(("name", "flags"), LEVELS.items())
@@ -104,4 +110,6 @@ def test_only_these_modules_look_at_the_flags_of_a_level() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and node.attr in flags
     }
-    assert looking == {"storage_level", "tiers", "memory_store", "block_manager", "block_sharing"}
+    assert looking == {"storage_level", "tiers", "memory_store", "block_manager", "block_sharing"}, (
+        "rules by level belong in the modules that the docstring of storage_level names; others ask a property of it"
+    )
