@@ -8,7 +8,11 @@ What a level leads to is decided in few places, and a new rule belongs in one of
 - which stores take a block, in which order, which one a read asks, what is moved, and what becomes of a block that is
   evicted or removed: `tiers`;
 - in which form the heap keeps a block: `memory_store`;
-- how many copies there are: `block_manager` asks for them, `block_sharing` has them made, `replication` chooses where.
+- how many copies there are: `block_manager` asks for them, `block_sharing` has them made, `replication` chooses where;
+- which block goes first when there is no room: `lru_blocks`, for both memory stores, whatever the level. A rule that
+  looks at the level is a property here, as `reads_views` is, which `eviction` asks of a block's level.
+
+A new name is in three lists here, and in `localcluster.base.storage_level` if PySpark has it, too.
 """
 
 from __future__ import annotations
