@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import NoReturn
 
 from localcluster.base.absent import USE_RDDS, absent
 
@@ -54,8 +55,12 @@ class AbsentFinder(MetaPathFinder, Loader):
         known = fullname.startswith(_FACADE) and fullname.removeprefix(_FACADE) in ABSENT
         return ModuleSpec(fullname, self) if known else None
 
-    def exec_module(self, module: ModuleType) -> None:
-        name = module.__name__.removeprefix(_FACADE)
+    def exec_module(self, module: ModuleType) -> NoReturn:
+        self.get_code(module.__name__)
+
+    def get_code(self, fullname: str) -> NoReturn:
+        """What ``python -m`` asks for."""
+        name = fullname.removeprefix(_FACADE)
         raise absent(name, ABSENT[name])
 
 

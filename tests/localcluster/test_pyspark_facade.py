@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import pickle
 import re
+import runpy
 import sys
 from pathlib import Path
 
@@ -106,6 +107,11 @@ def test_importing_a_module_of_the_table_raises_what_the_table_says_and_leaves_n
         assert str(caught.value).endswith(f": {ABSENT[name]}")
     assert full not in sys.modules
     assert not hasattr(importlib.import_module(f"localcluster.{parent}"), last)
+
+
+def test_running_a_module_of_the_table_raises_what_the_table_says() -> None:
+    with pytest.raises(PySparkImportError, match="make a SparkContext in an ordinary Python shell"):
+        runpy.run_module("localcluster.pyspark.shell", run_name="__main__")
 
 
 def test_a_module_of_the_table_is_found_in_the_facade_only() -> None:
