@@ -110,7 +110,7 @@ def test_importing_a_module_of_the_table_raises_what_the_table_says_and_leaves_n
 
 
 def test_running_a_module_of_the_table_raises_what_the_table_says() -> None:
-    with pytest.raises(PySparkImportError, match="make a SparkContext in an ordinary Python shell"):
+    with pytest.raises(ImportError, match="make a SparkContext in an ordinary Python shell"):
         runpy.run_module("localcluster.pyspark.shell", run_name="__main__")
 
 
