@@ -50,7 +50,8 @@ OUTSIDE = {
     "localcluster/launcher/process_title.py": {"open"},
     "localcluster/executor/crash_report.py": {"open"},
     "localcluster/base/own_stacks.py": {"open", "os.open", "os.dup2"},
-    "localcluster/launcher/dump.py": {"open", "os.listdir", "os.truncate"},
+    "localcluster/base/stack_server.py": {"socket.socket", "os.memfd_create", "os.pread"},
+    "localcluster/launcher/dump.py": {"open", "os.listdir", "os.truncate", "socket.socket"},
     # Where the temporary directory is.
     "storage/scratch.py": {"tempfile.gettempdir"},
     "storage/stale_runs.py": {"tempfile.gettempdir"},

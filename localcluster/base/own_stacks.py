@@ -1,7 +1,8 @@
-"""The Python stacks of this process for who asks from outside: on a signal, faulthandler writes them to a file.
+"""The Python stacks of this process for who asks from outside: `launcher.dump` asks and reads.
 
-That needs neither the interpreter's lock nor any thread's help: it works in a deadlock and in a long call of C code.
-`launcher.dump` asks and reads. While a process can be asked it has the file open, whose name tells role and process id.
+A process that can be asked has a file of the run open, whose name tells its role and process id. A thread of it answers
+(`stack_server`). Where there is none, or the interpreter's lock is held, faulthandler writes the stack of a thread to
+that file, on a signal to the thread.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import logging
 import os
 import signal
 import sys
+
+from localcluster.base.stack_server import StackServer
 
 log = logging.getLogger(__name__)
 
@@ -35,40 +38,47 @@ def make_stack_file(directory: str, role: str, pid: int) -> None:
 
 
 class OwnStacks:
-    """The stacks of this process, written when a signal asks for them.
+    """The stacks of this process, shown to who asks.
 
-    Writes to a file in the primary directory of a run, which must be there if this process is not one of its owners.
+    The file lies in the primary directory of a run, and must be there if this process is not one of its owners.
+    ``serves``: a thread answers; without it the process has to have one thread only, which sleeps nearly always.
 
-    The process goes without where it has no descriptor for it, where the program uses the signal itself, and where it
-    is part of a run already (a task made a context).
+    The process goes without what it has no descriptor or thread for, without the signal where the program uses that
+    itself, and without all of it where it is part of a run already (a task made a context).
     """
 
-    def __init__(self, directory: str, role: str, is_owner: bool = True) -> None:
+    def __init__(self, directory: str, role: str, *, is_owner: bool = True, serves: bool = False) -> None:
         global _current, _is_ours
         self.fd: int | None = None
+        self._server: StackServer | None = None
+        self._takes_signal = False
         if _current is not None:
             return
         path = stack_file(directory, role, os.getpid())
         flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | (os.O_CREAT if is_owner else 0)
         try:
-            if SIGNAL is not None and not _is_free(SIGNAL):
-                return
             self.fd = os.open(path, flags, 0o600)
-        except OSError as error:
-            log.debug("the stacks of this process cannot be shown: %s", error)
-            return
-        if SIGNAL is not None:
-            faulthandler.register(SIGNAL, self.fd)
-        _current, _is_ours = self, True
+            _current = self
+            if SIGNAL is None:
+                return
+            if _is_free(SIGNAL):
+                faulthandler.register(SIGNAL, self.fd, all_threads=False)
+                self._takes_signal = _is_ours = True
+            if serves:
+                self._server = StackServer(directory)
+        except (OSError, RuntimeError) as error:
+            log.debug("not all stacks of this process can be shown: %s", error)
 
     def close(self) -> None:
         """Idempotent. A signal that comes too late is for standard error: its default would end the process."""
         global _current, _is_ours
         if self.fd is None:
             return
-        if SIGNAL is not None and not _has_python_handler(SIGNAL):
+        if self._server is not None:
+            self._server.close()
+        if SIGNAL is not None and self._takes_signal and not _has_python_handler(SIGNAL):
             try:
-                faulthandler.register(SIGNAL, 2)
+                faulthandler.register(SIGNAL, 2, all_threads=False)
             except ValueError:  # it is closed
                 faulthandler.unregister(SIGNAL)
                 _is_ours = False

@@ -129,7 +129,7 @@ class Cluster:
             self._loop.start()
         self.scratch = self._start_cluster()
         with deferred(), self.lock:  # held until the driver is ready for what executors say
-            self._stacks = OwnStacks(self.scratch.primary, "driver", is_owner=False)
+            self._stacks = OwnStacks(self.scratch.primary, "driver", is_owner=False, serves=True)
             self.pool.set_target(executors)
             self.blocks.start(self.conf, self.scratch)
 

@@ -22,7 +22,7 @@ _RUNS_TASKS = os.path.join("executor", "task_runner.py")  # what called this mod
 
 def report_crashes(scratch: Scratch, executor_id: str) -> None:
     """In the executor. What it forks tells of crashes on standard error."""
-    stacks = OwnStacks(scratch.primary, _role(executor_id))
+    stacks = OwnStacks(scratch.primary, _role(executor_id), serves=True)
     if stacks.fd is not None:
         faulthandler.enable(stacks.fd, all_threads=False)
 

@@ -1,14 +1,18 @@
 """The Python stacks of all processes of a run, asked for from outside: what ``localcluster dump`` prints.
 
 Processes are found by the file that each has open (`base.own_stacks`): so a run is found wherever its directory is, and
-no signal is sent to a process that has the number of one that ended. Each wait ends with one deadline for all. Linux
-only. Does not cover programs that tasks started, and runs that have no context yet.
+no signal is sent to a process that has the number of one that ended. Linux only. Does not cover programs that tasks
+started, and runs that have no context yet.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import operator
 import os
 import re
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,13 +20,17 @@ from dataclasses import dataclass
 import psutil
 
 from localcluster.base.own_stacks import PREFIX, SIGNAL
+from localcluster.base.stack_server import address
+from localcluster.launcher.forking import libc
 from protocol.errors import ClusterError
 
-DEADLINE = 5.0  # seconds for all processes together
-POLL = 0.01  # seconds
+PATIENCE = 2.0  # seconds for a process's own thread to answer
+DEADLINE = 5.0  # seconds for the other threads together
+POLL = 0.005  # seconds
 LARGE = 1 << 20  # bytes of stacks that were asked for before, which may go
 ROLES = ("launcher", "janitor", "driver")  # and then executors, by number
 
+_BIT = 1 << SIGNAL - 1 if SIGNAL else 0  # in the system's masks of signals
 _FILE = re.compile(rf"(/.*/localcluster-(\d+)-[0-9a-f]{{12}})/{PREFIX}(.+)-(\d+)")
 
 
@@ -44,7 +52,8 @@ class Member:
 
 def stacks_of_runs(pid: int | None) -> Iterator[str]:
     """Text for each run: the one that ``pid`` is a process of; None: every run of this user. Raises ClusterError."""
-    _signal()
+    if SIGNAL is None or not hasattr(libc, "tgkill"):
+        raise ClusterError("this system has no signal to ask a thread for its stack with")
     runs = _runs()
     if pid is None:
         chosen = {run: members for run, members in runs.items() if f"/localcluster-{os.getuid()}-" in run}
@@ -59,12 +68,10 @@ def stacks_of_runs(pid: int | None) -> Iterator[str]:
 
 
 def _stacks(members: list[Member]) -> Iterator[str]:
-    asked = [(member, _Question(member.pid, member.file)) for member in sorted(members, key=lambda each: each.place)]
-    deadline = time.monotonic() + DEADLINE
-    for member, question in asked:
-        yield f"\n--- {member.role}, process {member.pid}\n{question.answer(deadline).strip()}"
+    for member in sorted(members, key=lambda each: each.place):
+        yield f"\n--- {member.role}, process {member.pid}\n{_stacks_of(member)}"
     if not any(member.role == "driver" for member in members):
-        yield f"\n--- driver\nCannot be asked: its program uses signal {SIGNAL}, or its context is starting or ending."
+        yield "\n--- driver\nCannot be asked: its context is starting or ending."
 
 
 # --- who there is --------------------------------------------------------------------------------------------------
@@ -111,75 +118,81 @@ def _open_files(pid: int) -> Iterator[re.Match[str]]:
 # --- asking one ----------------------------------------------------------------------------------------------------
 
 
-class _Question:
-    """Asked at once, so that many processes answer at the same time."""
-
-    def __init__(self, pid: int, file: str) -> None:
-        self._pid = pid
-        self._file = file
-        self._problem = ""
-        self._from = 0  # place in the file
-        self._blocked: set[str] = set()  # threads in which the signal was blocked anyway
-        try:
-            self._ask()
-        except (OSError, psutil.NoSuchProcess):
-            self._problem = "Has ended meanwhile."
-
-    def _ask(self) -> None:
-        state = psutil.Process(self._pid).status()
-        if state in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP):
-            how = (
-                "by a debugger" if state == psutil.STATUS_TRACING_STOP else f"; it goes on with kill -CONT {self._pid}"
-            )
-            self._problem = f"Is stopped{how}."
-        elif not _has(_status(self._pid, "SigCgt")):  # by default it would end the process
-            self._problem = f"Cannot be asked: it does not handle signal {SIGNAL} now."
-        else:
-            if os.path.getsize(self._file) > LARGE:
-                os.truncate(self._file, 0)
-            self._from = os.path.getsize(self._file)
-            self._blocked = self._threads_that_block()
-            os.kill(self._pid, _signal())
-
-    def answer(self, deadline: float) -> str:
-        try:
-            while not self._problem and not self._is_answered():
-                if time.monotonic() > deadline:
-                    state = psutil.Process(self._pid).status()
-                    return f"Does not answer within {DEADLINE:g} s; its state is {state}."
-                time.sleep(POLL)
-            return self._problem or self._text()
-        except (OSError, psutil.NoSuchProcess):
-            return "Has ended meanwhile."
-
-    def _is_answered(self) -> bool:
-        """There is text, and no thread is writing more: while one handles the signal, it is blocked there."""
-        return os.path.getsize(self._file) > self._from and not self._threads_that_block() - self._blocked
-
-    def _text(self) -> str:
-        with open(self._file, errors="replace") as file:
-            file.seek(self._from)
-            return file.read()
-
-    def _threads_that_block(self) -> set[str]:
-        threads = os.listdir(f"/proc/{self._pid}/task")
-        return {thread for thread in threads if _has(_status(f"{self._pid}/task/{thread}", "SigBlk"))}
-
-
-def _status(process: int | str, field: str) -> int:
-    """A mask of signals; empty when the process or thread has ended."""
+def _stacks_of(member: Member) -> str:
     try:
-        with open(f"/proc/{process}/status") as file:
-            return next(int(line.split()[1], 16) for line in file if line.startswith(f"{field}:"))
+        state = psutil.Process(member.pid).status()
+        if state == psutil.STATUS_TRACING_STOP:
+            return "Is stopped by a debugger."
+        if state == psutil.STATUS_STOPPED:
+            return f"Is stopped; it goes on with kill -CONT {member.pid}."
+        return _answer(member) or "\n".join(_thread_by_thread(member)) or f"Does not answer; its state is {state}."
+    except (OSError, psutil.NoSuchProcess):
+        return "Has ended meanwhile."
+
+
+def _answer(member: Member) -> str:
+    """What its own thread says. Nothing when there is none, or C code holds the interpreter's lock."""
+    answer, deadline = b"", time.monotonic() + PATIENCE
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, contextlib.suppress(OSError):
+        connection.settimeout(PATIENCE)
+        connection.connect(address(os.path.dirname(member.file), member.pid))
+        while (part := connection.recv(1 << 16)) and time.monotonic() < deadline:
+            answer += part
+    return answer.decode(errors="replace")
+
+
+def _thread_by_thread(member: Member) -> Iterator[str]:
+    """By a signal to each, the main thread first. Threads that block it, as those of libraries do, are passed over."""
+    deadline = time.monotonic() + DEADLINE
+    if os.path.getsize(member.file) > LARGE:
+        os.truncate(member.file, 0)
+    for thread in sorted(map(int, os.listdir(f"/proc/{member.pid}/task"))):
+        if not _is_busy(member.pid, thread) and time.monotonic() < deadline:
+            text = _ask(member, thread, deadline)
+            if text:
+                yield f"{'Main thread' if thread == member.pid else f'Thread {thread}'}: {text}"
+
+
+def _ask(member: Member, thread: int, deadline: float) -> str:
+    """Nothing when the thread runs no Python, or has ended."""
+    before, looks = os.path.getsize(member.file), 0
+    if not _handles(member.pid):  # by default the signal would end the process
+        return ""
+    assert libc is not None
+    libc.tgkill(member.pid, thread, SIGNAL)
+    while looks < 2:  # between the arrival of a signal and its handler is a moment of which nothing is seen
+        if _is_busy(member.pid, thread):
+            looks = 0
+        elif os.path.getsize(member.file) > before:
+            return _text(member.file, before)
+        else:
+            looks += 1
+        if time.monotonic() > deadline:
+            return f"Does not answer within {DEADLINE:g} s."
+        time.sleep(POLL)
+    return ""
+
+
+def _text(file: str, start: int) -> str:
+    with open(file, errors="replace") as stacks:
+        stacks.seek(start)
+        return stacks.read().strip()
+
+
+def _handles(pid: int) -> bool:
+    return bool(_signals(f"/proc/{pid}", "SigCgt") & _BIT)
+
+
+def _is_busy(pid: int, thread: int) -> bool:
+    """Whether the signal has not arrived yet, or its handler runs, where it is blocked; or it is blocked anyway."""
+    return bool(_signals(f"/proc/{pid}/task/{thread}", "SigPnd", "SigBlk") & _BIT)
+
+
+def _signals(directory: str, *fields: str) -> int:
+    """Masks of signals together; empty when the process or thread has ended."""
+    try:
+        with open(f"{directory}/status") as file:
+            lines = [line.partition(":") for line in file]
     except (FileNotFoundError, ProcessLookupError):
         return 0
-
-
-def _has(mask: int) -> bool:
-    return bool(mask >> (_signal() - 1) & 1)
-
-
-def _signal() -> int:
-    if SIGNAL is None:
-        raise ClusterError("this system has no signal to ask a process for its stacks with")
-    return SIGNAL
+    return functools.reduce(operator.or_, (int(mask, 16) for name, _, mask in lines if name in fields), 0)

@@ -26,19 +26,19 @@ pytestmark = pytest.mark.skipif(SIGNAL is None, reason="the system has no real-t
 MEMBER = """
 import os, signal, sys, time
 from localcluster.base.own_stacks import SIGNAL, OwnStacks
-stacks = OwnStacks(sys.argv[1], sys.argv[2])
+stacks = OwnStacks(sys.argv[1], sys.argv[2], serves="executor" in sys.argv[2])
 def waits():
     print("waits", flush=True)
     sys.stdin.read()
 """
 WAITS = "waits()"
-NEVER_ANSWERS = "signal.pthread_sigmask(signal.SIG_BLOCK, [SIGNAL]); waits()"
-HANDLES_NOTHING = "signal.signal(SIGNAL, signal.SIG_DFL); waits()"
 IN_C_CODE = """
 import ctypes
 print("waits", flush=True)
 ctypes.PyDLL(None).pause()  # which keeps the interpreter's lock, and would return after a Python handler
 """
+NEVER_ANSWERS = "signal.pthread_sigmask(signal.SIG_BLOCK, [SIGNAL]); waits()"
+HANDLES_NOTHING = "signal.signal(SIGNAL, signal.SIG_DFL); waits()"
 ENDS_ITS_RUN = "import shutil; shutil.rmtree(sys.argv[1]); waits()"
 
 
@@ -121,25 +121,47 @@ def test_a_fork_is_not_taken_for_the_process_that_it_is_a_fork_of(members: Membe
 
 
 def test_who_cannot_answer_is_told_and_holds_nobody_up(members: Members, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dump, "PATIENCE", 0.2)
     driver = members.add("driver", WAITS)
     stopped = members.add("executor 0", WAITS)
-    silent = members.add("executor 1", NEVER_ANSWERS)
-    deaf = members.add("executor 2", HANDLES_NOTHING)
-    in_c = members.add("executor 3", IN_C_CODE)
+    silent = members.add("launcher", NEVER_ANSWERS)
+    deaf = members.add("janitor", HANDLES_NOTHING)
+    in_c = members.add("executor 1", IN_C_CODE)
     os.kill(stopped, signal.SIGSTOP)
     wait_until(lambda: psutil.Process(stopped).status() == psutil.STATUS_STOPPED, "it is not stopped")
-    monkeypatch.setattr(dump, "DEADLINE", 0.2)
     told = answers(driver)
     assert told[f"executor 0, process {stopped}"] == f"Is stopped; it goes on with kill -CONT {stopped}."
-    assert told[f"executor 1, process {silent}"] == "Does not answer within 0.2 s; its state is sleeping."
-    assert told[f"executor 2, process {deaf}"] == f"Cannot be asked: it does not handle signal {SIGNAL} now."
-    assert " in <module>" in told[f"executor 3, process {in_c}"]
+    assert told[f"launcher, process {silent}"] == "Does not answer; its state is sleeping."
+    assert told[f"janitor, process {deaf}"] == "Does not answer; its state is sleeping."
+    assert " in <module>" in told[f"executor 1, process {in_c}"]
     assert " in waits\n" in told[f"driver, process {driver}"]
     assert psutil.Process(deaf).is_running(), "it was asked all the same"
 
 
+def test_a_busy_process_tells_all_threads_by_name_and_lives_on(members: Members) -> None:
+    pid = members.add(
+        "executor 0",
+        """
+import threading
+def computes():
+    while True:
+        exec("def f(n): return n and f(n - 1)", names := {})
+        names["f"](20)
+for number in range(2):
+    threading.Thread(target=computes, name=f"busy {number}", daemon=True).start()
+waits()
+""",
+    )
+    for _ in range(50):
+        text = answers(pid)[f"executor 0, process {pid}"]
+        names = [line.partition(" (most recent call first)")[0] for line in text.splitlines() if "first)" in line]
+        assert sorted(names) == ["Thread MainThread", "Thread busy 0", "Thread busy 1"]
+        assert text.count(" in computes\n") == 2
+        assert text.count(" in waits\n") == 1
+
+
 def test_a_run_without_a_driver_to_be_asked_says_so(members: Members) -> None:
-    assert "its program uses signal" in answers(members.add("launcher", WAITS))["driver"]
+    assert "is starting or ending" in answers(members.add("launcher", WAITS))["driver"]
 
 
 def test_a_run_that_ends_meanwhile(members: Members) -> None:
