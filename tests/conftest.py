@@ -6,6 +6,8 @@ nor memory.
 
 Random tests: hypothesis draws other examples in each run and prints how to repeat one that fails. Where ``CI`` or
 ``CI_RUN`` is set, as by ``.ci/run``, it draws the same ones each time: a change is judged by what it does, not by luck.
+When one fails, hypothesis looks for a shorter example for up to five minutes. These tests have a longer time limit for
+that: where another one ends the search, no example is printed, but an error which says that the test is flaky.
 
 What a test leaves is given a grace time to go away by itself, because an end is often only seen a moment later (a
 reader thread notices the closed pipe, the janitor removes a directory). What is left then fails the test in its
@@ -14,6 +16,7 @@ teardown, by name.
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import os
 import re
@@ -32,6 +35,8 @@ settings.register_profile("here", deadline=None, print_blob=True)
 settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True, database=None)
 settings.load_profile("ci" if {"CI", "CI_RUN"} & os.environ.keys() else "here")
 
+RANDOM_TEST_LIMIT = 420  # seconds: five minutes of hypothesis's for a shorter example, and the limit of other tests
+
 GRACE = 5.0  # seconds
 POLL = 0.02  # seconds
 SHARED_MEMORY = Path("/dev/shm")
@@ -41,6 +46,19 @@ RUN_NAME = re.compile(r"localcluster-\d+-[0-9a-f]{12}")
 
 # Threads that other tools run for as long as they please: the time limit of the test itself, a logging listener.
 ALLOWED_THREADS = ("pytest_timeout", "logging")
+
+
+@pytest.hookimpl(trylast=True)  # the plugin of hypothesis marks its tests before
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("hypothesis") is not None:
+            item.add_marker(pytest.mark.timeout(RANDOM_TEST_LIMIT))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    if item.get_closest_marker("hypothesis") is not None:
+        faulthandler.cancel_dump_traceback_later()  # of a test that is busy: Python 3.11 can crash in it
 
 
 class Run(str):

@@ -228,6 +228,7 @@ class RandomRuns(RuleBasedStateMachine):
             else:
                 assert driver.tasks.statistics().pending, "jobs are left and no task waits"
                 driver.wait(2.0)
+                assert driver.running() or not driver.dag.jobs, "jobs are left, tasks wait, and none is launched"
         driver.assert_idle()
         for job in self.jobs:
             self.check_end(job)
