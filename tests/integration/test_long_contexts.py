@@ -15,7 +15,7 @@ from localcluster.executor.block_orders import AT_ONCE
 from tests.support import executors, wait_until
 
 JOBS = 2000
-EXECUTOR_THREADS = 3 + AT_ONCE  # tasks, orders, reports; those for block orders start as they are needed
+EXECUTOR_THREADS = 4 + AT_ONCE  # tasks, orders, reports, stacks; those for block orders start as they are needed
 
 
 def test_two_thousand_jobs_leave_everything_where_it_was(sc: SparkContext) -> None:
