@@ -62,11 +62,14 @@ print("between")
 print("working... ", end="", flush=True)
 job(2)
 print("done")
-threads = [threading.Thread(target=lambda: (job(3), print("a thread's job is done"))) for _ in range(2)]
+def one_of_two():
+    job(3)
+    sys.stdout.write("a thread's job is done\\n")  # print writes the end of the line apart, and the other may come between
+threads = [threading.Thread(target=one_of_two) for _ in range(2)]
 for thread in threads:
     thread.start()
 until_seen(3)
-print("the driver prints meanwhile")
+sys.stdout.write("the driver prints meanwhile\\n")
 for thread in threads:
     thread.join()
 print("after")
