@@ -64,7 +64,7 @@ job(2)
 print("done")
 def one_of_two():
     job(3)
-    sys.stdout.write("a thread's job is done\\n")  # print writes the end of the line apart, and the other may come between
+    sys.stdout.write("a thread's job is done\\n")  # print writes the end apart, and the other may come between
 threads = [threading.Thread(target=one_of_two) for _ in range(2)]
 for thread in threads:
     thread.start()
