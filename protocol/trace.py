@@ -33,7 +33,7 @@ _hook = _Hook()
 
 
 def switch(on: bool) -> None:
-    if on:
+    if on and logging.getLevelName(TRACE) == f"Level {TRACE}":  # else the program has named it
         logging.addLevelName(TRACE, "TRACE")
     Endpoint.hook = _hook if on else None
 

@@ -11,7 +11,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import CodeType, ModuleType
+from typing import Any
 
 
 class AliasFinder(MetaPathFinder, Loader):
@@ -34,6 +35,13 @@ class AliasFinder(MetaPathFinder, Loader):
         name = self._real_name(module.__name__)
         assert name is not None
         sys.modules[module.__name__] = importlib.import_module(name)
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        """What ``python -m`` asks for."""
+        name = self._real_name(fullname)
+        assert name is not None
+        spec: Any = importlib.util.find_spec(name)
+        return spec.loader.get_code(name)  # type: ignore[no-any-return]
 
     def _real_name(self, name: str) -> str | None:
         alias, below = name, ""

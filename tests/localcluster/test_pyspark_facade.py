@@ -15,6 +15,7 @@ import pytest
 
 import localcluster.pyspark
 from localcluster.base.absent_modules import ABSENT, AbsentFinder
+from localcluster.base.module_aliases import AliasFinder
 from protocol.errors import ClusterError, OutputExistsError, PySparkImportError, SparkException, TaskError
 
 FACADE = Path(localcluster.pyspark.__file__).parent
@@ -109,9 +110,18 @@ def test_importing_a_module_of_the_table_raises_what_the_table_says_and_leaves_n
     assert not hasattr(importlib.import_module(f"localcluster.{parent}"), last)
 
 
-def test_running_a_module_of_the_table_raises_what_the_table_says() -> None:
+@pytest.mark.parametrize("name", ["localcluster.pyspark.shell", "facade.shell"])
+def test_running_a_module_of_the_table_raises_what_the_table_says(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "meta_path", [AliasFinder({"facade": "localcluster.pyspark"}), *sys.meta_path])
     with pytest.raises(ImportError, match="make a SparkContext in an ordinary Python shell"):
-        runpy.run_module("localcluster.pyspark.shell", run_name="__main__")
+        runpy.run_module(name, run_name="__main__")
+    sys.modules.pop("facade", None)
+
+
+def test_a_module_can_be_run_by_its_alias(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "meta_path", [AliasFinder({"facade": "localcluster.pyspark"}), *sys.meta_path])
+    assert "StatCounter" in runpy.run_module("facade.statcounter", run_name="__main__")
+    sys.modules.pop("facade", None)
 
 
 def test_a_module_of_the_table_is_found_in_the_facade_only() -> None:
