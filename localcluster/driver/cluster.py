@@ -2,7 +2,7 @@
 
 One lock guards the scheduler, the block master and the executor pool. Pipes are non-blocking with a backlog, so
 whoever holds the lock may send; nobody waits for an answer while holding it. Threads: the event loop, the side thread
-(work that may wait), and the user's threads, which submit jobs and wait for their results without the lock.
+(work that may wait), one that tells stacks, and the user's, which submit jobs and wait for results without the lock.
 Does not plan or collect jobs (``job_runner``), does not know what executors may say (``executor_messages``), does not
 decide anything about tasks or blocks (``scheduler``, ``storage``).
 """
