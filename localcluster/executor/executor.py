@@ -1,8 +1,8 @@
 """The executor process: takes orders, runs tasks, reports.
 
 Threads: the main thread and one more per further core run tasks; one thread takes orders and never waits, others carry
-out those about blocks; one flushes reports and sends the heartbeat; one tells stacks to `localcluster dump`. A task that
-asks the master sends and receives on the report pipe itself. Follows Spark's ``CoarseGrainedExecutorBackend`` and
+out those about blocks; one flushes reports and sends the heartbeat; one tells stacks to `localcluster dump`. A task
+that asks the master sends and receives on the report pipe itself. Follows Spark's ``CoarseGrainedExecutorBackend`` and
 ``Executor``. Does not know how a task computes (``task_runner``).
 """
 
