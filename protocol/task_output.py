@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from protocol.locations import SharedLocation
 
 
-@dataclass(frozen=True, slots=True)
-class Inline:
+class Inline(NamedTuple):
     """A small result, serialised."""
 
     data: bytes
@@ -19,8 +17,7 @@ class Inline:
         return len(self.data)
 
 
-@dataclass(frozen=True, slots=True)
-class InBlock:
+class InBlock(NamedTuple):
     """Where a large result is: in block ``taskresult_N`` of the task's id."""
 
     location: SharedLocation
@@ -30,8 +27,7 @@ class InBlock:
         return self.location.length
 
 
-@dataclass(frozen=True, slots=True)
-class MapOutput:
+class MapOutput(NamedTuple):
     """Where the blocks of a map task are, in the order of the shuffle's block ids; None where there is nothing."""
 
     blocks: tuple[SharedLocation | None, ...]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from localcluster.conf import SparkConf
 from localcluster.conf.master_url import Layout, layout, memory_from_master
@@ -13,8 +12,7 @@ from localcluster.conf.settings import EXECUTOR_ENVIRONMENT, Settings, check
 from localcluster.shuffle.hashing import seed_of_executors
 
 
-@dataclass(frozen=True)
-class ApplicationInfo:
+class ApplicationInfo(NamedTuple):
     """What a context is: names, settings, layout.
 
     ``conf`` has all settings, with what Spark adds to them; ``started`` is in milliseconds since the epoch.

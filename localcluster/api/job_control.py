@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from localcluster.api.status import StatusTracker
 from localcluster.base.arguments import check_function
 from localcluster.conf.job_properties import INTERRUPT_ON_CANCEL, JOB_DESCRIPTION, JOB_GROUP, JOB_TAGS
 from localcluster.rdd.core import check_rdd
 
 if TYPE_CHECKING:
     from localcluster.api.jobs import Jobs
+    from localcluster.api.status import StatusTracker
     from localcluster.driver.cluster import Cluster
     from localcluster.driver.status import Statistics
     from localcluster.rdd.rdd import RDD
@@ -113,6 +113,8 @@ class JobControl:
 
     def statusTracker(self) -> StatusTracker:
         """What jobs and stages are doing, also from other threads than theirs."""
+        from localcluster.api.status import StatusTracker  # few programs need it
+
         return StatusTracker(self._cluster.status)
 
     def statistics(self) -> Statistics:
