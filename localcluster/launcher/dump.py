@@ -161,9 +161,10 @@ def _ask(member: Member, thread: int, deadline: float) -> str:
     assert libc is not None
     libc.tgkill(member.pid, thread, SIGNAL)
     while looks < 2:  # between the arrival of a signal and its handler is a moment of which nothing is seen
+        begun = os.path.getsize(member.file) > before  # looked at first: then the handler has ended if it does not run
         if _is_busy(member.pid, thread):
             looks = 0
-        elif os.path.getsize(member.file) > before:
+        elif begun:
             return _text(member.file, before)
         else:
             looks += 1
