@@ -24,7 +24,7 @@ from localcluster.base.stack_server import address
 from localcluster.launcher.forking import libc
 from protocol.errors import ClusterError
 
-PATIENCE = 2.0  # seconds for a process's own thread to answer
+PATIENCE = 5.0  # seconds for a process's own thread to answer; a machine may have much else to do
 DEADLINE = 5.0  # seconds for the other threads together
 POLL = 0.005  # seconds
 LARGE = 1 << 20  # bytes of stacks that were asked for before, which may go
@@ -125,17 +125,23 @@ def _stacks_of(member: Member) -> str:
             return "Is stopped by a debugger."
         if state == psutil.STATUS_STOPPED:
             return f"Is stopped; it goes on with kill -CONT {member.pid}."
-        return _answer(member) or "\n".join(_thread_by_thread(member)) or f"Does not answer; its state is {state}."
+        answer = _answer(member)
+        if answer is None and len(os.listdir(f"/proc/{member.pid}/task")) > 1:
+            return "Cannot be asked: it had no descriptor or thread left to answer with."  # a signal could kill it
+        return answer or "\n".join(_thread_by_thread(member)) or f"Does not answer; its state is {state}."
     except (OSError, psutil.NoSuchProcess):
         return "Has ended meanwhile."
 
 
-def _answer(member: Member) -> str:
-    """What its own thread says. Nothing when there is none, or C code holds the interpreter's lock."""
+def _answer(member: Member) -> str | None:
+    """What its own thread says; nothing when C code holds the interpreter's lock, None when there is no such thread."""
     answer, deadline = b"", time.monotonic() + PATIENCE
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, contextlib.suppress(OSError):
         connection.settimeout(PATIENCE)
-        connection.connect(address(os.path.dirname(member.file), member.pid))
+        try:
+            connection.connect(address(os.path.dirname(member.file), member.pid))
+        except ConnectionRefusedError:
+            return None
         while (part := connection.recv(1 << 16)) and time.monotonic() < deadline:
             answer += part
     return answer.decode(errors="replace")

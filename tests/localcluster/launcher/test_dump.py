@@ -160,6 +160,15 @@ waits()
         assert text.count(" in waits\n") == 1
 
 
+def test_a_process_of_several_threads_that_has_none_to_answer_gets_no_signal(members: Members) -> None:
+    """Which could kill it."""
+    pid = members.add(
+        "driver", "import threading; threading.Thread(target=time.sleep, args=[600], daemon=True).start(); waits()"
+    )
+    assert answers(pid)[f"driver, process {pid}"].startswith("Cannot be asked: it had no descriptor or thread left")
+    assert Path(stack_file(str(members.run), "driver", pid)).read_text() == ""
+
+
 def test_a_run_without_a_driver_to_be_asked_says_so(members: Members) -> None:
     assert "is starting or ending" in answers(members.add("launcher", WAITS))["driver"]
 
