@@ -85,6 +85,16 @@ class Run:
         root = psutil.Process(self.process.pid)
         self.family = {process.pid: process for process in [root, *root.children(recursive=True)]}
 
+    def until(self, line: str) -> None:
+        """Wait for this line of the job's output."""
+        assert self.process.stdout is not None
+        for printed in self.process.stdout:
+            self.output += printed
+            if printed == f"{line}\n":
+                return
+        self.wait()
+        raise AssertionError(f"the job ended before it printed {line}: {self.output}{self.errors}")
+
     @property
     def launcher(self) -> int:
         """In `run` mode the process that was started; in library mode the child of the driver that forks executors."""

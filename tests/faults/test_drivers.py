@@ -61,6 +61,7 @@ print("sum", sc.parallelize(range(10), 2).sum())
 def test_one_ctrl_c_is_one_keyboard_interrupt(tmp_path: Path) -> None:
     ending = f"""
 try:
+    print("guarded", flush=True)
     {WORK_FOR_EVER}
 except KeyboardInterrupt:
     print("caught", flush=True)
@@ -70,6 +71,7 @@ except KeyboardInterrupt:
 """
     with Run(tmp_path, BUSY_JOB.format(ending=ending)) as run:
         run.until_ready()
+        run.until("guarded")  # "ready" is printed before the try, where a Ctrl-C would end the run
         os.killpg(run.process.pid, signal.SIGINT)
         assert run.wait() == 9, run.errors
         assert run.output.endswith("caught\ncleaned up\n")
