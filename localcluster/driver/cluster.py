@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -37,6 +36,7 @@ from localcluster.driver.progress import Progress
 from localcluster.driver.progress_views import progress_view
 from localcluster.driver.side_thread import SideThread
 from localcluster.driver.status import Status
+from localcluster.driver.uninterrupted_lock import UninterruptedLock
 from localcluster.launcher.client import LauncherClient
 from localcluster.launcher.interrupts import deferred
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
@@ -82,7 +82,7 @@ class Cluster:
         self.dag = make_scheduler(conf, layout, self.outputs)  # first, since it may raise
         self.conf = conf
         settings = Settings(conf)
-        self.lock: AbstractContextManager[Any] = threading.RLock()
+        self.lock: AbstractContextManager[Any] = UninterruptedLock()
         self.error: ClusterError | None = None
         self.closed = False
         self._stacks: OwnStacks | None = None

@@ -12,11 +12,12 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 
 INTERRUPTED = 130  # exit code of a `run` that a Ctrl-C ended
 SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}  # what people end programs with
+RAISING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2)  # by use
 SAME = 1.0  # seconds in which the two are one
 
 _seen = float("-inf")  # seconds, monotonic: when the last SIGINT came
@@ -41,19 +42,24 @@ def install() -> None:
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Let a Ctrl-C wait for the end of a block that must not be left in the middle, and takes no long time."""
-    handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+    """Let a Ctrl-C, or what else a handler may raise from, wait for the end of a block that must not be left in the
+    middle, and takes no long time.
+    """
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
+    handlers = {int(signum): handler for signum in RAISING if callable(handler := signal.getsignal(signum))}
     came: list[tuple[int, FrameType | None]] = []
-    signal.signal(signal.SIGINT, lambda *call: came.append(call))
     try:
+        for signum in handlers:
+            signal.signal(signum, lambda *call: came.append(call))
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
-        if came:
-            handler(*came[0])
+        for signum, handler in handlers.items():
+            signal.signal(signum, handler)
+        with ExitStack() as all_of_them:  # also when one raises
+            for signum, frame in reversed(came):
+                all_of_them.callback(handlers[signum], signum, frame)
 
 
 def _end(signum: int, frame: FrameType | None) -> None:

@@ -281,8 +281,8 @@ def test_rounds_call_back_under_the_lock(cluster: Cluster) -> None:
         taken = threading.Event()
 
         def take() -> None:
-            if cluster.lock.acquire(blocking=False):  # type: ignore[attr-defined]
-                cluster.lock.release()  # type: ignore[attr-defined]
+            if cluster.lock._lock.acquire(blocking=False):  # type: ignore[attr-defined]
+                cluster.lock._lock.release()  # type: ignore[attr-defined]
                 taken.set()
 
         thread = threading.Thread(target=take)
