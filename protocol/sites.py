@@ -17,8 +17,8 @@ from typing import Any, Protocol
 class Armed(Protocol):
     """What an armed process does at a site. It may wait, raise, or end the process.
 
-    ``facts`` say what the site is about (``stage``, ``partition``, ``block``, ``call``, …). What it returns matters only
-    where the site says so: for a write it is how many bytes to take, None for all.
+    ``facts`` say what the site is about (``stage``, ``partition``, ``block``, ``call``, …). What it returns matters
+    only where the site says so: for a write it is how many bytes to take, None for all.
     """
 
     def __call__(self, site: str, **facts: Any) -> Any: ...
