@@ -46,6 +46,7 @@ class BlockMaster:
         side: SideThread,
         send: Callable[[str, Order], None],
         ask_executor: Callable[[str, Order], Future[Any]],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.endpoint = endpoint
         self.own_id = endpoint.own_id
@@ -54,10 +55,11 @@ class BlockMaster:
         self._side = side
         self._send = send
         self._ask_executor = ask_executor
+        self._clock = clock
 
     def receive(self, sender: str, message: Message) -> Future[Any]:
         """Handle a message and do what follows; the future is the answer. Under the lock."""
-        outcome = self.endpoint.receive(sender, message, time.monotonic())
+        outcome = self.endpoint.receive(sender, message, self._clock())
         return settle(outcome, self._tell_slave, self._ask_slave)
 
     def locations_of(self, block_ids: Sequence[BlockId]) -> Sequence[Sequence[tuple[BlockManagerId, Location]]]:

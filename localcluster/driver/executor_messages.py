@@ -38,12 +38,14 @@ class ExecutorMessages:
         instructions: Instructions,
         master: BlockMaster,
         outputs: MapOutputTracker,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._dag = dag
         self._pool = pool
         self._instructions = instructions
         self._master = master
         self._outputs = outputs
+        self._clock = clock
         self._handlers: MessageTable[Handler] = MessageTable("the driver")
         self.register = self._handlers.register
         self.register(
@@ -75,31 +77,31 @@ class ExecutorMessages:
         for result in message.results:
             self._instructions.task_ended(result.task_id)
         self._keep_results(executor_id, message)
-        self._dag.tasks_finished(executor_id, message.results, time.monotonic())
+        self._dag.tasks_finished(executor_id, message.results, self._clock())
         return True
 
     def _task_failed(self, executor_id: str, message: c.TaskFailed, reply: Reply | None) -> bool:
         self._instructions.task_ended(message.task_id)
         if message.fetch is not None:
             self._lose_vanished_outputs(message.fetch[0])
-        self._dag.task_failed(executor_id, message, time.monotonic())
+        self._dag.task_failed(executor_id, message, self._clock())
         return True
 
     def _task_killed(self, executor_id: str, message: c.TaskKilled, reply: Reply | None) -> bool:
         self._instructions.task_ended(message.task_id)
-        self._dag.task_given_back(executor_id, (message.task_id,), time.monotonic())
+        self._dag.task_given_back(executor_id, (message.task_id,), self._clock())
         return True
 
     def _tasks_returned(self, executor_id: str, message: c.TasksReturned, reply: Reply | None) -> bool:
-        self._dag.task_given_back(executor_id, message.task_ids, time.monotonic())
+        self._dag.task_given_back(executor_id, message.task_ids, self._clock())
         return True
 
     def _barrier_called(self, executor_id: str, message: c.BarrierCall, reply: Reply | None) -> bool:
-        self._dag.barrier_called(executor_id, message, time.monotonic())
+        self._dag.barrier_called(executor_id, message, self._clock())
         return True
 
     def _registered(self, executor_id: str, message: c.RegisterExecutor, reply: Reply | None) -> bool:
-        self._dag.executor_added(executor_id, message.cores, time.monotonic())
+        self._dag.executor_added(executor_id, message.cores, self._clock())
         self._pool.registered(executor_id)  # after it, since it may have to drain at once
         return True
 

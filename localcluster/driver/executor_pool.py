@@ -56,7 +56,7 @@ class ExecutorPool:
     """The executors of one context: ordered, watched, replaced, drained.
 
     ``on_message(executor_id, incoming)``, ``on_lost(executor_id, reason)``, ``on_draining(executor_id)`` and
-    ``on_hopeless(reason)`` are the driver's.
+    ``on_hopeless(reason)`` are the driver's. ``clock()`` is in seconds and never goes back.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class ExecutorPool:
         on_lost: Callable[[str, str], None],
         on_draining: Callable[[str], None],
         on_hopeless: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._launcher = launcher
         self._loop = loop
@@ -76,6 +77,7 @@ class ExecutorPool:
         self._on_lost = on_lost
         self._on_draining = on_draining
         self._on_hopeless = on_hopeless
+        self._clock = clock
         self._ids = count()
         self._target = 0  # executors that there should be
         self._ordered = self._losses = 0  # executors so far
@@ -152,7 +154,7 @@ class ExecutorPool:
         """Have the launcher fork one more."""
         executor_id = str(next(self._ids))
         self._ordered += 1
-        self._executors[executor_id] = Executor(executor_id, ordered_at=time.monotonic())
+        self._executors[executor_id] = Executor(executor_id, ordered_at=self._clock())
         template = self._template
         self._tell_launcher(LaunchExecutor(executor_id, template.cores, template.conf, template.sys_path))
 
@@ -277,7 +279,7 @@ class ExecutorPool:
         if executor.state is not State.BROKEN:
             log.debug("executor %s: %s", executor.executor_id, end)
             executor.state = State.BROKEN
-            executor.broken_at = time.monotonic()
+            executor.broken_at = self._clock()
 
     def _lost(self, executor: Executor, exit_code: int | None, signum: int | None, frames: str = "") -> None:
         self._read_the_rest(executor)
@@ -307,7 +309,7 @@ class ExecutorPool:
 
     def _try_again_later(self, short_of: str) -> None:
         """Until PATIENCE is over, and then as long as another executor works, as Spark's master does."""
-        now = time.monotonic()
+        now = self._clock()
         self._backoff.failed(now)
         if self._backoff.is_over(now) and not any(executor.state is State.REGISTERED for executor in self):
             self._on_hopeless(f"no executor could be started for {PATIENCE:g} s: {short_of}")

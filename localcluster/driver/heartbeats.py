@@ -7,6 +7,7 @@ Under the driver's lock. Read by `status`, and by whoever limits memory. Not wha
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from protocol.cluster_messages import ExecutorHeartbeat
@@ -27,13 +28,14 @@ class Heartbeat(NamedTuple):
 
 
 class Heartbeats:
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._latest: dict[str, Heartbeat] = {}  # {executor id: its last}; none before the first and after its end
 
     def receive(self, executor_id: str, message: ExecutorHeartbeat, reply: Reply | None) -> None:
         before = self._latest.get(executor_id)
         peak = message.rss if before is None else max(before.peak_rss, message.rss)
-        beat = Heartbeat(message.rss, message.shared, peak, message.running, time.monotonic())
+        beat = Heartbeat(message.rss, message.shared, peak, message.running, self._clock())
         self._latest[executor_id] = beat
 
     def latest(self, executor_id: str) -> Heartbeat | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from localcluster.conf import logs
 from localcluster.driver.block_master import BlockMaster
@@ -42,12 +42,14 @@ class Instructions:
         outputs: MapOutputTracker,
         shuffle_manager: type[ShuffleManager],
         kill_timeout: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pool = pool
         self._master = master
         self._outputs = outputs
         self._block_ids = shuffle_manager.block_ids
         self._kill_timeout = kill_timeout
+        self._clock = clock
         self.import_paths: tuple[str, ...] = ()
         self._kills: dict[int, tuple[str, float]] = {}  # {task id: (executor id, deadline)}
 
@@ -121,7 +123,7 @@ class Instructions:
         return []
 
     def _kill(self, kill: Kill) -> None:
-        self._kills[kill.task_id] = (kill.executor_id, time.monotonic() + self._kill_timeout)
+        self._kills[kill.task_id] = (kill.executor_id, self._clock() + self._kill_timeout)
         self._send(kill.executor_id, c.KillTask(kill.task_id, kill.reason))
 
     def _keep_output(self, output: OutputReady) -> None:

@@ -6,7 +6,6 @@ import errno
 import logging
 import os
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -71,6 +70,7 @@ class Bed:
     """A pool over a loop that is not started: the test reads the pipes itself, in the order it wants."""
 
     def __init__(self) -> None:
+        self.now = 100.0
         self.launcher = Launcher()
         self.loop = EventLoop(threading.RLock(), lambda now: 1.0, lambda error: None)
         self.heard: list[tuple[str, Any]] = []
@@ -85,6 +85,7 @@ class Bed:
             lambda executor_id, reason: self.lost.append((executor_id, reason)),
             self.draining.append,
             self.hopeless.append,
+            clock=lambda: self.now,
         )
 
     def order(self) -> None:
@@ -180,7 +181,7 @@ def test_an_exit_status_that_never_comes_is_not_waited_for_without_end(bed: Bed)
     executor_id = bed.launch()
     bed.launcher.far[executor_id][1].abort()
     bed.read()
-    now = time.monotonic()
+    now = bed.now
     bed.pool.expire(now)
     assert bed.lost == []
     bed.pool.expire(now + EXIT_STATUS_WAIT + 1)
@@ -192,7 +193,7 @@ def test_an_executor_is_lost_once_and_replaced_once(bed: Bed) -> None:
     executor_id = bed.launch()
     bed.exit(executor_id, code=1)
     bed.exit(executor_id, code=1)
-    bed.pool.expire(time.monotonic() + 100)
+    bed.pool.expire(bed.now + 100)
     assert len(bed.lost) == 1
     assert bed.launcher.ordered == ["0", "1"]
     assert list(bed.pool.executors) == ["1"]
@@ -265,12 +266,12 @@ def test_those_that_take_long_to_register_are_found(bed: Bed) -> None:
     bed.launch()
     starting = bed.launch(register=False)
     bed.order()
-    assert bed.pool.unregistered(time.monotonic() - 1) == []
-    assert bed.pool.unregistered(time.monotonic() + 1) == [starting, "2"]
+    assert bed.pool.unregistered(bed.now - 1) == []
+    assert bed.pool.unregistered(bed.now + 1) == [starting, "2"]
     for end in bed.launcher.far[starting]:
         end.abort()
     bed.read()
-    assert bed.pool.unregistered(time.monotonic() + 1) == ["2"], "the end of its pipes was seen"
+    assert bed.pool.unregistered(bed.now + 1) == ["2"], "the end of its pipes was seen"
 
 
 @pytest.mark.parametrize("liveness", [Liveness.STOPPED, Liveness.HUNG, Liveness.GONE])
@@ -281,7 +282,7 @@ def test_one_that_does_nothing_before_it_is_ready_is_killed_and_counts_as_an_ear
     for _ in range(MAX_EARLY_DEATHS):
         assert bed.hopeless == []
         executor_id = bed.launch(register=False)
-        bed.pool.judge_silent(executor_id, time.monotonic())
+        bed.pool.judge_silent(executor_id, bed.now)
         assert isinstance(bed.launcher.told[-1], KillExecutor)
         bed.exit(executor_id, signal=9)
     assert len(bed.hopeless) == 1
@@ -293,7 +294,7 @@ def test_one_that_does_nothing_before_it_is_ready_is_killed_and_counts_as_an_ear
 def test_a_busy_one_is_waited_for_and_looked_at_again_later(bed: Bed, register: bool) -> None:
     verdicts = Verdicts(bed, Liveness.BUSY)
     executor_id = bed.launch(register=register)
-    now = time.monotonic()
+    now = bed.now
     for moment in (now, now + JUDGE_INTERVAL / 2, now + JUDGE_INTERVAL):
         bed.pool.judge_silent(executor_id, moment)
     assert len(verdicts.judged) == 2
@@ -303,7 +304,7 @@ def test_a_busy_one_is_waited_for_and_looked_at_again_later(bed: Bed, register: 
 def test_a_launcher_that_forks_nothing_because_it_is_stopped_is_hopeless(bed: Bed) -> None:
     verdicts = Verdicts(bed, Liveness.STOPPED)
     bed.order()
-    bed.pool.judge_silent("0", time.monotonic())
+    bed.pool.judge_silent("0", bed.now)
     assert verdicts.judged == [3999]
     assert bed.hopeless == ["the launcher (pid 3999) forks no executor: its process is stopped"]
 
@@ -321,7 +322,7 @@ def test_one_that_could_not_be_forked_is_ordered_again_later_and_the_others_are_
     bed.order()
     fail_to_launch(bed)
     assert bed.lost == [("1", f"executor 1 could not be started: {NO_PROCESS}")]
-    now = time.monotonic()
+    now = bed.now
     bed.pool.expire(now)
     assert bed.launcher.ordered == ["0", "1"]
     bed.pool.expire(now + LONGEST_PAUSE)
@@ -336,7 +337,7 @@ def test_all_that_could_not_be_forked_are_ordered_again(bed: Bed) -> None:
         bed.order()
     for number in range(3):
         bed.pool.launch_failed(LaunchFailed(str(number), NO_PROCESS))
-    bed.pool.expire(time.monotonic() + LONGEST_PAUSE)
+    bed.pool.expire(bed.now + LONGEST_PAUSE)
     assert bed.launcher.ordered == list("012345")
 
 
@@ -348,7 +349,7 @@ def test_a_driver_without_descriptors_for_the_pipes_orders_another_one_later(bed
     ((_, reason),) = bed.lost
     assert "ulimit -n" in reason
     bed.launcher.has_descriptors = True
-    bed.pool.expire(time.monotonic() + LONGEST_PAUSE)
+    bed.pool.expire(bed.now + LONGEST_PAUSE)
     assert bed.launcher.ordered == ["0", "1"]
 
 
@@ -384,14 +385,14 @@ def test_an_executor_that_says_that_it_cannot_start_is_no_early_death(bed: Bed) 
     }
 
 
-def test_a_shortage_that_lasts_is_hopeless_when_no_executor_works(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock(monkeypatch)
+def test_a_shortage_that_lasts_is_hopeless_when_no_executor_works(bed: Bed) -> None:
+    start = bed.now
     first = bed.launch()
     bed.order()
     fail_to_launch(bed)
-    while clock.now < 2 * PATIENCE:
-        clock.now += LONGEST_PAUSE
-        bed.pool.expire(clock.now)
+    while bed.now < start + 2 * PATIENCE:
+        bed.now += LONGEST_PAUSE
+        bed.pool.expire(bed.now)
         fail_to_launch(bed)
     assert bed.hopeless == [], "one still works"
     bed.exit(first, code=1)
@@ -404,7 +405,7 @@ def test_a_shortage_is_warned_of_once(bed: Bed, caplog: pytest.LogCaptureFixture
         for pause in range(1, 4):
             bed.order()
             fail_to_launch(bed)
-            bed.pool.expire(time.monotonic() + pause * LONGEST_PAUSE)
+            bed.pool.expire(bed.now + pause * LONGEST_PAUSE)
             fail_to_launch(bed)
         assert len(caplog.messages) == 1
         bed.launch()
@@ -417,16 +418,8 @@ def test_what_was_put_off_is_not_ordered_after_the_stop(bed: Bed) -> None:
     bed.order()
     fail_to_launch(bed)
     bed.pool.stop()
-    bed.pool.expire(time.monotonic() + LONGEST_PAUSE)
+    bed.pool.expire(bed.now + LONGEST_PAUSE)
     assert bed.launcher.ordered == ["0"]
-
-
-class Clock:
-    """In the place of ``time.monotonic``."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 0.0
-        monkeypatch.setattr(time, "monotonic", lambda: self.now)
 
 
 def test_while_stopping_all_are_told_and_none_is_lost_or_replaced(bed: Bed) -> None:
@@ -550,7 +543,7 @@ def test_what_was_put_off_is_given_up_first(bed: Bed) -> None:
         fail_to_launch(bed)
     bed.pool.set_target(2)
     assert bed.draining == []
-    bed.pool.expire(time.monotonic() + LONGEST_PAUSE)
+    bed.pool.expire(bed.now + LONGEST_PAUSE)
     assert bed.launcher.ordered == ["0", "1", "2", "3"], "one of the two"
 
 
@@ -575,7 +568,7 @@ def test_one_that_drains_and_falls_silent_is_judged_as_ever(bed: Bed) -> None:
     Verdicts(bed, Liveness.HUNG)
     executor_id = bed.launch()
     bed.pool.set_target(0)
-    bed.pool.judge_silent(executor_id, time.monotonic())
+    bed.pool.judge_silent(executor_id, bed.now)
     assert bed.launcher.told[-1] == KillExecutor(executor_id, f"it sent no heartbeat and {Liveness.HUNG.value}")
 
 
