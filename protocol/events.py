@@ -7,7 +7,7 @@ Covers the kinds of events only. Whoever sees one makes the record and gives it 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeAlias
 
 
@@ -69,6 +69,22 @@ class TaskStarted(NamedTuple):
     task: TaskRef
     executor_id: str
     speculative: bool
+
+
+class TasksLaunched(NamedTuple):
+    """Tasks of one stage attempt were given to an executor. Read as a `TaskStarted` for each."""
+
+    at: float
+    executor_id: str
+    stage_id: int
+    stage_attempt: int
+    tasks: tuple[tuple[int, int], ...]  # partition, attempt
+    speculative: bool
+
+    def starts(self) -> Iterator[TaskStarted]:
+        for partition, attempt in self.tasks:
+            task = TaskRef(self.stage_id, self.stage_attempt, partition, attempt)
+            yield TaskStarted(self.at, task, self.executor_id, self.speculative)
 
 
 class TaskRetried(NamedTuple):
@@ -191,9 +207,9 @@ Event: TypeAlias = (
     | FaultFired
 )
 
-Recorder: TypeAlias = Callable[[Event], None]
-"""Takes an event; quick, raises nothing."""
+Recorder: TypeAlias = Callable[[Event | TasksLaunched], None]
+"""Takes what happened; quick, raises nothing."""
 
 
-def nobody(event: Event) -> None:
+def nobody(event: Event | TasksLaunched) -> None:
     """A recorder for those whom nobody asks."""

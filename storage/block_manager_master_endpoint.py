@@ -19,6 +19,7 @@ from typing import Any, cast
 
 from protocol import block_messages as m
 from protocol.errors import StorageError
+from protocol.events import Recorder, nobody
 from protocol.locations import DRIVER, BlockManagerId, Location, SharedLocation, ShmLocation
 from protocol.message import Message, Order
 from storage.block_id import BlockId
@@ -61,12 +62,15 @@ class BlockManagerMasterEndpoint:
     seconds; `own_id` is the executor id of the block manager in this process, which removes what dead ones left.
     """
 
-    def __init__(self, shared_memory: int, slave_timeout: float = 120.0, own_id: str = DRIVER) -> None:
+    def __init__(
+        self, shared_memory: int, slave_timeout: float = 120.0, own_id: str = DRIVER, record: Recorder = nobody
+    ) -> None:
         self.own_id = own_id
         self._table = BlockTable(own_id)
         self._leases = LeaseTable()
         self._budget = SegmentBudget(shared_memory)
         self._slave_timeout = slave_timeout
+        self._record = record
         # Executors that fell silent but may live: their views and arenas may be in use until `RemoveExecutor` says
         # dead.
         self._expired: set[str] = set()

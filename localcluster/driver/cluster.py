@@ -23,6 +23,7 @@ from localcluster.base.py_files import SharedImportPath
 from localcluster.conf.master_url import Layout
 from localcluster.conf.settings import Settings, shared_memory
 from localcluster.driver.block_master import BlockMaster
+from localcluster.driver.event_history import EventHistory
 from localcluster.driver.event_loop import EventLoop
 from localcluster.driver.executor_messages import ExecutorMessages
 from localcluster.driver.executor_pool import ExecutorPool
@@ -79,7 +80,8 @@ class Cluster:
 
     def __init__(self, launcher: LauncherClient, conf: Mapping[str, str], layout: Layout) -> None:
         self.outputs = MapOutputTracker()
-        self.dag = make_scheduler(conf, layout, self.outputs)  # first, since it may raise
+        self.events = EventHistory()
+        self.dag = make_scheduler(conf, layout, self.outputs, self.events.record)  # first, since it may raise
         self.conf = conf
         settings = Settings(conf)
         self.lock: AbstractContextManager[Any] = UninterruptedLock()
@@ -98,9 +100,11 @@ class Cluster:
             on_lost=self._executor_lost,
             on_draining=self._executor_draining,
             on_hopeless=self._hopeless,
+            running=self.dag.running_tasks,
+            record=self.events.record,
         )
         self._network_timeout = settings.network_timeout
-        endpoint = BlockManagerMasterEndpoint(shared_memory(settings))
+        endpoint = BlockManagerMasterEndpoint(shared_memory(settings), record=self.events.record)
         self.master = BlockMaster(endpoint, self.lock, self._side, self.pool.send, self.pool.ask)
         self.blocks = OwnBlocks(self.master, may_wait=lambda: not self._loop.is_this_thread)
         self._map_outputs = MapOutputServer(

@@ -31,6 +31,7 @@ from protocol.cluster_messages import (
 )
 from protocol.endpoint import Endpoint, Incoming
 from protocol.errors import BrokenChannelError, ChannelError
+from protocol.events import Recorder, TaskRef, nobody
 from protocol.locations import BlockManagerId
 from protocol.message import Order
 from protocol.message_table import MessageTable
@@ -56,7 +57,8 @@ class ExecutorPool:
     """The executors of one context: ordered, watched, replaced, drained.
 
     ``on_message(executor_id, incoming)``, ``on_lost(executor_id, reason)``, ``on_draining(executor_id)`` and
-    ``on_hopeless(reason)`` are the driver's. ``clock()`` is in seconds and never goes back.
+    ``on_hopeless(reason)`` are the driver's. ``clock()`` is in seconds and never goes back. ``running(executor_id)``
+    are the tasks that an executor runs, until ``on_lost`` was called.
     """
 
     def __init__(
@@ -69,6 +71,8 @@ class ExecutorPool:
         on_draining: Callable[[str], None],
         on_hopeless: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
+        running: Callable[[str], tuple[TaskRef, ...]] = lambda executor_id: (),
+        record: Recorder = nobody,
     ) -> None:
         self._launcher = launcher
         self._loop = loop
@@ -78,6 +82,8 @@ class ExecutorPool:
         self._on_draining = on_draining
         self._on_hopeless = on_hopeless
         self._clock = clock
+        self._running = running
+        self._record = record
         self._ids = count()
         self._target = 0  # executors that there should be
         self._ordered = self._losses = 0  # executors so far

@@ -13,17 +13,21 @@ from localcluster.scheduler.limits import Limits
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.pools import FairOrder, SchedulingOrder, fifo
 from localcluster.scheduler.task_scheduler import TaskScheduler
+from protocol.events import Recorder
 
 
-def make_scheduler(conf: Mapping[str, str], layout: Layout, outputs: MapOutputTracker) -> DAGScheduler:
+def make_scheduler(
+    conf: Mapping[str, str], layout: Layout, outputs: MapOutputTracker, record: Recorder
+) -> DAGScheduler:
     """Raises ConfigurationError when the pools cannot be read."""
     settings = Settings(conf)
     return DAGScheduler(
-        TaskScheduler(order=_order(settings), locality_wait=settings.locality_wait),
+        TaskScheduler(order=_order(settings), locality_wait=settings.locality_wait, record=record),
         outputs,
         describe_failure=task_failure,
         limits=_limits(settings, layout),
         history=JobHistory(settings.ui_retained_jobs, settings.ui_retained_stages),
+        record=record,
     )
 
 

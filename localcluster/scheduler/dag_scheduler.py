@@ -30,6 +30,7 @@ from localcluster.scheduler.task_set import TaskSet
 from localcluster.shuffle.map_status import MapStatus
 from protocol.cluster_messages import BarrierCall, TaskFailed, TaskResult
 from protocol.errors import JobCancelledError, JobError, SerializationError
+from protocol.events import Recorder, TaskRef, nobody
 from protocol.task_output import MapOutput
 from storage.block_id import BlockId
 
@@ -52,10 +53,12 @@ class DAGScheduler:
         describe_failure: TaskFailure,
         limits: Limits,
         history: JobHistory | None = None,
+        record: Recorder = nobody,
     ) -> None:
         self._tasks = tasks
         self._outputs = outputs
         self._describe_failure = describe_failure
+        self._record = record
         self._limits = limits
         self._jobs: dict[int, Job] = {}
         self.history = history or JobHistory()
@@ -85,6 +88,10 @@ class DAGScheduler:
         """How many tasks an executor runs; those queued there do not count."""
         slots = self._tasks.slots_of(executor_id)
         return 0 if slots is None else min(len(slots.tasks), slots.cores)
+
+    def running_tasks(self, executor_id: str) -> tuple[TaskRef, ...]:
+        """Those tasks."""
+        return self._tasks.running_tasks(executor_id)
 
     # --- jobs ---
 

@@ -13,8 +13,10 @@ back.
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, islice
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -24,6 +26,7 @@ from localcluster.scheduler.running_task import RunningTask
 from localcluster.scheduler.statistics import TaskStatistics
 from localcluster.scheduler.task_set import TaskSet
 from protocol.cluster_messages import TaskDescription
+from protocol.events import Recorder, TaskRef, TasksLaunched, nobody
 from storage.block_id import BlockId
 
 QUEUE_SECONDS = 0.02  # of work kept queued at an executor
@@ -60,9 +63,10 @@ class LostTask(NamedTuple):
 
 
 class TaskScheduler:
-    def __init__(self, *, order: SchedulingOrder = fifo, locality_wait: float = 3.0) -> None:
+    def __init__(self, *, order: SchedulingOrder = fifo, locality_wait: float = 3.0, record: Recorder = nobody) -> None:
         self._order = order
         self._locality_wait = locality_wait  # seconds
+        self._record = record
         self._task_ids = count()
         self._sets: dict[int, TaskSet] = {}  # {stage key: set}
         self._unsendable: list[tuple[TaskSet, Exception]] = []
@@ -155,6 +159,14 @@ class TaskScheduler:
         """A cached block was reported. Whether a task was kept back for it."""
         return self._claims.stored(block_id)
 
+    def running_tasks(self, executor_id: str) -> tuple[TaskRef, ...]:
+        """What an executor runs, as far as it has told: the first of its tasks, one per core."""
+        slots = self.slots_of(executor_id)
+        if slots is None:
+            return ()
+        first = islice(slots.tasks.items(), slots.cores)
+        return tuple(task_set.ref(task_set.running[task_id]) for task_id, task_set in first)
+
     def running_task(self, executor_id: str, task_id: int) -> tuple[TaskSet, RunningTask] | None:
         """A task that an executor has not reported the end of, and its set."""
         slots = self.slots_of(executor_id)
@@ -225,6 +237,7 @@ class TaskScheduler:
                 launches.append(Launch(executor_id, task_set, tuple(batch), task_set.key not in slots.stages))
                 slots.stages.add(task_set.key)
                 slots.heard_at = now  # patience starts anew
+                self._record(_launched(task_set, executor_id, batch))
 
     def _take(
         self, task_set: TaskSet, executor_id: str, slots: ExecutorSlots, limit: int, wait: float, now: float
@@ -285,6 +298,11 @@ class TaskScheduler:
                 assert task_set.running[task_id].executor_id == executor_id, "a task is known where it is not"
         assert not self._unsendable, "a set that was given up was not taken"
         assert self.statistics().finished >= 0, "more has become of tasks than were launched"
+
+
+def _launched(task_set: TaskSet, executor_id: str, batch: Sequence[TaskDescription]) -> TasksLaunched:
+    tasks = tuple([(task.partition_index, task.attempt) for task in batch])
+    return TasksLaunched(time.time(), executor_id, task_set.stage.id, task_set.attempt, tasks, speculative=False)
 
 
 def _queue_ahead(task_set: TaskSet) -> int:

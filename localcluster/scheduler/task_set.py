@@ -13,6 +13,7 @@ from collections.abc import Container, Mapping, Sequence
 from localcluster.scheduler.barrier_attempt import BarrierAttempt
 from localcluster.scheduler.running_task import RunningTask
 from localcluster.scheduler.stage import Missing, Stage
+from protocol.events import TaskRef
 from storage.block_id import BlockId
 
 __all__ = ["RunningTask", "TaskSet"]
@@ -102,6 +103,10 @@ class TaskSet:
         """Whether the position has failed too often, by itself or with its executors."""
         losses = self._losses.get(position, 0)
         return losses >= self._max_losses or self.failures.get(position, 0) - losses >= self._max_failures
+
+    def ref(self, task: RunningTask) -> TaskRef:
+        """How events name a task of this set."""
+        return TaskRef(self.stage.id, self.attempt, self.stage.partitions[task.position], task.attempt)
 
     # --- launching ---
 
