@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
@@ -80,14 +80,16 @@ class _Pending(NamedTuple):
 class Endpoint:
     """One end of a channel, which asks, tells and answers.
 
-    Owns its channel. Thread-safe, but for receiving: `receive` and `receive_ready` are for one thread.
+    Owns its channel. Thread-safe, but for receiving: `receive` and `receive_ready` are for one thread. ``clock()`` is
+    in seconds, and is what the deadlines of `ask_async` are measured by.
     """
 
     hook: Hook | None = None
     """Sees every message that passes: see `protocol.hook`. The class's is for all that have none of their own."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, clock: Callable[[], float] = time.monotonic) -> None:
         self._channel = channel
+        self._clock = clock
         self._correlations = itertools.count(1)
         self._lock = free_in_forks(threading.Lock())
         self._pending: dict[int, _Pending] = {}  # lock; {correlation: who waits}
@@ -140,7 +142,7 @@ class Endpoint:
         return self._send_ask(message, timeout)[1].future
 
     def expire(self, now: float) -> None:
-        """Fail the asks whose deadline is over; ``now`` is ``time.monotonic()``. The event loop calls this in its
+        """Fail the asks whose deadline is over; ``now`` is by the endpoint's clock. The event loop calls this in its
         rounds.
         """
         with self._lock:
@@ -163,7 +165,7 @@ class Endpoint:
 
     def _send_ask(self, message: Any, timeout: float) -> tuple[int, _Pending]:
         frame = Frame(Kind.ASK, next(self._correlations), dumps(message))
-        pending = _Pending(Future(), time.monotonic() + timeout, type(message).__name__)
+        pending = _Pending(Future(), self._clock() + timeout, type(message).__name__)
         pending.future.set_running_or_notify_cancel()
         with self._lock:
             self._pending[frame.correlation] = pending

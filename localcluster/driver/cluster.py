@@ -1,17 +1,15 @@
-"""The driver's runtime: the glue between the pipes and the two state machines, scheduler and block master.
+"""The driver's runtime: threads, pipes and a lock around its state machines (``scheduler_backend``).
 
 One lock guards the scheduler, the block master and the executor pool. Pipes are non-blocking with a backlog, so
 whoever holds the lock may send; nobody waits for an answer while holding it. Threads: the event loop, the side thread
 (work that may wait), one that tells stacks, and the user's, which submit jobs and wait for results without the lock.
-Does not plan or collect jobs (``job_runner``), does not know what executors may say (``executor_messages``), does not
-decide anything about tasks or blocks (``scheduler``, ``storage``).
+Does not plan or collect jobs (``job_runner``), does not know what follows from what executors say
+(``scheduler_backend``).
 """
 
 from __future__ import annotations
 
 import logging
-import sys
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin only from Python 3.11 on
@@ -21,20 +19,15 @@ from typing import Any
 from localcluster.base.own_stacks import OwnStacks
 from localcluster.base.py_files import SharedImportPath
 from localcluster.conf.master_url import Layout
-from localcluster.conf.settings import Settings, shared_memory
-from localcluster.driver.block_master import BlockMaster
+from localcluster.conf.settings import Settings
 from localcluster.driver.event_history import EventHistory
 from localcluster.driver.event_loop import EventLoop
-from localcluster.driver.executor_messages import ExecutorMessages
-from localcluster.driver.executor_pool import ExecutorPool
 from localcluster.driver.forked_lock import FORKED, ForkedLock
-from localcluster.driver.heartbeats import Heartbeats
-from localcluster.driver.instructions import Instructions
 from localcluster.driver.make_scheduler import make_scheduler
-from localcluster.driver.map_output_server import MapOutputServer
 from localcluster.driver.own_blocks import OwnBlocks
 from localcluster.driver.progress import Progress
 from localcluster.driver.progress_views import progress_view
+from localcluster.driver.scheduler_backend import SchedulerBackend
 from localcluster.driver.side_thread import SideThread
 from localcluster.driver.status import Status
 from localcluster.driver.uninterrupted_lock import UninterruptedLock
@@ -43,14 +36,11 @@ from localcluster.launcher.interrupts import deferred
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.stage import Job
 from localcluster.task.env import Env
-from localcluster.task.make_env import SHUFFLE_MANAGERS
 from protocol import cluster_messages as c
 from protocol.block_messages import (
-    RemoveExecutor,
     RemoveShuffle,
     StopBlockManagerMaster,
 )
-from protocol.endpoint import Incoming
 from protocol.error_frames import load_cause
 from protocol.errors import (
     BrokenChannelError,
@@ -61,7 +51,6 @@ from protocol.errors import (
 )
 from protocol.forks import disown_in_forks
 from protocol.locations import DRIVER
-from storage.block_manager_master_endpoint import BlockManagerMasterEndpoint
 from storage.disk_block_manager import configured_local_dirs
 from storage.scratch import Scratch
 
@@ -70,9 +59,6 @@ log = logging.getLogger(__name__)
 START_DEADLINE = 60.0  # seconds for the launcher to make the scratch space
 STOP_DEADLINE = 20.0  # seconds for the launcher to end executors and remove everything
 SIDE_DEADLINE = 5.0  # seconds for each of the driver's threads to end
-BUSY_ROUND = 0.1  # seconds between rounds while jobs run
-IDLE_ROUND = 0.5  # seconds between rounds otherwise
-RECALL_PATIENCE = 0.05  # seconds that an executor may sit on queued tasks without a report while another idles
 
 
 class Cluster:
@@ -91,36 +77,25 @@ class Cluster:
         self._side = SideThread()
         self._loop = EventLoop(self.lock, self._round, self._crashed)
         self._launcher = launcher
-        template = c.LaunchExecutor("", layout.slots, conf, tuple(sys.path))
-        self.pool = ExecutorPool(
+        self._backend = SchedulerBackend(
+            self.dag,
+            self.outputs,
+            conf,
+            layout,
             self._launcher,
             self._loop,
-            template,
-            on_message=self._executor_message,
-            on_lost=self._executor_lost,
-            on_draining=self._executor_draining,
+            self._side,
+            self.lock,
+            put_table=lambda table: self.blocks.put_broadcast("outputs", table),
             on_hopeless=self._hopeless,
-            running=self.dag.running_tasks,
             record=self.events.record,
         )
-        self._network_timeout = settings.network_timeout
-        endpoint = BlockManagerMasterEndpoint(shared_memory(settings), record=self.events.record)
-        self.master = BlockMaster(endpoint, self.lock, self._side, self.pool.send, self.pool.ask)
+        self.pool, self.master = self._backend.pool, self._backend.master
         self.blocks = OwnBlocks(self.master, may_wait=lambda: not self._loop.is_this_thread)
-        self._map_outputs = MapOutputServer(
-            self.outputs, self.master, self._side, lambda table: self.blocks.put_broadcast("outputs", table)
-        )
-        kill_timeout = settings.task_reaper_kill_timeout
-        shuffle_manager = SHUFFLE_MANAGERS[settings.shuffle_manager]
-        self._instructions = Instructions(self.pool, self.master, self.outputs, shuffle_manager, kill_timeout)
-        self._messages = ExecutorMessages(self.dag, self.pool, self._instructions, self.master, self.outputs)
-        self._heartbeats = Heartbeats()
-        self._messages.register(
-            {c.GetMapOutputs: self._map_outputs.serve, c.ExecutorHeartbeat: self._heartbeats.receive}
-        )
         self._import_path = SharedImportPath()
         view = progress_view() if settings.ui_show_console_progress else None
-        self.status = Status(self.lock, self.dag, endpoint, self.pool, self._heartbeats, layout)
+        observed = self.dag, self.master.endpoint, self.pool, self._backend.heartbeats
+        self.status = Status(self.lock, *observed, layout)
         self.progress = Progress(view, self.status.running_stages)
         self._callbacks: list[Callable[[], None]] = []
         self._loop.add(self._launcher.endpoint, self.pool.launcher_told, self._launcher_gone)
@@ -173,21 +148,18 @@ class Cluster:
     def submit(self, job: Job) -> None:
         self.check_usable()
         with self.lock:
-            self._instructions.import_paths = self._import_path.now()
-            self.dag.submit(job, time.monotonic())
-            self._perform()
+            self._backend.instructions.import_paths = self._import_path.now()
+            self._backend.submit(job)
 
     def cancel(self, job_id: int, reason: str) -> None:
         with self.lock:
-            self.dag.cancel(job_id, reason)
-            self._perform()
+            self._backend.cancel(job_id, reason)
 
     def cancel_where(self, wanted: Callable[[Job], bool], reason: str) -> None:
         with self.lock:
             for job in list(self.dag.jobs.values()):
                 if wanted(job):
-                    self.dag.cancel(job.id, reason)
-            self._perform()
+                    self._backend.cancel(job.id, reason)
 
     def each_round(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` under the lock in every round of the event loop."""
@@ -214,12 +186,11 @@ class Cluster:
         """A file was added that can be imported from ``path``: for the tasks of stages that start from now on."""
         with self.lock:
             self._import_path.add_file(path)
-            self._instructions.import_paths = self._import_path.now()
+            self._backend.instructions.import_paths = self._import_path.now()
 
     def remove_shuffle(self, shuffle_id: int, blocking: bool = False) -> None:
         with self.lock:
-            self._map_outputs.forget(shuffle_id)
-            self.outputs.unregister_shuffle(shuffle_id)
+            self._backend.forget_shuffle(shuffle_id)
         self.blocks.remove(RemoveShuffle(shuffle_id), blocking)
 
     def wake(self) -> None:
@@ -229,54 +200,19 @@ class Cluster:
         """Run ``work``, which may wait, in the side thread. Takes no lock, so that finalizers may call it."""
         self._side.submit(work)
 
-    def _perform(self) -> None:
-        while unsendable := self._instructions.carry_out(self.dag.take(time.monotonic())):
-            for executor_id, failure in unsendable:
-                self.dag.task_failed(executor_id, failure, time.monotonic())
-
     # --- the event loop's rounds ---
 
     def _round(self, now: float) -> float:
-        self.pool.expire(now)
         self._launcher.endpoint.expire(now)
-        silent = self.master.endpoint.silent_executors(now, self._network_timeout)
-        for executor_id in [*silent, *self.pool.unregistered(now - self._network_timeout)]:
-            self.pool.judge_silent(executor_id, now)
-        self._instructions.expire_kills(now)
-        for executor_id in self.dag.drained_executors():
-            self.pool.drained(executor_id)
         for callback in self._callbacks:
             callback()
         self._side.submit(self.blocks.flush_leases)
-        if not self.dag.jobs:
-            return IDLE_ROUND
-        self.dag.recall(now, RECALL_PATIENCE)
-        self.dag.expire_barriers(now)
-        self._perform()
-        return BUSY_ROUND
+        return self._backend.round(now)
 
     # --- launcher ---
 
     def _launcher_gone(self, end: ChannelError) -> None:
         self._break(ClusterError(f"the launcher is gone ({end}); no job can run in this context any more"))
-
-    # --- executors ---
-
-    def _executor_message(self, executor_id: str, incoming: Incoming) -> None:
-        if self._messages.receive(executor_id, incoming):
-            self._perform()
-
-    def _executor_lost(self, executor_id: str, reason: str) -> None:
-        now = time.monotonic()
-        self._instructions.executor_lost(executor_id)
-        self._heartbeats.forget(executor_id)
-        self.dag.executor_lost(executor_id, reason, now)
-        self.master.receive(DRIVER, RemoveExecutor(executor_id))
-        self._perform()
-
-    def _executor_draining(self, executor_id: str) -> None:
-        self.dag.drain_executor(executor_id)
-        self._perform()
 
     def _hopeless(self, reason: str) -> None:
         self._break(ClusterError(reason))
@@ -335,7 +271,7 @@ class Cluster:
     def _begin_stop(self) -> Future[Any] | None:
         if self.blocks.started:
             self._end_jobs()
-            self._perform()
+            self._backend.perform()
         self.pool.stop()
         if not self._loop.is_alive:
             return None  # nobody would read the answer; a launcher whose pipe is closed cleans up by itself

@@ -169,7 +169,7 @@ class ExecutorPool:
         executor.pid = message.pid
         executor.state = State.STARTING
         try:
-            executor.connect(*self._launcher.receive_pipes(executor.executor_id))
+            executor.orders, executor.reports = self._launcher.receive_pipes(executor.executor_id)
             for endpoint in executor.endpoints:
                 self._loop.add(
                     endpoint, lambda batch: self._received(executor, batch), lambda end: self._broken(executor, end)

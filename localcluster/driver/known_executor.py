@@ -6,9 +6,6 @@ import enum
 import logging
 from dataclasses import dataclass
 
-from multiprocess.connection import Connection
-
-from protocol.channel import Channel
 from protocol.cluster_messages import StopExecutor
 from protocol.endpoint import Endpoint
 from protocol.errors import ChannelError
@@ -43,10 +40,6 @@ class Executor:
     short_of: str | None = None  # what the system had too little of for it to start
 
     # --- its pipes ---
-
-    def connect(self, orders: Connection, reports: Connection) -> None:
-        self.orders = Endpoint(Channel(orders, name=f"orders of executor {self.executor_id}", buffered=True))
-        self.reports = Endpoint(Channel(reports, name=f"reports of executor {self.executor_id}", buffered=True))
 
     def tell_to_stop(self, *, keep_blocks: bool = False) -> None:
         if self.orders is not None and self.state is not State.BROKEN:

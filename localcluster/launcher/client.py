@@ -130,7 +130,7 @@ class LauncherClient:
     def ask(self, order: Order, timeout: float) -> Future[Any]:
         return self.endpoint.ask_async(order, timeout)
 
-    def receive_pipes(self, executor_id: str) -> tuple[Connection, Connection]:
+    def receive_pipes(self, executor_id: str) -> tuple[Endpoint, Endpoint]:
         """The driver's ends (orders, reports) of the executor just announced.
 
         Raises OSError EMFILE when there are no descriptors left for them, which are lost then; ClusterError for what
@@ -148,7 +148,11 @@ class LauncherClient:
             raise ClusterError(
                 f"the launcher sent the pipes of {name!r} where those of executor {executor_id} were due"
             )
-        return Connection(fds[0]), Connection(fds[1])
+        orders, reports = Connection(fds[0]), Connection(fds[1])
+        return (
+            Endpoint(Channel(orders, name=f"orders of executor {executor_id}", buffered=True)),
+            Endpoint(Channel(reports, name=f"reports of executor {executor_id}", buffered=True)),
+        )
 
     def close(self) -> None:
         """Let go of the launcher. One that this process started ends now; one that forked us stays. Idempotent."""

@@ -144,7 +144,7 @@ def next_end(deliveries: SimpleQueue[Any]) -> JobEnd:
 
 
 def test_each_report_has_a_handler(cluster: Cluster) -> None:
-    handled = {*cluster._messages._handlers, *cluster.pool._handlers}
+    handled = {*cluster._backend.messages._handlers, *cluster.pool._handlers}
     assert handled == {message for message in MESSAGES if issubclass(message, Report)}
 
 

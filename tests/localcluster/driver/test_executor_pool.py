@@ -54,12 +54,12 @@ class Launcher:
             raise BrokenChannelError("the launcher is gone")
         self.told.append(order)
 
-    def receive_pipes(self, executor_id: str) -> tuple[Any, Any]:
+    def receive_pipes(self, executor_id: str) -> tuple[Endpoint, Endpoint]:
         if not self.has_descriptors:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         (orders, far_orders), (reports, far_reports) = Pipe(), Pipe()
         self.far[executor_id] = Endpoint(Channel(far_orders)), Endpoint(Channel(far_reports))
-        return orders, reports
+        return Endpoint(Channel(orders, buffered=True)), Endpoint(Channel(reports, buffered=True))
 
     @property
     def ordered(self) -> list[str]:

@@ -1,0 +1,152 @@
+"""The driver's state machines put together: scheduler, block master, executor pool, and what goes between them.
+
+Covers what follows from the messages of executors, their ends, and the passing of time. Has no thread, lock or pipe of
+its own: its owner calls it under its lock, gives it a loop that reads pipes, a launcher, and a thread for what may
+wait. So ``cluster`` runs it over processes, and ``tests/simulation`` over none, on virtual time. Follows Spark's
+``CoarseGrainedSchedulerBackend``.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+
+from localcluster.conf.master_url import Layout
+from localcluster.conf.settings import Settings, shared_memory
+from localcluster.driver.block_master import BlockMaster
+from localcluster.driver.event_loop import EventLoop
+from localcluster.driver.executor_messages import ExecutorMessages
+from localcluster.driver.executor_pool import ExecutorPool
+from localcluster.driver.heartbeats import Heartbeats
+from localcluster.driver.instructions import Instructions
+from localcluster.driver.map_output_server import MapOutputServer
+from localcluster.driver.side_thread import SideThread
+from localcluster.launcher.client import LauncherClient
+from localcluster.scheduler.dag_scheduler import DAGScheduler
+from localcluster.scheduler.map_output_tracker import MapOutputTracker
+from localcluster.scheduler.stage import Job
+from localcluster.task.make_env import SHUFFLE_MANAGERS
+from protocol import cluster_messages as c
+from protocol.block_messages import RemoveExecutor
+from protocol.endpoint import Incoming
+from protocol.events import Recorder, nobody
+from protocol.locations import DRIVER
+from storage.block_id import BlockId
+from storage.block_manager_master_endpoint import BlockManagerMasterEndpoint
+
+BUSY_ROUND = 0.1  # seconds between rounds while jobs run
+IDLE_ROUND = 0.5  # seconds between rounds otherwise
+RECALL_PATIENCE = 0.05  # seconds that an executor may sit on queued tasks without a report while another idles
+
+
+class SchedulerBackend:
+    """Scheduler, block master and executor pool of one driver.
+
+    ``outputs`` is the scheduler's table. ``put_table(bytes)`` stores a large one as a block, in the ``side`` thread.
+    ``on_hopeless(reason)`` is called when there is no point in going on.
+    """
+
+    def __init__(
+        self,
+        dag: DAGScheduler,
+        outputs: MapOutputTracker,
+        conf: Mapping[str, str],
+        layout: Layout,
+        launcher: LauncherClient,
+        loop: EventLoop,
+        side: SideThread,
+        lock: AbstractContextManager[object],
+        *,
+        put_table: Callable[[bytes], BlockId],
+        on_hopeless: Callable[[str], None],
+        record: Recorder = nobody,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.dag, self.outputs = dag, outputs
+        self._clock = clock
+        settings = Settings(conf)
+        self._network_timeout = settings.network_timeout
+        self.pool = ExecutorPool(
+            launcher,
+            loop,
+            c.LaunchExecutor("", layout.slots, conf, tuple(sys.path)),
+            on_message=self._executor_message,
+            on_lost=self._executor_lost,
+            on_draining=self._executor_draining,
+            on_hopeless=on_hopeless,
+            running=dag.running_tasks,
+            record=record,
+            clock=clock,
+        )
+        endpoint = BlockManagerMasterEndpoint(shared_memory(settings), record=record)
+        self.master = BlockMaster(endpoint, lock, side, self.pool.send, self.pool.ask, clock)
+        self._map_outputs = MapOutputServer(self.outputs, self.master, side, put_table)
+        self.instructions = Instructions(
+            self.pool,
+            self.master,
+            self.outputs,
+            SHUFFLE_MANAGERS[settings.shuffle_manager],
+            settings.task_reaper_kill_timeout,
+            clock,
+        )
+        self.messages = ExecutorMessages(self.dag, self.pool, self.instructions, self.master, self.outputs, clock)
+        self.heartbeats = Heartbeats(clock)
+        self.messages.register({c.GetMapOutputs: self._map_outputs.serve, c.ExecutorHeartbeat: self.heartbeats.receive})
+
+    # --- jobs ---
+
+    def submit(self, job: Job) -> None:
+        self.dag.submit(job, self._clock())
+        self.perform()
+
+    def cancel(self, job_id: int, reason: str) -> None:
+        self.dag.cancel(job_id, reason)
+        self.perform()
+
+    def forget_shuffle(self, shuffle_id: int) -> None:
+        """Its outputs are about to be removed."""
+        self._map_outputs.forget(shuffle_id)
+        self.outputs.unregister_shuffle(shuffle_id)
+
+    def perform(self) -> None:
+        """Carry out what the scheduler wants now."""
+        while unsendable := self.instructions.carry_out(self.dag.take(self._clock())):
+            for executor_id, failure in unsendable:
+                self.dag.task_failed(executor_id, failure, self._clock())
+
+    # --- time ---
+
+    def round(self, now: float) -> float:
+        """What has become due; how many seconds until the next round."""
+        self.pool.expire(now)
+        silent = self.master.endpoint.silent_executors(now, self._network_timeout)
+        for executor_id in [*silent, *self.pool.unregistered(now - self._network_timeout)]:
+            self.pool.judge_silent(executor_id, now)
+        self.instructions.expire_kills(now)
+        for executor_id in self.dag.drained_executors():
+            self.pool.drained(executor_id)
+        if not self.dag.jobs:
+            return IDLE_ROUND
+        self.dag.recall(now, RECALL_PATIENCE)
+        self.dag.expire_barriers(now)
+        self.perform()
+        return BUSY_ROUND
+
+    # --- executors ---
+
+    def _executor_message(self, executor_id: str, incoming: Incoming) -> None:
+        if self.messages.receive(executor_id, incoming):
+            self.perform()
+
+    def _executor_lost(self, executor_id: str, reason: str) -> None:
+        self.instructions.executor_lost(executor_id)
+        self.heartbeats.forget(executor_id)
+        self.dag.executor_lost(executor_id, reason, self._clock())
+        self.master.receive(DRIVER, RemoveExecutor(executor_id))
+        self.perform()
+
+    def _executor_draining(self, executor_id: str) -> None:
+        self.dag.drain_executor(executor_id)
+        self.perform()
