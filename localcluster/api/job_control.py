@@ -6,11 +6,12 @@ How a job is run is in `jobs`; what a thread says of its jobs is kept by ``conf.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, overload
 
-from localcluster.base.arguments import check_function
+from localcluster.base.arguments import check_function, wrong_type
 from localcluster.conf.job_properties import INTERRUPT_ON_CANCEL, JOB_DESCRIPTION, JOB_GROUP, JOB_TAGS
 from localcluster.rdd.core import check_rdd
+from protocol.events import Event
 
 if TYPE_CHECKING:
     from localcluster.api.jobs import Jobs
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 U = TypeVar("U")
+E = TypeVar("E", bound=Event)
 
 
 class JobControl:
@@ -128,3 +130,30 @@ class JobControl:
         4
         """
         return self._cluster.status.statistics()
+
+    @overload
+    def events(self) -> tuple[Event, ...]: ...
+    @overload
+    def events(self, kind: type[E], /) -> tuple[E, ...]: ...
+    @overload
+    def events(self, *types: type[Event]) -> tuple[Event, ...]: ...
+
+    def events(self, *types: type[Any]) -> tuple[Any, ...]:
+        """What has happened so far, oldest first: executors lost, tasks tried again, blocks computed again, faults that
+        fired, and the like; only records of these ``types`` of `localcluster.events`, if any are given. Not PySpark's.
+
+        From any thread, also of a context that is stopped. Of each type the newest 10,000 are kept; how many there were
+        is in ``sc.statistics().events``. Raises PySparkTypeError for what is no type of events.
+
+        >>> from localcluster.events import ExecutorLost, TaskStarted
+        >>> sc.parallelize(range(10), 4).sum()
+        45
+        >>> [event.task.partition for event in sc.events(TaskStarted)][-4:]
+        [0, 1, 2, 3]
+        >>> sc.events(ExecutorLost)
+        ()
+        """
+        for kind in types:
+            if kind not in get_args(Event):
+                raise wrong_type(kind, "types", "classes of localcluster.events")
+        return self._cluster.status.events(*types)

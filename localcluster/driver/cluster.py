@@ -94,7 +94,7 @@ class Cluster:
         self.blocks = OwnBlocks(self.master, may_wait=lambda: not self._loop.is_this_thread)
         self._import_path = SharedImportPath()
         view = progress_view() if settings.ui_show_console_progress else None
-        observed = self.dag, self.master.endpoint, self.pool, self._backend.heartbeats
+        observed = self.dag, self.master.endpoint, self.pool, self._backend.heartbeats, self.events
         self.status = Status(self.lock, *observed, layout)
         self.progress = Progress(view, self.status.running_stages)
         self._callbacks: list[Callable[[], None]] = []

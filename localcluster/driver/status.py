@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
 from localcluster.conf.master_url import Layout
+from localcluster.driver.event_history import EventCounts, EventHistory
 from localcluster.driver.executor_pool import ExecutorPool, ExecutorStatistics
 from localcluster.driver.forked_lock import ForkedLock
 from localcluster.driver.heartbeats import Heartbeat, Heartbeats
@@ -23,6 +24,7 @@ from localcluster.scheduler.job_records import JobRecord, SparkJobInfo, SparkSta
 from localcluster.scheduler.statistics import JobStatistics, StageStatistics, TaskStatistics
 from protocol.block_messages import GetBlockStatus, GetMatchingBlockIds, GetMemoryStatus, GetStorageStatus
 from protocol.channel import ChannelStatistics
+from protocol.events import Event
 from protocol.forks import disown_in_forks
 from protocol.locations import DRIVER, BlockManagerId
 from protocol.message import Report
@@ -84,6 +86,7 @@ class Statistics(NamedTuple):
     shuffles: int  # whose outputs are registered
     blocks: MasterStatistics
     messages: ChannelStatistics  # between the driver and its executors
+    events: EventCounts
 
 
 class Status:
@@ -96,6 +99,7 @@ class Status:
         master: BlockManagerMasterEndpoint,
         pool: ExecutorPool,
         heartbeats: Heartbeats,
+        events: EventHistory,
         layout: Layout,
     ) -> None:
         self._lock = lock
@@ -103,6 +107,7 @@ class Status:
         self._master = master
         self._pool = pool
         self._heartbeats = heartbeats
+        self._events = events
         self._layout = layout
         self.persisted: WeakValueDictionary[int, RDD[Any]] = WeakValueDictionary()
         """{RDD id: RDD}; the context adds and removes."""
@@ -115,7 +120,13 @@ class Status:
         with self._lock:
             dag, blocks = self._dag.statistics(), self._master.statistics()
             executors, messages = self._pool.statistics(), self._pool.messages()
-        return Statistics(executors, dag.jobs, dag.stages, dag.tasks, dag.shuffles, blocks, messages)
+            events = self._events.counts()
+        return Statistics(executors, dag.jobs, dag.stages, dag.tasks, dag.shuffles, blocks, messages, events)
+
+    def events(self, *types: type[Event]) -> tuple[Event, ...]:
+        """What has happened, oldest first; of all types when none is given."""
+        with self._lock:
+            return self._events.events(*types)
 
     # --- jobs and stages ---
 

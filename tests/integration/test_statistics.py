@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import gc
+from typing import Any
+
+import pytest
 
 from localcluster import SparkContext, StorageLevel
+from localcluster.errors import PySparkTypeError
+from localcluster.events import ExecutorLost, TaskRef, TaskStarted
 from tests.support import wait_until
 
 
@@ -40,6 +45,22 @@ def test_the_example_in_its_docstring_is_true(sc: SparkContext) -> None:
     assert sc.statistics().tasks.finished - before.tasks.finished == 4
 
 
+def test_the_starts_of_tasks_are_told_one_by_one(sc: SparkContext) -> None:
+    before = len(sc.events(TaskStarted))
+    sc.parallelize(range(100), 100).count()
+    started = sc.events(TaskStarted)[before:]
+    assert sorted(event.task.partition for event in started) == list(range(100))
+    assert len({(event.task.stage_id, event.task.stage_attempt) for event in started}) == 1
+    assert {event.executor_id for event in started} <= {"0", "1"}
+    assert [event.at for event in started] == sorted(event.at for event in started)
+
+
+@pytest.mark.parametrize("kind", [TaskRef, "TaskStarted", ExecutorLost(0.0, "0", "", None, None, ())])
+def test_only_types_of_events_can_be_asked_for(sc: SparkContext, kind: Any) -> None:
+    with pytest.raises(PySparkTypeError, match=r"types of events must be classes of localcluster\.events, not "):
+        sc.events(kind)
+
+
 def test_a_context_that_is_stopped_tells_what_it_did(sc: SparkContext) -> None:
     """The last here: it ends the module's context."""
     done = sc.statistics().tasks.finished
@@ -47,3 +68,4 @@ def test_a_context_that_is_stopped_tells_what_it_did(sc: SparkContext) -> None:
     stopped = sc.statistics()
     assert (stopped.tasks.finished, stopped.executors.alive, stopped.blocks.blocks) == (done, 0, 0)
     assert stopped.messages.bytes_sent > 0
+    assert len(sc.events(TaskStarted)) == stopped.events.tasks_started == stopped.tasks.launched

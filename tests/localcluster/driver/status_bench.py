@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from localcluster.conf.master_url import Layout
+from localcluster.driver.event_history import EventHistory
 from localcluster.driver.executor_pool import ExecutorStatistics
 from localcluster.driver.heartbeats import Heartbeats
 from localcluster.driver.status import Status
@@ -39,12 +40,14 @@ class StatusBench:
     def __init__(self, driver: FakeDriver | None = None) -> None:
         self.driver, self.lineage = driver or FakeDriver({"a": 2, "b": 2}), Lineage()
         self.master, self.heartbeats = BlockManagerMasterEndpoint(1000), Heartbeats()
+        self.events = EventHistory()
         self.status = self.make(threading.RLock())
         for manager in (THE_DRIVER, A, B):
             self.master.receive(manager.executor_id, RegisterBlockManager(manager, 500), 0.0)
 
     def make(self, lock: AbstractContextManager[Any]) -> Status:
-        return Status(lock, self.driver.dag, self.master, Pool(), self.heartbeats, Layout(2, 2, 4))  # type: ignore[arg-type]
+        parts = (self.driver.dag, self.master, Pool(), self.heartbeats, self.events)
+        return Status(lock, *parts, Layout(2, 2, 4))  # type: ignore[arg-type]
 
     def store(self, holder: BlockManagerId, rdd_id: int, index: int, location: Location, **sizes: int) -> None:
         level, sizes = StorageLevel.MEMORY_ONLY, {"memory_size": 0, "disk_size": 0, "off_heap_size": 0, **sizes}

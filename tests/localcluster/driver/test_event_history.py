@@ -6,6 +6,7 @@ from typing import get_args
 
 import pytest
 
+from localcluster import events
 from localcluster.driver.event_history import COUNTED_AS, EventCounts, EventHistory
 from protocol.events import BlockLost, Event, ExecutorAdded, TaskRef, TasksLaunched, TaskStarted
 
@@ -34,6 +35,10 @@ def history() -> EventHistory:
 def test_each_type_of_event_is_counted_by_a_name_of_its_own() -> None:
     assert set(COUNTED_AS) == set(get_args(Event))
     assert tuple(COUNTED_AS.values()) == EventCounts._fields
+
+
+def test_programs_find_each_type_of_event() -> None:
+    assert set(events.__all__) == {kind.__name__ for kind in get_args(Event)} | {"Event", "TaskRef"}
 
 
 def test_events_are_read_in_the_order_in_which_they_happened_whatever_their_types(history: EventHistory) -> None:

@@ -10,6 +10,7 @@ from localcluster.conf.job_properties import JOB_GROUP
 from localcluster.driver.status import RunningStage
 from protocol.block_messages import RemoveExecutor, StopBlockManagerMaster
 from protocol.errors import ContextError
+from protocol.events import BlockLost, ExecutorAdded
 from protocol.locations import DRIVER, HeapLocation, ShmLocation
 from storage.block_id import RDDBlockId
 from tests.localcluster.driver.status_bench import THE_DRIVER, A, B, Rdd, StatusBench
@@ -76,14 +77,24 @@ def test_a_lost_executor_is_not_told_but_the_blocks_that_it_left_are(bench: Stat
 def test_statistics_have_the_numbers_of_all_parts(bench: StatusBench) -> None:
     bench.driver.submit(bench.lineage.job(bench.lineage.shuffled(bench.lineage.source(3))))
     bench.store(A, 1, 0, HeapLocation("a"), memory_size=10)
+    bench.events.record(ExecutorAdded(0.0, "a", 2))
     statistics = bench.status.statistics()
     assert (statistics.executors.alive, statistics.messages.frames_sent) == (2, 7)
+    assert (statistics.events.executors_added, statistics.events.tasks_started) == (1, 0)
     assert (statistics.jobs.running, statistics.stages.waiting, statistics.tasks.launched) == (1, 1, 3)
     assert (statistics.shuffles, statistics.blocks.rdd_blocks, statistics.blocks.memory_used) == (1, 1, 10)
     bench.driver.finish_all()
     assert statistics.jobs.running == 1, "they are of one moment"
     with pytest.raises(AttributeError):
         statistics.shuffles = 2  # type: ignore[misc]
+
+
+def test_events_are_told_by_type_and_stay_as_they_were(bench: StatusBench) -> None:
+    added, lost = ExecutorAdded(0.0, "a", 2), BlockLost(1.0, "rdd_0_0", "a")
+    bench.events.record(added)
+    before = bench.status.events()
+    bench.events.record(lost)
+    assert (before, bench.status.events(), bench.status.events(BlockLost)) == ((added,), (added, lost), (lost,))
 
 
 def test_rdds_are_told_that_are_persisted_and_stored(bench: StatusBench) -> None:
@@ -124,6 +135,7 @@ class CountedLock:
 
 QUERIES = [
     lambda status: status.statistics(),
+    lambda status: status.events(),
     lambda status: status.job(0),
     lambda status: status.stage(0),
     lambda status: status.history(),

@@ -1,0 +1,43 @@
+"""The kinds of events that `SparkContext.events` tells, from `protocol.events`."""
+
+from protocol.events import (
+    BlockAdopted,
+    BlockCorrupt,
+    BlockLost,
+    BlockReadFromReplica,
+    BlockRecomputed,
+    Event,
+    ExecutorAdded,
+    ExecutorExcluded,
+    ExecutorLost,
+    ExecutorReplaced,
+    FaultFired,
+    StageResubmitted,
+    TaskDiscarded,
+    TaskKilled,
+    TaskRef,
+    TaskRetried,
+    TaskSpeculated,
+    TaskStarted,
+)
+
+__all__ = [
+    "BlockAdopted",
+    "BlockCorrupt",
+    "BlockLost",
+    "BlockReadFromReplica",
+    "BlockRecomputed",
+    "Event",
+    "ExecutorAdded",
+    "ExecutorExcluded",
+    "ExecutorLost",
+    "ExecutorReplaced",
+    "FaultFired",
+    "StageResubmitted",
+    "TaskDiscarded",
+    "TaskKilled",
+    "TaskRef",
+    "TaskRetried",
+    "TaskSpeculated",
+    "TaskStarted",
+]
