@@ -32,6 +32,7 @@ from localcluster.executor.kills import Kills
 from localcluster.executor.library_threads import limit_library_threads
 from localcluster.executor.reporter import DRIVER_GONE, Reporter
 from localcluster.executor.stage_code import StageCode
+from localcluster.executor.task_queue import TaskQueue
 from localcluster.executor.task_runner import describe, run_task
 from localcluster.task.env import Env, set_env
 from localcluster.task.make_env import make_env
@@ -93,8 +94,7 @@ class Executor:
         self._cores = order.cores
         self._orders = orders
         self._reports = reports
-        self._stages: dict[int, StageCode] = {}  # {stage key: what its tasks run}
-        self._queued: dict[int, tuple[int, TaskDescription]] = {}  # {task id: (stage key, task)}, not started yet
+        self._tasks: TaskQueue[StageCode] = TaskQueue()
         self._queue: SimpleQueue[int | None] = SimpleQueue()  # task ids, some of them recalled meanwhile; None: stop
         self._keep_blocks = False
         self._kills = Kills()
@@ -109,7 +109,7 @@ class Executor:
                 LaunchTasks: lambda incoming: self._launch(incoming.message),
                 KillTask: lambda incoming: self._kill(incoming.message),
                 ReturnTasks: lambda incoming: self._return(incoming.message.task_ids),
-                DropStage: lambda incoming: self._drop_stage(incoming.message.stage_key),
+                DropStage: lambda incoming: self._tasks.drop_stage(incoming.message.stage_key),
                 BarrierRelease: lambda incoming: self._barriers.answered(incoming.message),
                 StopExecutor: lambda incoming: self._stop(incoming.message.keep_blocks),
             }
@@ -172,9 +172,9 @@ class Executor:
             self._env.shuffle_manager.outputs.advance(order.stage.epoch)
             self._log_levels.follow(order.stage.log_levels)
             self._follow_import_path(order.stage.import_paths)
-            self._stages[order.stage_key] = StageCode(order.stage, self._env.block_manager)
+            self._tasks.add_stage(order.stage_key, StageCode(order.stage, self._env.block_manager))
+        self._tasks.add(order.stage_key, order.tasks)
         for task in order.tasks:
-            self._queued[task.task_id] = (order.stage_key, task)
             self._queue.put(task.task_id)
 
     def _follow_import_path(self, paths: tuple[str, ...]) -> None:
@@ -183,12 +183,9 @@ class Executor:
             self._import_paths = paths
 
     def _return(self, task_ids: tuple[int, ...]) -> None:
-        returned = tuple(task_id for task_id in task_ids if self._queued.pop(task_id, None) is not None)
+        returned = self._tasks.give_back(task_ids)
         if returned:
             self._reporter.tell(TasksReturned(returned))
-
-    def _drop_stage(self, stage_key: int) -> None:
-        self._stages.pop(stage_key, None)
 
     def _stop(self, keep_blocks: bool) -> None:
         self._keep_blocks = keep_blocks
@@ -200,19 +197,19 @@ class Executor:
     def _run_tasks(self) -> None:
         while (task_id := self._queue.get()) is not None:
             self._kills.begin(task_id)  # before it leaves the queue, so that a kill finds it there or here
-            queued = self._queued.pop(task_id, None)
-            if queued is None:
+            task = self._tasks.start(task_id)
+            if task is None:
                 self._kills.end(task_id)
                 continue  # it was recalled or killed
             try:
-                self._run_task(*queued)
+                self._run_task(*task)
             except DRIVER_GONE as error:
                 log.debug("executor %s: the driver is gone: %s", self._id, error)
                 os._exit(1)
 
-    def _run_task(self, stage_key: int, task: TaskDescription) -> None:
+    def _run_task(self, code: StageCode, task: TaskDescription) -> None:
         try:
-            result = run_task(self._env, self._stages[stage_key], task, self._kills, self._barriers)
+            result = run_task(self._env, code, task, self._kills, self._barriers)
         except BaseException as error:
             reason = self._kills.end(task.task_id)
             flush_standard_streams()
@@ -223,14 +220,14 @@ class Executor:
         else:
             self._kills.end(task.task_id)
             flush_standard_streams()
-            self._reporter.finished(result, more_queued=bool(self._queued))
+            self._reporter.finished(result, more_queued=self._tasks.has_tasks)
 
     def _ask(self, message: object) -> object:
         return self._reports.ask(message, ASK_TIMEOUT)
 
     def _kill(self, order: KillTask) -> None:
         """A task that did not start is given up; one that runs gets an exception as soon as its user's code runs."""
-        if self._queued.pop(order.task_id, None) is not None:
+        if self._tasks.give_up(order.task_id):
             self._reporter.tell(TaskKilled(order.task_id, order.reason))
         else:
             self._kills.kill(order.task_id, order.reason)

@@ -14,8 +14,9 @@ import time
 import psutil
 
 from localcluster.executor.kills import REPEAT, Kills
+from localcluster.executor.report_batch import ReportBatch
 from protocol.block_messages import ReleaseLeases
-from protocol.cluster_messages import ExecutorHeartbeat, TaskResult, TasksFinished
+from protocol.cluster_messages import ExecutorHeartbeat, TaskResult
 from protocol.endpoint import Endpoint
 from protocol.errors import (
     AskTimeoutError,
@@ -27,7 +28,6 @@ from protocol.errors import (
 )
 from protocol.forks import free_in_forks
 from protocol.message import Report
-from protocol.task_output import Inline
 from storage.block_manager import BlockManager
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,6 @@ DRIVER_GONE = (BrokenChannelError, ClosedChannelError, EndOfChannel, FrameError)
 """Errors after which an executor has nobody to work for."""
 
 FLUSH_DELAY = 0.005  # seconds
-BATCH_BYTES = 256 * 1024  # of results and accumulator updates in one report
 
 
 class Reporter:
@@ -51,8 +50,7 @@ class Reporter:
         self._kills = kills
         self._interval = interval  # seconds between heartbeats
         self._lock = free_in_forks(threading.Lock())
-        self._results: list[TaskResult] = []
-        self._bytes = 0
+        self._batch = ReportBatch()
         self._wake = threading.Event()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
@@ -63,12 +61,7 @@ class Reporter:
     def finished(self, result: TaskResult, *, more_queued: bool) -> None:
         """Report a success; with ``more_queued`` it may wait for the next ones."""
         with self._lock:
-            self._results.append(result)
-            if isinstance(result.output, Inline):
-                self._bytes += result.output.size
-            if result.updates is not None:
-                self._bytes += len(result.updates)
-            if more_queued and self._bytes < BATCH_BYTES:
+            if self._batch.add(result, more_queued=more_queued):
                 self._wake.set()
                 return
             self._flush()
@@ -93,10 +86,9 @@ class Reporter:
 
     def _flush(self) -> None:
         reports: list[Report] = []
-        if self._results:
-            reports.append(TasksFinished(tuple(self._results)))
-            self._results = []
-            self._bytes = 0
+        finished = self._batch.take()
+        if finished is not None:
+            reports.append(finished)
         releases = self._blocks.take_lease_releases()
         if releases:
             reports.append(ReleaseLeases(releases))

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from localcluster.shuffle.kept_tables import KeptTables
 from localcluster.shuffle.map_status import MapStatus
 from localcluster.shuffle.payload import read_payload
 from protocol.cluster_messages import GetMapOutputs
@@ -31,34 +32,27 @@ class MapOutputs:
         self._blocks = blocks
         self._asking = free_in_forks(threading.Lock())  # held by the one task that asks; taken before `_lock`
         self._lock = free_in_forks(threading.Lock())  # guards all below; orders wait for it, so it is held for moments
-        self._epoch = 0
-        self._tables: dict[int, Sequence[MapStatus | None]] = {}
-        self._forgotten = 0  # how often tables were
+        self._kept = KeptTables()
 
     def advance(self, epoch: int) -> None:
         """Forget tables that are older than the epoch a task was launched at."""
         with self._lock:
-            if epoch > self._epoch:
-                self._epoch = epoch
-                self._tables.clear()
-                self._forgotten += 1
+            self._kept.advance(epoch)
 
     def forget(self, shuffle_id: int) -> None:
         with self._lock:
-            self._tables.pop(shuffle_id, None)
-            self._forgotten += 1
+            self._kept.forget(shuffle_id)
 
     def table(self, shuffle_id: int) -> Sequence[MapStatus | None]:
         """Statuses by map index. Raises FetchFailedError when the driver does not know the shuffle."""
         with self._asking:  # the other task threads want the same table
             with self._lock:
-                known, forgotten = self._tables.get(shuffle_id), self._forgotten
+                known, forgotten = self._kept.get(shuffle_id), self._kept.forgotten
             if known is not None:
                 return known
             table = self._fetch(shuffle_id)
             with self._lock:
-                if None not in table and forgotten == self._forgotten:  # gaps are filled without an epoch that tells
-                    self._tables[shuffle_id] = table
+                self._kept.keep(shuffle_id, table, forgotten)
             return table
 
     def _fetch(self, shuffle_id: int) -> Sequence[MapStatus | None]:

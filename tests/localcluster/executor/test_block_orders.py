@@ -177,7 +177,7 @@ def test_taking_a_stage_with_a_large_binary_and_killing_its_tasks_asks_nobody(tm
         executor._obey(Incoming(LaunchTasks(0, stage, tasks)))
         executor._obey(Incoming(KillTask(1, "cancelled")))
         assert reports.told == [TaskKilled(1, "cancelled")]
-        assert list(executor._queued) == [0]
+        assert executor._tasks.give_back((0, 1)) == (0,)
     finally:
         executor._block_orders.stop()
         executor._env.block_manager.stop()

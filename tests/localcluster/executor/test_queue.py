@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from localcluster.executor.executor import Executor
 from localcluster.executor.kills import Kills
+from localcluster.executor.stage_code import StageCode
+from localcluster.executor.task_queue import TaskQueue
 from protocol.cluster_messages import KillTask, TaskDescription, TaskKilled
+
+CODE = cast(StageCode, "code")
 
 
 class Reporter:
@@ -45,7 +49,10 @@ class Bed(Executor):
 
     def __init__(self) -> None:
         self._queue = SimpleQueue()
-        self._queued = Leaving({7: (1, TaskDescription(7, 0, 0, b""))})
+        self._tasks = TaskQueue()
+        self.leaving = self._tasks._waiting = Leaving()
+        self._tasks.add_stage(1, CODE)
+        self._tasks.add(1, [TaskDescription(7, 0, 0, b"")])
         self._kills = Kills()
         self._kills._main = None  # nobody is interrupted
         self._reporter = Reporter()  # type: ignore[assignment]
@@ -53,20 +60,20 @@ class Bed(Executor):
         for task_id in (7, None):
             self._queue.put(task_id)
 
-    def _run_task(self, stage_key: int, task: TaskDescription) -> None:
+    def _run_task(self, code: StageCode, task: TaskDescription) -> None:
         self.reasons.append(self._kills.end(task.task_id))
 
 
 def test_a_kill_just_after_reaches_the_task() -> None:
     bed = Bed()
-    bed._queued.after = lambda: bed._kill(KillTask(7, "enough"))  # type: ignore[attr-defined]
+    bed.leaving.after = lambda: bed._kill(KillTask(7, "enough"))  # type: ignore[attr-defined]
     bed._run_tasks()
     assert (bed.reasons, bed._reporter.told) == (["enough"], [])  # type: ignore[attr-defined]
 
 
 def test_a_kill_just_before_takes_the_task_away() -> None:
     bed = Bed()
-    bed._queued.before = lambda: bed._kill(KillTask(7, "enough"))  # type: ignore[attr-defined]
+    bed.leaving.before = lambda: bed._kill(KillTask(7, "enough"))  # type: ignore[attr-defined]
     bed._run_tasks()
     assert (bed.reasons, bed._reporter.told) == ([], [TaskKilled(7, "enough")])  # type: ignore[attr-defined]
     assert bed._kills.running == ()
@@ -75,7 +82,7 @@ def test_a_kill_just_before_takes_the_task_away() -> None:
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_recall_gets_it_back_or_lets_it_run(moment: str) -> None:
     bed = Bed()
-    setattr(bed._queued, moment, lambda: bed._return((7,)))
+    setattr(bed.leaving, moment, lambda: bed._return((7,)))
     bed._run_tasks()
     assert len(bed.reasons) + len(bed._reporter.told) == 1  # type: ignore[attr-defined]
     assert bed._kills.running == ()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from multiprocess.connection import Pipe
 
-from localcluster.executor import reporter as reporter_module
+from localcluster.executor import report_batch
 from localcluster.executor.reporter import Reporter
 from protocol.block_messages import ReleaseLeases
 from protocol.channel import Channel
@@ -79,7 +79,7 @@ class Line:
 
 @pytest.fixture
 def line(monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
-    monkeypatch.setattr(reporter_module, "BATCH_BYTES", BATCH_BYTES)
+    monkeypatch.setattr(report_batch, "BATCH_BYTES", BATCH_BYTES)
     line = Line()
     yield line
     line.close()
