@@ -320,6 +320,14 @@ class ConfigurationError(SparkException, ValueError):
     """A configuration value is not accepted. The message names key, value and what is accepted."""
 
 
+class FaultPlanError(ConfigurationError):
+    """A plan of faults says something that has no meaning. The message names it, what there is, and what is closest."""
+
+
+class FaultNeverFiredError(SparkException):
+    """Rules of a plan of faults did not fire, and were meant to. The message has their text."""
+
+
 # --- jobs ------------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,79 @@
+"""What a rule may say: which keys an action takes, which values a key has, what goes together.
+
+Covers everything that can be known without a run. Not whether a rule will ever fire, nor whether an exception's module
+can be imported (`exceptions`), which is known where it is raised.
+"""
+
+from __future__ import annotations
+
+from localcluster.faults.keys import KEYS
+from localcluster.faults.rule import Rule, What, Where
+from localcluster.faults.vocabulary import ACTIONS, EXECUTOR, MOMENTS, ROLES, Action, moment_of, unknown
+from protocol.errors import FaultPlanError
+
+_TRIGGERS = ("nth", "every", "after_tasks", "probability")
+
+
+def check(rule: Rule) -> None:
+    """Raises FaultPlanError when the rule says something that has no meaning for its action."""
+    what, when = rule.what, rule.when
+    action = ACTIONS.get(what.action)
+    if action is None:
+        raise unknown("action", what.action, ACTIONS)
+    for name in action.needs:
+        if getattr(what, name) is None:
+            raise FaultPlanError(f"{what.action} needs {name}=")
+    _refuse(what, {"action", *action.needs, *action.takes}, f"{what.action} takes no")
+    _check_values(rule)
+    triggers = [name for name in _TRIGGERS if getattr(when, name) is not None]
+    if len(triggers) > 1:
+        raise FaultPlanError(f"{what.action} can have one trigger, not {' and '.join(triggers)}")
+    _check_moment(rule, action)
+
+
+def _check_moment(rule: Rule, action: Action) -> None:
+    what, where, when = rule
+    name = moment_of(rule)
+    if when.at is not None and when.at not in MOMENTS:
+        raise unknown("moment at=", when.at, action.moments)
+    if name is not None and name not in action.moments:
+        word = f"at={name}" if when.at is not None else "after_tasks="
+        raise FaultPlanError(f"{what.action} has no {word}; it acts at: {', '.join(action.moments)}")
+    if (when.records is None) != (name != "middle"):
+        raise FaultPlanError("at=middle needs records=, and records= needs at=middle")
+    if when.after_tasks is not None and name != "after_report":
+        raise FaultPlanError(f"after_tasks= is the moment after a task's report, not at={name}")
+    if name is None:
+        _check_role(where.role, ROLES, "a timer")
+        if where.executor is not None and where.role not in (None, EXECUTOR):
+            raise FaultPlanError(f"executor= is not of the {where.role}")
+        return
+    moment = MOMENTS[name]
+    _refuse(where, {"role", *moment.facts}, f"at={name} has no")
+    _check_role(where.role, moment.roles, f"at={name}")
+    if where.executor is not None and where.role not in (None, EXECUTOR) and name != "fork":
+        raise FaultPlanError(f"executor= is not of the {where.role}")
+
+
+def _check_role(role: str | None, roles: tuple[str, ...], what: str) -> None:
+    if role is not None and role not in ROLES:
+        raise unknown("role", role, ROLES)
+    if role is not None and role not in roles:
+        moments = [name for name, moment in MOMENTS.items() if role in moment.roles]
+        raise FaultPlanError(
+            f"{what} is of the {' and '.join(roles)}, not of the {role}; say when: after_seconds=, or at= one of "
+            f"{', '.join(moments)}"
+        )
+
+
+def _refuse(part: What | Where, known: set[str], why: str) -> None:
+    for name, value in part._asdict().items():
+        if value is not None and name not in known:
+            raise FaultPlanError(f"{why} {name}=; known: {', '.join(sorted(known - {'action'}))}")
+
+
+def _check_values(rule: Rule) -> None:
+    for part in rule:
+        for name, value in part._asdict().items():
+            if value is not None and name != "action":
+                KEYS[name].check(value)
