@@ -111,7 +111,8 @@ class SparkContext(Application, Sources, Files, JobControl):
                 self._profiling = Profiling(self._conf, profiler_cls, udf_profiler_cls, memory_profiler_cls)
                 self.profiler_collector = self._profiling.collector
                 self._start_cluster(values, started)
-                self._start_parts(pyFiles or (), started)
+                with naming_shortage("the context"):
+                    self._start_parts(pyFiles or (), started)
                 started.callback(self._resign)
                 started.callback(self._page.stop)  # before another context can want its port
                 SparkContext._active_spark_context = self

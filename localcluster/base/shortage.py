@@ -6,7 +6,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from protocol.errors import ClusterError
+from protocol.errors import ClusterError, LocalClusterError
 
 _PROCESSES = "no further process or thread is allowed (`ulimit -u`, or the container's `pids.max`)"
 _MEMORY = "there is not enough memory for another process"
@@ -32,11 +32,13 @@ def shortage(error: BaseException) -> str | None:
 
 @contextmanager
 def naming_shortage(what: str) -> Iterator[None]:
-    """What fails in this block for a shortage is a ClusterError: ``what`` cannot be started."""
+    """What the system refuses in this block is a ClusterError: ``what`` cannot be started. Other errors pass."""
     try:
         yield
+    except LocalClusterError:  # which says it, and may be an OSError as well
+        raise
     except (OSError, MemoryError, RuntimeError) as error:
-        short = shortage(error)
-        if short is None:
+        refused = shortage(error) or (str(error) if isinstance(error, OSError) else None)
+        if refused is None:
             raise
-        raise ClusterError(f"cannot start {what}: {short}") from error
+        raise ClusterError(f"cannot start {what}: {refused}") from error

@@ -115,13 +115,15 @@ class Cluster:
     def _start_cluster(self) -> Scratch:
         local_dirs = tuple(configured_local_dirs(Settings(self.conf).local_dir or ()))
         order = c.StartCluster(local_dirs, self.conf)
-        with self.lock:
-            answer = self._launcher.ask(order, START_DEADLINE)
         try:
+            with self.lock:
+                answer = self._launcher.ask(order, START_DEADLINE)
             return Scratch.attach(answer.result(START_DEADLINE))
         except RemoteAskError as error:
             load_cause(error)
             raise (error.__cause__ or error) from None  # a local directory that cannot be written, say
+        except ChannelError as error:
+            raise ClusterError(f"cannot start the cluster: the launcher ended at once ({error})") from error
         except FutureTimeoutError:
             raise ClusterError(f"the launcher made no scratch space within {START_DEADLINE} s") from None
 

@@ -133,21 +133,23 @@ class LauncherClient:
     def receive_pipes(self, executor_id: str) -> tuple[Endpoint, Endpoint]:
         """The driver's ends (orders, reports) of the executor just announced.
 
-        Raises OSError EMFILE when there are no descriptors left for them, which are lost then; ClusterError for what
-        cannot be mended.
+        Raises OSError when the system refuses them now (EMFILE: there are no descriptors left for them, which are lost
+        then); ClusterError when none came.
         """
-        try:
-            name, fds, truncated = os_layer.receive_fds(self._fd_socket, 2)
-        except OSError as error:
-            raise ClusterError(f"the launcher sent no pipes for executor {executor_id}: {error}") from error
-        if name != executor_id or len(fds) != 2:
+        while True:
+            try:
+                name, fds, truncated = os_layer.receive_fds(self._fd_socket, 2)
+            except TimeoutError as error:
+                raise ClusterError(f"the launcher sent no pipes for executor {executor_id}: {error}") from error
+            if name == executor_id and len(fds) == 2:
+                break
             for fd in fds:
                 os.close(fd)
+            if name != executor_id:
+                continue  # of one whose pipes were refused when they were due
             if truncated:
                 raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-            raise ClusterError(
-                f"the launcher sent the pipes of {name!r} where those of executor {executor_id} were due"
-            )
+            raise ClusterError(f"the launcher sent {len(fds)} pipes for executor {executor_id}, not 2")
         orders, reports = Connection(fds[0]), Connection(fds[1])
         return (
             Endpoint(Channel(orders, name=f"orders of executor {executor_id}", buffered=True)),

@@ -66,29 +66,36 @@ def fork_driver() -> Launcher | Ends:
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # until the driver takes it (``interrupts``)
     try:
         ours, theirs = pair_of_ends()
+        wakeup: tuple[int, int] | tuple[()] = ()
         try:
+            wakeup = os_layer.wakeup_pipe()
             pid = fork()
         except OSError:
             ours.close()
             theirs.close()
+            _close_all(wakeup)
             raise
     except OSError as error:
         raise ClusterError(f"cannot start the driver: {shortage(error) or error}") from error
     if pid == 0:
         ours.close()
+        _close_all(wakeup)
         die_with_parent(parent)
         return theirs
     theirs.close()
-    return Launcher(*ours, driver=pid)
+    return Launcher(*ours, wakeup, driver=pid)
 
 
 class Launcher:
     """The launcher's process: one thread that forks, watches and cleans up.
 
-    ``driver`` is the pid of a driver that this process forked; None: the driver is our parent (library mode).
+    ``wakeup`` are the ends of a `wakeup_pipe`. ``driver`` is the pid of a driver that this process forked; None: the
+    driver is our parent (library mode).
     """
 
-    def __init__(self, control: Connection, fd_socket: socket.socket, driver: int | None) -> None:
+    def __init__(
+        self, control: Connection, fd_socket: socket.socket, wakeup: tuple[int, int], driver: int | None
+    ) -> None:
         self._connection = control
         self._control = Endpoint(Channel(control, name="control", buffered=True))
         self._fd_socket = fd_socket
@@ -108,7 +115,7 @@ class Launcher:
         self._terminate_by: float | None = None
         self._interrupted = False  # a SIGINT was passed on
         self._stopping = False
-        self._wakeup_read, self._wakeup_write = os_layer.wakeup_pipe()
+        self._wakeup_read, self._wakeup_write = wakeup
 
     # --- life ---
 
@@ -287,8 +294,12 @@ class Launcher:
         """In a forked child: let go of the launcher's pipes, whose ends must be held by nobody else."""
         self._connection.close()  # not through the channel, which would shut the socket down for the parent too
         self._fd_socket.close()
-        os.close(self._wakeup_read)
-        os.close(self._wakeup_write)
+        _close_all((self._wakeup_read, self._wakeup_write))
+
+
+def _close_all(fds: tuple[int, ...]) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 def _drain(fd: int) -> None:
@@ -306,4 +317,23 @@ def _wait_readable(fd: int, timeout: float) -> None:
 def main(control_fd: int, socket_fd: int) -> int:
     """Library mode: the whole life of a launcher that the driver started as a fresh interpreter."""
     name_process("launcher", f"[{os.getppid()}]")
-    return Launcher(Connection(control_fd), socket.socket(fileno=socket_fd), driver=None).serve()
+    control, fd_socket = Connection(control_fd), socket.socket(fileno=socket_fd)
+    try:
+        wakeup = os_layer.wakeup_pipe()
+    except OSError as error:
+        _refuse(control, ClusterError(f"cannot start the launcher: {shortage(error) or error}"))
+        fd_socket.close()
+        return 1
+    return Launcher(control, fd_socket, wakeup, driver=None).serve()
+
+
+def _refuse(control: Connection, error: ClusterError) -> None:
+    """The answer to the driver's first ask is an error."""
+    driver = Endpoint(Channel(control, name="control"))
+    try:
+        while (reply := driver.receive().reply) is None:
+            pass
+        reply.error(error)
+    except ChannelError as end:
+        log.debug("the driver is gone: %s", end)
+    driver.close()

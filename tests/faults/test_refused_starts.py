@@ -23,7 +23,11 @@ def test_a_refused_start_says_what_was_refused_and_the_next_one_works(monkeypatc
             SparkContext("local[1]")
     with monkeypatch.context() as patch:  # late: executors are on their way
         patch.setattr(files, "make_temporary_directory", fails(errno.ENOSPC))
-        with pytest.raises(OSError, match="No space left on device"):
+        with pytest.raises(ClusterError, match=r"cannot start the context: .*No space left on device"):
+            SparkContext("local[1]")
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "make_directory", fails(errno.EIO))  # the launcher's is another process
+        with pytest.raises(ClusterError, match=r"cannot start the c.*: .*Input/output error"):
             SparkContext("local[1]")
     with SparkContext("local[1]") as sc:
         assert sc.parallelize([1, 2]).sum() == 3

@@ -22,7 +22,7 @@ from multiprocess.connection import Connection, Pipe
 from localcluster.base import os_layer
 from localcluster.launcher import launcher as launcher_module
 from localcluster.launcher.janitor import DIRECTORY, END, EXECUTOR, MADE, Janitor
-from localcluster.launcher.launcher import Launcher
+from localcluster.launcher.launcher import Launcher, fork_driver
 from protocol.channel import Channel
 from protocol.cluster_messages import (
     ExecutorExited,
@@ -47,7 +47,7 @@ class Bed:
         control, driver_control = Pipe()
         self.fd_socket, self.driver_fd_socket = socket.socketpair(type=socket.SOCK_DGRAM)
         self.driver = Endpoint(Channel(driver_control))
-        self.launcher = Launcher(control, self.fd_socket, driver=None)
+        self.launcher = Launcher(control, self.fd_socket, os_layer.wakeup_pipe(), driver=None)
         self.forked: list[subprocess.Popen[bytes]] = []
 
     def fork(self) -> int:
@@ -135,6 +135,29 @@ def test_a_shortage_is_told_and_the_next_order_is_carried_out(
     assert (name, len(fds)) == ("4", 2)
     for fd in fds:
         os.close(fd)
+
+
+def test_a_launcher_that_gets_no_pipe_of_its_own_answers_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launcher_module, "name_process", lambda *_: None)
+    monkeypatch.setattr(os_layer, "wakeup_pipe", failing(errno.EMFILE))
+    control, driver_control = Pipe()
+    fd_socket, driver_fd_socket = socket.socketpair(type=socket.SOCK_DGRAM)
+    driver = Endpoint(Channel(driver_control))
+    asker = InThread(lambda: driver.ask(StartCluster((), {}), DEADLINE))
+    assert launcher_module.main(os.dup(control.fileno()), fd_socket.detach()) == 1
+    assert "cannot start the launcher: too many open files" in str(asker.outcome())
+    driver.abort()
+    control.close()
+    driver_fd_socket.close()
+
+
+def test_a_driver_that_cannot_be_forked_leaves_no_pipe_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launcher_module.signal, "signal", lambda *_: None)  # this process is pytest's
+    for call in ("pipe", "socket_pair", "wakeup_pipe", "fork"):
+        with monkeypatch.context() as patched:
+            patched.setattr(os_layer, call, failing(errno.EMFILE))
+            with pytest.raises(ClusterError, match=r"cannot start the driver: .*ulimit"):
+                fork_driver()
 
 
 def test_an_executor_whose_pipes_cannot_be_sent_is_killed(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
