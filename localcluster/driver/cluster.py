@@ -36,6 +36,7 @@ from localcluster.launcher.interrupts import deferred
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.stage import Job
 from localcluster.task.env import Env
+from localcluster.task.make_env import SHUFFLE_MANAGERS
 from protocol import cluster_messages as c
 from protocol.block_messages import (
     RemoveShuffle,
@@ -65,11 +66,11 @@ class Cluster:
     """The driver of one context: all its parts, put together. `stop` ends it, however far `start` has come."""
 
     def __init__(self, launcher: LauncherClient, conf: Mapping[str, str], layout: Layout) -> None:
-        self.outputs = MapOutputTracker()
+        settings = Settings(conf)
         self.events = EventHistory()
+        self.outputs = MapOutputTracker(self.events.record, SHUFFLE_MANAGERS[settings.shuffle_manager].block_ids)
         self.dag = make_scheduler(conf, layout, self.outputs, self.events.record)  # first, since it may raise
         self.conf = conf
-        settings = Settings(conf)
         self.lock: AbstractContextManager[Any] = UninterruptedLock()
         self.error: ClusterError | None = None
         self.closed = False

@@ -13,6 +13,7 @@ run are welcome to finish: whichever attempt delivers a position first counts.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -30,7 +31,7 @@ from localcluster.scheduler.task_set import TaskSet
 from localcluster.shuffle.map_status import MapStatus
 from protocol.cluster_messages import BarrierCall, TaskFailed, TaskResult
 from protocol.errors import JobCancelledError, JobError, SerializationError
-from protocol.events import Recorder, TaskRef, nobody
+from protocol.events import Recorder, TaskDiscarded, TaskRef, TaskRetried, nobody
 from protocol.task_output import MapOutput
 from storage.block_id import BlockId
 
@@ -62,7 +63,7 @@ class DAGScheduler:
         self._limits = limits
         self._jobs: dict[int, Job] = {}
         self.history = history or JobHistory()
-        self._stages = Stages(tasks, outputs, self.history, limits)
+        self._stages = Stages(tasks, outputs, self.history, limits, record)
         self._results = JobResults(limits.result_size)
         self._outbox: list[Instruction] = []
 
@@ -121,13 +122,16 @@ class DAGScheduler:
     def tasks_finished(self, executor_id: str, results: Iterable[TaskResult], now: float) -> None:
         for result in results:
             task_set = self._tasks.task_ended(executor_id, result.task_id, now, succeeded=True)
-            task = task_set.succeeded(result.task_id, result.run_time) if task_set is not None else None
-            if task_set is not None and task is not None:
-                finished = self._what_counts(task_set, task, result)
-                if finished:
-                    self._tasks_succeeded(task_set, finished, now)
-            else:
-                self._discard(executor_id, result, task_set.stage if task_set is not None else None)
+            if task_set is None:
+                self._outbox.extend(discards(executor_id, result, None))
+                continue
+            task = task_set.running[result.task_id]
+            if task_set.succeeded(result.task_id, result.run_time) is None:
+                self._discard(task_set, task, result)
+                continue
+            finished = self._what_counts(task_set, task, result)
+            if finished:
+                self._tasks_succeeded(task_set, finished, now)
         for job, error in self._results.hand_over().items():
             if error is not None or len(job.final_stage.done) == len(job.final_stage.partitions):
                 self._end_job(job, error)
@@ -138,7 +142,7 @@ class DAGScheduler:
             return
         task = task_set.failed(failure.task_id, counts=failure.kind != "fetch")
         if failure.kind == "fetch":
-            self._fetch_failed(task_set, failure, now)
+            self._fetch_failed(task_set, task, failure, now)
         elif task is not None and task_set.barrier is not None:
             task_set.barrier.forget(task)
             self._barrier_failed(task_set, task, failure, now)
@@ -190,8 +194,8 @@ class DAGScheduler:
             failure = _lost_with_executor(lost.task, reason)
             if lost.task_set.barrier is not None:
                 self._barrier_failed(lost.task_set, lost.task, failure, now)
-            elif lost.blamed:
-                self._give_up_if_hopeless(lost.task_set, lost.task, failure)
+            elif lost.ran:
+                self._give_up_if_hopeless(lost.task_set, lost.task, failure, lost.blamed)
         for task_set in list(self._stages.running.values()):
             task = task_set.barrier.kept_from(executor_id) if task_set.barrier is not None else None
             if task is not None:  # its output went with the executor, since it had not been told of
@@ -216,7 +220,7 @@ class DAGScheduler:
         if barrier is None:
             return ((task, result),)
         if not self._stages.is_current(task_set):
-            self._discard(task.executor_id, result, task_set.stage)
+            self._discard(task_set, task, result)
             return ()
         self._outbox.extend(barrier.keep(task, result))
         return barrier.take_results() if barrier.is_complete else ()
@@ -229,7 +233,7 @@ class DAGScheduler:
             accepted = self._accept(stage, task, result)
             current = self._stages.running.get(stage)
             if not accepted:
-                self._discard(task.executor_id, result, stage)
+                self._discard(task_set, task, result)
             elif current is not None and current is not task_set:
                 current.completed(task.position)
         if current is None or current.is_finished:
@@ -259,21 +263,33 @@ class DAGScheduler:
 
     # --- failures ---
 
-    def _give_up_if_hopeless(self, task_set: TaskSet, task: RunningTask, failure: TaskFailed) -> None:
+    def _give_up_if_hopeless(
+        self, task_set: TaskSet, task: RunningTask, failure: TaskFailed, blamed: bool = True
+    ) -> None:
         stage = task_set.stage
-        if not self._stages.is_current(task_set):
-            return  # the failure of a retired attempt: the current one runs the position again
-        if failure.kind == "fatal" or task_set.exhausted(task.position):
+        if not self._stages.is_current(task_set):  # the failure of a retired attempt: the current one runs it again
+            self._retried(task_set, task, failure, blamed=False)
+        elif failure.kind != "fatal" and not task_set.exhausted(task.position):
+            self._retried(task_set, task, failure, blamed)
+        else:
             error = self._describe_failure(stage, task, failure, task_set.failures[task.position])
             self._abort_stage(stage, error, failure.error)
 
-    def _fetch_failed(self, task_set: TaskSet, failure: TaskFailed, now: float) -> None:
+    def _retried(self, task_set: TaskSet, task: RunningTask, failure: TaskFailed, blamed: bool) -> None:
+        """Nothing is told of what nobody waits for."""
+        if self._stages.map_stages.latest(task_set.stage).jobs:
+            ref, reason = task_set.ref(task), _in_brief(failure.text)
+            self._record(TaskRetried(time.time(), ref, task.executor_id, reason, blamed))
+
+    def _fetch_failed(self, task_set: TaskSet, task: RunningTask | None, failure: TaskFailed, now: float) -> None:
         """A reducer could not read a map output: compute it again, then the rest of this stage."""
         stage = task_set.stage
         assert failure.fetch is not None
         self._outputs.lose_output(*failure.fetch, before=failure.task_id)
-        if not self._stages.is_current(task_set):
-            return  # another task of the same attempt reported first
+        if not self._stages.is_current(task_set):  # another task of the same attempt reported first
+            if task is not None:
+                self._retried(task_set, task, failure, blamed=False)
+            return
         stage.fetch_failures += 1
         if stage.fetch_failures >= self._limits.stage_attempts:
             text = f"{stage.name} (stage {stage.id}) has failed the maximum allowable number of times"
@@ -281,13 +297,16 @@ class DAGScheduler:
             self._abort_stage(stage, JobError(f"Job aborted due to stage failure: {times}"))
             return
         log.info("stage %d lost an input (%s); computing it again", stage.id, failure.text)
-        self._outbox.extend(self._stages.resume(stage, now))
+        if task is not None:
+            self._retried(task_set, task, failure, blamed=False)
+        self._outbox.extend(self._stages.resume(stage, failure.text, now))
 
     def _barrier_failed(self, task_set: TaskSet, task: RunningTask, failure: TaskFailed, now: float) -> None:
         """One task of a barrier stage failed: stop the others, and run all of them again."""
         stage = task_set.stage
-        if not self._stages.is_current(task_set):
-            return  # another task of the same attempt failed first
+        if not self._stages.is_current(task_set):  # another task of the same attempt failed first
+            self._retried(task_set, task, failure, blamed=False)
+            return
         stage.barrier_failures += 1
         most = self._limits.barrier_attempts(stage.shuffle_id is None, failure.kind == "executor_lost")
         if failure.kind == "fatal" or stage.barrier_failures >= most:
@@ -295,6 +314,7 @@ class DAGScheduler:
             self._abort_stage(stage, error, failure.error)
             return
         log.info("a task of barrier stage %d failed; running all of them again", stage.id)
+        self._retried(task_set, task, failure, blamed=True)
         self._outbox.extend(self._stages.restart(stage, f"another task of barrier stage {stage.id} failed", now))
 
     def _abort_unsendable(self, stage: Stage, error: Exception) -> None:
@@ -316,8 +336,9 @@ class DAGScheduler:
         self.history.job_ended(job, succeeded=error is None)
         deliver(job, JobEnd(error, cause))
 
-    def _discard(self, executor_id: str, result: TaskResult, stage: Stage | None) -> None:
-        self._outbox.extend(discards(executor_id, result, stage))
+    def _discard(self, task_set: TaskSet, task: RunningTask, result: TaskResult) -> None:
+        self._record(TaskDiscarded(time.time(), task_set.ref(task), task.executor_id))
+        self._outbox.extend(discards(task.executor_id, result, task_set.stage))
 
     # --- audit ---
 
@@ -336,6 +357,12 @@ class DAGScheduler:
             part.check()
         self._stages.check(self._jobs.values())
         assert not self._outbox, "an instruction was not taken"
+
+
+def _in_brief(text: str) -> str:
+    """Of a traceback the last line that says something: what was raised."""
+    lines = text.strip().splitlines() or [""]
+    return lines[-1] if text.startswith("Traceback") else lines[0]
 
 
 def _lost_with_executor(task: RunningTask, reason: str) -> TaskFailed:

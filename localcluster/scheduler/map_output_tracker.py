@@ -7,13 +7,26 @@ lock guards it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from localcluster.shuffle.map_status import MapStatus
+from localcluster.shuffle.sort_shuffle import SortShuffleManager
+from protocol.events import BlockLost, BlockRecomputed, Recorder, nobody
+from protocol.locations import SharedLocation
+from storage.block_id import BlockId
+
+BlockIds: TypeAlias = Callable[[int, int, Sequence[SharedLocation | None]], Sequence[BlockId]]
 
 
 class MapOutputTracker:
-    def __init__(self) -> None:
+    """``block_ids`` are the shuffle manager's: of them the first names an output in events."""
+
+    def __init__(self, record: Recorder = nobody, block_ids: BlockIds = SortShuffleManager.block_ids) -> None:
+        self._record = record
+        self._block_ids = block_ids
+        self._lost: set[tuple[int, int]] = set()  # shuffle and map index of those that were not there again yet
         self._outputs: dict[int, list[MapStatus | None]] = {}  # {shuffle id: status by map index}
         self._missing: dict[int, int] = {}  # {shuffle id: how many are None}
         self.epoch = 0
@@ -26,8 +39,10 @@ class MapOutputTracker:
             self._missing[shuffle_id] = num_maps
 
     def unregister_shuffle(self, shuffle_id: int) -> None:
-        if self._outputs.pop(shuffle_id, None) is not None:
+        row = self._outputs.pop(shuffle_id, None)
+        if row is not None:
             del self._missing[shuffle_id]
+            self._lost.difference_update((shuffle_id, index) for index in range(len(row)))
             self.epoch += 1
 
     def register_output(self, shuffle_id: int, map_index: int, status: MapStatus) -> bool:
@@ -37,6 +52,9 @@ class MapOutputTracker:
             return False
         row[map_index] = status
         self._missing[shuffle_id] -= 1
+        if self._lost and (shuffle_id, map_index) in self._lost:
+            self._lost.remove((shuffle_id, map_index))
+            self._record(BlockRecomputed(time.time(), self._name(shuffle_id, status), status.executor_id))
         return True
 
     def lose_output(self, shuffle_id: int, map_index: int, before: int | None = None) -> bool:
@@ -51,9 +69,14 @@ class MapOutputTracker:
         if status is None or (before is not None and status.map_id > before):
             return False
         row[map_index] = None
+        self._lost.add((shuffle_id, map_index))
+        self._record(BlockLost(time.time(), self._name(shuffle_id, status), status.executor_id))
         self._missing[shuffle_id] += 1
         self.epoch += 1
         return True
+
+    def _name(self, shuffle_id: int, status: MapStatus) -> str:
+        return str(self._block_ids(shuffle_id, status.map_id, status.blocks)[0])
 
     def is_complete(self, shuffle_id: int) -> bool:
         return self._missing.get(shuffle_id, 1) == 0
@@ -73,5 +96,6 @@ class MapOutputTracker:
     def check(self) -> None:
         """Audit the invariants. Raises AssertionError."""
         assert self._outputs.keys() == self._missing.keys()
+        assert all(self._outputs[shuffle_id][index] is None for shuffle_id, index in self._lost), "lost, and there"
         for shuffle_id, row in self._outputs.items():
             assert row.count(None) == self._missing[shuffle_id], f"shuffle {shuffle_id} miscounts its missing outputs"

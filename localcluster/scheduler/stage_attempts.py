@@ -6,6 +6,7 @@ starts or ends (``dag_scheduler``).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from itertools import count
 
@@ -14,16 +15,19 @@ from localcluster.scheduler.instruction import DropStage, Instruction, Kill, Rec
 from localcluster.scheduler.job_history import JobHistory
 from localcluster.scheduler.limits import Limits
 from localcluster.scheduler.pools import DEFAULT_POOL, POOL_PROPERTY
+from localcluster.scheduler.running_task import RunningTask
 from localcluster.scheduler.stage import Stage
 from localcluster.scheduler.task_scheduler import TaskScheduler
 from localcluster.scheduler.task_set import TaskSet
+from protocol.events import Recorder, StageResubmitted, TaskDiscarded, TaskKilled, nobody
 
 
 class StageAttempts:
-    def __init__(self, tasks: TaskScheduler, history: JobHistory, limits: Limits) -> None:
+    def __init__(self, tasks: TaskScheduler, history: JobHistory, limits: Limits, record: Recorder = nobody) -> None:
         self._tasks = tasks
         self._history = history
         self._limits = limits
+        self._record = record
         self._keys = count()
         self._current: dict[Stage, TaskSet] = {}
         self._retired: dict[Stage, list[TaskSet]] = {}  # earlier attempts that may still have tasks
@@ -42,6 +46,8 @@ class StageAttempts:
     def start(self, stage: Stage, positions: Sequence[int], now: float) -> None:
         """Run these positions of a stage; its oldest job says in which pool."""
         stage.attempt += 1
+        if stage.attempt > 0:
+            self._record(_resubmitted(stage, positions))
         job = min(stage.jobs, key=lambda j: j.id)
         task_set = TaskSet(
             key=next(self._keys),
@@ -90,15 +96,23 @@ class StageAttempts:
         if current is not None:
             self._history.attempt_ended(current)
             task_sets.append(current)
-        tasks = [task for task_set in task_sets for task in task_set.running.values()]
-        for task in tasks:
-            self._tasks.task_killed(task.task_id)
-        kills = [Kill(task.executor_id, task.task_id, reason) for task in tasks]
-        barriers = [task_set.barrier for task_set in task_sets if task_set.barrier is not None]
-        kept = [of_task for barrier in barriers for of_task in barrier.take_results()]
-        unused = [discard for task, result in kept for discard in discards(task.executor_id, result, stage)]
-        answers = [answer for barrier in barriers for answer in barrier.fail(reason)]  # behind the kills, which explain
+        kills: list[Instruction] = []
+        unused: list[Instruction] = []
+        answers: list[Instruction] = []
+        for task_set in task_sets:
+            kills += [self._kill(task_set, task, reason) for task in task_set.running.values()]
+            if task_set.barrier is not None:
+                for task, result in task_set.barrier.take_results():
+                    self._record(TaskDiscarded(time.time(), task_set.ref(task), task.executor_id))
+                    unused += discards(task.executor_id, result, stage)
+                answers += task_set.barrier.fail(reason)
+        # The answers behind the kills, which explain.
         return [*unused, *kills, *answers, *(self._drop(current) if current is not None else ())]
+
+    def _kill(self, task_set: TaskSet, task: RunningTask, reason: str) -> Kill:
+        self._tasks.task_killed(task.task_id)
+        self._record(TaskKilled(time.time(), task_set.ref(task), task.executor_id, reason))
+        return Kill(task.executor_id, task.task_id, reason)
 
     def _drop(self, task_set: TaskSet) -> list[DropStage]:
         return [DropStage(executor_id, task_set.key) for executor_id in self._tasks.withdraw(task_set)]
@@ -110,3 +124,9 @@ class StageAttempts:
             assert not task_set.is_finished, f"{stage} is finished and runs"
         for stage, task_sets in self._retired.items():
             assert all(task_set.stage is stage for task_set in task_sets)
+
+
+def _resubmitted(stage: Stage, positions: Sequence[int]) -> StageResubmitted:
+    reason, stage.setback = stage.setback or "outputs of it are lost", ""
+    partitions = tuple([stage.partitions[position] for position in positions])
+    return StageResubmitted(time.time(), stage.id, stage.attempt, reason, partitions)

@@ -19,16 +19,24 @@ from localcluster.scheduler.statistics import StageStatistics
 from localcluster.scheduler.task_scheduler import TaskScheduler
 from localcluster.scheduler.task_set import TaskSet
 from localcluster.scheduler.waiting_stages import WaitingStages
+from protocol.events import Recorder, nobody
 
 
 class Stages:
     """``running`` has the current attempt of each stage that runs. Both attributes are for looking only."""
 
-    def __init__(self, tasks: TaskScheduler, outputs: MapOutputTracker, history: JobHistory, limits: Limits) -> None:
+    def __init__(
+        self,
+        tasks: TaskScheduler,
+        outputs: MapOutputTracker,
+        history: JobHistory,
+        limits: Limits,
+        record: Recorder = nobody,
+    ) -> None:
         self._outputs = outputs
         self._history = history
         self.map_stages = MapStages(outputs)
-        self._attempts = StageAttempts(tasks, history, limits)
+        self._attempts = StageAttempts(tasks, history, limits, record)
         self._waiting = WaitingStages()
         self.running: Mapping[Stage, TaskSet] = self._attempts.current
 
@@ -96,14 +104,16 @@ class Stages:
             self.submit(waiter, now)
         return kills
 
-    def resume(self, stage: Stage, now: float) -> list[Instruction]:
+    def resume(self, stage: Stage, reason: str, now: float) -> list[Instruction]:
         """Compute again what a stage misses, then the rest of it. Its tasks that run may finish."""
+        stage.setback = reason
         retired = self._attempts.retire(stage)
         self.submit(stage, now)
         return retired
 
     def restart(self, stage: Stage, reason: str, now: float) -> list[Instruction]:
         """Stop the tasks of a stage, and run it again."""
+        stage.setback = reason
         kills = self._attempts.kill(stage, reason)
         self.submit(stage, now)
         return kills

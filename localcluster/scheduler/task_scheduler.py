@@ -58,6 +58,7 @@ class ExecutorSlots:
 class LostTask(NamedTuple):
     task_set: TaskSet
     task: RunningTask
+    ran: bool  # as far as is known: it was among the first of its executor's queue
     blamed: bool
     """The executor's death counts against the task: it was certainly running, not merely queued."""
 
@@ -111,7 +112,7 @@ class TaskScheduler:
             self._claims.release(task_id)
             task = task_set.lost(task_id, ran=number < slots.cores, counts=certain)
             if task is not None:
-                lost.append(LostTask(task_set, task, certain))
+                lost.append(LostTask(task_set, task, number < slots.cores, certain))
         for task_set in self._sets.values():
             task_set.home_lost(executor_id)
         return lost

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from localcluster.driver.event_history import EventHistory
 from localcluster.scheduler.barrier_attempt import BarrierAnswer
 from localcluster.scheduler.dag_scheduler import DAGScheduler
 from localcluster.scheduler.instruction import Discard, DropStage, Instruction, Kill, OutputReady, Recall
@@ -53,13 +54,16 @@ class FakeDriver:
         self.reported: set[int] = set()  # of the report under way: answers that follow from one task may cross another
         self.binaries: set[tuple[str, int]] = set()  # {(executor id, stage key)}
         order = FairOrder({pool.name: pool for pool in pools}) if fair else fifo
-        self.tasks = TaskScheduler(order=order, locality_wait=locality_wait)
-        self.outputs = MapOutputTracker()
+        self.history = EventHistory()
+        record = self.history.record
+        self.tasks = TaskScheduler(order=order, locality_wait=locality_wait, record=record)
+        self.outputs = MapOutputTracker(record)
         self.dag = DAGScheduler(
             self.tasks,
             self.outputs,
             describe_failure=_describe,
             limits=Limits(max_failures, max_failures, max_stage_attempts, barrier_timeout, max_result_size),
+            record=record,
         )
         for executor_id, cores in _named(executors).items():
             self.add(executor_id, cores)
@@ -128,10 +132,11 @@ class FakeDriver:
         kind: str = "exception",
         fetch: tuple[int, int] | None = None,
         pickled: bytes | None = None,
+        text: str = "it failed",
     ) -> None:
         executor_id = self.where(task_id)
         del self.queues[executor_id][task_id]
-        self.dag.task_failed(executor_id, TaskFailed(task_id, pickled, kind, "it failed", fetch), self.now)
+        self.dag.task_failed(executor_id, TaskFailed(task_id, pickled, kind, text, fetch), self.now)
         self.step()
 
     def give_back(self, *task_ids: int) -> None:

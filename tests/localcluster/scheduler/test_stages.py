@@ -96,7 +96,7 @@ def test_a_stage_that_lost_an_input_waits_for_it_while_its_tasks_may_finish(benc
     bench.tasks.assign(0.0)
     assert map_stage.shuffle_id is not None
     bench.outputs.lose_output(map_stage.shuffle_id, 1)
-    assert not any(isinstance(each, Kill) for each in bench.stages.resume(job.final_stage, 0.0))
+    assert not any(isinstance(each, Kill) for each in bench.stages.resume(job.final_stage, "lost", 0.0))
     assert {stage: list(tasks.running) for stage, tasks in bench.stages.running.items()} == {map_stage: []}
     assert bench.stages.running[map_stage].pending == 1
     assert (bench.stages.statistics().waiting, bench.stages.statistics().retired) == (1, 1)
