@@ -17,7 +17,7 @@ from protocol.errors import OutOfSharedMemoryError
 from protocol.locations import ShmLocation
 from storage.arena import Arena, Extent
 from storage.segment import BytesLike
-from storage.serializer import deserialize, serialize_stream
+from storage.serializer import deserialize_stream, serialize_stream
 
 MAX_FIRST_SLACK = 64 << 10  # bytes kept free behind a large first piece, for the small ones that end its batch
 
@@ -108,7 +108,7 @@ class ExtentUnroll:
 
     def leftover(self) -> Iterator[Any]:
         """All values from the first on, after `run` gave None. What was written is given back when it was read."""
-        written = deserialize(self._writer.view(self._whole), copy=True)
+        written = deserialize_stream(self._writer.view(self._whole))
         self._writer.abort()
         return chain(written, self._batch, self._values)
 

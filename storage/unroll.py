@@ -16,7 +16,7 @@ from typing import Any
 
 from storage.block_id import BlockId
 from storage.block_store import BytesLike
-from storage.serializer import deserialize, serialize_stream
+from storage.serializer import deserialize_stream, serialize_stream
 from storage.size_estimator import SizeTracker
 
 _MAX_STEP = 1024  # records
@@ -71,7 +71,7 @@ class Unrolled:
         """All values taken from the iterator, in order."""
         if isinstance(self.data, list):
             return iter(self.data)
-        return chain(deserialize(memoryview(self.data), copy=True), self.pending)  # the reader may change arrays
+        return chain(deserialize_stream(memoryview(self.data)), self.pending)  # the reader may change arrays
 
 
 def unroll_values(values: Iterator[Any], reservation: Reservation, threshold: int) -> Unrolled:

@@ -54,6 +54,7 @@ from protocol.forks import disown_in_forks
 from protocol.locations import DRIVER
 from storage.disk_block_manager import configured_local_dirs
 from storage.scratch import Scratch
+from storage.serializer import wrap
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class Cluster:
             self._loop,
             self._side,
             self.lock,
-            put_table=lambda table: self.blocks.put_broadcast("outputs", table),
+            put_table=lambda table: self.blocks.put_broadcast("outputs", *wrap(table)),
             on_hopeless=self._hopeless,
             record=self.events.record,
         )

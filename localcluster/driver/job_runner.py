@@ -26,6 +26,7 @@ from localcluster.scheduler.stage import Job, JobEvent
 from localcluster.shuffle.payload import IN_MESSAGE, Payload
 from localcluster.task.result_action import ResultAction
 from protocol.errors import LocalClusterError
+from storage.serializer import wrap
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ class JobRunner:
         binary = dump_lineage(rdd, self._profiled(rdd, action))
         if len(binary) <= IN_MESSAGE:
             return binary
-        block_id = self._cluster.blocks.put_broadcast("stage", binary)
+        block_id = self._cluster.blocks.put_broadcast("stage", *wrap(binary))
         if keeper is not None:  # as long as it lives
             blocks, broadcast_id = self._cluster.blocks, block_id.broadcast_id
             self._cleaner.register(keeper, lambda: blocks.remove_broadcast(broadcast_id))

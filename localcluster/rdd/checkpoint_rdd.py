@@ -85,7 +85,7 @@ class ReliableCheckpointRDD(RDD[T]):
 
 def _records(data: memoryview, path: str) -> Iterator[Any]:
     try:
-        yield from serializer.deserialize(data, copy=True)
+        yield from serializer.deserialize_stream(data)
     except CorruptBlockError as error:
         raise SparkException(f"checkpoint file {path} is damaged: {error}") from error
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from localcluster.shuffle.payload import Payload, read_payload
+from localcluster.shuffle.payload import Payload, read_records
 from localcluster.task.task_context import TaskContext
-from storage import serializer
 
 
 class PartitionData:
@@ -27,4 +26,4 @@ class PartitionData:
 
     def read(self, context: TaskContext) -> Iterator[Any]:
         """The records; each call makes new objects."""
-        return serializer.deserialize(memoryview(read_payload(context.env.block_manager, self.payload)), copy=True)
+        return read_records(context.env.block_manager, self.payload)

@@ -1,15 +1,17 @@
 """Bytes that travel inline in a message when they are few, else as a block in shared memory.
 
-Covers how many are few, and how they are read. Who makes a block of them names it and removes it.
+Covers how many are few, and how they are read: records lie in a block as they travel inline, other bytes are wrapped
+there (`serializer.wrap`). Who makes a block of them names it and removes it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from protocol.errors import BlockNotFoundError
 from protocol.message import BlockIdLike
+from storage import serializer
 from storage.block_id import BlockId
 
 if TYPE_CHECKING:  # the driver imports this before it starts its launcher
@@ -28,11 +30,21 @@ def inline(chunks: Sequence[BytesLike], limit: int) -> bytes | None:
 
 
 def read_payload(blocks: BlockManager, payload: bytes | BlockIdLike) -> bytes | memoryview:
-    """The bytes of a payload, whichever way it came. Raises BlockNotFoundError when its block is gone."""
-    if isinstance(payload, bytes):
-        return payload
-    assert isinstance(payload, BlockId)
-    found = blocks.get_bytes(payload)
+    """The bytes of a payload that holds no records, whichever way it came. Raises BlockNotFoundError when its block is
+    gone, CorruptBlockError when it is not what was written.
+    """
+    return payload if isinstance(payload, bytes) else serializer.unwrap(_bytes_of(blocks, payload))
+
+
+def read_records(blocks: BlockManager, payload: bytes | BlockIdLike) -> Iterator[Any]:
+    """The records of a payload, new objects each time. Raises as `read_payload`."""
+    data = payload if isinstance(payload, bytes) else _bytes_of(blocks, payload)
+    return serializer.deserialize(data, copy=True)
+
+
+def _bytes_of(blocks: BlockManager, block_id: BlockIdLike) -> memoryview:
+    assert isinstance(block_id, BlockId)
+    found = blocks.get_bytes(block_id)
     if found is None:
-        raise BlockNotFoundError(f"block {payload} is not there any more")
+        raise BlockNotFoundError(f"block {block_id} is not there any more")
     return found.memoryview()

@@ -1,7 +1,7 @@
 """Sort shuffle: a map task writes one data block, its parts in order of reduce partition, and an index block beside it.
 
 The index is ``numPartitions + 1`` unsigned 64-bit offsets into the data block, as in Spark's
-``IndexShuffleBlockResolver``.
+``IndexShuffleBlockResolver``, and has a checksum (`serializer.wrap`), as the parts have in their batches.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from localcluster.shuffle.manager import ShuffleManager
 from localcluster.shuffle.map_status import MapStatus
 from localcluster.shuffle.partitioned_buffer import PartitionedBuffer
 from protocol.locations import SharedLocation
+from storage import serializer
 from storage.block_id import BlockId, ShuffleDataBlockId, ShuffleIndexBlockId
 from storage.block_store import BytesLike
 from storage.managed_buffer import ManagedBuffer
@@ -34,11 +35,11 @@ class SortShuffleManager(ShuffleManager):
             if padding := -size % _ALIGNMENT:
                 chunks.append(bytes(padding))
             offsets.append(offsets[-1] + size + padding)
-        index = struct.pack(f"<{len(offsets)}Q", *offsets)
+        index = serializer.wrap(struct.pack(f"<{len(offsets)}Q", *offsets))
         data_id = ShuffleDataBlockId(shuffle_id, map_id, 0)
         data = self.blocks.put_shared(data_id, chunks, tell_master=False)
         try:
-            return data, self.blocks.put_shared(ShuffleIndexBlockId(shuffle_id, map_id, 0), [index], tell_master=False)
+            return data, self.blocks.put_shared(ShuffleIndexBlockId(shuffle_id, map_id, 0), index, tell_master=False)
         except BaseException:
             self.blocks.remove_block(data_id, tell_master=False)
             raise
@@ -51,7 +52,7 @@ class SortShuffleManager(ShuffleManager):
         data, index = status.blocks
         assert data is not None
         assert index is not None
-        start, end = _RANGE.unpack_from(self.blocks.read_location(index).memoryview(), partition * 8)
+        start, end = _RANGE.unpack_from(serializer.unwrap(self.blocks.read_location(index).memoryview()), partition * 8)
         if start == end:
             return None
         return self.blocks.read_location(replace(data, offset=data.offset + start, length=end - start))

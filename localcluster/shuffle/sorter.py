@@ -42,7 +42,7 @@ class Sorter:
         finally:
             spill.remove()
         self._sort_run()
-        runs = [serializer.deserialize(part, copy=True) for part in parts]
+        runs = [serializer.deserialize_stream(part) for part in parts]
         return heapq.merge(*runs, self._run, key=self._merge_key(), reverse=self._reverse)
 
     def _fill(self, source: Iterator[Any]) -> bool:

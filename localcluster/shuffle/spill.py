@@ -91,7 +91,7 @@ class SpillFile:
         return [whole[start:end] for start, end in pairwise(self._offsets)]
 
     def records(self, number: int) -> Iterator[Any]:
-        return serializer.deserialize(self.part(number), copy=True)
+        return serializer.deserialize_stream(self.part(number))
 
     def remove(self) -> None:
         os_layer.unlink(self.path)

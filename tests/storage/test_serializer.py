@@ -6,6 +6,8 @@ import io
 import marshal
 import math
 import pickle
+import struct
+import zlib
 from collections import namedtuple
 from collections.abc import Iterator
 from typing import Any
@@ -232,7 +234,7 @@ def test_writing_and_reading_hold_one_batch_at_a_time() -> None:
     total = serialize_stream(values(), lambda piece: seen_at_sink.append(produced), batch_size=10)
     assert seen_at_sink[0] == 10
     assert total > 0
-    reader = deserialize(block_of(range(100_000)) + b"garbage")
+    reader = serializer.deserialize_stream(block_of(range(100_000)) + b"garbage")
     assert [next(reader) for _ in range(100)] == list(range(100))
 
 
@@ -330,14 +332,71 @@ def test_garbage_is_a_corrupt_block(garbage: bytes) -> None:
 
 
 @given(st.integers(0, len(SAMPLE) - 1), st.integers(1, 255))
-def test_a_changed_byte_is_noticed_or_is_padding(position: int, change: int) -> None:
+def test_a_changed_byte_is_noticed_before_the_first_value(position: int, change: int) -> None:
     damaged = bytearray(SAMPLE)
     damaged[position] ^= change
-    try:
-        values = list(deserialize(damaged))
-    except CorruptBlockError:
-        return
-    assert same(values, list(deserialize(SAMPLE)))
+    with pytest.raises(CorruptBlockError):
+        deserialize(damaged)
+    with pytest.raises(CorruptBlockError):
+        serializer.check(damaged)
+    with pytest.raises(CorruptBlockError):
+        list(serializer.deserialize_stream(damaged))
+
+
+@pytest.mark.parametrize("size", [1, 63, 64, 1000, 1 << 20])
+def test_a_changed_bit_of_a_buffer_is_noticed(size: int) -> None:
+    block = bytearray(b"".join(dumps(pickle.PickleBuffer(bytearray(b"." * size)))))
+    serializer.check(block)
+    for position in (len(block) - 1, block.index(b"." * size), block.index(b"." * size) + size - 1):
+        damaged = bytearray(block)
+        damaged[position] ^= 1
+        with pytest.raises(CorruptBlockError, match="changed"):
+            loads(damaged)
+
+
+def test_a_stream_is_checked_batch_by_batch() -> None:
+    block = bytearray(block_of(range(1000)) + block_of(["last"]))
+    block[-1] ^= 1
+    values = serializer.deserialize_stream(block)
+    assert [next(values) for _ in range(1000)] == list(range(1000))
+    with pytest.raises(CorruptBlockError):
+        next(values)
+
+
+def test_what_was_checked_is_not_checked_again() -> None:
+    block = bytearray(block_of([b"." * 100]))
+    block[block.index(b".")] = ord("!")
+    assert list(deserialize(block, checked=True)) == [b"!" + b"." * 99]
+
+
+@pytest.mark.parametrize("data", [b"", b"x", bytes(range(256)) * 1000], ids=len)
+def test_bytes_come_back_where_they_are(data: bytes) -> None:
+    block = b"".join(serializer.wrap(memoryview(data)))
+    assert len(block) % ALIGNMENT == 0
+    found = serializer.unwrap(block)
+    assert found == data
+    assert found.obj is block
+    with pytest.raises(CorruptBlockError, match="changed"):
+        serializer.unwrap(block[:32] + bytes([block[32] ^ 4]) + block[33:])
+    with pytest.raises(CorruptBlockError, match="bytes are due"):
+        serializer.unwrap(b"".join(dumps(data)))
+
+
+def test_a_block_of_zeros_is_a_corrupt_block() -> None:
+    with pytest.raises(CorruptBlockError):
+        deserialize(bytes(len(SAMPLE)))
+
+
+def test_batches_of_the_first_version_are_read_and_checked() -> None:
+    buffers = [memoryview(b"a" * 10)]
+    payload = pickle.dumps([pickle.PickleBuffer(b"a" * 10)], protocol=5, buffer_callback=lambda buffer: None)
+    checked = serializer._DESCRIPTION.pack(serializer.PICKLE, 0, 1, 1, len(payload)) + struct.pack("<Q", 10) + payload
+    head = b"LCB1" + zlib.crc32(checked).to_bytes(4, "little") + checked
+    block = bytearray(head + bytes(-len(head) % ALIGNMENT) + b"a" * 10 + bytes(54))
+    assert [bytes(value) for value in deserialize(block)] == [bytes(buffers[0])]
+    block[50] ^= 1
+    with pytest.raises(CorruptBlockError, match="changed"):
+        deserialize(block)
 
 
 @given(st.integers(1, len(SAMPLE) - 1))
@@ -364,9 +423,7 @@ def test_the_buffers_of_a_block_that_was_cut_off_are_missed() -> None:
 def test_a_kind_of_batch_that_this_version_does_not_know_is_a_corrupt_block() -> None:
     block = bytearray(b"".join(dumps(1)))
     block[8] = 99
-    described = serializer._DESCRIPTION.unpack_from(block, 8)
-    end = serializer._HEADER_SIZE + described[-1]
-    block[4:8] = serializer.zlib.crc32(block[8:end]).to_bytes(4, "little")
+    block[4:8] = serializer._checksum([bytes(block[8:])]).to_bytes(4, "little")
     with pytest.raises(CorruptBlockError, match="kind 99"):
         loads(block)
 

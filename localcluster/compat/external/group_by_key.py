@@ -41,7 +41,7 @@ class ExternalList(Iterable[Any]):
         return self.count
 
     def __iter__(self) -> Iterator[Any]:
-        return chain(serializer.deserialize(self._written(), copy=True), self.values)
+        return chain(serializer.deserialize_stream(self._written()), self.values)
 
     def __getstate__(self) -> tuple[list[Any], int, bytes]:
         return self.values, self.count, self._written()

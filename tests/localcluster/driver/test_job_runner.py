@@ -22,6 +22,7 @@ from localcluster.scheduler.stage import Job
 from localcluster.shuffle.payload import IN_MESSAGE
 from protocol.errors import ContextError, JobError
 from storage.block_id import BroadcastBlockId
+from storage.serializer import unwrap
 from tests.localcluster.driver.fake_cluster import FakeCluster, outcome
 from tests.localcluster.rdd.local_context import LocalContext
 
@@ -67,8 +68,8 @@ class Bench:
         else:
             self.cluster.end(job)
 
-    def binary(self, payload: Any) -> bytes:
-        return payload if isinstance(payload, bytes) else self.cluster.broadcasts[payload.broadcast_id]
+    def binary(self, payload: Any) -> bytes | memoryview:
+        return payload if isinstance(payload, bytes) else unwrap(self.cluster.broadcasts[payload.broadcast_id])
 
 
 @pytest.fixture

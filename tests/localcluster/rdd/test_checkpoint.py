@@ -318,7 +318,7 @@ def test_damaged_checkpoints_are_errors(sc: LocalContext, directory: Path) -> No
     assert (again.partitioner, again.count()) == (None, 3)
     part = path / "part-00001"
     whole = part.read_bytes()
-    part.write_bytes(whole.replace(b"LCB1", b"LCB2"))
+    part.write_bytes(whole.replace(b"LCB2", b"LCB9"))
     with pytest.raises(SparkException, match=f"checkpoint file {part} is damaged: no batch starts at byte 0"):
         rdd.count()
     for damaged in (b"", b"no block", whole[64:], whole[:-1], whole[:64], whole + whole):

@@ -13,6 +13,7 @@ from localcluster.shuffle.map_outputs import MapOutputs
 from localcluster.shuffle.map_status import MapStatus
 from protocol.errors import AskTimeoutError, BlockNotFoundError, FetchFailedError
 from storage.block_id import BroadcastBlockId
+from storage.serializer import wrap
 from tests.localcluster.shuffle.bench import Driver, ShuffleBench
 
 STATUS = MapStatus("1", 5, (None,))
@@ -78,7 +79,7 @@ def test_a_shuffle_unknown_to_the_driver_fails_the_fetch_and_is_asked_for_again(
 
 def test_a_large_table_is_read_from_its_block(bench: ShuffleBench) -> None:
     rows = pickle.dumps([tuple(STATUS)] * 1000)
-    bench.other.put_shared(BroadcastBlockId(4), [rows])
+    bench.other.put_shared(BroadcastBlockId(4), wrap(rows))
     outputs = MapOutputs(lambda message: BroadcastBlockId(4), bench.blocks)
     assert outputs.table(0) == [STATUS] * 1000
 
