@@ -158,7 +158,7 @@ class TaskFailed(Report):
     """A task did not succeed. ``kind`` says what follows from it:
 
     ``exception``: the user's code raised, try again; ``fatal``: trying again cannot help (the result cannot be
-    pickled); ``fetch``: the map output named by ``fetch`` could not be read; ``executor_lost``: made by the driver
+    pickled); ``fetch``: the map outputs named by ``fetch`` could not be read; ``executor_lost``: made by the driver
     itself. ``text`` is the traceback as the user should see it.
     """
 
@@ -166,7 +166,7 @@ class TaskFailed(Report):
     error: bytes | None  # the exception, pickled; None: there is none or it could not be
     kind: str
     text: str
-    fetch: tuple[int, int] | None = None  # shuffle id, map index
+    fetch: tuple[int, tuple[int, ...]] | None = None  # shuffle id, map indices
 
 
 @dataclass(frozen=True, slots=True)

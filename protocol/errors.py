@@ -344,16 +344,19 @@ class ClusterError(SparkException):
 
 
 class FetchFailedError(LocalClusterError):
-    """A reducer could not read a map output. The scheduler computes it again; users see this only when that fails."""
+    """A reducer could not read map outputs. The scheduler computes them again; users see this only when that fails."""
 
-    def __init__(self, shuffle_id: int, map_index: int, reason: str) -> None:
-        super().__init__(f"output {map_index} of shuffle {shuffle_id} cannot be read: {reason}")
+    def __init__(self, shuffle_id: int, map_indices: tuple[int, ...], reason: str) -> None:
+        named = ", ".join(map(str, map_indices[:10])) + ", …" * (len(map_indices) > 10)
+        super().__init__(
+            f"output{'s' * (len(map_indices) > 1)} {named} of shuffle {shuffle_id} cannot be read: {reason}"
+        )
         self.shuffle_id = shuffle_id
-        self.map_index = map_index
+        self.map_indices = map_indices
         self.reason = reason
 
-    def __reduce__(self) -> tuple[type[FetchFailedError], tuple[int, int, str]]:
-        return FetchFailedError, (self.shuffle_id, self.map_index, self.reason)
+    def __reduce__(self) -> tuple[type[FetchFailedError], tuple[int, tuple[int, ...], str]]:
+        return FetchFailedError, (self.shuffle_id, self.map_indices, self.reason)
 
 
 class TaskKilledError(LocalClusterError):

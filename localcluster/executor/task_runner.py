@@ -95,7 +95,7 @@ def describe(task: TaskDescription, error: BaseException) -> TaskFailed:
     except BaseException as second:  # the user's exceptions may raise anything when they are looked at
         text = f"{type(error).__qualname__} (and {type(second).__qualname__}, when it was to be described)"
     if isinstance(error, FetchFailedError):
-        return TaskFailed(task.task_id, None, "fetch", str(error), (error.shuffle_id, error.map_index))
+        return TaskFailed(task.task_id, None, "fetch", str(error), (error.shuffle_id, error.map_indices))
     # What one process cannot unpickle another one may; what cannot be pickled cannot be pickled anywhere.
     fatal = isinstance(error, SerializationError) and not isinstance(error, DeserializationError)
     kind = "fatal" if fatal else "exception"

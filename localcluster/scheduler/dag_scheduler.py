@@ -282,10 +282,12 @@ class DAGScheduler:
             self._record(TaskRetried(time.time(), ref, task.executor_id, reason, blamed))
 
     def _fetch_failed(self, task_set: TaskSet, task: RunningTask | None, failure: TaskFailed, now: float) -> None:
-        """A reducer could not read a map output: compute it again, then the rest of this stage."""
+        """A reducer could not read map outputs: compute them again, then the rest of this stage."""
         stage = task_set.stage
         assert failure.fetch is not None
-        self._outputs.lose_output(*failure.fetch, before=failure.task_id)
+        shuffle_id, map_indices = failure.fetch
+        for map_index in map_indices:
+            self._outputs.lose_output(shuffle_id, map_index, before=failure.task_id)
         if not self._stages.is_current(task_set):  # another task of the same attempt reported first
             if task is not None:
                 self._retried(task_set, task, failure, blamed=False)

@@ -69,7 +69,8 @@ class ShuffleManager(ABC):
         """The records of one reduce partition, combined when the shuffle has an aggregator. Of all ``map_tasks`` when
         it is None. What was spilled for it goes ``on_completion`` of the task.
 
-        Raises FetchFailedError, also while iterating, when a map output cannot be read.
+        Raises FetchFailedError, also while iterating, when a map output cannot be read. It names all outputs of the
+        shuffle that are missing or damaged, in parts for others too, so that one attempt repairs them all.
         """
         fetched = self._fetch(shuffle.id, partition, map_tasks)
         if shuffle.aggregator is None:
@@ -85,18 +86,36 @@ class ShuffleManager(ABC):
     def _fetch(self, shuffle_id: int, partition: int, map_tasks: range | None) -> Iterator[Record]:
         table = self.outputs.table(shuffle_id)
         chosen = range(len(table)) if map_tasks is None else map_tasks
-        parts = (self._read_part(shuffle_id, index, table[index], partition) for index in chosen)
+        parts = (self._read_part(shuffle_id, index, table, partition) for index in chosen)
         return chain.from_iterable(parts)
 
-    def _read_part(self, shuffle_id: int, map_index: int, status: MapStatus | None, partition: int) -> Sequence[Record]:
+    def _read_part(
+        self, shuffle_id: int, map_index: int, table: Sequence[MapStatus | None], partition: int
+    ) -> Sequence[Record]:
+        status = table[map_index]
         if status is None:
-            raise FetchFailedError(shuffle_id, map_index, "it is being computed again")
+            raise FetchFailedError(shuffle_id, (map_index,), "it is being computed again")
         try:
             buffer = self.locate(status, partition)
             # copy: nothing that a reducer yields may keep a map output's pages in use
             return list(serializer.deserialize(buffer.memoryview(), copy=True)) if buffer is not None else []
         except (StaleLocationError, CorruptBlockError) as error:
-            raise FetchFailedError(shuffle_id, map_index, str(error)) from error
+            bad = [
+                index
+                for index, other in enumerate(table)
+                if index == map_index or not self._is_whole(shuffle_id, other)
+            ]
+            raise FetchFailedError(shuffle_id, tuple(bad), str(error)) from error
+
+    def _is_whole(self, shuffle_id: int, status: MapStatus | None) -> bool:
+        """Whether all bytes of a map output are as they were written; yes if it is being computed again."""
+        for location in status.blocks if status is not None else ():
+            try:
+                if location is not None:
+                    serializer.check(self.blocks.read_location(location).memoryview())
+            except (StaleLocationError, CorruptBlockError):
+                return False
+        return True
 
     # --- for tasks on either side ---
 

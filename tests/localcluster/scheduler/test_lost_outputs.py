@@ -24,7 +24,7 @@ def test_only_the_missing_outputs_are_computed_again(driver: FakeDriver, lineage
     driver.finish(driver.task(0, of=job))
     reader = driver.task(1, of=job)
     other = driver.task(2, of=job)
-    driver.fail(reader, "fetch", fetch=(shuffle, 3))
+    driver.fail(reader, "fetch", fetch=(shuffle, (3,)))
     assert driver.recalled == [other]
     driver.finish(other)  # it had started and was not hurt
     (again,) = driver.running()
@@ -44,7 +44,7 @@ def test_lost_outputs_reported_late_by_other_readers_are_computed_again_too(line
     run_maps(driver, 3)
     readers = driver.running(job)
     for index, reader in enumerate(readers):
-        driver.fail(reader, "fetch", fetch=(shuffle, index))
+        driver.fail(reader, "fetch", fetch=(shuffle, (index,)))
     assert job.final_stage.fetch_failures == 1, "one attempt failed, however many tasks say so"
     driver.finish_all()
     assert_succeeded(job)
@@ -58,11 +58,11 @@ def test_a_late_report_does_not_lose_what_was_computed_since(lineage: Lineage) -
     driver.submit(job)
     run_maps(driver, 1)
     early, late = driver.running(job)
-    driver.fail(early, "fetch", fetch=(shuffle, 0))
+    driver.fail(early, "fetch", fetch=(shuffle, (0,)))
     run = [task_id for task_id in driver.running() if driver.stage(task_id).shuffle_id is not None]
     driver.finish(*run)
     assert driver.outputs.is_complete(shuffle)
-    driver.fail(late, "fetch", fetch=(shuffle, 0))
+    driver.fail(late, "fetch", fetch=(shuffle, (0,)))
     assert driver.outputs.is_complete(shuffle)
     assert job.final_stage.fetch_failures == 1, "the current attempt did not fail"
     driver.finish_all()
@@ -75,7 +75,7 @@ def test_a_late_result_of_a_retired_attempt_spares_the_current_one(driver: FakeD
     driver.submit(job)
     run_maps(driver, 2)
     failing, late = driver.task(0, of=job), driver.task(1, of=job)
-    driver.fail(failing, "fetch", fetch=(shuffle, 0))
+    driver.fail(failing, "fetch", fetch=(shuffle, (0,)))
     driver.finish(driver.task(0))  # the map task again; attempt 1 starts
     (current,) = [task_id for task_id in driver.running(job) if task_id != late]
     assert driver.partition(current) == 0
@@ -94,7 +94,7 @@ def test_of_two_attempts_at_a_position_the_first_to_end_counts(lineage: Lineage)
         if late_first:
             run_maps(driver, 1)
         failing, late = driver.running(job)
-        driver.fail(failing, "fetch", fetch=(shuffle, 0))
+        driver.fail(failing, "fetch", fetch=(shuffle, (0,)))
         run_maps(driver, 1) if driver.running()[0] != late else driver.finish(driver.running()[1])
         twins = [task_id for task_id in driver.running(job) if driver.partition(task_id) == 1]
         assert len(twins) == 2
@@ -112,7 +112,7 @@ def test_the_failure_of_a_retired_attempt_is_not_counted(lineage: Lineage) -> No
     driver.submit(job)
     run_maps(driver, 1)
     first, second, third = driver.running(job)
-    driver.fail(first, "fetch", fetch=(shuffle, 0))
+    driver.fail(first, "fetch", fetch=(shuffle, (0,)))
     driver.fail(second)  # its binary was dropped, say
     driver.finish_all()
     assert_succeeded(job)
@@ -128,13 +128,13 @@ def test_late_outputs_complete_a_stage_that_waits_for_its_parent(lineage: Lineag
     driver.submit(job)
     run_maps(driver, 1)
     failing, late = driver.running()
-    driver.fail(failing, "fetch", fetch=(top_shuffle, 0))
+    driver.fail(failing, "fetch", fetch=(top_shuffle, (0,)))
     (parent,) = [t for t in driver.running() if t != late]
     driver.finish(parent)
     attempts = [t for t in driver.running() if t != late]
     winner, loser = sorted(attempts, key=driver.partition)
     driver.finish(winner)
-    driver.fail(loser, "fetch", fetch=(top_shuffle, 0))  # waits for its parent again
+    driver.fail(loser, "fetch", fetch=(top_shuffle, (0,)))  # waits for its parent again
     driver.finish(late)
     assert driver.running(job), "the reducers do not wait for a parent that nobody needs"
     driver.finish_all()
@@ -148,7 +148,7 @@ def test_a_stage_whose_inputs_get_lost_again_and_again_ends_its_job(driver: Fake
     driver.submit(job)
     for _ in range(4):
         run_maps(driver, 1)
-        driver.fail(driver.running(job)[0], "fetch", fetch=(shuffle, 0))
+        driver.fail(driver.running(job)[0], "fetch", fetch=(shuffle, (0,)))
     assert "has failed the maximum allowable number of times: 4. it failed" in str(Outcome(job).error)
 
 
@@ -160,10 +160,10 @@ def test_a_map_stage_that_completes_starts_its_count_anew(driver: FakeDriver, li
     run_maps(driver, 1)
     for _ in range(3):
         for _ in range(3):
-            driver.fail(driver.running()[0], "fetch", fetch=(top_shuffle, 0))
+            driver.fail(driver.running()[0], "fetch", fetch=(top_shuffle, (0,)))
             run_maps(driver, 1)
         run_maps(driver, 1)
-        driver.fail(driver.running(job)[0], "fetch", fetch=(bottom.shuffle_ids[0], 0))
+        driver.fail(driver.running(job)[0], "fetch", fetch=(bottom.shuffle_ids[0], (0,)))
     driver.finish_all()
     assert_succeeded(job)
 
@@ -199,7 +199,7 @@ def test_a_lost_shared_shuffle_is_computed_once_for_both_jobs(lineage: Lineage) 
     driver.submit(*jobs)
     run_maps(driver, 2)
     for job in jobs:
-        driver.fail(driver.running(job)[0], "fetch", fetch=(shuffle, 1))
+        driver.fail(driver.running(job)[0], "fetch", fetch=(shuffle, (1,)))
     assert driver.finish_all() == 1 + 2
     for job in jobs:
         assert_succeeded(job)
@@ -211,7 +211,7 @@ def test_a_shuffle_cleaned_under_its_readers_is_computed_again(driver: FakeDrive
     driver.submit(job)
     run_maps(driver, 2)
     driver.outputs.unregister_shuffle(shuffle)
-    driver.fail(driver.running(job)[0], "fetch", fetch=(shuffle, 0))
+    driver.fail(driver.running(job)[0], "fetch", fetch=(shuffle, (0,)))
     assert driver.finish_all() == 2 + 1
     assert_succeeded(job)
 
@@ -222,6 +222,20 @@ def test_cancelling_kills_the_tasks_of_retired_attempts_too(driver: FakeDriver, 
     driver.submit(job)
     run_maps(driver, 1)
     failing, late = driver.running(job)
-    driver.fail(failing, "fetch", fetch=(shuffle, 0))
+    driver.fail(failing, "fetch", fetch=(shuffle, (0,)))
     driver.cancel(job)
     assert late in driver.killed
+
+
+def test_all_outputs_that_a_reader_misses_are_computed_again_by_one_attempt(lineage: Lineage) -> None:
+    driver = FakeDriver(8)
+    rdd, shuffle = shuffle_job(lineage, maps=6, reducers=2)
+    job = lineage.job(rdd)
+    driver.submit(job)
+    run_maps(driver, 6)
+    driver.fail(driver.task(0, of=job), "fetch", fetch=(shuffle, (0, 2, 3, 5)))
+    again = [task_id for task_id in driver.running() if driver.stage(task_id).shuffle_id == shuffle]
+    assert sorted(driver.partition(task_id) for task_id in again) == [0, 2, 3, 5]
+    assert job.final_stage.fetch_failures == 1
+    driver.finish_all()
+    assert_succeeded(job)

@@ -152,7 +152,7 @@ class RandomRuns(RuleBasedStateMachine):
         task_id = self.pick(self.readers(), pick)
         shuffle_id = self.pick(self.driver.stage(task_id).parent_shuffles, index)
         maps = len(self.driver.outputs.table(shuffle_id))
-        self.driver.fail(task_id, "fetch", fetch=(shuffle_id, index % maps if maps else 0))
+        self.driver.fail(task_id, "fetch", fetch=(shuffle_id, (index % maps if maps else 0,)))
 
     @precondition(lambda self: self.reported)
     @rule(pick=PICK)

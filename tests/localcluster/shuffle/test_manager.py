@@ -207,7 +207,7 @@ def test_an_output_whose_segment_is_gone_fails_the_fetch_by_name(
     spoil(run, shuffle, 1, lambda location: replace(location, segment=location.segment + "x"))
     with pytest.raises(FetchFailedError) as caught:
         run.read(shuffle, 0)
-    assert (caught.value.shuffle_id, caught.value.map_index) == (shuffle.id, 1)
+    assert (caught.value.shuffle_id, caught.value.map_indices) == (shuffle.id, (1,))
 
 
 @kinds
@@ -256,4 +256,68 @@ def test_an_output_that_is_missing_in_the_table_fails_the_fetch(bench: ShuffleBe
     run.driver.tables[shuffle.id].append(None)
     with pytest.raises(FetchFailedError, match="computed again") as caught:
         run.read(shuffle, 0)
-    assert caught.value.map_index == 1
+    assert caught.value.map_indices == (1,)
+
+
+def fill_with_zeros(location: Any) -> None:
+    fd = os.open(location.segment, os.O_RDWR)
+    os.pwrite(fd, bytes(location.length), location.offset)
+    os.close(fd)
+
+
+def flip_last(location: Any) -> None:
+    damage(location, location.length - 1)
+
+
+@kinds
+@pytest.mark.parametrize("do", [fill_with_zeros, flip_last, lambda location: damage(location, 0)])
+def test_a_fetch_failure_names_all_outputs_that_are_damaged_in_parts_of_others_too(
+    bench: ShuffleBench, kind: Kind, do: Any
+) -> None:
+    run, shuffle = Round(bench, kind), bench.shuffle(2)
+    run.write(shuffle, *([(0, "a" * 100), (1, "b" * 100)] for _ in range(6)))
+    for index in (1, 4, 5):
+        status = run.driver.tables[shuffle.id][index]
+        assert status is not None
+        do(status.blocks[0])
+    with pytest.raises(FetchFailedError, match=f"outputs 1, 4, 5 of shuffle {shuffle.id}") as caught:
+        run.read_all(shuffle)
+    assert caught.value.map_indices == (1, 4, 5)
+
+
+def test_a_damaged_array_fails_the_fetch(bench: ShuffleBench) -> None:
+    run, shuffle = Round(bench, SortShuffleManager), bench.shuffle(1)
+    run.write(shuffle, [(0, bytearray(100_000))], [(0, bytearray(100_000))])
+    status = run.driver.tables[shuffle.id][1]
+    assert status is not None
+    damage(status.blocks[0], 50_000)
+    with pytest.raises(FetchFailedError) as caught:
+        run.read(shuffle, 0)
+    assert caught.value.map_indices == (1,)
+
+
+def test_an_index_of_zeros_is_no_empty_part(bench: ShuffleBench) -> None:
+    run, shuffle = Round(bench, SortShuffleManager), bench.shuffle(2)
+    run.write(shuffle, [(0, 1), (1, 1)], [(0, 1)])
+    for status in run.driver.tables[shuffle.id]:
+        assert status is not None
+        fill_with_zeros(status.blocks[1])
+    with pytest.raises(FetchFailedError) as caught:
+        run.read(shuffle, 1)
+    assert caught.value.map_indices == (0, 1)
+
+
+@kinds
+def test_outputs_in_a_segment_that_was_cut_short_are_named_together(bench: ShuffleBench, kind: Kind) -> None:
+    run, shuffle = Round(bench, kind), bench.shuffle(1)
+    run.write(shuffle, [(0, "kept")], *([(0, "x" * (1 << 20))] for _ in range(3)))
+    outputs = [status.blocks for status in run.driver.tables[shuffle.id] if status is not None]
+    place = outputs[1][0]
+    assert isinstance(place, ShmLocation)
+    size = place.offset + place.length // 2
+    os.truncate(place.segment, size)
+    lost = [i for i, blocks in enumerate(outputs) if any(b and b.offset + b.length > size for b in blocks)]
+    assert lost == [1, 2, 3]
+    with pytest.raises(FetchFailedError) as caught:
+        run.read(shuffle, 0)
+    assert caught.value.map_indices == (1, 2, 3)
