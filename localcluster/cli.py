@@ -1,4 +1,4 @@
-"""The command line: ``localcluster run``, ``dump``, ``clean``, ``docs``, ``--version``.
+"""The command line: ``localcluster run``, ``chaos``, ``dump``, ``clean``, ``docs``, ``--version``.
 
 Covers exit codes: the job's own; 2 for usage; 130 for Ctrl-C; 128 + n when signal n ended the job. The options of
 ``run`` are in ``submit_options``, the program that it runs is `job_program`'s business.
@@ -59,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("args", nargs=argparse.REMAINDER, metavar="ARGS", help="arguments of the job")
     run.usage = "localcluster run [OPTIONS] (JOB | -m MODULE) [ARGS ...]"
     run.set_defaults(parser=run)
+    _add_chaos(commands.add_parser("chaos", help="run a job under random faults and compare", allow_abbrev=False))
     clean = commands.add_parser("clean", help="remove what dead runs left (after a power cut, say)")
     clean.add_argument("--local-dirs", metavar="A,B", help="directories to look in, besides the temporary directory")
     dump = commands.add_parser("dump", help="show what the processes of a run are doing: their Python stacks")
@@ -68,11 +69,35 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _add_chaos(chaos: argparse.ArgumentParser) -> None:
+    chaos.description = (
+        "Run a job under one random plan of faults after the other, and compare each result with that of an "
+        "undisturbed run: standard output, exit code, and the files in a directory that the job is given as {out}. "
+        "The first difference or hang is shrunk to the fewest faults that show it. Exit code 1: there was one."
+    )
+    chaos.add_argument("--seed", type=int, default=0, metavar="N", help="of the plans (default: 0)")
+    chaos.add_argument("--rounds", type=int, default=100, metavar="M", help="how many plans (default: 100)")
+    chaos.add_argument(
+        "--faults", metavar="KINDS", help="actions or families of them: kill,message,block (default: all)"
+    )
+    chaos.add_argument(
+        "--deadline", type=float, metavar="S", help="seconds for a round (default: by the undisturbed run)"
+    )
+    chaos.add_argument("--compare", metavar="MODULE:FUNCTION", help="called with two outcomes; True: they are the same")
+    chaos.add_argument("-c", "--conf", action="append", default=[], metavar="KEY=VALUE", help="a setting of the job")
+    chaos.add_argument("--pyspark", action="store_true", help="as of run")
+    chaos.add_argument("job", metavar="JOB", help="path of the job script")
+    chaos.add_argument("args", nargs=argparse.REMAINDER, metavar="ARGS", help="arguments of the job")
+    chaos.usage = "localcluster chaos [OPTIONS] JOB [ARGS ...]"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code; exits by itself on usage errors, as argparse does."""
     arguments = parser().parse_args(argv)
     try:
-        return {"run": _run, "dump": _dump, "clean": _clean, "docs": _docs}[arguments.command](arguments)
+        return {"run": _run, "chaos": _chaos, "dump": _dump, "clean": _clean, "docs": _docs}[arguments.command](
+            arguments
+        )
     except ConfigurationError as error:
         print(f"localcluster: error: {error}", file=sys.stderr)
         return USAGE_ERROR
@@ -93,6 +118,24 @@ def _clean(arguments: argparse.Namespace) -> int:
     if not removed:
         print("nothing to remove")
     return 0
+
+
+def _chaos(arguments: argparse.Namespace) -> int:
+    from localcluster.trials.chaos import Chaos, named_comparison
+    from localcluster.trials.random_plans import DRAWS, kinds_named
+    from localcluster.trials.rounds import Job
+
+    if not os.path.isfile(arguments.job):
+        raise ConfigurationError(f"there is no job script {os.path.abspath(arguments.job)}")
+    conf = [word for setting in arguments.conf for word in ("--conf", setting)]
+    job = Job((*conf, *["--pyspark"][: arguments.pyspark]), (arguments.job, *arguments.args))
+    kinds = list(DRAWS) if arguments.faults is None else kinds_named(arguments.faults.split(","))
+    compare = named_comparison(arguments.compare)
+    chaos = Chaos(job, arguments.seed, kinds, compare, lambda line: print(line, flush=True), arguments.deadline)
+    try:
+        return 0 if chaos.run(arguments.rounds) else 1
+    except KeyboardInterrupt:
+        return interrupts.INTERRUPTED
 
 
 def _dump(arguments: argparse.Namespace) -> int:

@@ -1,33 +1,16 @@
-"""Every test leaves the machine as it found it: checked after each test, each test module, and at the end.
-
-Covers child processes, threads, file descriptors, and files named ``localcluster*`` in shared memory and in the
-temporary directory. Does not cover orphans whose parent died (the tests that kill parents look for those themselves)
-nor memory.
+"""Every test leaves the machine as it found it: ``--localcluster-leaks``, the plugin's option, is on for all of them.
 
 Random tests: hypothesis draws other examples in each run and prints how to repeat one that fails. Where ``CI`` or
 ``CI_RUN`` is set, as by ``.ci/run``, it draws the same ones each time: a change is judged by what it does, not by luck.
 When one fails, hypothesis looks for a shorter example for up to five minutes. These tests have a longer time limit for
 that: where another one ends the search, no example is printed, but an error which says that the test is flaky.
-
-What a test leaves is given a grace time to go away by itself, because an end is often only seen a moment later (a
-reader thread notices the closed pipe, the janitor removes a directory). What is left then fails the test in its
-teardown, by name.
 """
 
 from __future__ import annotations
 
 import faulthandler
-import gc
 import os
-import re
-import sys
-import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
-import psutil
 import pytest
 from hypothesis import settings
 
@@ -36,16 +19,6 @@ settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True
 settings.load_profile("ci" if {"CI", "CI_RUN"} & os.environ.keys() else "here")
 
 RANDOM_TEST_LIMIT = 420  # seconds: five minutes of hypothesis's for a shorter example, and the limit of other tests
-
-GRACE = 5.0  # seconds
-POLL = 0.02  # seconds
-SHARED_MEMORY = Path("/dev/shm")
-FD_DIRECTORY = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
-
-RUN_NAME = re.compile(r"localcluster-\d+-[0-9a-f]{12}")
-
-# Threads that other tools run for as long as they please: the time limit of the test itself, a logging listener.
-ALLOWED_THREADS = ("pytest_timeout", "logging")
 
 
 @pytest.hookimpl(trylast=True)  # the plugin of hypothesis marks its tests before
@@ -59,156 +32,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_call(item: pytest.Item) -> None:
     if item.get_closest_marker("hypothesis") is not None:
         faulthandler.cancel_dump_traceback_later()  # of a test that is busy: Python 3.11 can crash in it
-
-
-class Run(str):
-    """The name of a run; a type of its own, to tell such keys from others."""
-
-
-# --- one look at each kind of thing: what there is now, {key: how to name it to a person} ---------------------------
-
-
-def child_processes() -> dict[object, str]:
-    """Direct children by pid, zombies included: a child that nobody waited for is left behind too."""
-    pids: list[int] = []
-    try:
-        for thread in os.listdir("/proc/self/task"):
-            pids += map(int, Path(f"/proc/self/task/{thread}/children").read_text().split())
-    except (FileNotFoundError, ProcessLookupError):  # no such file in this system, or a thread that ended meanwhile
-        pids = [child.pid for child in psutil.Process().children()]
-    return {pid: f"process {pid}" for pid in pids if pid not in tracker_numbers("_pid")}
-
-
-def threads() -> dict[object, str]:
-    return {
-        thread: f"thread {thread.name!r} ({type(thread).__qualname__})"
-        for thread in threading.enumerate()
-        if not thread.name.startswith(ALLOWED_THREADS)
-    }
-
-
-def file_descriptors() -> dict[object, str]:
-    """Open descriptors by number and target: a number that now leads elsewhere is a new one."""
-    found: dict[object, str] = {}
-    for number in os.listdir(FD_DIRECTORY):
-        try:
-            target = os.readlink(f"/proc/self/fd/{number}") if sys.platform == "linux" else ""
-        except FileNotFoundError:  # the descriptor of this very listing
-            continue
-        if int(number) not in tracker_numbers("_fd"):
-            found[number, target] = f"file descriptor {number} -> {target}"
-    return found
-
-
-def runs() -> dict[object, str]:
-    """Runs that have files, by the name that all files of a run start with."""
-    found: dict[object, str] = {}
-    for directory in (SHARED_MEMORY, Path(tempfile.gettempdir())):
-        for path in directory.glob("localcluster-*"):
-            match = RUN_NAME.match(path.name)
-            found[Run(match[0] if match else path.name)] = str(path)
-    return found
-
-
-LOOKS: tuple[Callable[[], dict[object, str]], ...] = (child_processes, threads, file_descriptors, runs)
-
-
-# --- what those looks leave out -------------------------------------------------------------------------------------
-
-
-def tracker_numbers(attribute: str) -> set[int | None]:
-    """Pid or descriptor of the resource trackers: the standard library starts one at need and keeps it to the end."""
-    modules = (sys.modules.get(f"{package}.resource_tracker") for package in ("multiprocessing", "multiprocess"))
-    return {getattr(module._resource_tracker, attribute) for module in modules if module}
-
-
-def is_alive(run: Run) -> bool:
-    """Whether another process has a file of the run open or mapped; all processes of a run hold its lock file open.
-
-    That may be another test session's on this machine. If it is one that the test left behind, then the look at the
-    child processes says so.
-    """
-    for process in psutil.process_iter():
-        if process.pid == os.getpid():
-            continue
-        try:
-            links = [os.readlink(link) for link in Path(f"/proc/{process.pid}/fd").iterdir()]
-            maps = Path(f"/proc/{process.pid}/maps").read_text()
-        except OSError:  # it ended, or it is another user's
-            continue
-        if run in maps or any(run in link for link in links):
-            return True
-    return False
-
-
-def active_context() -> object:
-    module = sys.modules.get("localcluster.api.context")
-    return module.SparkContext._active_spark_context if module else None
-
-
-def describe(key: object, name: str) -> str:
-    """Say more about a process than its pid, as far as it can be asked."""
-    if not isinstance(key, int):
-        return name
-    try:
-        process = psutil.Process(key)
-        name += f" ({process.status()})"
-        return f"{name}: {' '.join(process.cmdline())[:200]}"
-    except psutil.Error:  # gone by now; or a zombie, which has no command line
-        return name
-
-
-# --- the check ------------------------------------------------------------------------------------------------------
-
-
-def everything() -> dict[object, str]:
-    found: dict[object, str] = {}
-    for look in LOOKS:
-        found |= look()
-    return found
-
-
-def left_behind(before: dict[object, str]) -> dict[object, str]:
-    new = {key: name for key, name in everything().items() if key not in before}
-    return {key: name for key, name in new.items() if not (isinstance(key, Run) and is_alive(key))}
-
-
-def still_left_after_grace(before: dict[object, str]) -> dict[object, str]:
-    """What is left once everything had `GRACE` seconds to end; returns as soon as nothing is left."""
-    deadline = time.monotonic() + GRACE
-    left = left_behind(before)
-    if left:
-        gc.collect()  # what only a reference cycle (an exception's traceback, say) keeps open is not lost
-    while left and time.monotonic() < deadline:
-        time.sleep(POLL)
-        left = left_behind(before)
-    return left
-
-
-def check(where: str) -> Iterator[None]:
-    """A context that is older than the test and outlives it may grow meanwhile: its module or session checks that."""
-    shared = active_context()
-    before = everything()
-    yield
-    if shared is not None and active_context() is shared:
-        return
-    left = still_left_after_grace(before)
-    if left:
-        lines = [f"  {describe(key, name)}" for key, name in left.items()]
-        pytest.fail("\n".join([f"the {where} left behind:", *lines]), pytrace=False)
-
-
-@pytest.fixture(autouse=True)
-def test_leaves_nothing_behind() -> Iterator[None]:
-    yield from check("test")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def module_leaves_nothing_behind() -> Iterator[None]:
-    """The same for what the fixtures of a whole test module made, such as a context that its tests share."""
-    yield from check("test module")
-
-
-@pytest.fixture(autouse=True, scope="session")
-def session_leaves_nothing_behind() -> Iterator[None]:
-    yield from check("test session")

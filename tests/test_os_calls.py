@@ -52,6 +52,9 @@ OUTSIDE = {
     "localcluster/base/own_stacks.py": {"open", "os.open", "os.dup2"},
     "localcluster/base/stack_server.py": {"socket.socket", "os.memfd_create", "os.pread"},
     "localcluster/launcher/dump.py": {"open", "os.listdir", "os.truncate", "socket.socket"},
+    # Runs that are tried from outside, and what they leave: of the one who tries them, not of a run.
+    "localcluster/trials/rounds.py": {"open", "subprocess.Popen", "tempfile.TemporaryDirectory"},
+    "localcluster/trials/leaks.py": {"tempfile.gettempdir", "os.listdir"},
     # Where the temporary directory is.
     "storage/scratch.py": {"tempfile.gettempdir"},
     "storage/stale_runs.py": {"tempfile.gettempdir"},
