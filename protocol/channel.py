@@ -1,9 +1,9 @@
 """A channel: frames over one duplex ``multiprocess`` Pipe, with an error of its own for each way it can end.
 
-Covers reading, writing and closing. `protocol.wire` has the bytes of a frame, `protocol.endpoint` asks and answers over
-a channel. A duplex Pipe is a pair of connected stream sockets; the channel frames it itself instead of with the
-Connection's ``send_bytes``, so that one read takes in many frames, one write puts out many, and a write can be left
-half done.
+Covers reading, writing and closing. `protocol.wire` has the bytes of a frame, `protocol.outbound` and
+`protocol.inbound` have what is done to frames before and after they travel, `protocol.endpoint` asks and answers. A
+duplex Pipe is a pair of connected stream sockets; the channel frames it itself instead of with the Connection's
+``send_bytes``, so that one read takes in many frames, one write puts out many, and a write can be left half done.
 
 The descriptor is non-blocking on both sides. A blocking side waits in ``poll``; a *buffered* side (the driver, which
 must not wait for an executor that is stopped) keeps what does not fit and writes it when its event loop calls `flush`.
@@ -23,6 +23,7 @@ from dataclasses import astuple, dataclass
 from operator import add
 from typing import Protocol
 
+from protocol.bad_wire import Fate
 from protocol.errors import (
     AskTimeoutError,
     BrokenChannelError,
@@ -34,7 +35,10 @@ from protocol.errors import (
     FrameTooLargeError,
 )
 from protocol.forks import disown_in_forks, free_in_forks
-from protocol.wire import MAX_FRAME, Frame, FrameDecoder, Kind, encode
+from protocol.inbound import Inbound
+from protocol.outbound import Outbound
+from protocol.sequence import Sequence
+from protocol.wire import MAX_FRAME, Frame, Kind
 
 log = logging.getLogger(__name__)
 
@@ -53,13 +57,19 @@ class ConnectionLike(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ChannelStatistics:
-    """What went through a channel so far. ``backlog`` is the bytes that a buffered side still keeps."""
+    """What went through a channel so far.
+
+    ``backlog`` is the bytes that a buffered side still keeps. ``doubled`` frames came twice and were dropped, ``early``
+    ones waited for one that was sent before them: a pipe does neither.
+    """
 
     frames_sent: int = 0
     frames_received: int = 0
     bytes_sent: int = 0
     bytes_received: int = 0
     backlog: int = 0
+    doubled: int = 0
+    early: int = 0
 
     def __add__(self, other: ChannelStatistics) -> ChannelStatistics:
         return ChannelStatistics(*map(add, astuple(self), astuple(other)))
@@ -84,14 +94,15 @@ class Channel:
         self._close_lock = free_in_forks(threading.Lock())
         self._closed = False  # close_lock; set together with both failures below
         self._receive_lock = free_in_forks(threading.Lock())
-        self._decoder = FrameDecoder(max_frame)  # receive_lock, as the next three
-        self._end: ChannelError | None = None  # how the stream ended, for when the decoder has no frame left
+        self._sequence: Sequence[Frame] = Sequence()  # each half under its lock
+        self._inbound = Inbound(self._sequence, max_frame)  # receive_lock, as the next three
+        self._end: ChannelError | None = None  # how the stream ended, for when no frame is left
         self._failure: ChannelError | None = None  # why nothing more can be received
-        self._frames_received = self._bytes_received = 0
+        self._bytes_received = 0
         self._send_lock = free_in_forks(threading.Lock())
-        self._outbound = bytearray()  # send_lock, as the next two; what the socket has not taken yet
+        self._outbound = Outbound(self._sequence)  # send_lock, as the next two
         self._send_failure: ChannelError | None = None  # why nothing more can be sent
-        self._frames_sent = self._bytes_sent = 0
+        self._bytes_sent = 0
         os.set_blocking(self._fd, False)
         self._readable = select.poll()  # receive_lock: a poll object serves one thread at a time
         self._readable.register(self._fd, select.POLLIN)
@@ -107,10 +118,11 @@ class Channel:
 
     # --- sending ---
 
-    def send(self, *frames: Frame, timeout: float | None = None) -> None:
+    def send(self, *frames: Frame, timeout: float | None = None, fate: Fate | None = None) -> None:
         """Send the frames in one write where the socket takes it.
 
         A blocking side waits up to ``timeout`` seconds (None: while the peer lives). A buffered side never waits.
+        ``fate`` is what a bad wire does to them; what it keeps goes out with a later `send` or `announce`.
 
         Raises FrameTooLargeError for a frame over the limit, and AskTimeoutError if not a byte got out in time: in both
         cases nothing was sent and the channel is as it was. Raises BrokenChannelError if the peer is gone, or stopped
@@ -121,20 +133,18 @@ class Channel:
                 raise FrameTooLargeError(
                     self._text(f"{len(frame.payload)} bytes do not fit a frame of {self._max_frame}")
                 )
-        data = encode(frames)
         deadline = _deadline(timeout)
         if not self._send_lock.acquire(timeout=-1 if timeout is None else timeout):
             raise AskTimeoutError(self._text(f"other senders waited for {timeout} s"))
         try:
             if self._send_failure is not None:
                 raise _again(self._send_failure)
-            was_empty = not self._outbound
-            self._outbound += data
+            was_empty = not self._outbound.backlog
+            size = self._outbound.add(frames, fate)  # under the lock, so that numbers go out in their order
             self._write()
             if not self.buffered:
-                self._write_rest(len(data), deadline)
-            self._frames_sent += len(frames)
-            stays_behind = was_empty and bool(self._outbound)
+                self._write_rest(size, len(frames), deadline)
+            stays_behind = was_empty and bool(self._outbound.backlog)
         finally:
             self._send_lock.release()
         if stays_behind and self.on_backlog is not None:
@@ -146,40 +156,60 @@ class Channel:
             if self._send_failure is not None:
                 raise _again(self._send_failure)
             self._write()
-            return not self._outbound
+            return not self._outbound.backlog
 
     @property
     def wants_write(self) -> bool:
         """Whether bytes stay behind: watch the descriptor for writing and call `flush`."""
-        return bool(self._outbound)
+        return bool(self._outbound.backlog)
 
-    def _write_rest(self, size: int, deadline: float | None) -> None:
-        """Blocking side: wait until the last ``size`` bytes of the outbound are out. On a failure none of them stay."""
-        while self._outbound:
+    def announce(self, now: float) -> None:
+        """Tell the peer how many frames were sent, if it was not told since, at most once in a second or so. ``now`` is
+        ``time.monotonic()``. Never waits and never raises: a failure is for who sends.
+
+        Whoever keeps the time of this side calls it; a thread that waits for an answer does, too.
+        """
+        if not self._outbound.has_news(now) or not self._send_lock.acquire(blocking=False):
+            return  # a sender that is at it will call again
+        try:
+            if self._send_failure is None and (self.buffered or self._writable.poll(0)):
+                self._outbound.announce(now)
+                self._write()
+        except ChannelError as error:
+            log.debug("%s", error)
+        finally:
+            self._send_lock.release()
+
+    def _write_rest(self, size: int, frames: int, deadline: float | None) -> None:
+        """Blocking side: wait until the last ``size`` bytes of the outbound are out, which are so many frames. On a
+        failure none of them stay.
+        """
+        while self._outbound.backlog:
             if self._writable.poll(_milliseconds(deadline)):
                 self._write()
-            elif len(self._outbound) == size:
-                self._outbound.clear()
+            elif len(self._outbound.backlog) == size:
+                self._outbound.take_back(frames)
                 raise AskTimeoutError(self._text("the peer takes nothing"))
             else:
-                self._outbound.clear()
+                self._outbound.backlog.clear()
                 error = BrokenChannelError(self._text("the peer stopped reading inside a frame"))
                 self.fail(error)  # half a frame is out: nothing that follows could be understood
                 raise error
 
     def _write(self) -> None:
-        while self._outbound:
+        backlog = self._outbound.backlog
+        while backlog:
             try:
-                written = os.write(self._fd, self._outbound)
+                written = os.write(self._fd, backlog)
             except BlockingIOError:
                 return
             except OSError as error:  # EPIPE, ECONNRESET; what the peer sent before can still be received
-                self._outbound.clear()
+                backlog.clear()
                 if self._send_failure is None:  # else this side closed meanwhile
                     self._send_failure = BrokenChannelError(self._text(f"the peer is gone ({error.strerror})"))
                 raise _again(self._send_failure) from error
             self._bytes_sent += written
-            del self._outbound[:written]
+            del backlog[:written]
 
     # --- receiving ---
 
@@ -187,8 +217,8 @@ class Channel:
         """The next frame, waiting up to ``timeout`` seconds (None: while the peer lives).
 
         Raises EndOfChannel after the peer's goodbye, BrokenChannelError when it went without, FrameError for bytes that
-        are no frame (these three stay: nothing can be received any more), ClosedChannelError on our own close, even
-        while waiting, and AskTimeoutError when nothing came in time.
+        are no frame and for a frame that was lost (these three stay: nothing can be received any more),
+        ClosedChannelError on our own close, even while waiting, and AskTimeoutError when nothing came in time.
         """
         deadline = _deadline(timeout)
         with self._receive_lock:
@@ -196,9 +226,12 @@ class Channel:
                 frame = self._next_frame()
                 if frame is not None:
                     return frame
-                if not self._readable.poll(_milliseconds(deadline)):
+                lost_at = self._give_up_gap(time.monotonic())
+                until = lost_at if lost_at is not None and (deadline is None or lost_at < deadline) else deadline
+                if self._readable.poll(_milliseconds(until)):
+                    self._read()
+                elif until == deadline:
                     raise AskTimeoutError(self._text(f"nothing came for {timeout} s"))
-                self._read()
 
     def receive_ready(self) -> list[Frame]:
         """All frames that are here now, without waiting; [] if none. Raises as `receive` does, but only when no frame
@@ -223,6 +256,26 @@ class Channel:
                     break
         return frames
 
+    def expire(self, now: float) -> None:
+        """A frame that has been missing for too long breaks the channel. ``now`` is ``time.monotonic()``.
+
+        For the event loop of a side that reads with `receive_ready`, which hears of it by the next of those.
+        """
+        with self._receive_lock:
+            try:
+                self._give_up_gap(now)
+            except FrameError as lost:
+                log.debug("%s", lost)
+
+    def _give_up_gap(self, now: float) -> float | None:
+        """When the frame that is missing now will count as lost, if one is. Raises FrameError when it does by now."""
+        lost_at = self._inbound.given_up_at(now)
+        if lost_at is not None and lost_at <= now and self._failure is None:
+            error = FrameError(self._text(str(self._inbound.loss())))
+            self.fail(error)
+            raise error
+        return lost_at
+
     def fail(self, error: ChannelError) -> None:
         """What came through is unusable: later receives and sends raise ``error``; the peer sees a broken channel."""
         with self._close_lock:
@@ -234,7 +287,7 @@ class Channel:
         if self._failure is not None:
             raise _again(self._failure)
         try:
-            frame = self._decoder.next_frame()
+            frame = self._inbound.next_frame()
         except FrameError as garbled:
             error = FrameError(self._text(str(garbled)))
             self.fail(error)
@@ -246,7 +299,6 @@ class Channel:
         if frame.kind is Kind.GOODBYE:
             self._failure = self._failure or EndOfChannel(self._text("closed by the peer"))
             raise _again(self._failure)
-        self._frames_received += 1
         return frame
 
     def _read(self) -> int:
@@ -260,17 +312,10 @@ class Channel:
             return 0
         if data:
             self._bytes_received += len(data)
-            self._decoder.feed(data)
+            self._inbound.feed(data)
         elif self._end is None:
-            self._end = BrokenChannelError(self._text(self._how_it_ended()))
+            self._end = BrokenChannelError(self._text(self._inbound.how_it_ended()))
         return len(data)
-
-    def _how_it_ended(self) -> str:
-        try:
-            self._decoder.finish()
-        except FrameError as error:
-            return f"the peer is gone; {error}"
-        return "the peer is gone without a goodbye"
 
     # --- the end ---
 
@@ -309,8 +354,8 @@ class Channel:
         if not self._send_lock.acquire(timeout=timeout):
             return  # a sender is stuck, so the peer does not read
         try:
-            self._outbound += encode((Frame(Kind.GOODBYE),))
-            while self._outbound and self._writable.poll(_milliseconds(deadline)):
+            self._outbound.add_goodbye()
+            while self._outbound.backlog and self._writable.poll(_milliseconds(deadline)):
                 self._write()
         except ChannelError as error:
             log.debug("no goodbye: %s", error)
@@ -335,8 +380,15 @@ class Channel:
             stream.detach()  # the descriptor stays the connection's
 
     def statistics(self) -> ChannelStatistics:
+        sequence = self._sequence
         return ChannelStatistics(
-            self._frames_sent, self._frames_received, self._bytes_sent, self._bytes_received, len(self._outbound)
+            frames_sent=sequence.sent,
+            frames_received=sequence.due,
+            bytes_sent=self._bytes_sent,
+            bytes_received=self._bytes_received,
+            backlog=len(self._outbound.backlog),
+            doubled=sequence.doubled,
+            early=sequence.early,
         )
 
     def _text(self, what: str) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
+from protocol.bad_wire import Fate
 from protocol.channel import Channel
 from protocol.error_frames import error_of_pair, error_pair, load_cause, remote_error
 from protocol.errors import (
@@ -29,6 +30,7 @@ from protocol.errors import (
 )
 from protocol.forks import free_in_forks
 from protocol.hook import Hook, Passing, Way
+from protocol.outbound import ANNOUNCE_INTERVAL
 from protocol.wire import Frame, Kind, describe, dumps, loads
 
 log = logging.getLogger(__name__)
@@ -39,11 +41,12 @@ BATCH_SIZE = 256 << 10  # bytes of pickled messages in one frame; a larger batch
 class Reply:
     """Answers one ask, from any thread, once."""
 
-    __slots__ = ("_correlation", "_endpoint")
+    __slots__ = ("_asked", "_correlation", "_endpoint")
 
-    def __init__(self, endpoint: Endpoint, correlation: int) -> None:
+    def __init__(self, endpoint: Endpoint, correlation: int, asked: str = "") -> None:
         self._endpoint = endpoint
         self._correlation = correlation
+        self._asked = asked  # class name of the message
 
     def __call__(self, value: Any) -> None:
         """Send the value. One that cannot be pickled, or is too large, reaches the asker as an error. Raises
@@ -60,8 +63,11 @@ class Reply:
 
     def _send(self, kind: Kind, value: Any) -> None:
         endpoint = self._endpoint
-        if endpoint.hook is None or not endpoint._is_lost(Way.OUT, kind, self._correlation, value):
-            endpoint.channel.send(Frame(kind, self._correlation, dumps(value)))
+        verdict = None
+        if endpoint.hook is not None:
+            verdict = endpoint._ask_hook(Way.OUT, kind, self._correlation, value, self._asked)
+        if verdict is not True:
+            endpoint.channel.send(Frame(kind, self._correlation, dumps(value)), fate=verdict or None)
 
 
 class Incoming(NamedTuple):
@@ -110,9 +116,20 @@ class Endpoint:
         ChannelError.
         """
         if self.hook is not None:
-            messages = tuple([each for each in messages if not self._is_lost(Way.OUT, Kind.TELL, 0, each)])
-        if messages:
+            self._tell_judged([(each, self._ask_hook(Way.OUT, Kind.TELL, 0, each)) for each in messages])
+        elif messages:
             self._channel.send(*_frames(messages))
+
+    def _tell_judged(self, judged: Iterable[tuple[Any, bool | Fate | None]]) -> None:
+        """What befalls one message on the wire befalls a frame: so it gets one of its own."""
+        passing = [(message, verdict or None) for message, verdict in judged if verdict is not True]
+        for fate, group in itertools.groupby(passing, lambda pair: pair[1]):
+            messages = tuple([message for message, _ in group])
+            if fate is None:
+                self._channel.send(*_frames(messages))
+            else:
+                for message in messages:
+                    self._channel.send(*_frames((message,)), fate=fate)
 
     def ask(self, message: Any, timeout: float) -> Any:
         """The peer's answer. Any number of threads may ask at once: one of them reads for all.
@@ -142,13 +159,15 @@ class Endpoint:
         return self._send_ask(message, timeout)[1].future
 
     def expire(self, now: float) -> None:
-        """Fail the asks whose deadline is over; ``now`` is by the endpoint's clock. The event loop calls this in its
-        rounds.
+        """Fail the asks whose deadline is over, and the channel when a frame on it was lost; ``now`` is by the
+        endpoint's clock. The event loop calls this in its rounds.
         """
         with self._lock:
             overdue = {key: pending for key, pending in self._pending.items() if pending.deadline <= now}
             for correlation in overdue:
                 del self._pending[correlation]
+        self._channel.announce(now)
+        self._channel.expire(now)
         for pending in overdue.values():
             pending.future.set_exception(
                 AskTimeoutError(f"{pending.what}: no answer in time from {self._channel.name}")
@@ -170,8 +189,9 @@ class Endpoint:
         with self._lock:
             self._pending[frame.correlation] = pending
         try:
-            if self.hook is None or not self._is_lost(Way.OUT, Kind.ASK, frame.correlation, message):
-                self._channel.send(frame, timeout=timeout)
+            verdict = None if self.hook is None else self._ask_hook(Way.OUT, Kind.ASK, frame.correlation, message)
+            if verdict is not True:
+                self._channel.send(frame, timeout=timeout, fate=verdict or None)
         except BaseException:
             with self._lock:
                 self._pending.pop(frame.correlation, None)
@@ -189,18 +209,21 @@ class Endpoint:
                 return
             self._someone_reads = True
         try:
-            self._read_answer(
-                pending, timeout
-            )  # a failure of the channel stays: each asker that reads next meets it too
+            # a failure of the channel stays: each asker that reads next meets it too
+            self._read_answer(pending, timeout)
         finally:
             with self._turn:
                 self._someone_reads = False
                 self._turn.notify_all()
 
     def _read_answer(self, pending: _Pending, timeout: float) -> None:
+        left = pending.deadline - time.monotonic()
         try:
-            frame = self._channel.receive(max(0.0, pending.deadline - time.monotonic()))
+            frame = self._channel.receive(max(0.0, min(left, ANNOUNCE_INTERVAL)))
         except AskTimeoutError:
+            if left > ANNOUNCE_INTERVAL:
+                self._channel.announce(time.monotonic())  # should the question be lost, the peer learns of it
+                return
             raise AskTimeoutError(f"{pending.what}: no answer within {timeout} s from {self._channel.name}") from None
         if frame.kind not in (Kind.REPLY, Kind.ERROR):
             raise self._refuse(f"{frame.kind.name} frame on the side that asks")
@@ -275,7 +298,7 @@ class Endpoint:
             return ()
         incoming: Iterable[Incoming]
         if frame.kind is Kind.ASK:
-            incoming = (Incoming(value, Reply(self, frame.correlation)),)
+            incoming = (Incoming(value, Reply(self, frame.correlation, type(value).__name__)),)
         elif frame.kind is Kind.TELL:
             incoming = (Incoming(value),)
         elif isinstance(value, tuple):
@@ -294,13 +317,15 @@ class Endpoint:
     def _let_in(self, frame: Frame, arrived: Iterable[Incoming]) -> Iterator[Incoming]:
         kind = Kind.ASK if frame.kind is Kind.ASK else Kind.TELL
         for incoming in arrived:
-            if not self._is_lost(Way.IN, kind, frame.correlation, incoming.message):
+            if self._ask_hook(Way.IN, kind, frame.correlation, incoming.message) is not True:
                 yield incoming
 
-    def _is_lost(self, way: Way, kind: Kind, correlation: int, message: Any) -> bool:
+    def _ask_hook(self, way: Way, kind: Kind, correlation: int, message: Any, asked: str = "") -> bool | Fate | None:
         hook = self.hook
+        if hook is None:
+            return None
         try:
-            return hook is not None and bool(hook(Passing(self._channel.name, way, kind, correlation, message)))
+            return hook(Passing(self._channel.name, way, kind, correlation, message, asked))
         except ChannelError as error:
             if way is Way.IN:
                 self._channel.fail(error)
@@ -311,7 +336,10 @@ class Endpoint:
             value = loads(frame.payload)
         except SerializationError:
             return False  # the asker hears of it
-        return self._is_lost(Way.IN, frame.kind, frame.correlation, value)
+        with self._lock:
+            pending = self._pending.get(frame.correlation)
+        asked = "" if pending is None else pending.what
+        return self._ask_hook(Way.IN, frame.kind, frame.correlation, value, asked) is True
 
     # --- the channel's own ---
 

@@ -9,6 +9,7 @@ import enum
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
+from protocol.bad_wire import Fate
 from protocol.wire import Kind
 
 
@@ -25,12 +26,17 @@ class Passing(NamedTuple):
     kind: Kind  # TELL, ASK, REPLY or ERROR
     correlation: int  # which ask this is, or which one it answers; 0: told
     message: Any  # REPLY: the answer's value; ERROR: the pair (text, pickled exception or None)
+    asked: str = ""  # REPLY and ERROR: class name of the message that is answered, where it is known
 
 
-Hook: TypeAlias = Callable[[Passing], bool | None]
-"""Returns True to lose the message here, without a trace: who asked hears of it by the deadline.
+Hook: TypeAlias = Callable[[Passing], "bool | Fate | None"]
+"""Says what becomes of the message: None or False, it passes.
 
-It runs in the thread that sends or receives. To delay a message it waits, and so holds up what comes behind, as a slow
-pipe does: the order of a channel's messages stays. What it raises, the sender raises, with nothing sent; on arrival a
-ChannelError breaks the channel behind the messages before, and anything else is a failure of the thread that receives.
+True loses it here, without a trace: neither side notices, and who asked hears of it by the deadline. A `Fate`, only of
+a message that is about to be sent, is what a bad wire does to its frame, so that the peer's channel sees it.
+
+The hook runs in the thread that sends or receives. One that waits holds up what comes behind, as a slow pipe does: the
+order of a channel's messages stays; a driver, which must not wait, delays by `Fate`. What it raises, the sender raises,
+with nothing sent; on arrival a ChannelError breaks the channel behind the messages before, and anything else is a
+failure of the thread that receives.
 """

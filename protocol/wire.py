@@ -16,12 +16,13 @@ from protocol import by_value
 from protocol.errors import FrameError, SerializationError
 
 MAGIC = b"Lc"
-VERSION = 1
+VERSION = 2
 MAX_FRAME = 128 << 20  # bytes of payload, as spark.rpc.message.maxSize: a task may have to read thousands of files
 
-_HEAD = struct.Struct("!2sBBIQ")  # magic, version, kind, payload length, correlation: what the checksum covers first
-_CHECKSUM = struct.Struct("!I")  # crc32 of head and payload
-HEADER_SIZE = _HEAD.size + _CHECKSUM.size
+_HEAD = struct.Struct("!2sBBIQQ")  # magic, version, kind, payload length, correlation, number
+_CHECKSUMS = struct.Struct("!II")  # crc32 of the head, crc32 of the payload
+# The head has a checksum of its own: with a garbled length the stream would wait for bytes that never come.
+HEADER_SIZE = _HEAD.size + _CHECKSUMS.size
 
 
 class Kind(IntEnum):
@@ -33,6 +34,7 @@ class Kind(IntEnum):
     ERROR = 4  # the answer is an exception: see protocol.error_frames
     BATCH = 5  # a list of messages, as if each had been told
     GOODBYE = 6  # no payload; the sender closes the channel and nothing follows
+    COUNT = 7  # no payload; its number is how many frames were sent so far, and it takes none itself
 
 
 _KINDS = {int(kind): kind for kind in Kind}  # {byte: kind}; a look-up here costs a fifth of Kind(byte)
@@ -44,12 +46,13 @@ class Frame(NamedTuple):
     payload: bytes = b""
 
 
-def encode(frames: tuple[Frame, ...]) -> bytes:
-    """The bytes of the frames, end to end."""
+def encode(frames: tuple[Frame, ...], number: int = 0) -> bytes:
+    """The bytes of the frames, end to end; ``number`` is the first one's."""
     pieces: list[bytes] = []
     for kind, correlation, payload in frames:
-        head = _HEAD.pack(MAGIC, VERSION, kind, len(payload), correlation)
-        pieces += (head, _CHECKSUM.pack(zlib.crc32(payload, zlib.crc32(head))), payload)
+        head = _HEAD.pack(MAGIC, VERSION, kind, len(payload), correlation, number)
+        pieces += (head, _CHECKSUMS.pack(zlib.crc32(head), zlib.crc32(payload)), payload)
+        number += 1
     return b"".join(pieces)
 
 
@@ -57,7 +60,8 @@ class FrameDecoder:
     """Cuts a stream of bytes into frames, however the stream was cut into reads.
 
     Holds at most one unfinished frame besides the bytes last fed: a length over ``max_frame`` is refused when its
-    header is read. Once garbage was met, every later `next_frame` raises: a stream has no place to start again.
+    header is read. Once garbage was met, every later `next_frame` raises: a stream has no place to start again. What
+    the numbers say is not its affair: see `protocol.inbound`.
     """
 
     def __init__(self, max_frame: int = MAX_FRAME) -> None:
@@ -76,37 +80,40 @@ class FrameDecoder:
             self._buffer, self._position = data, 0
         self._held += len(data)
 
-    def next_frame(self) -> Frame | None:
-        """The next complete frame, or None until more is fed. Raises FrameError."""
+    def next_frame(self) -> tuple[int, Frame] | None:
+        """The next complete frame with its number, or None until more is fed. Raises FrameError."""
         if self._held < self._wanted:
             return None
         if self._later:
             self._buffer, self._position = self._buffer[self._position :] + self._later, 0
             self._later.clear()
-        magic, version, kind, length, correlation = _HEAD.unpack_from(self._buffer, self._position)
+        head = self._buffer[self._position : self._position + HEADER_SIZE]
+        magic, version, kind, length, correlation, number = _HEAD.unpack_from(head)
+        of_head, of_payload = _CHECKSUMS.unpack_from(head, _HEAD.size)
         if magic != MAGIC:
             raise FrameError(f"garbled frame: it starts with {magic!r}, not {MAGIC!r}")
         if version != VERSION:
             raise FrameError(f"frame of protocol version {version}; this side speaks {VERSION}")
+        if zlib.crc32(head[: _HEAD.size]) != of_head:
+            raise FrameError("garbled frame: the checksum of its head is wrong")
         if length > self._max_frame:
             raise FrameError(f"oversized frame: {length} bytes, the limit is {self._max_frame}")
+        if kind not in _KINDS:
+            raise FrameError(f"frame of unknown kind {kind}")
         if self._held < HEADER_SIZE + length:
             self._wanted = HEADER_SIZE + length
             return None
-        return self._cut(kind, correlation, length)
+        return number, Frame(_KINDS[kind], correlation, self._cut(length, of_payload))
 
-    def _cut(self, kind: int, correlation: int, length: int) -> Frame:
+    def _cut(self, length: int, checksum: int) -> bytes:
         start = self._position + HEADER_SIZE
         payload = self._buffer[start : start + length]
-        head = self._buffer[self._position : self._position + _HEAD.size]
-        if zlib.crc32(payload, zlib.crc32(head)) != _CHECKSUM.unpack_from(self._buffer, start - _CHECKSUM.size)[0]:
+        if zlib.crc32(payload) != checksum:
             raise FrameError(f"garbled frame: the checksum of its {length} bytes is wrong")
-        if kind not in _KINDS:
-            raise FrameError(f"frame of unknown kind {kind}")
         self._position = start + length
         self._held -= HEADER_SIZE + length
         self._wanted = HEADER_SIZE
-        return Frame(_KINDS[kind], correlation, payload)
+        return payload
 
     def finish(self) -> None:
         """The stream has ended. Raises FrameError if it ended inside a frame."""

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 import select
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from protocol import inbound
+from protocol.bad_wire import DOUBLED, LOST, OVERTAKEN, Fate
 from protocol.channel import Channel
 from protocol.errors import (
     AskTimeoutError,
@@ -22,7 +25,7 @@ from protocol.errors import (
     FrameError,
     FrameTooLargeError,
 )
-from protocol.wire import Frame, Kind, encode
+from protocol.wire import HEADER_SIZE, Frame, Kind, encode
 from tests.protocol.support import (
     BIG,
     LONG,
@@ -249,6 +252,153 @@ def an_oversized_frame_is_refused_by_both_sides(make_pair: MakePair) -> None:
             left.receive(LONG)
 
 
+# --- frames that a bad wire lost, doubled, swapped, delayed or garbled ---
+
+
+def a_doubled_frame_is_delivered_once(make_pair: MakePair) -> None:
+    with channels(make_pair) as (left, right):
+        left.send(tell(b"1"), fate=DOUBLED)
+        left.send(tell(b"2"))
+        assert [right.receive(LONG).payload for _ in range(2)] == [b"1", b"2"]
+        assert (right.statistics().doubled, right.statistics().frames_received) == (1, 2)
+
+
+def a_frame_that_was_overtaken_is_delivered_in_its_place(make_pair: MakePair) -> None:
+    with channels(make_pair) as (left, right):
+        left.send(tell(b"1"), fate=OVERTAKEN)
+        assert right.receive_ready() == []
+        left.send(tell(b"2"))
+        left.send(tell(b"3"), fate=OVERTAKEN)
+        left.announce(1e9)  # no other frame follows
+        assert [right.receive(LONG).payload for _ in range(3)] == [b"1", b"2", b"3"]
+        assert right.statistics().early == 1
+
+
+def a_delay_holds_up_what_comes_behind_but_not_the_sender(make_pair: MakePair) -> None:
+    for options in ({}, {"buffered": True}):
+        with channels(make_pair, **options) as (left, right):
+            left.send(tell(b"slow"), fate=Fate(delay=LONG))
+            left.send(tell(b"behind"))
+            left.announce(time.monotonic())
+            assert right.receive_ready() == []
+            assert not left.wants_write
+            left.announce(time.monotonic() + LONG)
+            assert [right.receive(LONG).payload for _ in range(2)] == [b"slow", b"behind"]
+
+
+def what_a_bad_wire_kept_goes_out_before_the_goodbye(make_pair: MakePair) -> None:
+    with channels(make_pair) as (left, right):
+        left.send(tell(b"1"), fate=Fate(delay=LONG))
+        left.send(tell(b"2"), fate=OVERTAKEN)
+        left.close()
+        assert [right.receive(LONG).payload for _ in range(2)] == [b"1", b"2"]
+        with pytest.raises(EndOfChannel):
+            right.receive(LONG)
+
+
+def a_lost_frame_breaks_the_channel_both_ways(make_pair: MakePair) -> None:
+    with channels(make_pair) as (left, right):
+        left.send(tell(b"1"))
+        left.send(tell(b"2"), fate=LOST)
+        left.send(tell(b"3"))
+        assert right.receive(LONG) == tell(b"1")
+        with pytest.raises(AskTimeoutError):
+            right.receive(SHORT)  # it may still come
+        for _ in range(2):
+            with pytest.raises(FrameError, match="right: frame 1 was lost"):
+                right.receive(LONG)
+        with pytest.raises(BrokenChannelError):
+            left.receive(LONG)
+
+
+def a_lost_frame_is_seen_though_others_keep_coming(make_pair: MakePair) -> None:
+    with channels(make_pair) as (left, right):
+        left.send(tell(), fate=LOST)
+        begun = time.monotonic()
+
+        def send_on() -> None:
+            while time.monotonic() < begun + LONG:
+                left.send(tell())
+
+        sender = InThread(send_on)
+        with pytest.raises(FrameError, match="frame 0 was lost"):
+            right.receive(LONG)
+        assert isinstance(sender.outcome(), BrokenChannelError)
+
+
+def a_lost_last_frame_is_seen_when_the_sender_says_how_many_it_sent(make_pair: MakePair) -> None:
+    with channels(make_pair) as (left, right):
+        left.send(tell(), fate=LOST)
+        left.announce(1.0)
+        with pytest.raises(FrameError, match="frame 0 was lost"):
+            right.receive(LONG)
+
+
+def an_event_loop_hears_of_a_lost_frame(make_pair: MakePair) -> None:
+    with channels(make_pair, buffered=True) as (left, right):
+        right.send(tell(b"1"))
+        right.send(tell(b"2"), fate=LOST)
+        right.announce(1.0)
+        wait_readable(left)
+        assert left.receive_ready() == [tell(b"1")]
+        left.expire(10.0)
+        left.expire(10.0 + inbound.GAP_PATIENCE * 0.9)
+        assert left.receive_ready() == []
+        left.expire(10.0 + inbound.GAP_PATIENCE)
+        wait_readable(left)  # so that the loop reads it
+        with pytest.raises(FrameError, match="frame 1 was lost"):
+            left.receive_ready()
+
+
+def a_goodbye_behind_a_lost_frame_is_no_clean_end(make_pair: MakePair) -> None:
+    with channels(make_pair) as (left, right):
+        left.send(tell(), fate=LOST)
+        left.close()
+        with pytest.raises(BrokenChannelError, match="frame 0 was lost"):
+            right.receive(LONG)
+
+
+def any_garbled_byte_of_a_frame_breaks_the_channel(make_pair: MakePair) -> None:
+    for position in range(HEADER_SIZE + 5):
+        with channels(make_pair) as (left, right):
+            left.send(tell(b"1"))
+            left.send(tell(b"hello"), fate=Fate(garbled=position))
+            assert right.receive(LONG) == tell(b"1")
+            with pytest.raises(FrameError):
+                right.receive(LONG)  # at once: it does not wait for bytes of a wrong length
+            with pytest.raises(BrokenChannelError):
+                left.receive(LONG)
+
+
+def a_frame_that_was_never_sent_leaves_no_gap(make_pair: MakePair) -> None:
+    with channels(make_pair) as (left, right):
+        left.send(tell(b"1"))
+        assert right.receive(LONG) == tell(b"1")
+        size = clog(left)
+        with pytest.raises(AskTimeoutError):
+            left.send(tell(b"never sent"), timeout=SHORT)
+        left.announce(1e9)  # the socket is full: it does not wait
+        drain(right, size)
+        left.send(tell(b"2"))
+        assert right.receive(LONG) == tell(b"2")
+        assert left.statistics().frames_sent == 2
+
+
+def an_announcement_is_made_once_and_is_no_frame_to_the_reader(make_pair: MakePair) -> None:
+    with channels(make_pair) as (left, right):
+        left.announce(10.0)
+        assert left.statistics().bytes_sent == 0
+        left.send(tell())
+        for now in (10.0, 10.1, 99.0):
+            left.announce(now)
+        assert left.statistics().bytes_sent == len(encode((tell(), Frame(Kind.COUNT))))
+        assert right.receive(LONG) == tell()
+        with pytest.raises(AskTimeoutError):
+            right.receive(0)
+        left.abort()
+        left.announce(200.0)  # is nothing
+
+
 # --- buffered ---
 
 
@@ -334,6 +484,18 @@ CHANNEL_CHECKS: tuple[Callable[[MakePair], None], ...] = (
     garbage_is_a_frame_error_for_good,
     frames_before_garbage_are_not_lost_and_the_selector_sees_the_rest,
     an_oversized_frame_is_refused_by_both_sides,
+    a_doubled_frame_is_delivered_once,
+    a_frame_that_was_overtaken_is_delivered_in_its_place,
+    a_delay_holds_up_what_comes_behind_but_not_the_sender,
+    what_a_bad_wire_kept_goes_out_before_the_goodbye,
+    a_lost_frame_breaks_the_channel_both_ways,
+    a_lost_frame_is_seen_though_others_keep_coming,
+    a_lost_last_frame_is_seen_when_the_sender_says_how_many_it_sent,
+    an_event_loop_hears_of_a_lost_frame,
+    a_goodbye_behind_a_lost_frame_is_no_clean_end,
+    any_garbled_byte_of_a_frame_breaks_the_channel,
+    a_frame_that_was_never_sent_leaves_no_gap,
+    an_announcement_is_made_once_and_is_no_frame_to_the_reader,
     a_buffered_side_never_waits_for_its_peer,
     a_buffered_side_tells_of_every_new_backlog,
     a_buffered_side_closes_with_its_backlog_sent,

@@ -11,10 +11,11 @@ from pathlib import Path
 import multiprocess
 import pytest
 
+from protocol import inbound
 from protocol.channel import Channel, ConnectionLike
 from protocol.errors import BrokenChannelError
 from tests.protocol.channel_conformance import CHANNEL_CHECKS
-from tests.protocol.support import LONG, MakePair, channels, tell
+from tests.protocol.support import LONG, SHORT, MakePair, channels, tell
 
 ROOT = str(Path(__file__).parents[2])
 
@@ -22,6 +23,11 @@ ROOT = str(Path(__file__).parents[2])
 def pipe() -> tuple[ConnectionLike, ConnectionLike]:
     left, right = multiprocess.Pipe(duplex=True)
     return left, right
+
+
+@pytest.fixture(autouse=True)
+def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbound, "GAP_PATIENCE", 4 * SHORT)
 
 
 @pytest.mark.parametrize("make_pair", [pipe, socket.socketpair], ids=["pipe", "socketpair"])

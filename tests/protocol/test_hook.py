@@ -1,4 +1,6 @@
-"""The hook of an endpoint sees every message once per side, in order, and may lose, delay or break."""
+"""The hook of an endpoint sees every message once per side, in order, and may lose, delay or break it, or
+say what a bad wire does to it.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from protocol import inbound
+from protocol.bad_wire import DOUBLED, LOST, OVERTAKEN, Fate
 from protocol.channel import Channel
 from protocol.endpoint import Endpoint, Incoming
-from protocol.errors import AskTimeoutError, BrokenChannelError, RemoteAskError
+from protocol.errors import AskTimeoutError, BrokenChannelError, FrameError, RemoteAskError
 from protocol.hook import Hook, Passing, Way
 from protocol.wire import Kind
 from tests.protocol.support import LONG, SHORT, wait_readable
@@ -43,6 +47,11 @@ class Ends:
 
     def expire(self) -> None:
         self.asks.expire(time.monotonic() + 2 * LONG)
+
+
+@pytest.fixture(autouse=True)
+def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbound, "GAP_PATIENCE", SHORT)
 
 
 @pytest.fixture
@@ -199,6 +208,73 @@ def test_a_hook_that_waits_holds_up_what_comes_behind(ends: Ends) -> None:
     reader = InThread(lambda: [ends.answers.receive(LONG).message for _ in range(2)])
     go.set_result(None)
     assert reader.outcome() == ["slow", "quick"]
+
+
+def befalls(fate: Fate, message: Any) -> Hook:
+    return lambda passing: fate if passing.way is Way.OUT and passing.message == message else None
+
+
+@pytest.mark.parametrize("fate", [DOUBLED, OVERTAKEN])
+def test_a_bad_wire_that_loses_nothing_is_not_noticed(ends: Ends, fate: Fate) -> None:
+    ends.asks.hook = befalls(fate, "two")
+    ends.asks.tell("one", "two", "three")
+    ends.asks.tell("four")
+    assert [ends.answers.receive(LONG).message for _ in range(4)] == ["one", "two", "three", "four"]
+    ends.asks.hook, ends.answers.hook = befalls(fate, "question"), befalls(fate, "answer")
+    future = ends.asks.ask_async("question", LONG)
+    ends.asks.tell("five")
+    _, reply = ends.answers.receive(LONG)
+    assert reply is not None
+    reply("answer")
+    ends.answers.tell("six")
+    assert ends.answers.receive(LONG) == Incoming("five")
+    assert ends.asks.receive(LONG) == Incoming("six")
+    assert future.result(0) == "answer"
+
+
+@pytest.mark.parametrize("fate", [LOST, Fate(garbled=7)])
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_what_a_bad_wire_loses_or_garbles_breaks_the_channel(ends: Ends, fate: Fate, position: int) -> None:
+    messages = ("one", "two", "three")
+    ends.asks.hook = befalls(fate, messages[position])
+    ends.asks.tell(*messages)
+    ends.asks.channel.announce(1.0)
+    assert [ends.answers.receive(LONG).message for _ in range(position)] == list(messages[:position])
+    with pytest.raises(FrameError):
+        ends.answers.receive(LONG)
+    with pytest.raises(BrokenChannelError):
+        ends.asks.receive(LONG)
+
+
+@pytest.mark.parametrize("lost", ["question", "answer"])
+def test_an_ask_does_not_wait_for_its_deadline_when_the_wire_lost_it(ends: Ends, lost: str) -> None:
+    """Each side keeps its own time: the asker while it waits, the answerer in the rounds of its loop."""
+    ends.asks.hook = ends.answers.hook = befalls(LOST, lost)
+    asker = InThread(lambda: ends.asks.ask("question", 100 * LONG))
+
+    def serve() -> None:
+        while True:
+            ends.answers.expire(time.monotonic())
+            for _, reply in ends.answers.receive_ready():
+                assert reply is not None
+                reply("answer")
+
+    answerer = InThread(serve)
+    assert isinstance(asker.outcome(), FrameError if lost == "answer" else BrokenChannelError)
+    assert isinstance(answerer.outcome(), BrokenChannelError if lost == "answer" else FrameError)
+
+
+def test_a_hook_is_told_what_an_answer_answers(ends: Ends) -> None:
+    asked: list[str] = []
+    ends.asks.hook = ends.answers.hook = lambda passing: asked.append(f"{passing.kind.name} {passing.asked}")
+    future = ends.ask("question")
+    _, reply = ends.answers.receive(LONG)
+    assert reply is not None
+    reply(1)
+    wait_readable(ends.asks)
+    ends.asks.receive_ready()
+    assert future.result(0) == 1
+    assert asked == ["ASK ", "ASK ", "REPLY str", "REPLY str"]
 
 
 def test_an_unreadable_answer_is_not_shown_to_the_hook(ends: Ends) -> None:

@@ -1,0 +1,60 @@
+"""`Inbound`: what arrives at one end of a channel. Bytes go in, frames come out: whole, in order and each once.
+
+Covers the frame that is missing while later ones are here: it is waited for, `GAP_PATIENCE` seconds. Does not read
+(`protocol.channel`), and does not know what the frames mean.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from protocol.errors import FrameError
+from protocol.sequence import Sequence
+from protocol.wire import Frame, FrameDecoder, Kind
+
+GAP_PATIENCE = 2.0  # seconds; a pipe keeps the order, so whatever overtakes by more than this is a loss
+
+
+class Inbound:
+    """``sequence``: the end's own, whose receiving half this is. Under the channel's receive lock."""
+
+    def __init__(self, sequence: Sequence[Frame], max_frame: int) -> None:
+        self._sequence = sequence
+        self._decoder = FrameDecoder(max_frame)
+        self._in_order: deque[Frame] = deque()  # from behind a gap that was filled
+
+    def feed(self, data: bytes) -> None:
+        """Take in what was read from the stream."""
+        self._decoder.feed(data)
+
+    def next_frame(self) -> Frame | None:
+        """The next frame, or None until more is fed. Raises FrameError for garbage: nothing comes after that."""
+        if self._in_order:
+            return self._in_order.popleft()
+        while (arrived := self._decoder.next_frame()) is not None:
+            number, frame = arrived
+            if frame.kind is Kind.COUNT:
+                self._sequence.announced(number)
+            elif frames := self._sequence.arrived(number, frame):
+                self._in_order.extend(frames[1:])
+                return frames[0]
+        return None
+
+    def given_up_at(self, now: float) -> float | None:
+        """When the frame that is missing counts as lost; None: none is missing. See `Sequence.gap_since`."""
+        since = self._sequence.gap_since(now)
+        return None if since is None else since + GAP_PATIENCE
+
+    def loss(self) -> FrameError:
+        """What is wrong, once that time has come."""
+        return FrameError(f"frame {self._sequence.due} was lost: later ones came, and it did not for {GAP_PATIENCE} s")
+
+    def how_it_ended(self) -> str:
+        """The peer is gone, without a goodbye that could be delivered."""
+        try:
+            self._decoder.finish()
+        except FrameError as error:
+            return f"the peer is gone; {error}"
+        if self._sequence.gap_since(0.0) is not None:
+            return f"the peer is gone, and frame {self._sequence.due} was lost"
+        return "the peer is gone without a goodbye"
