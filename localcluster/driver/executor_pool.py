@@ -30,7 +30,7 @@ from protocol.cluster_messages import (
     LaunchFailed,
 )
 from protocol.endpoint import Endpoint, Incoming
-from protocol.errors import BrokenChannelError, ChannelError
+from protocol.errors import BrokenChannelError, ChannelError, FrameError
 from protocol.events import Recorder, TaskRef, nobody
 from protocol.locations import BlockManagerId
 from protocol.message import Order
@@ -256,10 +256,10 @@ class ExecutorPool:
             self._on_hopeless(f"the launcher (pid {self._launcher.pid}) forks no executor: {liveness.value}")
 
     def expire(self, now: float) -> None:
-        """Overdue asks, executors whose exit status does not come, and those whose order was put off."""
+        """Overdue asks, lost messages, executors whose exit status does not come, and those whose order was put off."""
         for executor in self:
-            if executor.orders is not None:
-                executor.orders.expire(now)
+            for endpoint in executor.endpoints:
+                endpoint.expire(now)
             if executor.state is State.BROKEN and now - executor.broken_at > EXIT_STATUS_WAIT:
                 self._tell_launcher(KillExecutor(executor.executor_id, "its pipes ended"))
                 self._lost(executor, None, None)
@@ -286,6 +286,8 @@ class ExecutorPool:
             log.debug("executor %s: %s", executor.executor_id, end)
             executor.state = State.BROKEN
             executor.broken_at = self._clock()
+            if isinstance(end, FrameError):  # it lives, and what it says cannot be understood
+                self.kill(executor.executor_id, str(end))
 
     def _lost(self, executor: Executor, exit_code: int | None, signum: int | None, frames: str = "") -> None:
         self._read_the_rest(executor)

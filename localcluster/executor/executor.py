@@ -30,7 +30,7 @@ from localcluster.executor.crash_report import report_crashes
 from localcluster.executor.exit_handlers import run_exit_handlers
 from localcluster.executor.kills import Kills
 from localcluster.executor.library_threads import limit_library_threads
-from localcluster.executor.reporter import DRIVER_GONE, Reporter
+from localcluster.executor.reporter import DRIVER_GONE, Reporter, end_without_driver
 from localcluster.executor.stage_code import StageCode
 from localcluster.executor.task_queue import TaskQueue
 from localcluster.executor.task_runner import describe, run_task
@@ -116,7 +116,7 @@ class Executor:
         )
         self._handlers.register(self._block_orders.handlers)
         interval = self._env.settings.executor_heartbeat_interval
-        self._reporter = Reporter(reports, self._env.block_manager, self._kills, interval)
+        self._reporter = Reporter(reports, orders, self._env.block_manager, self._kills, interval)
         self._barriers = BarrierCalls(self._reporter.tell, self._kills)
         self._threads = [
             threading.Thread(target=self._run_tasks, name=f"task-{n}", daemon=True) for n in range(1, self._cores)
@@ -155,7 +155,7 @@ class Executor:
             while True:
                 self._obey(self._orders.receive())
         except ChannelError as error:
-            log.debug("executor %s: the driver is gone: %s", self._id, error)
+            end_without_driver(error)
         except BaseException:
             log.exception("executor %s cannot take orders any more", self._id)
         os._exit(1)
@@ -204,8 +204,7 @@ class Executor:
             try:
                 self._run_task(*task)
             except DRIVER_GONE as error:
-                log.debug("executor %s: the driver is gone: %s", self._id, error)
-                os._exit(1)
+                end_without_driver(error)
 
     def _run_task(self, code: StageCode, task: TaskDescription) -> None:
         try:

@@ -10,6 +10,7 @@ import logging
 import os
 import threading
 import time
+from typing import NoReturn
 
 import psutil
 
@@ -21,6 +22,7 @@ from protocol.endpoint import Endpoint
 from protocol.errors import (
     AskTimeoutError,
     BrokenChannelError,
+    ChannelError,
     ClosedChannelError,
     EndOfChannel,
     FrameError,
@@ -28,6 +30,7 @@ from protocol.errors import (
 )
 from protocol.forks import free_in_forks
 from protocol.message import Report
+from protocol.outbound import ANNOUNCE_INTERVAL
 from storage.block_manager import BlockManager
 
 log = logging.getLogger(__name__)
@@ -38,14 +41,26 @@ DRIVER_GONE = (BrokenChannelError, ClosedChannelError, EndOfChannel, FrameError)
 FLUSH_DELAY = 0.005  # seconds
 
 
+def end_without_driver(error: ChannelError) -> NoReturn:
+    """End this executor. The driver will see that; of a message that was lost or garbled on its way here only this
+    process can tell.
+    """
+    log.log(logging.WARNING if isinstance(error, FrameError) else logging.DEBUG, "the driver is gone: %s", error)
+    os._exit(1)
+
+
 class Reporter:
     """Sends an executor's results and heartbeats.
 
-    Also repeats kills that could not be delivered yet: it is the thread that keeps time.
+    Also repeats kills that could not be delivered yet, and tells the driver how many frames came from here, so that
+    lost ones are noticed: it is the thread that keeps time.
     """
 
-    def __init__(self, endpoint: Endpoint, block_manager: BlockManager, kills: Kills, interval: float) -> None:
+    def __init__(
+        self, endpoint: Endpoint, orders: Endpoint, block_manager: BlockManager, kills: Kills, interval: float
+    ) -> None:
         self._endpoint = endpoint
+        self._ends = endpoint, orders
         self._blocks = block_manager
         self._kills = kills
         self._interval = interval  # seconds between heartbeats
@@ -100,7 +115,7 @@ class Reporter:
         beat = time.monotonic() + self._interval
         try:
             while not self._stopped:
-                pause = max(0.0, beat - time.monotonic())
+                pause = max(0.0, min(beat - time.monotonic(), ANNOUNCE_INTERVAL))
                 if self._wake.wait(min(pause, REPEAT) if self._kills.deliver() else pause):
                     self._wake.clear()
                     time.sleep(FLUSH_DELAY)  # lets a few more results gather
@@ -109,9 +124,10 @@ class Reporter:
                 if time.monotonic() >= beat:
                     beat = time.monotonic() + self._interval
                     self._heartbeat(process)
+                for end in self._ends:
+                    end.channel.announce(time.monotonic())
         except DRIVER_GONE as error:
-            log.debug("the driver is gone: %s", error)
-            os._exit(1)
+            end_without_driver(error)
 
     def _heartbeat(self, process: psutil.Process) -> None:
         memory = process.memory_info()

@@ -151,6 +151,7 @@ class Launcher:
         self._take_signals()
         if self._control.fileno() in ready:
             self._serve_control()
+        self._control.expire(time.monotonic())
         self._reap()
         if self._parent is not None and os.getppid() != self._parent:
             self._stopping = True  # the control pipe alone would not tell: a fork of the driver may hold its other end

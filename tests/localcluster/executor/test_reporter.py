@@ -54,20 +54,22 @@ class Line:
         ours, theirs = Pipe()
         self.blocks = Blocks()
         self.sender = Endpoint(Channel(ours, name="executor"))
+        our_orders, their_orders = Pipe()
+        self.orders, self.driver_orders = Endpoint(Channel(our_orders)), Endpoint(Channel(their_orders))
         self.driver = Endpoint(Channel(theirs, name="driver"))
         self.made: list[Reporter] = []
         self.reporter = self.make(NEVER)
 
     def make(self, interval: float) -> Reporter:
-        self.made.append(Reporter(self.sender, self.blocks, Kills(), interval))  # type: ignore[arg-type]
+        self.made.append(Reporter(self.sender, self.orders, self.blocks, Kills(), interval))  # type: ignore[arg-type]
         return self.made[-1]
 
     def close(self) -> None:
         for reporter in self.made:
             if reporter._thread.is_alive():  # the test failed; without a driver it would end this process
                 reporter.stop()
-        self.sender.abort()
-        self.driver.abort()
+        for endpoint in (self.sender, self.driver, self.orders, self.driver_orders):
+            endpoint.abort()
 
     def next(self) -> Any:
         return self.driver.receive(DEADLINE).message
