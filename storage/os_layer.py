@@ -247,3 +247,8 @@ def lock(fd: int, *, wait: bool) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def unlock(fd: int) -> None:
+    """Let go of what `lock` took."""
+    fcntl.flock(fd, fcntl.LOCK_UN)

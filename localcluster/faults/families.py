@@ -1,29 +1,21 @@
 """The families of actions: which function does each action, one file and one table a family.
 
-A new family is a file with a table ``ACTS`` and its line in ``_families`` here. The words of its actions are in
-``vocabulary``. A plan with an action that no family has is refused (`require`).
+A new family is a file with a table ``ACTS`` and its line in ``_families`` here; one with a site that is not in the
+code, as messages have the hook of endpoints, has a line in `doors`. The words of its actions are in ``vocabulary``. A
+plan with an action that no family has is refused (`require`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
+from localcluster.faults import process_actions
+from localcluster.faults.firing import Act
+from localcluster.faults.process_actions import is_silent
 from localcluster.faults.rule import Rule
 from protocol.errors import FaultPlanError
-
-
-class Firing(NamedTuple):
-    """A rule fires: the event that it is about."""
-
-    rule: Rule
-    facts: Mapping[str, Any]  # of the event; every one in an executor has ``executor``
-    number: int  # which matching event of the rule this is, over all processes, from 1
-    chance: int  # a number that the plan's seed gives this firing, for choices such as which byte
-
-
-Act: TypeAlias = Callable[[Firing], Any]
-"""Does what a rule says. What it returns the site gets, where that means something (`protocol.sites`)."""
+from protocol.sites import Armed
 
 
 def acts() -> dict[str, Act]:
@@ -39,5 +31,15 @@ def require(rules: Iterable[Rule]) -> None:
             raise FaultPlanError(f"{rule.what.action!r} cannot be done yet; what can: {', '.join(known)}")
 
 
+def doors() -> dict[str, Callable[[Armed | None], None]]:
+    """Sites that are not in the code: what puts a process's injector there, or takes it away. {site: it}"""
+    return {}
+
+
+def answers() -> dict[str, Callable[[], Any]]:
+    """What an armed process says at a site when no rule that fires there does: of lasting effects. {site: it}"""
+    return {"heartbeat": is_silent}
+
+
 def _families() -> list[Mapping[str, Act]]:
-    return []
+    return [process_actions.ACTS]

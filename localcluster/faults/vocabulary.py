@@ -38,8 +38,8 @@ MOMENTS = {
     "after_report": Moment("task.reported", (EXECUTOR,), _TASK, "a task's outcome was sent"),
     "shuffle_read": Moment("shuffle.read", (EXECUTOR,), _TASK, "a task begins to read a shuffle"),
     "shuffle_write": Moment("shuffle.write", (EXECUTOR,), _TASK, "a task begins to write a shuffle"),
-    "block_put": Moment("block.put", (EXECUTOR, DRIVER), frozenset({"executor", "block"}), "a block was put"),
-    "block_read": Moment("block.read", (EXECUTOR, DRIVER), frozenset({"executor", "block"}), "a block is read"),
+    "block_put": Moment("block.put", (EXECUTOR, DRIVER), _TASK | {"block"}, "a block was put"),
+    "block_read": Moment("block.read", (EXECUTOR, DRIVER), _TASK | {"block"}, "a block is read"),
     "registration": Moment("executor.start", (EXECUTOR,), _EXECUTOR, "an executor starts, and has not registered"),
     "registered": Moment("executor.registered", (EXECUTOR,), _EXECUTOR, "an executor has registered"),
     "heartbeat": Moment("heartbeat", (EXECUTOR,), _EXECUTOR, "an executor is about to send a heartbeat"),
@@ -51,7 +51,6 @@ MOMENTS = {
     "call": Moment("call", ROLES, frozenset({"executor", "call"}), "the operating system is called"),
 }
 
-_TASK_MOMENTS = tuple(name for name, moment in MOMENTS.items() if moment.facts >= _TASK)
 _ANYWHERE = tuple(name for name in MOMENTS if name not in ("message", "call"))
 _IN_EXECUTORS = tuple(name for name in _ANYWHERE if EXECUTOR in MOMENTS[name].roles)
 

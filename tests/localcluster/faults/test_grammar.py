@@ -151,7 +151,7 @@ def test_a_star_is_any() -> None:
         ("kill at=start block=rdd_*", ["at=start has no block="]),
         ("drop message=TasksFinished at=start", ["drop has no at=start", "message"]),
         ("drop message=TasksFinished after_tasks=2", ["drop has no after_tasks="]),
-        ("lose block=rdd_* partition=1", ["has no partition="]),
+        ("full partition=1", ["at=call has no partition="]),
         ("silence at=job", ["silence has no at=job"]),
         ("kill at=end after_tasks=5", ["after_tasks="]),
     ],
