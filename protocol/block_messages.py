@@ -302,6 +302,15 @@ class ReportStaleLocation(Report):
 
 
 @dataclass(frozen=True, slots=True)
+class ReportReplicaRead(Report):
+    """A copy could not be read, another one was, of the same answer to `GetLocations`. Triggered by the reader, for the
+    history of events. Told, not asked.
+    """
+
+    block_id: BlockIdLike
+
+
+@dataclass(frozen=True, slots=True)
 class ReserveSegment(Report):
     """May an arena add a segment? Triggered before its creation. Answer: bool, False: the budget is used up."""
 

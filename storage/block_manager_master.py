@@ -72,6 +72,9 @@ class BlockManagerMaster:
     def report_stale_location(self, block_id: BlockId, holder: BlockManagerId, location: Location) -> None:
         self._transport.tell(m.ReportStaleLocation(block_id, holder, location))
 
+    def report_replica_read(self, block_id: BlockId) -> None:
+        self._transport.tell(m.ReportReplicaRead(block_id))
+
     def fetch_block(self, block_id: BlockId, holder: str) -> SharedLocation | None:
         """Have executor `holder` copy a block of its heap to where this process can read it; with a lease."""
         return cast("SharedLocation | None", self._transport.ask(m.FetchBlock(block_id, holder)))

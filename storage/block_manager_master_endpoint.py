@@ -22,6 +22,7 @@ from protocol.errors import StorageError
 from protocol.events import Recorder, nobody
 from protocol.locations import DRIVER, BlockManagerId, Location, SharedLocation, ShmLocation
 from protocol.message import Message, Order
+from storage.block_fates import BlockFates
 from storage.block_id import BlockId
 from storage.block_status import BlockStatus
 from storage.block_table import BlockTable, shared_status
@@ -70,7 +71,7 @@ class BlockManagerMasterEndpoint:
         self._leases = LeaseTable()
         self._budget = SegmentBudget(shared_memory)
         self._slave_timeout = slave_timeout
-        self._record = record
+        self._fates = BlockFates(self._table, record)
         # Executors that fell silent but may live: their views and arenas may be in use until `RemoveExecutor` says
         # dead.
         self._expired: set[str] = set()
@@ -86,11 +87,12 @@ class BlockManagerMasterEndpoint:
             m.ExpireDeadHosts: self._expire_dead_hosts,
             m.RemoveExecutor: self._remove_executor,
             m.ReportStaleLocation: self._report_stale_location,
+            m.ReportReplicaRead: self._report_replica_read,
             m.ReserveSegment: self._reserve_segment,
             m.ReturnSegment: self._return_segment,
             m.StopBlockManagerMaster: self._stop,
             **MasterSharing(self._table, self._leases, self._drop).handlers,
-            **MasterRemovals(self._table, self._leases, self._drop).handlers,
+            **MasterRemovals(self._table, self._leases, self._fates, self._drop).handlers,
         }
 
     def receive(self, sender: str, message: Message, now: float) -> Outcome:
@@ -122,7 +124,10 @@ class BlockManagerMasterEndpoint:
     def register_shared(self, block_id: BlockId, holder: BlockManagerId, location: SharedLocation) -> bool:
         """Note a block whose location came with a task's result. False when it died with its writer meanwhile."""
         if self._table.manager(holder) is None:
-            return self._table.adopt(block_id, holder, location)
+            is_adopted = self._table.adopt(block_id, holder, location)
+            if is_adopted:
+                self._fates.adopted(block_id, holder.executor_id)
+            return is_adopted
         self._table.put(block_id, holder, shared_status(location))
         return True
 
@@ -151,6 +156,7 @@ class BlockManagerMasterEndpoint:
     def check(self) -> None:
         """Audit all tables. Raises AssertionError."""
         self._table.check()
+        self._fates.check()
         self._leases.check()
         self._budget.check()
 
@@ -179,7 +185,11 @@ class BlockManagerMasterEndpoint:
         return outcome
 
     def _remove_manager(self, executor_id: str) -> list[tuple[str, Order]]:
+        manager_id, held = self._table.manager_of(executor_id), self._table.blocks_of(executor_id)
+        if manager_id is None:
+            return []
         external = self._table.remove_manager(executor_id)
+        self._fates.manager_gone(manager_id, held, external)
         return [(self.own_id, m.AdoptBlocks(external))] if external else []
 
     def _remove_executor(self, sender: str, message: m.RemoveExecutor, now: float) -> Outcome:
@@ -206,6 +216,7 @@ class BlockManagerMasterEndpoint:
     def _stop(self, sender: str, message: m.StopBlockManagerMaster, now: float) -> Outcome:
         self.stopped = True
         self._table.clear()
+        self._fates.clear()
         self._leases.clear()
         self._dropped.clear()
         return Outcome()
@@ -219,6 +230,7 @@ class BlockManagerMasterEndpoint:
         tells: list[tuple[str, Order]] = []
         if known and message.storage_level.is_valid:
             self._table.put(block_id, holder, _status(message))
+            self._fates.stored(block_id, holder.executor_id)
         else:
             tells = self._drop(block_id, holder)
         self._dropped.pop((block_id, holder), None)
@@ -240,7 +252,13 @@ class BlockManagerMasterEndpoint:
         if isinstance(message.location, ShmLocation) and self._table.manager(message.holder) is not None:
             return Outcome()  # the holder, which still has it, could not share it now; else it would have said so
         log.warning("%s is not at %s: the location is dropped", block_id, message.location)
-        return Outcome(tells=self._drop(block_id, message.holder))
+        tells = self._drop(block_id, message.holder)
+        self._fates.copy_gone(block_id, message.holder.executor_id)
+        return Outcome(tells=tells)
+
+    def _report_replica_read(self, sender: str, message: m.ReportReplicaRead, now: float) -> Outcome:
+        self._fates.read_from_replica(cast(BlockId, message.block_id), sender)
+        return Outcome()
 
     def _drop(self, block_id: BlockId, holder: BlockManagerId) -> list[tuple[str, Order]]:
         status = self._table.status(block_id, holder)

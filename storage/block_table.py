@@ -88,6 +88,11 @@ class BlockTable:
         manager = self._managers.get(executor_id)
         return None if manager is None else manager.id
 
+    def blocks_of(self, executor_id: str) -> frozenset[BlockId]:
+        """What the executor's living manager holds."""
+        manager = self._managers.get(executor_id)
+        return frozenset() if manager is None else frozenset(manager.blocks)
+
     def holds_any(self, executor_id: str, wanted: Callable[[BlockId], bool]) -> bool:
         """Whether the executor's living manager holds a block that passes the filter."""
         manager = self._managers.get(executor_id)

@@ -13,6 +13,7 @@ from typing import Any, cast
 from protocol import block_messages as m
 from protocol.locations import BlockManagerId, ShmLocation
 from protocol.message import Message, Order
+from storage.block_fates import BlockFates
 from storage.block_id import BlockId
 from storage.block_table import BlockTable
 from storage.idle_blocks import IdleBlocks, has_age
@@ -28,10 +29,12 @@ class MasterRemovals:
         self,
         table: BlockTable,
         leases: LeaseTable,
+        fates: BlockFates,
         drop: Callable[[BlockId, BlockManagerId], list[tuple[str, Order]]],
     ) -> None:
         self._table = table
         self._leases = leases
+        self._fates = fates
         self._drop = drop
         self._idle = IdleBlocks()
         self.handlers: dict[type[Message], Callable[[str, Any, float], Outcome]] = {
@@ -73,6 +76,7 @@ class MasterRemovals:
         total: Callable[[Iterable[int]], int],
     ) -> Outcome:
         """The living remove and report their own copies; what dead ones left is dropped here."""
+        self._fates.removed(is_part)
         adopted = self._table.adopted_copies(is_part)
         tells = [tell for block_id, holder in adopted for tell in self._drop(block_id, holder)]
         dropped = len({block_id for block_id, _ in adopted})

@@ -48,10 +48,14 @@ class RemoteBlocks:
         """The serialised bytes from the first location that has them; None when none has. Raises ChannelError."""
         # The holder may be this block manager: the caller has looked here already.
         left = [entry for entry in self._master.get_locations(block_id) if entry[0] != self._me]
+        copies = len(left)
         try:
             while left:
+                is_first = len(left) == copies
                 found = self._try(block_id, *left.pop(0))
                 if found is not None:
+                    if not is_first:
+                        self._master.report_replica_read(block_id)
                     return found
             return None
         finally:

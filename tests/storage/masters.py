@@ -31,7 +31,8 @@ class Master:
     """The endpoint with short names for what the tests do often; audited after each message."""
 
     def __init__(self, *managers: BlockManagerId, shared_memory: int = 1000) -> None:
-        self.endpoint = BlockManagerMasterEndpoint(shared_memory, slave_timeout=10.0)
+        self.events: list[Any] = []
+        self.endpoint = BlockManagerMasterEndpoint(shared_memory, slave_timeout=10.0, record=self.events.append)
         self.now = 100.0
         for manager in (THE_DRIVER, *managers):
             self.tell(manager, m.RegisterBlockManager(manager, 500))

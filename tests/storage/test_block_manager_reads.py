@@ -12,6 +12,7 @@ import pytest
 
 from protocol import block_messages as m
 from protocol.errors import BlockNotFoundError
+from protocol.hook import Passing
 from protocol.locations import HeapLocation, ShmLocation
 from storage import os_layer
 from storage.block_manager import BlockManager
@@ -74,9 +75,16 @@ def test_the_next_location_is_tried_when_a_holder_died(make_cluster: ClusterMake
     reader, first, second = (cluster.add(name) for name in ("A", "B", "C"))
     for manager in (first, second):
         manager.put_iterator(block(1), [BIG], StorageLevel.MEMORY_ONLY)
+    asked: list[object] = []
+
+    def hook(seen: Passing) -> bool:
+        asked.append(seen.message)
+        return seen.channel == "B" and isinstance(seen.message, m.ShareBlock)
+
     assert reader.get_remote_bytes(block(1)) is not None
-    cluster.hook = lambda seen: seen.channel == "B" and isinstance(seen.message, m.ShareBlock)
+    cluster.hook = hook
     assert reader.get_remote_bytes(block(1)) is not None
+    assert asked.count(m.ReportReplicaRead(block(1))) == 1
     cluster.kill("B")
     assert reader.get_remote_bytes(block(1)) is not None
     cluster.kill("C")
