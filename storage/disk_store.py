@@ -116,29 +116,29 @@ class DiskStore(BlockStore):
                 aside = self._files.get_aside_file(block_id)
                 fd = os_layer.create(aside)
             try:
-                size = self._write(block_id, fd, produce)
-                with self._lock, self._as_put_error(block_id):
+                size = self._write(block_id, path, fd, produce)
+                with self._lock, self._as_put_error(block_id, path):
                     os_layer.rename(aside, path)
                     self._sizes[block_id] = size
             except BaseException:
-                with self._as_put_error(block_id):
+                with self._as_put_error(block_id, path):
                     os_layer.unlink(aside)
                 raise
         return PutResult(stored=True, size=size)
 
-    def _write(self, block_id: BlockId, fd: int, produce: Callable[[Sink], object]) -> int:
+    def _write(self, block_id: BlockId, path: str, fd: int, produce: Callable[[Sink], object]) -> int:
         size = 0
 
         def sink(data: BytesLike) -> None:
             nonlocal size
             # Only here, around the write itself: an OSError that the values' iterator raises is the user's own.
-            with self._as_put_error(block_id):
+            with self._as_put_error(block_id, path):
                 size += os_layer.write_all(fd, data)
 
         try:
             produce(sink)
         finally:
-            with self._as_put_error(block_id):  # a file system may report a failed write as late as here
+            with self._as_put_error(block_id, path):  # a file system may report a failed write as late as here
                 os_layer.close(fd)
         return size
 
@@ -157,8 +157,9 @@ class DiskStore(BlockStore):
 
     @staticmethod
     @contextlib.contextmanager
-    def _as_put_error(block_id: BlockId) -> Iterator[None]:
+    def _as_put_error(block_id: BlockId, path: str = "disk") -> Iterator[None]:
+        """Name the file: not all of the system's errors do."""
         try:
             yield
         except OSError as error:
-            raise BlockPutError(f"cannot write block {block_id} to disk: {error}") from error
+            raise BlockPutError(f"cannot write block {block_id} to {path}: {error}") from error

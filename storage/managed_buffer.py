@@ -110,7 +110,7 @@ def _map_segment(path: str, offset: int, length: int) -> memoryview:
     except OSError as error:
         raise StorageError(f"cannot map {length} bytes at {offset} of {path}: {error}") from error
     finally:
-        os_layer.close(fd)
+        os_layer.let_go(fd)
 
 
 class _ViewStream(io.RawIOBase):

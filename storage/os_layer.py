@@ -59,7 +59,17 @@ class _Output(io.FileIO):
 
 
 def close(fd: int) -> None:
+    """Close a file that was written: a file system may report a failed write as late as here."""
     os.close(fd)
+
+
+def let_go(fd: int) -> None:
+    """Close a descriptor by which nothing was written: it is closed, whatever the system says to that."""
+    try:
+        os.close(fd)
+    except OSError as error:
+        if error.errno == errno.EBADF:  # it is somebody's mistake
+            raise
 
 
 def file_size(fd: int) -> int:

@@ -29,6 +29,7 @@ from collections.abc import Callable, Sequence
 
 from protocol.errors import ConfigurationError, StorageError
 from storage import os_layer
+from storage.named_errors import named
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ class Scratch:
     def claim(self, name: str) -> bool:
         """Whether this process is the first of the run that claims the name: for what is to be said once."""
         try:
-            os_layer.close(os_layer.create(os.path.join(self.primary, name)))
+            os_layer.let_go(os_layer.create(os.path.join(self.primary, name)))
         except FileExistsError:
             return False
         except OSError:  # twice is better than never
@@ -124,7 +125,7 @@ class Scratch:
         """Let go of the ownership that this process inherited; the others keep theirs. May be called again."""
         atexit.unregister(self._remove_at_exit)
         while self._lock_fds:
-            os_layer.close(self._lock_fds.pop())  # not LOCK_UN, which would take the lock from all who inherited it
+            os_layer.let_go(self._lock_fds.pop())  # not LOCK_UN, which would take the lock from all who inherited it
 
     def remove(self) -> None:
         """Remove the directories and the ``/dev/shm`` files of the run, then `disown`. May be called again.
@@ -181,7 +182,7 @@ def wait_until_unowned(primary: str) -> None:
     try:
         os_layer.lock(fd, wait=True)
     finally:
-        os_layer.close(fd)
+        os_layer.let_go(fd)
 
 
 def remove_unowned(primary: str) -> list[str]:
@@ -197,7 +198,7 @@ def remove_unowned(primary: str) -> list[str]:
     try:
         return _remove(primary) if os_layer.lock(fd, wait=False) and _is_named(fd, primary) else []
     finally:
-        os_layer.close(fd)
+        os_layer.let_go(fd)
 
 
 # --- one owned directory -------------------------------------------------------------------------------------------
@@ -225,9 +226,9 @@ def _claim(directory: str) -> int | None:
             return fd
     except BaseException:
         is_removed(_remove_directory, directory)
-        os_layer.close(fd)
+        os_layer.let_go(fd)
         raise
-    os_layer.close(fd)
+    os_layer.let_go(fd)
     return None
 
 
@@ -256,10 +257,11 @@ def _missing(directory: str) -> list[str]:
 def _write_paths(primary: str, name: str, paths: list[str]) -> None:
     target = os.path.join(primary, name)
     fd = os_layer.create(target + ".new")
-    try:
-        os_layer.write_all(fd, b"".join(os.fsencode(path) + b"\0" for path in paths))
-    finally:
-        os_layer.close(fd)
+    with named(target):
+        try:
+            os_layer.write_all(fd, b"".join(os.fsencode(path) + b"\0" for path in paths))
+        finally:
+            os_layer.close(fd)
     os_layer.rename(target + ".new", target)
 
 

@@ -64,7 +64,7 @@ class Segment:
                 os_layer.unlink(path)
                 raise
             finally:
-                os_layer.close(fd)
+                os_layer.let_go(fd)
         except OSError as error:
             raise OutOfSharedMemoryError(f"cannot make a segment of {size} bytes at {path}: {error}") from error
         return cls(path, mapping, warm=0)
@@ -80,7 +80,7 @@ class Segment:
             try:
                 mapping = os_layer.map_file(fd, os_layer.file_size(fd), writable=True)
             finally:
-                os_layer.close(fd)
+                os_layer.let_go(fd)
         except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: empty, or cut meanwhile
             raise StaleLocationError(f"segment {path} cannot be mapped: {error}") from error
         except OSError as error:  # not stale: the block would be taken for lost when descriptors are short here

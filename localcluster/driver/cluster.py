@@ -120,7 +120,8 @@ class Cluster:
         try:
             with self.lock:
                 answer = self._launcher.ask(order, START_DEADLINE)
-            return Scratch.attach(answer.result(START_DEADLINE))
+            scratch = Scratch.attach(answer.result(START_DEADLINE))
+            self._launcher.drop_pipes()
         except RemoteAskError as error:
             load_cause(error)
             raise (error.__cause__ or error) from None  # a local directory that cannot be written, say
@@ -128,6 +129,7 @@ class Cluster:
             raise ClusterError(f"cannot start the cluster: the launcher ended at once ({error})") from error
         except FutureTimeoutError:
             raise ClusterError(f"the launcher made no scratch space within {START_DEADLINE} s") from None
+        return scratch
 
     @property
     def env(self) -> Env:

@@ -156,6 +156,16 @@ class LauncherClient:
             Endpoint(Channel(reports, name=f"reports of executor {executor_id}", buffered=True)),
         )
 
+    def drop_pipes(self) -> None:
+        """Let go of pipes of executors of an earlier context, which had the same names and took them not."""
+        self._fd_socket.setblocking(False)
+        try:
+            while True:
+                for fd in os_layer.receive_fds(self._fd_socket, 2)[1]:
+                    os.close(fd)
+        except BlockingIOError:
+            self._fd_socket.settimeout(FD_DEADLINE)
+
     def close(self) -> None:
         """Let go of the launcher. One that this process started ends now; one that forked us stays. Idempotent."""
         if self._process is None:

@@ -13,6 +13,7 @@ from storage import os_layer, serializer
 from storage.block_id import BlockId
 from storage.block_store import BytesLike
 from storage.managed_buffer import FileSegmentBuffer
+from storage.named_errors import named
 from storage.size_estimator import estimate
 
 SAMPLE_EVERY = 1024  # records
@@ -64,21 +65,29 @@ class SpillFile:
     """
 
     def __init__(self, create: Callable[[], tuple[BlockId, str]], parts: Iterable[Iterable[BytesLike]]) -> None:
-        """Raises OSError when the disk is full; no file is left then."""
+        """Raises OSError, with the path, when the disk is full; no file is left then."""
         global disk_bytes_spilled
         _, self.path = create()
         self._offsets = [0]
         fd = os_layer.create(self.path)
         try:
-            for part in parts:
-                size = sum(os_layer.write_all(fd, chunk) for chunk in part)
-                self._offsets.append(self._offsets[-1] + size)
+            try:
+                for part in parts:
+                    self._offsets.append(self._offsets[-1] + self._write(fd, part))
+            finally:
+                with named(self.path):
+                    os_layer.close(fd)
         except BaseException:
             os_layer.unlink(self.path)
             raise
-        finally:
-            os_layer.close(fd)
         disk_bytes_spilled += self._offsets[-1]
+
+    def _write(self, fd: int, part: Iterable[BytesLike]) -> int:
+        size = 0
+        for chunk in part:
+            with named(self.path):  # only here: to produce the chunk may run the user's code
+                size += os_layer.write_all(fd, chunk)
+        return size
 
     def part(self, number: int) -> memoryview:
         """The serialised bytes of a part; empty when it has no records."""

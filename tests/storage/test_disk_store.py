@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -167,6 +168,24 @@ def test_a_system_that_takes_no_bytes_is_an_error(store: DiskStore, monkeypatch:
     monkeypatch.setattr(os_layer, "write", lambda fd, data: 0)
     with pytest.raises(BlockPutError, match="no bytes"):
         store.put_iterator(BLOCK, iter([1]), LEVEL)
+
+
+@pytest.mark.parametrize("call", ["create", "write", "close", "rename"])
+def test_an_error_names_the_block_and_where_it_was_to_be(
+    store: DiskStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    real = getattr(os_layer, call)
+
+    def failing(*arguments: Any) -> None:
+        if call == "close":
+            real(*arguments)
+        raise OSError(errno.EIO, os.strerror(errno.EIO), *arguments[:1] if isinstance(arguments[0], str) else ())
+
+    monkeypatch.setattr(os_layer, call, failing)
+    with pytest.raises(BlockPutError, match=rf"{BLOCK}.*Input/output") as caught:
+        put_values(store, BLOCK, [1], LEVEL)
+    assert str(tmp_path) in str(caught.value)
+    assert all_files(tmp_path) == []
 
 
 def test_a_block_that_cannot_be_removed_stays(store: DiskStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,6 +67,15 @@ def test_output_is_written_whole_however_short_the_writes_with_the_umask_s_permi
     assert os.stat(path + ".new").st_mode & 0o777 == 0o640
 
 
+def test_what_was_only_read_is_let_go_whatever_the_system_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in (errno.EINTR, errno.EIO):
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "close", fails(number))
+            os_layer.let_go(5)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os_layer.let_go(1 << 20)
+
+
 def test_output_that_cannot_be_written_is_an_error_when_it_is_closed(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

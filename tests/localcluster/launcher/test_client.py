@@ -65,6 +65,19 @@ def test_pipes_that_the_system_refused_are_passed_over_later(line: Line, monkeyp
         end.close()
 
 
+def test_pipes_that_an_earlier_context_left_are_not_those_of_the_next(line: Line) -> None:
+    line.client.drop_pipes()  # there are none
+    for name in ("0", "1"):
+        line.send(name)
+    line.client.drop_pipes()
+    ends = Pipe()
+    socket.send_fds(line.fd_socket, [b"0"], [end.fileno() for end in ends])
+    orders, reports = line.client.receive_pipes("0")
+    assert os.path.sameopenfile(orders.fileno(), ends[0].fileno())
+    for end in (*ends, orders, reports):
+        end.close()
+
+
 def test_pipes_of_another_executor_leave_no_descriptor_open(line: Line) -> None:
     line.ours.settimeout(0.01)
     line.send("4")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from operator import itemgetter
 from typing import Any
@@ -104,6 +105,19 @@ def test_a_full_disk_is_an_os_error_that_leaves_no_file(bench: ShuffleBench, mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os_layer, "write", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=r"No space left on device: '/.*temp_local_"):
+        sort(range(3000), bench, NOTHING)
+    assert bench.spill_files == []
+
+
+def test_a_write_that_is_reported_as_failed_by_close_leaves_no_file(
+    bench: ShuffleBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(fd: int) -> None:
+        os.close(fd)
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os_layer, "close", failing)
+    with pytest.raises(OSError, match=r"Input/output error: '/.*temp_local_"):
         sort(range(3000), bench, NOTHING)
     assert bench.spill_files == []
