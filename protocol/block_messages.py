@@ -2,7 +2,7 @@
 
 Spark's ``BlockManagerMessages`` (1.x to 2.0) under their own names, and what shared memory adds: leases, extents,
 segments, sharing and replication through locations. Each docstring says what in a run triggers the message and what
-answers it; nothing in a run sends the last two of Spark's, and they say so.
+answers it.
 
 The removals are one class for both directions: asked of the master, it carries them out and passes them on to whoever
 holds blocks. ``GetBlockStatus`` and ``GetMatchingBlockIds`` have no ``askSlaves``, which Spark has for its own tests.
@@ -233,16 +233,17 @@ class BlockManagerHeartbeat(Report):
 
 @dataclass(frozen=True, slots=True)
 class ExpireDeadHosts(Report):
-    """Drop the block managers that have been silent for too long. Answer: None. Nothing in a run sends it: the driver
-    looks at a silent executor's process before it says `RemoveExecutor`. It is for a master that cannot look, such as
-    that of `storage` alone.
+    """Drop the block managers that have been silent for too long: nobody shall wait for their heaps. Triggered by the
+    driver's timer, after it has looked at the processes of silent executors: one that is stopped or hung is ended,
+    which `RemoveExecutor` tells later. One that is at work comes back by its next heartbeat and reports all its blocks
+    again; what it has in shared memory or files was there all the time. Answer: None.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class HasCachedBlocks(Report):
-    """Whether an executor holds any cached data. Answer: bool. Nothing in a run sends it: dynamic allocation, which
-    asks it in Spark before it stops an idle executor, is not there yet.
+    """Whether an executor holds any cached data. Triggered by the choice of executors to drain, of which those without
+    go first. Answer: bool.
     """
 
     executor_id: str

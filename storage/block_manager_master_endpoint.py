@@ -124,16 +124,12 @@ class BlockManagerMasterEndpoint:
     def register_shared(self, block_id: BlockId, holder: BlockManagerId, location: SharedLocation) -> bool:
         """Note a block whose location came with a task's result. False when it died with its writer meanwhile."""
         if self._table.manager(holder) is None:
-            is_adopted = self._table.adopt(block_id, holder, location)
+            is_adopted = self._table.adopt(block_id, holder, location, lives=holder.executor_id in self._expired)
             if is_adopted:
                 self._fates.adopted(block_id, holder.executor_id)
             return is_adopted
         self._table.put(block_id, holder, shared_status(location))
         return True
-
-    def silent_executors(self, now: float, timeout: float) -> list[str]:
-        """Executors not heard of for `timeout` seconds, for the driver to look at before it declares them lost."""
-        return self._table.silent_since(now - timeout)
 
     def statistics(self) -> MasterStatistics:
         copies = self._table.copies()
@@ -179,7 +175,9 @@ class BlockManagerMasterEndpoint:
     def _expire_dead_hosts(self, sender: str, message: m.ExpireDeadHosts, now: float) -> Outcome:
         outcome = Outcome()
         for executor_id in self._table.silent_since(now - self._slave_timeout):
-            log.warning("no heartbeat of %s for %.0f s: its blocks are dropped", executor_id, self._slave_timeout)
+            log.warning(
+                "no heartbeat of %s for %g s: its heap is not asked until the next", executor_id, self._slave_timeout
+            )
             outcome.tells += self._remove_manager(executor_id)
             self._expired.add(executor_id)
         return outcome

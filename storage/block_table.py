@@ -151,12 +151,16 @@ class BlockTable:
         self._holders.setdefault(block_id, {})[holder] = status
         self._managers[holder.executor_id].blocks.add(block_id)
 
-    def adopt(self, block_id: BlockId, holder: BlockManagerId, location: ShmLocation | FileLocation) -> bool:
-        """Note a block of a dead manager; False when its segment has been given up already."""
-        if path_of(location) not in self._adopted:
+    def adopt(
+        self, block_id: BlockId, holder: BlockManagerId, location: ShmLocation | FileLocation, lives: bool = False
+    ) -> bool:
+        """Note a block of a manager that is not there; False when its segment has been given up already, as is the case
+        if there was no block in it, unless its process ``lives``.
+        """
+        if not lives and path_of(location) not in self._adopted:
             return False
         self._holders.setdefault(block_id, {})[holder] = shared_status(location)
-        self._adopted[path_of(location)].add((block_id, holder))
+        self._adopted.setdefault(path_of(location), set()).add((block_id, holder))
         return True
 
     def drop(self, block_id: BlockId, holder: BlockManagerId) -> str | None:

@@ -1,8 +1,10 @@
 """The lives of executors as the driver sees them: ordered, starting, registered, draining, broken, replaced.
 
-All under the driver's lock. Death is seen at once when a pipe ends, silence by missing heartbeats; either way the
-executor is declared lost exactly once, by ``on_lost``, and another one is ordered while there are fewer than wanted.
-Those that are too many drain: they get no new tasks, and end when they have none. Does not know tasks or blocks.
+All under the driver's lock. Death is seen at once when a pipe ends or the process does; who is silent or stopped is
+found by ``silence`` and ended by SIGKILL. Either way the executor is declared lost exactly once, by ``on_lost``, when
+its process is dead: what it reported before counts, and nothing can come after, since its pipes are closed. Another one
+is ordered while there are fewer than wanted (``replacements`` says when). Those that are too many drain: they get no
+new tasks, and end when they have none. Does not know tasks or blocks; what else follows from a loss: `executor_loss`.
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from localcluster.base.shortage import shortage
-from localcluster.driver.backoff import PATIENCE, Backoff
 from localcluster.driver.event_loop import EventLoop
 from localcluster.driver.known_executor import Executor, State
-from localcluster.driver.liveness import CpuWatch, Liveness
+from localcluster.driver.liveness import Liveness
+from localcluster.driver.replacements import SOON, Replacements
+from localcluster.driver.silence import SilenceWatch
 from localcluster.launcher.client import LauncherClient
 from protocol.channel import ChannelStatistics
 from protocol.cluster_messages import (
@@ -28,10 +31,11 @@ from protocol.cluster_messages import (
     KillExecutor,
     LaunchExecutor,
     LaunchFailed,
+    LaunchTasks,
 )
 from protocol.endpoint import Endpoint, Incoming
 from protocol.errors import BrokenChannelError, ChannelError, FrameError
-from protocol.events import Recorder, TaskRef, nobody
+from protocol.events import ExecutorAdded, ExecutorLost, ExecutorReplaced, Recorder, TaskRef, nobody
 from protocol.locations import BlockManagerId
 from protocol.message import Order
 from protocol.message_table import MessageTable
@@ -40,8 +44,7 @@ from storage.block_manager_master import ASK_TIMEOUT
 log = logging.getLogger(__name__)
 
 EXIT_STATUS_WAIT = 2.0  # seconds between the end of an executor's pipes and giving up on its exit status
-JUDGE_INTERVAL = 5.0  # seconds between two looks at a silent executor, in which a busy one uses the processor
-MAX_EARLY_DEATHS = 5  # executors in a row that died before they registered: forking more is pointless
+KILL_WAIT = 60.0  # seconds that the launcher may take to end an executor when told to
 
 
 class ExecutorStatistics(NamedTuple):
@@ -58,7 +61,8 @@ class ExecutorPool:
 
     ``on_message(executor_id, incoming)``, ``on_lost(executor_id, reason)``, ``on_draining(executor_id)`` and
     ``on_hopeless(reason)`` are the driver's. ``clock()`` is in seconds and never goes back. ``running(executor_id)``
-    are the tasks that an executor runs, until ``on_lost`` was called.
+    are the tasks that an executor runs, until ``on_lost`` was called. ``has_cached_blocks(executor_id)``: others drain
+    first.
     """
 
     def __init__(
@@ -70,6 +74,8 @@ class ExecutorPool:
         on_lost: Callable[[str, str], None],
         on_draining: Callable[[str], None],
         on_hopeless: Callable[[str], None],
+        silence: SilenceWatch,
+        has_cached_blocks: Callable[[str], bool],
         clock: Callable[[], float] = time.monotonic,
         running: Callable[[str], tuple[TaskRef, ...]] = lambda executor_id: (),
         record: Recorder = nobody,
@@ -81,6 +87,8 @@ class ExecutorPool:
         self._on_lost = on_lost
         self._on_draining = on_draining
         self._on_hopeless = on_hopeless
+        self._silence = silence
+        self._has_cached_blocks = has_cached_blocks
         self._clock = clock
         self._running = running
         self._record = record
@@ -89,10 +97,7 @@ class ExecutorPool:
         self._ordered = self._losses = 0  # executors so far
         self._messages = ChannelStatistics()  # of the pipes of those that ended
         self._executors: dict[str, Executor] = {}
-        self._early_deaths = 0
-        self._backoff = Backoff()
-        self._put_off = 0  # executors to order when the system may have room for them again
-        self._cpu = CpuWatch()
+        self._replacements = Replacements()
         self._stopping = False
         self._handlers: MessageTable[Callable[[Any], None]] = MessageTable("the driver from the launcher")
         self._handlers.register(
@@ -130,16 +135,21 @@ class ExecutorPool:
         self._target = executors
         for _ in range(executors - self._expected):
             self._order()
-        self._put_off -= min(self._put_off, max(0, self._expected - executors))
+        self._replacements.give_up(max(0, self._expected - executors))
         wanted = [executor for executor in self if executor.is_wanted]
-        # Those stay that work, and of them the oldest, which had the most time to cache something.
-        wanted.sort(key=lambda executor: executor.state is not State.REGISTERED)
-        for executor in wanted[executors:]:
-            self._drain(executor)
+        if len(wanted) > executors:
+            wanted.sort(key=self._rank)
+            for executor in wanted[executors:]:
+                self._drain(executor)
+
+    def _rank(self, executor: Executor) -> tuple[bool, bool]:
+        """Those stay that work, of them those that have cached something, and of them the oldest."""
+        works = executor.state is State.REGISTERED
+        return not works, not (works and self._has_cached_blocks(executor.executor_id))
 
     @property
     def _expected(self) -> int:
-        return sum(executor.is_wanted for executor in self) + self._put_off
+        return sum(executor.is_wanted for executor in self) + len(self._replacements)
 
     def _drain(self, executor: Executor) -> None:
         executor.is_wanted = False
@@ -156,18 +166,25 @@ class ExecutorPool:
 
     # --- starting ---
 
-    def _order(self) -> None:
-        """Have the launcher fork one more."""
+    def _order(self) -> str:
+        """Have the launcher fork one more; its id."""
         executor_id = str(next(self._ids))
         self._ordered += 1
         self._executors[executor_id] = Executor(executor_id, ordered_at=self._clock())
         template = self._template
         self._tell_launcher(LaunchExecutor(executor_id, template.cores, template.conf, template.sys_path))
+        return executor_id
+
+    def _replace(self, now: float) -> None:
+        """Order those whose time has come."""
+        for lost in self._replacements.due(now):
+            self._record(ExecutorReplaced(time.time(), lost, self._order()))
 
     def launched(self, message: ExecutorLaunched) -> None:
         executor = self._executors[message.executor_id]
         executor.pid = message.pid
         executor.state = State.STARTING
+        self._silence.forget(executor.executor_id)  # that was the launcher's
         try:
             executor.orders, executor.reports = self._launcher.receive_pipes(executor.executor_id)
             for endpoint in executor.endpoints:
@@ -192,8 +209,9 @@ class ExecutorPool:
         executor = self._executors[executor_id]
         executor.state = State.REGISTERED
         executor.was_ready = True
-        self._early_deaths = 0
-        self._backoff.succeeded()
+        executor.ready_at = self._clock()
+        self._replacements.registered()
+        self._record(ExecutorAdded(time.time(), executor_id, executor.pid))
         if not executor.is_wanted:
             self._drain(executor)
 
@@ -205,6 +223,10 @@ class ExecutorPool:
     def send(self, executor_id: str, *orders: Order) -> None:
         """Raises ChannelError when there is no such executor (any more)."""
         self._orders_of(executor_id).tell(*orders)
+        executor = self._executors[executor_id]
+        if not executor.was_used and any(isinstance(order, LaunchTasks) for order in orders):
+            executor.was_used = True
+            self._replacements.settled()
 
     def ask(self, executor_id: str, order: Order) -> Future[Any]:
         return self._orders_of(executor_id).ask_async(order, ASK_TIMEOUT)
@@ -216,6 +238,7 @@ class ExecutorPool:
         return executor.orders
 
     def _received(self, executor: Executor, batch: list[Incoming]) -> None:
+        self._silence.heard(executor.executor_id)
         for incoming in batch:
             self._on_message(executor.executor_id, incoming)
 
@@ -225,7 +248,7 @@ class ExecutorPool:
         """End an executor by force; it is declared lost when it is gone."""
         executor = self._executors.get(executor_id)
         if executor is not None and executor.doomed is None:
-            executor.doomed = reason
+            executor.doomed, executor.doomed_at = reason, self._clock()
             log.warning("ending executor %s: %s", executor_id, reason)
             self._tell_launcher(KillExecutor(executor_id, reason))
 
@@ -234,26 +257,15 @@ class ExecutorPool:
         if executor is not None:
             self._lost(executor, message.exit_code, message.signal, message.frames)
 
-    def unregistered(self, ordered_before: float) -> list[str]:
-        """Executors that take long to register, for `judge_silent`."""
-        starting = (State.ORDERED, State.STARTING)
-        return [each.executor_id for each in self if each.state in starting and each.ordered_at < ordered_before]
-
-    def judge_silent(self, executor_id: str, now: float) -> None:
-        """Nothing was heard of it for too long: kill it unless it is merely busy. Looks again after JUDGE_INTERVAL."""
-        executor = self._executors.get(executor_id)
-        if executor is None or executor.state is State.BROKEN or now < executor.judged_at + JUDGE_INTERVAL:
-            return
-        executor.judged_at = now
-        is_forked = executor.state is not State.ORDERED
-        liveness = self._cpu.judge(executor.pid if is_forked else self._launcher.pid)
-        lacks = "sent no heartbeat" if executor.was_ready else "did not get ready"
-        if liveness is Liveness.BUSY:
-            log.warning("executor %s %s, but %s; it is waited for", executor_id, lacks, liveness.value)
-        elif is_forked:
-            self.kill(executor_id, f"it {lacks} and {liveness.value}")
-        else:
-            self._on_hopeless(f"the launcher (pid {self._launcher.pid}) forks no executor: {liveness.value}")
+    def watch(self, now: float) -> None:
+        """End those that are stopped, or show no sign of life."""
+        for executor, liveness, lacks in self._silence.check(self, self._launcher.pid, now):
+            if executor.state is State.ORDERED:
+                self._on_hopeless(f"the launcher (pid {self._launcher.pid}) forks no executor: {liveness.value}")
+                continue
+            self.kill(executor.executor_id, f"it {lacks} and {liveness.value}")
+            if liveness is Liveness.GONE:
+                executor.state, executor.broken_at = State.BROKEN, now  # whose launcher has not told of it
 
     def expire(self, now: float) -> None:
         """Overdue asks, lost messages, executors whose exit status does not come, and those whose order was put off."""
@@ -263,15 +275,19 @@ class ExecutorPool:
             if executor.state is State.BROKEN and now - executor.broken_at > EXIT_STATUS_WAIT:
                 self._tell_launcher(KillExecutor(executor.executor_id, "its pipes ended"))
                 self._lost(executor, None, None)
-        if self._backoff.is_due(now):
-            put_off, self._put_off = self._put_off, 0
-            for _ in range(put_off):
-                self._order()
+            elif executor.doomed is not None and now - executor.doomed_at > KILL_WAIT:
+                self._on_hopeless(
+                    f"the launcher (pid {self._launcher.pid}) does not end executor {executor.executor_id}"
+                )
+        if any(executor.state is State.REGISTERED and now - executor.ready_at > SOON for executor in self):
+            self._replacements.settled()
+        if not self._stopping:
+            self._replace(now)
 
     def stop(self) -> None:
         """Tell all to end in good order; none is replaced from here on."""
         self._stopping = True
-        self._put_off = 0
+        self._replacements.clear()
         for executor in self:
             executor.tell_to_stop()
 
@@ -294,35 +310,26 @@ class ExecutorPool:
         reason = executor.how_it_ended(exit_code, signum, frames)
         del self._executors[executor.executor_id]
         self._close(executor)
-        self._cpu.forget(executor.pid)
+        self._silence.forget(executor.executor_id)
         if self._stopping:
             return
         self._losses += not executor.was_dismissed
-        is_no_news = executor.was_dismissed or (executor.short_of and self._backoff.is_failing)
+        is_no_news = executor.was_dismissed or (executor.short_of and self._replacements.is_short)
         log.log(logging.DEBUG if is_no_news else logging.WARNING, "%s", reason)
+        if not executor.was_dismissed:
+            ran = self._running(executor.executor_id)
+            self._record(ExecutorLost(time.time(), executor.executor_id, reason, signum, exit_code, ran))
         self._on_lost(executor.executor_id, reason)
-        if not executor.is_wanted:
-            return
-        if executor.short_of is not None:
-            self._try_again_later(executor.short_of)
-            return
-        if not executor.was_ready:
-            self._early_deaths += 1
-        if self._early_deaths >= MAX_EARLY_DEATHS:
-            self._on_hopeless(
-                f"{self._early_deaths} executors in a row died before they were ready; the last: {reason}"
-            )
-        else:
-            self._order()
+        if executor.is_wanted:
+            self._make_up_for(executor, reason, self._clock())
 
-    def _try_again_later(self, short_of: str) -> None:
-        """Until PATIENCE is over, and then as long as another executor works, as Spark's master does."""
-        now = self._clock()
-        self._backoff.failed(now)
-        if self._backoff.is_over(now) and not any(executor.state is State.REGISTERED for executor in self):
-            self._on_hopeless(f"no executor could be started for {PATIENCE:g} s: {short_of}")
+    def _make_up_for(self, executor: Executor, reason: str, now: float) -> None:
+        others_work = any(other.state is State.REGISTERED for other in self)
+        hopeless = self._replacements.lost(executor, reason, others_work, now)
+        if hopeless is None:
+            self._replace(now)
         else:
-            self._put_off += 1
+            self._on_hopeless(hopeless)
 
     def _tell_launcher(self, order: Order) -> None:
         try:

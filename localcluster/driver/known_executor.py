@@ -31,12 +31,14 @@ class Executor:
     orders: Endpoint | None = None  # we ask and tell
     reports: Endpoint | None = None  # it asks and tells
     was_ready: bool = False
+    was_used: bool = False  # it was given a task
     was_dismissed: bool = False  # it has drained and was told to end
     is_wanted: bool = True  # False: it drains, or will as soon as it is ready, and is not replaced
     ordered_at: float = 0.0  # seconds, monotonic
-    judged_at: float = 0.0  # seconds, monotonic
+    ready_at: float = 0.0  # seconds, monotonic
     broken_at: float = 0.0  # seconds, monotonic
     doomed: str | None = None  # why we had it killed
+    doomed_at: float = 0.0  # seconds, monotonic
     short_of: str | None = None  # what the system had too little of for it to start
 
     # --- its pipes ---

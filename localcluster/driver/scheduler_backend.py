@@ -21,15 +21,17 @@ from localcluster.driver.executor_messages import ExecutorMessages
 from localcluster.driver.executor_pool import ExecutorPool
 from localcluster.driver.heartbeats import Heartbeats
 from localcluster.driver.instructions import Instructions
+from localcluster.driver.liveness import LookAt, look_at
 from localcluster.driver.map_output_server import MapOutputServer
 from localcluster.driver.side_thread import SideThread
+from localcluster.driver.silence import SilenceWatch
 from localcluster.launcher.client import LauncherClient
 from localcluster.scheduler.dag_scheduler import DAGScheduler
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.stage import Job
 from localcluster.task.make_env import SHUFFLE_MANAGERS
 from protocol import cluster_messages as c
-from protocol.block_messages import RemoveExecutor
+from protocol.block_messages import ExpireDeadHosts, HasCachedBlocks, RemoveExecutor
 from protocol.endpoint import Incoming
 from protocol.events import Recorder, nobody
 from protocol.locations import DRIVER
@@ -45,7 +47,7 @@ class SchedulerBackend:
     """Scheduler, block master and executor pool of one driver.
 
     ``outputs`` is the scheduler's table. ``put_table(bytes)`` stores a large one as a block, in the ``side`` thread.
-    ``on_hopeless(reason)`` is called when there is no point in going on.
+    ``on_hopeless(reason)`` is called when there is no point in going on. ``look(pid)`` tells what a process does.
     """
 
     def __init__(
@@ -63,11 +65,13 @@ class SchedulerBackend:
         on_hopeless: Callable[[str], None],
         record: Recorder = nobody,
         clock: Callable[[], float] = time.monotonic,
+        look: LookAt = look_at,
     ) -> None:
         self.dag, self.outputs = dag, outputs
         self._clock = clock
         settings = Settings(conf)
         self._network_timeout = settings.network_timeout
+        self._silence = SilenceWatch(settings.executor_heartbeat_interval, self._network_timeout, look)
         self.pool = ExecutorPool(
             launcher,
             loop,
@@ -76,11 +80,13 @@ class SchedulerBackend:
             on_lost=self._executor_lost,
             on_draining=self._executor_draining,
             on_hopeless=on_hopeless,
+            silence=self._silence,
+            has_cached_blocks=self._has_cached_blocks,
             running=dag.running_tasks,
             record=record,
             clock=clock,
         )
-        endpoint = BlockManagerMasterEndpoint(shared_memory(settings), record=record)
+        endpoint = BlockManagerMasterEndpoint(shared_memory(settings), self._network_timeout, record=record)
         self.master = BlockMaster(endpoint, lock, side, self.pool.send, self.pool.ask, clock)
         self._map_outputs = MapOutputServer(self.outputs, self.master, side, put_table)
         self.instructions = Instructions(
@@ -121,18 +127,18 @@ class SchedulerBackend:
     def round(self, now: float) -> float:
         """What has become due; how many seconds until the next round."""
         self.pool.expire(now)
-        silent = self.master.endpoint.silent_executors(now, self._network_timeout)
-        for executor_id in [*silent, *self.pool.unregistered(now - self._network_timeout)]:
-            self.pool.judge_silent(executor_id, now)
+        self.pool.watch(now)
+        if now >= self._silence.awake_since + self._network_timeout and not self.master.endpoint.stopped:
+            self.master.receive(DRIVER, ExpireDeadHosts())
         self.instructions.expire_kills(now)
         for executor_id in self.dag.drained_executors():
             self.pool.drained(executor_id)
         if not self.dag.jobs:
-            return IDLE_ROUND
+            return min(IDLE_ROUND, self._silence.round)
         self.dag.recall(now, RECALL_PATIENCE)
         self.dag.expire_barriers(now)
         self.perform()
-        return BUSY_ROUND
+        return min(BUSY_ROUND, self._silence.round)
 
     # --- executors ---
 
@@ -146,6 +152,10 @@ class SchedulerBackend:
         self.dag.executor_lost(executor_id, reason, self._clock())
         self.master.receive(DRIVER, RemoveExecutor(executor_id))
         self.perform()
+
+    def _has_cached_blocks(self, executor_id: str) -> bool:
+        answer: bool = self.master.receive(DRIVER, HasCachedBlocks(executor_id)).result(0)
+        return answer
 
     def _executor_draining(self, executor_id: str) -> None:
         self.dag.drain_executor(executor_id)

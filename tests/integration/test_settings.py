@@ -59,7 +59,7 @@ SHOWN_BY = {
     "spark.scheduler.mode": "integration/test_pools.py::test_a_minimum_share_gets_the_next_free_core",
     "spark.scheduler.allocation.file": "integration/test_pools.py::test_a_minimum_share_gets_the_next_free_core",
     "spark.executor.heartbeatInterval": "integration/test_settings.py::test_executors_show_that_they_live_as_often_as_the_settings_say",
-    "spark.network.timeout": "faults/test_executor_loss.py::test_a_silent_executor_is_kept_while_it_is_busy_and_replaced_when_it_is_stopped",
+    "spark.network.timeout": "faults/test_silent_executors.py::test_a_task_that_waits_for_ever_with_the_gil_held_is_lost",
     "spark.cleaner.ttl": "integration/test_cleaning_by_age.py::test_cached_blocks_go_and_are_computed_again",
     "spark.cleaner.referenceTracking": "integration/test_settings.py::test_blocks_of_dropped_rdds_stay_where_the_settings_say_so",
     "spark.cleaner.referenceTracking.cleanCheckpoints": "integration/test_checkpoint_lifetimes.py::test_files_go_with_the_rdd_where_the_settings_say_so",

@@ -16,13 +16,14 @@ from localcluster.driver.backoff import LONGEST_PAUSE, PATIENCE
 from localcluster.driver.event_loop import EventLoop
 from localcluster.driver.executor_pool import (
     EXIT_STATUS_WAIT,
-    JUDGE_INTERVAL,
-    MAX_EARLY_DEATHS,
+    KILL_WAIT,
     ExecutorPool,
     ExecutorStatistics,
 )
 from localcluster.driver.known_executor import State
-from localcluster.driver.liveness import Liveness
+from localcluster.driver.liveness import Liveness, Look
+from localcluster.driver.replacements import MAX_EARLY_DEATHS, SOON
+from localcluster.driver.silence import SilenceWatch
 from protocol.channel import Channel
 from protocol.cluster_messages import (
     DropStage,
@@ -31,11 +32,17 @@ from protocol.cluster_messages import (
     KillExecutor,
     LaunchExecutor,
     LaunchFailed,
+    LaunchTasks,
     StopExecutor,
 )
 from protocol.endpoint import Endpoint, Incoming
 from protocol.errors import BrokenChannelError, ChannelError
+from protocol.events import ExecutorAdded, ExecutorLost, ExecutorReplaced, TaskRef
 from tests.support import DEADLINE
+
+INTERVAL = 10.0  # seconds between heartbeats
+TIMEOUT = 120.0
+STOPPED = Look(is_there=True, is_stopped=True)
 
 
 class Launcher:
@@ -77,6 +84,11 @@ class Bed:
         self.lost: list[tuple[str, str]] = []
         self.draining: list[str] = []
         self.hopeless: list[str] = []
+        self.look = Look(is_there=True)
+        self.looked_at: set[int] = set()
+        self.cached: set[str] = set()  # executors with cached blocks
+        self.running: dict[str, tuple[TaskRef, ...]] = {}
+        self.events: list[Any] = []
         self.pool = ExecutorPool(
             self.launcher,  # type: ignore[arg-type]
             self.loop,
@@ -85,8 +97,20 @@ class Bed:
             lambda executor_id, reason: self.lost.append((executor_id, reason)),
             self.draining.append,
             self.hopeless.append,
+            silence=SilenceWatch(INTERVAL, TIMEOUT, self.look_at),
+            has_cached_blocks=self.cached.__contains__,
             clock=lambda: self.now,
+            running=lambda executor_id: self.running.get(executor_id, ()),
+            record=self.events.append,
         )
+
+    def look_at(self, pid: int) -> Look:
+        self.looked_at.add(pid)
+        return self.look
+
+    def use(self, executor_id: str) -> None:
+        """Give it a task."""
+        self.pool.send(executor_id, LaunchTasks(0, None, ()))
 
     def order(self) -> None:
         """Have one more."""
@@ -226,6 +250,8 @@ def test_early_deaths_in_a_row_are_hopeless(bed: Bed) -> None:
     for _ in range(MAX_EARLY_DEATHS):
         assert bed.hopeless == []
         bed.exit(bed.launch(register=False), code=1)
+        bed.now += LONGEST_PAUSE
+        bed.pool.expire(bed.now)
 
     assert len(bed.hopeless) == 1
     assert "exited with code 1" in bed.hopeless[0]
@@ -240,73 +266,150 @@ def test_one_that_gets_ready_breaks_the_row(bed: Bed) -> None:
     assert bed.hopeless == []
 
 
-def test_deaths_of_those_that_were_ready_are_never_hopeless(bed: Bed) -> None:
+def test_the_first_early_death_is_made_up_for_at_once_and_the_next_ones_after_pauses_that_grow(bed: Bed) -> None:
+    bed.order()
+    waits = []
+    for number in range(MAX_EARLY_DEATHS - 1):
+        bed.pool.launched(ExecutorLaunched(str(number), 4000))
+        bed.exit(str(number), code=1)
+        start = bed.now
+        while len(bed.launcher.ordered) == number + 1:
+            bed.now += 0.01
+            bed.pool.expire(bed.now)
+        waits.append(round(bed.now - start, 1))
+    assert waits == [0.0, 0.1, 0.2, 0.4]
+
+
+def test_deaths_of_those_that_had_tasks_or_lived_for_long_are_never_hopeless(bed: Bed) -> None:
     for _ in range(2 * MAX_EARLY_DEATHS):
-        bed.exit(bed.launch(), code=1)
+        executor_id = bed.launch()
+        bed.use(executor_id)
+        bed.exit(executor_id, code=1)
+        executor_id = bed.launch()
+        bed.now += SOON
+        bed.exit(executor_id, code=1)
     assert bed.hopeless == []
 
 
-class Verdicts:
-    """In the place of the look at processes."""
-
-    def __init__(self, bed: Bed, liveness: Liveness) -> None:
-        self.liveness = liveness
-        self.judged: list[int] = []
-        bed.pool._cpu = self  # type: ignore[assignment]
-
-    def judge(self, pid: int) -> Liveness:
-        self.judged.append(pid)
-        return self.liveness
-
-    def forget(self, pid: int) -> None:
-        pass
-
-
-def test_those_that_take_long_to_register_are_found(bed: Bed) -> None:
-    bed.launch()
-    starting = bed.launch(register=False)
+def test_those_that_die_again_and_again_soon_after_they_were_ready_are_hopeless(bed: Bed) -> None:
     bed.order()
-    assert bed.pool.unregistered(bed.now - 1) == []
-    assert bed.pool.unregistered(bed.now + 1) == [starting, "2"]
-    for end in bed.launcher.far[starting]:
-        end.abort()
-    bed.read()
-    assert bed.pool.unregistered(bed.now + 1) == ["2"], "the end of its pipes was seen"
-
-
-@pytest.mark.parametrize("liveness", [Liveness.STOPPED, Liveness.HUNG, Liveness.GONE])
-def test_one_that_does_nothing_before_it_is_ready_is_killed_and_counts_as_an_early_death(
-    bed: Bed, liveness: Liveness
-) -> None:
-    verdicts = Verdicts(bed, liveness)
-    for _ in range(MAX_EARLY_DEATHS):
+    for number in range(MAX_EARLY_DEATHS):
         assert bed.hopeless == []
-        executor_id = bed.launch(register=False)
-        bed.pool.judge_silent(executor_id, bed.now)
-        assert isinstance(bed.launcher.told[-1], KillExecutor)
-        bed.exit(executor_id, signal=9)
-    assert len(bed.hopeless) == 1
-    assert f"it did not get ready and {liveness.value}" in bed.hopeless[0]
-    assert verdicts.judged == [4000 + 2 * number for number in range(MAX_EARLY_DEATHS)]
+        bed.pool.launched(ExecutorLaunched(str(number), 4000))
+        bed.pool.registered(str(number))
+        bed.exit(str(number), code=7)
+        bed.now += LONGEST_PAUSE
+        bed.pool.expire(bed.now)
+    (reason,) = bed.hopeless
+    assert "5 executors in a row died within 5 s of being ready, without a task" in reason
+    assert "exited with code 7" in reason
+
+
+def test_early_deaths_beside_one_that_works_are_only_slow(bed: Bed) -> None:
+    works = bed.launch()
+    bed.order()
+    for number in range(1, 2 * MAX_EARLY_DEATHS):
+        bed.pool.launched(ExecutorLaunched(str(number), 4000))
+        bed.pool.registered(str(number))
+        bed.exit(str(number), code=7)
+        bed.now += SOON / 2
+        bed.pool.expire(bed.now)
+        bed.now += LONGEST_PAUSE
+        bed.pool.expire(bed.now)
+    assert bed.hopeless == []
+    assert bed.pool.executors[works].state is State.REGISTERED
+
+
+def test_events_tell_of_lives_ends_and_successors(bed: Bed) -> None:
+    executor_id = bed.launch()
+    bed.running[executor_id] = (TaskRef(3, 0, 1, 0),)
+    bed.exit(executor_id, signal=11)
+    added, lost, replaced = bed.events
+    assert added == ExecutorAdded(added.at, executor_id, 4000)
+    reason = "executor 0 (pid 4000) was killed by signal 11"
+    assert lost == ExecutorLost(lost.at, executor_id, reason, 11, None, (TaskRef(3, 0, 1, 0),))
+    assert replaced == ExecutorReplaced(replaced.at, executor_id, "1")
+
+
+def test_one_that_was_dismissed_is_not_told_of_as_lost(bed: Bed) -> None:
+    executor_id = bed.launch()
+    bed.pool.set_target(0)
+    bed.pool.drained(executor_id)
+    bed.exit(executor_id, code=0)
+    assert [type(event) for event in bed.events] == [ExecutorAdded]
+
+
+def silent(bed: Bed, *looks: Look) -> None:
+    """Nothing is heard for so many looks, which show this."""
+    for look in looks:
+        bed.look = look
+        for _ in range(17):
+            bed.now += 1.0
+            bed.pool.watch(bed.now)
 
 
 @pytest.mark.parametrize("register", [False, True])
-def test_a_busy_one_is_waited_for_and_looked_at_again_later(bed: Bed, register: bool) -> None:
-    verdicts = Verdicts(bed, Liveness.BUSY)
+def test_one_that_is_stopped_is_killed(bed: Bed, register: bool) -> None:
     executor_id = bed.launch(register=register)
-    now = bed.now
-    for moment in (now, now + JUDGE_INTERVAL / 2, now + JUDGE_INTERVAL):
-        bed.pool.judge_silent(executor_id, moment)
-    assert len(verdicts.judged) == 2
+    bed.pool.watch(bed.now)
+    silent(bed, STOPPED, STOPPED)
+    lacks = "sent no heartbeat" if register else "did not get ready"
+    assert bed.launcher.told[-1] == KillExecutor(executor_id, f"it {lacks} and its process is stopped")
+    assert bed.lost == [], "it may have told something before"
+
+
+def test_one_that_stops_again_and_again_before_it_is_ready_is_hopeless(bed: Bed) -> None:
+    executor_id = bed.launch(register=False)
+    for _ in range(MAX_EARLY_DEATHS):
+        assert bed.hopeless == []
+        bed.pool.watch(bed.now)
+        silent(bed, STOPPED, STOPPED)
+        bed.exit(executor_id, signal=9)
+        bed.now += LONGEST_PAUSE
+        bed.pool.expire(bed.now)
+        executor_id = bed.launcher.ordered[-1]
+        if bed.pool.executors:
+            bed.pool.launched(ExecutorLaunched(executor_id, 4000 + int(executor_id)))
+    assert len(bed.hopeless) == 1
+    assert "it did not get ready and its process is stopped" in bed.hopeless[0]
+
+
+def test_one_that_is_gone_and_of_which_the_launcher_does_not_tell_is_lost(bed: Bed) -> None:
+    executor_id = bed.launch()
+    bed.pool.watch(bed.now)
+    silent(bed, Look(is_there=False))
+    bed.pool.expire(bed.now + EXIT_STATUS_WAIT + 1)
+    assert [lost for lost, _ in bed.lost] == [executor_id]
+    assert "its process is gone" in bed.lost[0][1]
+
+
+def test_a_message_is_a_sign_of_life(bed: Bed) -> None:
+    executor_id = bed.launch()
+    bed.pool.watch(bed.now)
+    for _ in range(3):
+        bed.launcher.far[executor_id][1].tell("report")
+        bed.read()
+        silent(bed, STOPPED)
     assert [type(order) for order in bed.launcher.told] == [LaunchExecutor]
 
 
 def test_a_launcher_that_forks_nothing_because_it_is_stopped_is_hopeless(bed: Bed) -> None:
-    verdicts = Verdicts(bed, Liveness.STOPPED)
     bed.order()
-    bed.pool.judge_silent("0", bed.now)
-    assert verdicts.judged == [3999]
-    assert bed.hopeless == ["the launcher (pid 3999) forks no executor: its process is stopped"]
+    bed.pool.watch(bed.now)
+    while bed.now < 100.0 + TIMEOUT:
+        assert bed.hopeless == []
+        silent(bed, STOPPED)
+    assert bed.looked_at == {3999}
+    assert set(bed.hopeless) == {"the launcher (pid 3999) forks no executor: its process is stopped"}
+
+
+def test_a_launcher_that_does_not_end_an_executor_is_hopeless(bed: Bed) -> None:
+    executor_id = bed.launch()
+    bed.pool.kill(executor_id, "it hangs")
+    bed.pool.expire(bed.now + KILL_WAIT)
+    assert bed.hopeless == []
+    bed.pool.expire(bed.now + KILL_WAIT + 1)
+    assert bed.hopeless == [f"the launcher (pid 3999) does not end executor {executor_id}"]
 
 
 NO_PROCESS = "no further process"
@@ -564,12 +667,12 @@ def test_early_deaths_of_those_that_nobody_wants_are_not_hopeless(bed: Bed) -> N
     assert len(bed.launcher.ordered) == MAX_EARLY_DEATHS
 
 
-def test_one_that_drains_and_falls_silent_is_judged_as_ever(bed: Bed) -> None:
-    Verdicts(bed, Liveness.HUNG)
+def test_one_that_drains_and_stops_is_killed_as_ever(bed: Bed) -> None:
     executor_id = bed.launch()
     bed.pool.set_target(0)
-    bed.pool.judge_silent(executor_id, bed.now)
-    assert bed.launcher.told[-1] == KillExecutor(executor_id, f"it sent no heartbeat and {Liveness.HUNG.value}")
+    bed.pool.watch(bed.now)
+    silent(bed, STOPPED, STOPPED)
+    assert bed.launcher.told[-1] == KillExecutor(executor_id, f"it sent no heartbeat and {Liveness.STOPPED.value}")
 
 
 def test_the_stop_reaches_those_that_drain(bed: Bed) -> None:
@@ -611,3 +714,13 @@ def test_messages_of_executors_that_ended_still_count(bed: Bed) -> None:
     assert before.bytes_sent > before.bytes_received > 0
     bed.exit(first, code=1)
     assert bed.pool.messages() == before
+
+
+def test_those_without_cached_blocks_drain_first(bed: Bed) -> None:
+    for _ in range(3):
+        bed.launch()
+    bed.cached |= {"1", "2"}
+    bed.pool.set_target(2)
+    assert bed.draining == ["0"]
+    bed.pool.set_target(1)
+    assert bed.draining == ["0", "2"]
