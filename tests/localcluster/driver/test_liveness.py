@@ -38,7 +38,7 @@ def at(**used: float) -> Look:
 def test_one_thread_that_has_a_share_of_the_time_is_work() -> None:
     watch = ProcessWatch(at(t1=5.0, t2=1.0), 0.0)
     assert watch.see(at(t1=5.0, t2=1.0 + 10 * SHARE), 9.9) is Liveness.BUSY
-    assert watch.worked_at == 10.0
+    assert watch.worked_at == 9.9
 
 
 def test_many_threads_that_poll_are_no_work_however_long() -> None:
