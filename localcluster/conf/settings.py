@@ -100,6 +100,13 @@ def _fraction(text: str) -> float:
     return value
 
 
+def _ratio(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise ValueError
+    return value
+
+
 def _factor(text: str) -> float:
     value = float(text)
     if not 1 < value < math.inf:
@@ -184,6 +191,12 @@ class Settings:
     stage_max_consecutive_attempts = Setting("spark.stage.maxConsecutiveAttempts", "4", *_COUNT, "Attempts of a stage whose inputs keep getting lost, or of a barrier stage, before its job fails.")
     barrier_sync_timeout = Setting("spark.barrier.sync.timeout", "365d", *_SECONDS_TIME, "How long a task waits for the others of its barrier stage.")
     task_reaper_kill_timeout = Setting("spark.task.reaper.killTimeout", "10s", *_MS_TIME, "How long a killed task may take to end before its executor is replaced.")
+    speculation = Setting("spark.speculation", "false", *_BOOLEAN, "Whether a copy of a task that runs for much longer than the others of its stage is started at another executor; whichever ends first counts.")
+    speculation_interval = Setting("spark.speculation.interval", "100ms", *_at_least("1ms", _MS_TIME), "Time between two looks for such tasks.")
+    speculation_multiplier = Setting("spark.speculation.multiplier", "3", _ratio, "a number from 0 on", "How many times the median of its stage a task has to run.")
+    speculation_quantile = Setting("spark.speculation.quantile", "0.9", *_FRACTION, "Fraction of a stage's tasks that must have ended first.")
+    speculation_min_task_runtime = Setting("spark.speculation.minTaskRuntime", "100ms", *_MS_TIME, "Time that it has to run at least.")
+    speculation_task_duration_threshold = Setting("spark.speculation.task.duration.threshold", None, *_MS_TIME, "Time after which a task is copied in a stage of no more tasks than one executor runs at once, of which too few have ended to compare with. Unset: none is.")
     locality_wait = Setting("spark.locality.wait", "3s", *_MS_TIME, "How long a task waits for the executor that holds its cached block.")
     scheduler_mode = Setting("spark.scheduler.mode", "FIFO", _one_of("FIFO", "FAIR"), "FIFO or FAIR", "Order of the jobs of several threads.")
     scheduler_allocation_file = Setting("spark.scheduler.allocation.file", None, *_TEXT, "XML file of the pools of FAIR scheduling, as Spark's `fairscheduler.xml`; a thread chooses its pool by the local property `spark.scheduler.pool`.")

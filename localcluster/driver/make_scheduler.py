@@ -12,6 +12,7 @@ from localcluster.scheduler.job_history import JobHistory
 from localcluster.scheduler.limits import Limits
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.pools import FairOrder, SchedulingOrder, fifo
+from localcluster.scheduler.speculation import Speculation
 from localcluster.scheduler.task_scheduler import TaskScheduler
 from protocol.events import Recorder
 
@@ -22,7 +23,12 @@ def make_scheduler(
     """Raises ConfigurationError when the pools cannot be read."""
     settings = Settings(conf)
     return DAGScheduler(
-        TaskScheduler(order=_order(settings), locality_wait=settings.locality_wait, record=record),
+        TaskScheduler(
+            order=_order(settings),
+            locality_wait=settings.locality_wait,
+            speculation=_speculation(settings, layout),
+            record=record,
+        ),
         outputs,
         describe_failure=task_failure,
         limits=_limits(settings, layout),
@@ -37,6 +43,18 @@ def _order(settings: Settings) -> SchedulingOrder:
     from localcluster.scheduler.allocation_file import read_pools  # few programs need it, and XML takes its time
 
     return FairOrder(read_pools(settings.scheduler_allocation_file))
+
+
+def _speculation(settings: Settings, layout: Layout) -> Speculation | None:
+    if not settings.speculation:
+        return None
+    return Speculation(
+        settings.speculation_quantile,
+        settings.speculation_multiplier,
+        settings.speculation_min_task_runtime,
+        settings.speculation_task_duration_threshold,
+        layout.slots,
+    )
 
 
 def _limits(settings: Settings, layout: Layout) -> Limits:

@@ -8,6 +8,7 @@ wait. So ``cluster`` runs it over processes, and ``tests/simulation`` over none,
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -72,6 +73,8 @@ class SchedulerBackend:
         settings = Settings(conf)
         self._network_timeout = settings.network_timeout
         self._silence = SilenceWatch(settings.executor_heartbeat_interval, self._network_timeout, look)
+        self._speculation_interval = settings.speculation_interval if settings.speculation else math.inf
+        self._speculate_at = 0.0  # seconds, of the clock
         self.pool = ExecutorPool(
             launcher,
             loop,
@@ -137,8 +140,11 @@ class SchedulerBackend:
             return min(IDLE_ROUND, self._silence.round)
         self.dag.recall(now, RECALL_PATIENCE)
         self.dag.expire_barriers(now)
+        if now >= self._speculate_at:
+            self._speculate_at = now + self._speculation_interval
+            self.dag.speculate(now)
         self.perform()
-        return min(BUSY_ROUND, self._silence.round)
+        return min(BUSY_ROUND, self._silence.round, self._speculation_interval)
 
     # --- executors ---
 

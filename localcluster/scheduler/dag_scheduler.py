@@ -31,7 +31,7 @@ from localcluster.scheduler.task_set import TaskSet
 from localcluster.shuffle.map_status import MapStatus
 from protocol.cluster_messages import BarrierCall, TaskFailed, TaskResult
 from protocol.errors import JobCancelledError, JobError, SerializationError
-from protocol.events import Recorder, TaskDiscarded, TaskRef, TaskRetried, nobody
+from protocol.events import Recorder, TaskDiscarded, TaskRef, TaskRetried, TaskSpeculated, nobody
 from protocol.task_output import MapOutput
 from storage.block_id import BlockId
 
@@ -129,6 +129,8 @@ class DAGScheduler:
             if task_set.succeeded(result.task_id, result.run_time) is None:
                 self._discard(task_set, task, result)
                 continue
+            if task_set.durations is not None:
+                self._outbox.extend(self._stages.kill_copies(task_set, task.position))
             finished = self._what_counts(task_set, task, result)
             if finished:
                 self._tasks_succeeded(task_set, finished, now)
@@ -209,6 +211,13 @@ class DAGScheduler:
     def recall(self, now: float, patience: float) -> None:
         for executor_id, task_ids in self._tasks.recall(now, patience):
             self._outbox.append(Recall(executor_id, tuple(task_ids)))
+
+    def speculate(self, now: float) -> None:
+        """Have copies made of stragglers. To be called from time to time."""
+        for task_set, task in self._tasks.speculate(now):
+            ref = task_set.ref(task)
+            log.info("task %s at executor %s runs for long; it gets a copy", ref, task.executor_id)
+            self._record(TaskSpeculated(time.time(), ref, task.executor_id))
 
     # --- results ---
 

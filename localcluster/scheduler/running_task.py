@@ -13,3 +13,5 @@ class RunningTask:
     position: int
     attempt: int
     executor_id: str
+    started: float | None = None  # seconds, monotonic; None: it was queued there, and nobody has asked since
+    killed: bool = False  # it was told to end

@@ -7,7 +7,7 @@ starts or ends (``dag_scheduler``).
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 
 from localcluster.scheduler.barrier_attempt import BarrierAttempt
@@ -100,7 +100,7 @@ class StageAttempts:
         unused: list[Instruction] = []
         answers: list[Instruction] = []
         for task_set in task_sets:
-            kills += [self._kill(task_set, task, reason) for task in task_set.running.values()]
+            kills += self._kill(task_set, task_set.running.values(), reason)
             if task_set.barrier is not None:
                 for task, result in task_set.barrier.take_results():
                     self._record(TaskDiscarded(time.time(), task_set.ref(task), task.executor_id))
@@ -109,10 +109,19 @@ class StageAttempts:
         # The answers behind the kills, which explain.
         return [*unused, *kills, *answers, *(self._drop(current) if current is not None else ())]
 
-    def _kill(self, task_set: TaskSet, task: RunningTask, reason: str) -> Kill:
-        self._tasks.task_killed(task.task_id)
-        self._record(TaskKilled(time.time(), task_set.ref(task), task.executor_id, reason))
-        return Kill(task.executor_id, task.task_id, reason)
+    def kill_copies(self, task_set: TaskSet, position: int) -> list[Kill]:
+        """A position is done: the other task that computes it, if there is one, does so in vain."""
+        return self._kill(task_set, task_set.rivals(position), "another attempt succeeded")
+
+    def _kill(self, task_set: TaskSet, tasks: Iterable[RunningTask], reason: str) -> list[Kill]:
+        kills = []
+        for task in tasks:
+            if not task.killed:
+                task.killed = True
+                self._tasks.task_killed(task.task_id)
+                self._record(TaskKilled(time.time(), task_set.ref(task), task.executor_id, reason))
+                kills.append(Kill(task.executor_id, task.task_id, reason))
+        return kills
 
     def _drop(self, task_set: TaskSet) -> list[DropStage]:
         return [DropStage(executor_id, task_set.key) for executor_id in self._tasks.withdraw(task_set)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from localcluster.scheduler.instruction import Instruction
+from localcluster.scheduler.instruction import Instruction, Kill
 from localcluster.scheduler.job_history import JobHistory
 from localcluster.scheduler.limits import Limits
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
@@ -110,6 +110,10 @@ class Stages:
         retired = self._attempts.retire(stage)
         self.submit(stage, now)
         return retired
+
+    def kill_copies(self, task_set: TaskSet, position: int) -> list[Kill]:
+        """A position is done: end the other task that computes it, if there is one."""
+        return self._attempts.kill_copies(task_set, position)
 
     def restart(self, stage: Stage, reason: str, now: float) -> list[Instruction]:
         """Stop the tasks of a stage, and run it again."""

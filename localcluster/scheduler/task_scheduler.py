@@ -15,14 +15,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import count, islice
 from operator import itemgetter
 from typing import NamedTuple
 
 from localcluster.scheduler.block_claims import BlockClaims
+from localcluster.scheduler.executor_slots import ExecutorSlots
 from localcluster.scheduler.pools import SchedulingOrder, fifo
 from localcluster.scheduler.running_task import RunningTask
+from localcluster.scheduler.speculation import Speculation
 from localcluster.scheduler.statistics import TaskStatistics
 from localcluster.scheduler.task_set import TaskSet
 from protocol.cluster_messages import TaskDescription
@@ -44,17 +45,6 @@ class Launch(NamedTuple):
     first: bool
 
 
-@dataclass
-class ExecutorSlots:
-    """What the scheduler knows of one executor."""
-
-    cores: int
-    tasks: dict[int, TaskSet] = field(default_factory=dict)  # {task id: its set}, in launch order
-    stages: set[int] = field(default_factory=set)  # keys of stage attempts whose binary it has
-    heard_at: float = 0.0  # seconds; when a task of it ended, or was sent to it
-    stuck: bool = False  # its queue was recalled, and it has not ended a task since: it gets no other queue
-
-
 class LostTask(NamedTuple):
     task_set: TaskSet
     task: RunningTask
@@ -64,9 +54,19 @@ class LostTask(NamedTuple):
 
 
 class TaskScheduler:
-    def __init__(self, *, order: SchedulingOrder = fifo, locality_wait: float = 3.0, record: Recorder = nobody) -> None:
+    """``speculation``: None: stragglers are waited for."""
+
+    def __init__(
+        self,
+        *,
+        order: SchedulingOrder = fifo,
+        locality_wait: float = 3.0,
+        speculation: Speculation | None = None,
+        record: Recorder = nobody,
+    ) -> None:
         self._order = order
         self._locality_wait = locality_wait  # seconds
+        self._speculation = speculation
         self._record = record
         self._task_ids = count()
         self._sets: dict[int, TaskSet] = {}  # {stage key: set}
@@ -105,8 +105,9 @@ class TaskScheduler:
         if slots is None:
             return []
         self._lost += len(slots.tasks)
-        # A queued task is innocent. So may be all but a task of a withdrawn set, which was told to stop or is late.
-        certain = len(slots.tasks) <= slots.cores and all(s.key in self._sets for s in slots.tasks.values())
+        # A queued task is innocent. So may be all but one that was told to stop, or of a withdrawn set.
+        own = [task_set.key in self._sets and not task_set.running[id].killed for id, task_set in slots.tasks.items()]
+        certain = len(slots.tasks) <= slots.cores and all(own)
         lost = []
         for number, (task_id, task_set) in enumerate(slots.tasks.items()):
             self._claims.release(task_id)
@@ -121,6 +122,8 @@ class TaskScheduler:
 
     def submit(self, task_set: TaskSet) -> None:
         self._sets[task_set.key] = task_set
+        if self._speculation is not None and task_set.barrier is None:
+            task_set.durations = []
 
     def withdraw(self, task_set: TaskSet) -> list[str]:
         """Launch nothing more of a set; outcomes of what runs are still told. The executors that hold its binary."""
@@ -174,6 +177,18 @@ class TaskScheduler:
         task_set = slots.tasks.get(task_id) if slots is not None else None
         return None if task_set is None else (task_set, task_set.running[task_id])
 
+    # --- stragglers ---
+
+    def speculate(self, now: float) -> list[tuple[TaskSet, RunningTask]]:
+        """Have a copy made of each straggler, as soon as another executor has a free core. Those stragglers."""
+        if self._speculation is None:
+            return []
+        slots = [*self.executors.values(), *self._draining.values()]
+        found = [each for each in self._speculation.stragglers(slots, now) if each[0].key in self._sets]
+        for task_set, task in found:
+            task_set.copies_wanted[task.position] = task.executor_id
+        return found
+
     # --- assignment ---
 
     def assign(self, now: float) -> list[Launch]:
@@ -190,6 +205,8 @@ class TaskScheduler:
                 elif task_set.pending:
                     ahead = 0 if careful else _queue_ahead(task_set)
                     self._assign_set(task_set, ahead, self._locality_wait, now, launches)
+                if task_set.copies_wanted:
+                    self._assign_copies(task_set, now, launches)
         return launches
 
     def take_unsendable(self) -> list[tuple[TaskSet, Exception]]:
@@ -233,23 +250,52 @@ class TaskScheduler:
         for remaining, (load, executor_id, slots) in zip(range(len(roomy), 0, -1), roomy, strict=True):
             level = -(-(task_set.pending + loads) // remaining)
             loads -= load
-            batch = self._take(task_set, executor_id, slots, min(slots.cores + ahead, level) - load, wait, now)
+            limit = min(slots.cores + ahead, level) - load
+            batch = self._take(task_set, executor_id, slots, limit, wait, now)
             if batch:
-                launches.append(Launch(executor_id, task_set, tuple(batch), task_set.key not in slots.stages))
-                slots.stages.add(task_set.key)
-                slots.heard_at = now  # patience starts anew
-                self._record(_launched(task_set, executor_id, batch))
+                launches.append(self._launch(task_set, executor_id, slots, batch, now))
+
+    def _assign_copies(self, task_set: TaskSet, now: float, launches: list[Launch]) -> None:
+        """Copies of stragglers take cores that nothing else of their set wants; they are not queued."""
+        for executor_id, slots in self.executors.items():
+            limit = slots.cores - len(slots.tasks)
+            batch = self._take(task_set, executor_id, slots, limit, 0.0, now, copies=True)
+            if batch:
+                launches.append(self._launch(task_set, executor_id, slots, batch, now, copies=True))
+
+    def _launch(
+        self,
+        task_set: TaskSet,
+        executor_id: str,
+        slots: ExecutorSlots,
+        batch: Sequence[TaskDescription],
+        now: float,
+        copies: bool = False,
+    ) -> Launch:
+        is_first = task_set.key not in slots.stages
+        slots.stages.add(task_set.key)
+        slots.heard_at = now  # patience starts anew
+        self._record(_launched(task_set, executor_id, batch, copies))
+        return Launch(executor_id, task_set, tuple(batch), is_first)
 
     def _take(
-        self, task_set: TaskSet, executor_id: str, slots: ExecutorSlots, limit: int, wait: float, now: float
+        self,
+        task_set: TaskSet,
+        executor_id: str,
+        slots: ExecutorSlots,
+        limit: int,
+        wait: float,
+        now: float,
+        copies: bool = False,
     ) -> list[TaskDescription]:
         batch: list[TaskDescription] = []
         while len(batch) < limit:
-            position = task_set.take(executor_id, now, wait)
+            position = task_set.take_copy(executor_id) if copies else task_set.take(executor_id, now, wait)
             if position is None:
                 break
             missing = task_set.missing(position) if task_set.missing is not None else ()
-            if missing and task_set.barrier is None and self._claims.park(task_set, position, missing):
+            can_wait = not copies and task_set.barrier is None
+            if missing and can_wait and self._claims.park(task_set, position, missing):
                 continue
             try:
                 partition = task_set.stage.inputs.encode(position)
@@ -258,7 +304,8 @@ class TaskScheduler:
                 self._unsendable.append((task_set, error))
                 break
             task_id = next(self._task_ids)
-            attempt = task_set.launched(task_id, position, executor_id)
+            started = now if len(slots.tasks) < slots.cores else None
+            attempt = task_set.launched(task_id, position, executor_id, started)
             slots.tasks[task_id] = task_set
             if missing:
                 self._claims.claim(task_id, task_set, missing)
@@ -301,9 +348,11 @@ class TaskScheduler:
         assert self.statistics().finished >= 0, "more has become of tasks than were launched"
 
 
-def _launched(task_set: TaskSet, executor_id: str, batch: Sequence[TaskDescription]) -> TasksLaunched:
+def _launched(
+    task_set: TaskSet, executor_id: str, batch: Sequence[TaskDescription], speculative: bool
+) -> TasksLaunched:
     tasks = tuple([(task.partition_index, task.attempt) for task in batch])
-    return TasksLaunched(time.time(), executor_id, task_set.stage.id, task_set.attempt, tasks, speculative=False)
+    return TasksLaunched(time.time(), executor_id, task_set.stage.id, task_set.attempt, tasks, speculative)
 
 
 def _queue_ahead(task_set: TaskSet) -> int:

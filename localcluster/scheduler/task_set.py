@@ -1,8 +1,8 @@
 """The tasks of one attempt of one stage: which are pending, where they would like to run, how often they failed.
 
 A plain state machine: no clock (``now`` in seconds is passed in), no pipes. Covers locality preference with a wait,
-retry counting and the measured task time. Does not choose between task sets (``task_scheduler``). Follows Spark's
-``TaskSetManager``.
+retry counting, the measured task time, and copies of stragglers, of which whichever ends first counts. Does not choose
+between task sets (``task_scheduler``), nor what is a straggler (``speculation``). Follows Spark's ``TaskSetManager``.
 """
 
 from __future__ import annotations
@@ -57,6 +57,9 @@ class TaskSet:
         self.failures: dict[int, int] = {}  # {position: attempts that count against it}
         self._losses: dict[int, int] = {}  # {position: those of them that ended with their executor}
         self.mean_time: float | None = None  # seconds, moving average
+        self.durations: list[float] | None = None  # seconds, of the tasks that succeeded; None: no straggler is copied
+        self.copies_wanted: dict[int, str] = {}  # {position: id of the executor where a straggler runs}
+        self._copied: set[int] = set()  # positions of which two tasks are at executors, or were when one succeeded
         self.missing = missing
         self.in_vain: set[BlockId] = set()  # that a task computed and did not keep: see `block_claims`
         self._max_failures = max_failures
@@ -108,6 +111,11 @@ class TaskSet:
         """How events name a task of this set."""
         return TaskRef(self.stage.id, self.attempt, self.stage.partitions[task.position], task.attempt)
 
+    def may_be_copied(self, position: int) -> bool:
+        """Whether a copy of a position that runs may be started."""
+        is_copied = position in self._copied or position in self.copies_wanted
+        return self.durations is not None and position in self._unfinished and not is_copied
+
     # --- launching ---
 
     def take(self, executor_id: str, now: float, wait: float) -> int | None:
@@ -125,11 +133,22 @@ class TaskSet:
             position = self._pop(self._constrained)
         return position
 
-    def launched(self, task_id: int, position: int, executor_id: str) -> int:
-        """Note the launch of a position that `take` gave; the number of the attempt."""
+    def take_copy(self, executor_id: str) -> int | None:
+        """The position of a straggler that is to run on this executor as well, or None."""
+        for position, straggler_at in self.copies_wanted.items():
+            if straggler_at != executor_id:
+                del self.copies_wanted[position]
+                self._copied.add(position)
+                return position
+        return None
+
+    def launched(self, task_id: int, position: int, executor_id: str, started: float | None = None) -> int:
+        """Note the launch of a position that `take` or `take_copy` gave; the number of the attempt. ``started`` is in
+        seconds; None: it is queued behind others.
+        """
         attempt = self._attempts.get(position, 0)
         self._attempts[position] = attempt + 1
-        self.running[task_id] = RunningTask(task_id, position, attempt, executor_id)
+        self.running[task_id] = RunningTask(task_id, position, attempt, executor_id, started)
         return attempt
 
     def park(self, position: int) -> None:
@@ -146,6 +165,7 @@ class TaskSet:
         """Give up what waits; the stage is about to be aborted."""
         self._waiting.clear()
         self._parked.clear()
+        self.copies_wanted.clear()
 
     # --- outcomes ---
 
@@ -157,6 +177,9 @@ class TaskSet:
         self._unfinished.remove(task.position)
         if self._suspects:
             self._suspects.discard(task.position)
+        if self.durations is not None:
+            self.durations.append(run_time)
+            self.copies_wanted.pop(task.position, None)
         self.mean_time = run_time if self.mean_time is None else 0.8 * self.mean_time + 0.2 * run_time
         return task
 
@@ -166,6 +189,14 @@ class TaskSet:
         self._waiting.discard(position)
         self._parked.discard(position)
         self._suspects.discard(position)
+        self.copies_wanted.pop(position, None)
+
+    def rivals(self, position: int) -> list[RunningTask]:
+        """A position is done: tasks that compute it still, of which only copies know."""
+        if position not in self._copied:
+            return []
+        self._copied.remove(position)
+        return [task for task in self.running.values() if task.position == position]
 
     def failed(self, task_id: int, counts: bool) -> RunningTask | None:
         """Note an error, and whether it counts against the task. None when its position is done already."""
@@ -186,13 +217,17 @@ class TaskSet:
         self._put_back(task_id, counts=False)
 
     def _put_back(self, task_id: int, counts: bool) -> RunningTask | None:
-        """Into the queue, before those that were never tried."""
+        """Into the queue, before those that were never tried, unless a copy of it runs."""
         task = self.running.pop(task_id)
         if task.position not in self._unfinished:
             return None
         if counts:
             self.failures[task.position] = self.failures.get(task.position, 0) + 1
-        self._enqueue(task.position, first=True)
+        self.copies_wanted.pop(task.position, None)
+        if task.position in self._copied:
+            self._copied.remove(task.position)
+        else:
+            self._enqueue(task.position, first=True)
         return task
 
     def home_lost(self, executor_id: str) -> None:
@@ -228,7 +263,10 @@ class TaskSet:
     def check(self) -> None:
         """Audit the invariants. Raises AssertionError."""
         running = [task.position for task in self.running.values() if task.position in self._unfinished]
-        assert len(running) == len(set(running)), "a position runs twice"
+        twice = {position for position in running if running.count(position) > 1}
+        assert twice == self._copied & self._unfinished, "a position runs twice"
+        assert len(running) == len(set(running)) + len(twice), "a position runs three times"
+        assert self.copies_wanted.keys() <= set(running) - twice, "a copy is wanted of what does not run, or of a copy"
         assert self._waiting.isdisjoint(running), "a position runs and waits"
         assert self._parked.isdisjoint(self._waiting.union(running)), "a position that is kept back runs or waits"
         assert self._waiting.union(running, self._parked) == self._unfinished, "a position neither runs nor waits"

@@ -18,7 +18,7 @@ def nothing_warned_of_yet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_key_that_would_be_missed_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
     keys = [
-        "spark.speculation",
+        "spark.speculation.efficiency.enabled",
         "localcluster.unheard.of",
         "spark.jars.packages",
         "spark.files.overwrite",

@@ -125,7 +125,7 @@ def test_each_attempt_of_a_stage_counts_its_own_tasks(bench: Bench) -> None:
     for _ in range(2):
         bench.driver.finish(bench.driver.running()[0])
     bench.driver.wait(10)
-    bench.driver.fail(bench.driver.running()[0], "fetch", (0, 1))
+    bench.driver.fail(bench.driver.running()[0], "fetch", (0, (1,)))
     with bench.progress.waiting() as look:
         bench.driver.wait(PATIENCE)
         look()

@@ -15,6 +15,7 @@ from localcluster.scheduler.instruction import Discard, DropStage, Instruction, 
 from localcluster.scheduler.limits import Limits
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.pools import FairOrder, Pool, fifo
+from localcluster.scheduler.speculation import Speculation
 from localcluster.scheduler.stage import Job, JobEnd, Missing, Stage
 from localcluster.scheduler.task_scheduler import Launch, TaskScheduler
 from localcluster.scheduler.task_set import RunningTask
@@ -40,6 +41,7 @@ class FakeDriver:
         max_stage_attempts: int = 4,
         barrier_timeout: float = 60.0,
         max_result_size: int = 0,
+        speculation: Speculation | None = None,
     ) -> None:
         self.now = 0.0  # seconds
         self.stored: set[BlockId] = set()
@@ -56,7 +58,7 @@ class FakeDriver:
         order = FairOrder({pool.name: pool for pool in pools}) if fair else fifo
         self.history = EventHistory()
         record = self.history.record
-        self.tasks = TaskScheduler(order=order, locality_wait=locality_wait, record=record)
+        self.tasks = TaskScheduler(order=order, locality_wait=locality_wait, speculation=speculation, record=record)
         self.outputs = MapOutputTracker(record)
         self.dag = DAGScheduler(
             self.tasks,
@@ -130,7 +132,7 @@ class FakeDriver:
         self,
         task_id: int,
         kind: str = "exception",
-        fetch: tuple[int, int] | None = None,
+        fetch: tuple[int, tuple[int, ...]] | None = None,
         pickled: bytes | None = None,
         text: str = "it failed",
     ) -> None:
@@ -151,6 +153,12 @@ class FakeDriver:
         self.dag.recall(self.now, patience)
         self.step()
         return self.recalled[before:]
+
+    def speculate(self, seconds: float = 0.0) -> None:
+        """After some time, look for stragglers."""
+        self.now += seconds
+        self.dag.speculate(self.now)
+        self.step()
 
     def wait(self, seconds: float) -> None:
         self.now += seconds

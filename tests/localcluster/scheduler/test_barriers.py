@@ -330,7 +330,7 @@ def test_a_fetch_failure_stops_the_others_too(driver: FakeDriver, lineage: Linea
         driver.finish(task_id)
     other = driver.task(1)
     call(driver, other)
-    driver.fail(driver.task(0), "fetch", (source.shuffle_ids[0], 0))
+    driver.fail(driver.task(0), "fetch", (source.shuffle_ids[0], (0,)))
     assert driver.killed == [other]
     assert len(driver.answers) == 1
     driver.give_back(other)
@@ -344,7 +344,7 @@ def test_a_lost_output_of_a_barrier_stage_has_all_computed_again(driver: FakeDri
     driver.submit(job)
     for task_id in driver.running():
         driver.finish(task_id)
-    driver.fail(driver.task(0), "fetch", (shuffled.shuffle_ids[0], 1))
+    driver.fail(driver.task(0), "fetch", (shuffled.shuffle_ids[0], (1,)))
     while driver.running(job):
         driver.finish(driver.running(job)[0])
     assert sorted(driver.partition(task_id) for task_id in driver.running()) == [0, 1]

@@ -111,7 +111,7 @@ def test_a_lost_map_output_and_the_stages_that_run_again_are_told_in_order(
     driver.submit(job)
     for _ in range(3):
         driver.finish(driver.running()[0])
-    driver.fail(driver.task(0), "fetch", (shuffle, 1))
+    driver.fail(driver.task(0), "fetch", (shuffle, (1,)))
     driver.finish_all()
     assert_succeeded(job)
     assert told(driver, BlockLost, BlockRecomputed, TaskRetried, StageResubmitted) == [
@@ -130,7 +130,7 @@ def test_a_result_that_another_attempt_overtook_is_told_as_discarded(driver: Fak
     for _ in range(2):
         driver.finish(driver.running()[0])
     slow = driver.task(1)
-    driver.fail(driver.task(0), "fetch", (shuffle, 0))
+    driver.fail(driver.task(0), "fetch", (shuffle, (0,)))
     for partition in (0, 0, 1):  # of the map stage, then of the other
         (task,) = {*driver.running()} - {slow}
         assert driver.partition(task) == partition

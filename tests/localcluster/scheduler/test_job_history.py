@@ -89,7 +89,7 @@ def test_a_second_attempt_has_the_tasks_that_were_left(driver: FakeDriver, linea
     driver.submit(job)
     driver.finish(driver.running()[0])
     driver.finish(driver.task(0))
-    driver.fail(driver.task(1), "fetch", (next(iter(job.map_stages)), 0))
+    driver.fail(driver.task(1), "fetch", (next(iter(job.map_stages)), (0,)))
     driver.give_back(driver.task(2))
     driver.finish_all()
     assert counts(driver.dag.history.stage(job.final_stage.id)) == (1, 2, 0, 2, 0)

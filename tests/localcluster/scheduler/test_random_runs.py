@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from localcluster.scheduler.speculation import Speculation
 from localcluster.scheduler.stage import Job
 from localcluster.scheduler.task_scheduler import QUEUE_SECONDS
 from protocol.cluster_messages import BarrierCall, TaskResult
@@ -39,10 +40,22 @@ class RandomRuns(RuleBasedStateMachine):
         self.reported: list[tuple[str, TaskResult]] = []
         self.executors = 0
 
-    @initialize(fair=st.booleans(), wishes=st.booleans(), cores=st.lists(st.integers(1, 3), max_size=2))
-    def start(self, fair: bool, wishes: bool, cores: list[int]) -> None:
+    @initialize(
+        fair=st.booleans(),
+        wishes=st.booleans(),
+        speculation=st.sampled_from([None, Speculation(0.3, 1.5, QUEUE_SECONDS, 1.0)]),
+        cores=st.lists(st.integers(1, 3), max_size=2),
+    )
+    def start(self, fair: bool, wishes: bool, speculation: Speculation | None, cores: list[int]) -> None:
         self.wishes = wishes  # whether tasks prefer executors
-        self.driver = FakeDriver(0, fair=fair, max_failures=MAX_FAILURES, max_stage_attempts=3, locality_wait=1.0)
+        self.driver = FakeDriver(
+            0,
+            fair=fair,
+            max_failures=MAX_FAILURES,
+            max_stage_attempts=3,
+            locality_wait=1.0,
+            speculation=speculation,
+        )
         for count in cores:
             self.executor_joins(count)
 
@@ -190,7 +203,7 @@ class RandomRuns(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.01, 0.2, 2.0]), recall=st.booleans())
     def time_passes(self, seconds: float, recall: bool) -> None:
-        self.driver.wait(seconds)
+        self.driver.speculate(seconds)
         if recall:
             self.driver.recall()
 
@@ -203,13 +216,21 @@ class RandomRuns(RuleBasedStateMachine):
             assert all(len(slots.tasks) >= slots.cores for slots in self.driver.tasks.executors.values())
 
     @invariant()
+    def no_core_is_free_while_a_straggler_elsewhere_wants_a_copy(self) -> None:
+        for stage, tasks in self.driver.dag.running_stages.items():
+            if not any(other.is_barrier for other in self.driver.dag.running_stages):
+                for position, straggler_at in tasks.copies_wanted.items():
+                    others = (slots for id, slots in self.driver.tasks.executors.items() if id != straggler_at)
+                    assert all(len(slots.tasks) >= slots.cores for slots in others), (stage, position)
+
+    @invariant()
     def a_missing_block_is_computed_once_at_a_time(self) -> None:
         for block_id in {b for blocks in self.driver.computed.values() for b in blocks}:
             alone = 0
             for task_id in self.driver.computing(block_id):
                 found = self.driver.tasks.running_task(self.driver.where(task_id), task_id)
                 assert found is not None
-                alone += found[0].barrier is None and block_id not in found[0].in_vain
+                alone += found[0].barrier is None and block_id not in found[0].in_vain and task_id not in self.copies()
             assert alone <= 1
 
     def teardown(self) -> None:
@@ -257,6 +278,21 @@ class RandomRuns(RuleBasedStateMachine):
 
     def note_harm(self) -> None:
         self.harmed.update(self.driver.dag.jobs)
+
+    def copies(self) -> set[int]:
+        """Of two tasks of one set that compute the same, the later ones."""
+        sets = {
+            task_set.key: task_set
+            for slots in self.driver.tasks.executors.values()
+            for task_set in slots.tasks.values()
+        }
+        found = set()
+        for task_set in sets.values():
+            first: dict[int, int] = {}
+            for task_id, task in task_set.running.items():
+                if first.setdefault(task.position, task_id) != task_id:
+                    found.add(task_id)
+        return found
 
     def readers(self) -> list[int]:
         """Tasks that read a shuffle."""
