@@ -38,6 +38,7 @@ class ExecutorMessages:
         instructions: Instructions,
         master: BlockMaster,
         outputs: MapOutputTracker,
+        exists: Callable[[str], bool] = os.path.exists,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._dag = dag
@@ -45,6 +46,7 @@ class ExecutorMessages:
         self._instructions = instructions
         self._master = master
         self._outputs = outputs
+        self._exists = exists
         self._clock = clock
         self._handlers: MessageTable[Handler] = MessageTable("the driver")
         self.register = self._handlers.register
@@ -119,5 +121,5 @@ class ExecutorMessages:
     def _lose_vanished_outputs(self, shuffle_id: int) -> None:
         """One output could not be read: look for others whose segment or file is gone too, to compute all at once."""
         for map_index, status in enumerate(self._outputs.table(shuffle_id)):
-            if status is not None and not all(os.path.exists(path_of(b)) for b in status.blocks if b is not None):
+            if status is not None and not all(self._exists(path_of(b)) for b in status.blocks if b is not None):
                 self._dag.output_lost(shuffle_id, map_index)

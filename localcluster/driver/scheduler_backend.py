@@ -9,6 +9,7 @@ wait. So ``cluster`` runs it over processes, and ``tests/simulation`` over none,
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -48,7 +49,8 @@ class SchedulerBackend:
     """Scheduler, block master and executor pool of one driver.
 
     ``outputs`` is the scheduler's table. ``put_table(bytes)`` stores a large one as a block, in the ``side`` thread.
-    ``on_hopeless(reason)`` is called when there is no point in going on. ``look(pid)`` tells what a process does.
+    ``on_hopeless(reason)`` is called when there is no point in going on. ``exists`` tells whether a segment or block
+    file is there, ``look(pid)`` what a process does.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class SchedulerBackend:
         *,
         put_table: Callable[[bytes], BlockId],
         on_hopeless: Callable[[str], None],
+        exists: Callable[[str], bool] = os.path.exists,
         record: Recorder = nobody,
         clock: Callable[[], float] = time.monotonic,
         look: LookAt = look_at,
@@ -100,7 +103,7 @@ class SchedulerBackend:
             settings.task_reaper_kill_timeout,
             clock,
         )
-        self.messages = ExecutorMessages(self.dag, self.pool, self.instructions, self.master, self.outputs, clock)
+        self.messages = ExecutorMessages(self.dag, self.pool, self.instructions, self.master, self.outputs, exists, clock)
         self.heartbeats = Heartbeats(clock)
         self.messages.register({c.GetMapOutputs: self._map_outputs.serve, c.ExecutorHeartbeat: self.heartbeats.receive})
 
