@@ -264,8 +264,9 @@ class DropUnusedBlocks(Report):
 
 @dataclass(frozen=True, slots=True)
 class FetchBlock(Report):
-    """Have the holder share a block. Triggered by a read whose only locations are heaps, or cannot be mapped. Answer:
-    SharedLocation with a lease, or None when the holder has it no more, or cannot share it now.
+    """Have the holder share a block. Triggered by a read whose only locations are heaps, cannot be mapped, or are
+    damaged. Answer: SharedLocation with a lease, or None when the holder has it no more, found it damaged, or cannot
+    share it now.
     """
 
     block_id: BlockIdLike
@@ -299,6 +300,18 @@ class ReportStaleLocation(Report):
 
     block_id: BlockIdLike
     holder: BlockManagerId
+    location: Location
+
+
+@dataclass(frozen=True, slots=True)
+class ReportCorruptBlock(Report):
+    """The bytes at a location are not those that were written. Triggered by whoever read them, the holder itself
+    included; a reader then asks the holder by `FetchBlock`, which looks too, and tries the next location. Told, not
+    asked.
+    """
+
+    block_id: BlockIdLike
+    holder: str  # executor id, also of a dead one
     location: Location
 
 

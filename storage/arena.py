@@ -11,7 +11,8 @@ soon as the last local pin is gone, too. So memory is never reused under a view,
 
 The files of a run that lives may be removed by others: systemd does so when the user logs out (RemoveIPC). What this
 process and others have mapped stays good, but nobody can map the segment any more. So an extent is given out only
-where the file still has its name; that costs 1 µs, a tenth of a small put.
+where the file still has its name, and all its bytes; that costs 1 µs, a tenth of a small put. What lay behind the end
+of a file that was cut short is lost, and is not viewed.
 
 Locks: `_growing` is held while a segment is made, which asks the master and has the kernel reserve pages; `_lock`
 guards the books and is never held over a call to the outside, so views and frees go on meanwhile. Order: `_growing`,
@@ -177,7 +178,7 @@ class Arena:
         return self._extent(room, offset, size)
 
     def _has_name(self, room: Room) -> bool:
-        if not room.nameless and not room.segment.is_named:
+        if not room.nameless and not room.segment.can_be_found:
             room.nameless = True
             self._nameless.append(room.segment.path)
         return not room.nameless
@@ -221,10 +222,12 @@ class Arena:
     def view(self, location: ShmLocation) -> memoryview:
         """A read-only view; the extent stays pinned until the view and all slices and arrays over it are dead.
 
-        Raises StaleLocationError when this is not an extent of the arena, or one that was given up.
+        Raises StaleLocationError when this is not an extent of the arena, or one that was given up, or its segment was
+        cut short.
         """
         with self._lock:
             room = self._room_of(location)
+            room.segment.require(location.offset + location.length)
             if room.entries[location.offset].state in (State.LIMBO, State.DYING):
                 raise StaleLocationError(f"{location} was given up")
             return self._pin(room, location.offset, location.length).toreadonly()

@@ -18,7 +18,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from protocol.errors import BlockNotFoundError, BlockPutError, StaleLocationError
+from protocol.errors import BlockNotFoundError, BlockPutError, CorruptBlockError, StaleLocationError
 from protocol.locations import BlockManagerId, SharedLocation, ShmLocation
 from storage import os_layer
 from storage.block_id import BlockId
@@ -32,7 +32,7 @@ from storage.location_reader import LocationReader
 from storage.managed_buffer import ManagedBuffer
 from storage.remote_blocks import RemoteBlocks
 from storage.scratch import Scratch
-from storage.serializer import deserialize
+from storage.serializer import check, deserialize
 from storage.storage_level import StorageLevel
 from storage.tiers import Tiers
 
@@ -99,7 +99,7 @@ class BlockManager:
         return self.get_local_values(block_id) or self.get_remote_values(block_id)
 
     def get_bytes(self, block_id: BlockId) -> ManagedBuffer | None:
-        """The block's serialised bytes, from here or else from another process; None when nobody has it."""
+        """The block's serialised bytes, checked, from here or else from another process; None when nobody has it."""
         return self.get_local_bytes(block_id) or self.get_remote_bytes(block_id)
 
     def get_local_values(self, block_id: BlockId) -> BlockResult | None:
@@ -119,14 +119,17 @@ class BlockManager:
         data = self.get_remote_bytes(block_id)
         if data is None:
             return None
-        return BlockResult(deserialize(data.memoryview(), copy=copy), data.size, ReadMethod.NETWORK)
+        return BlockResult(deserialize(data.memoryview(), copy=copy, checked=True), data.size, ReadMethod.NETWORK)
 
     def get_remote_bytes(self, block_id: BlockId) -> ManagedBuffer | None:
-        """A location that leads nowhere is dropped at the master and the next one is tried."""
+        """Checked. A location that leads nowhere, or to damaged bytes, is reported and the next one is tried."""
         self.flush_lease_releases()
         data = self._remote.get_bytes(block_id)
         if data is not None:
             self._local.uses.note(block_id)
+            if block_id in self._local.lost:
+                self._local.lost.discard(block_id)
+                self.master.report_replica_read(block_id)
         return data
 
     def get_single(self, block_id: BlockId) -> Any:
@@ -240,7 +243,11 @@ class BlockManager:
             log.warning("no replica of block %s: %s", block_id, error)
             return False
         try:
+            check(data.memoryview())
             return self.put_bytes(block_id, data, level)
+        except CorruptBlockError as error:
+            log.warning("no replica of block %s, which is damaged: %s", block_id, str(error))
+            return False
         finally:
             data.release()
             del data  # the lease goes back with the view
@@ -258,7 +265,7 @@ class BlockManager:
         """The bytes at a location, or a part of one, without a copy. Raises StaleLocationError.
 
         `lease`: the location came from the master with a lease, which goes back when no view over the bytes lives any
-        more. Else the caller knows that the block is not removed meanwhile.
+        more. Else the caller knows that the block is not removed meanwhile. The bytes are not checked.
         """
         return self._reader.read(location, leased=lease)
 

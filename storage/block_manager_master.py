@@ -72,6 +72,10 @@ class BlockManagerMaster:
     def report_stale_location(self, block_id: BlockId, holder: BlockManagerId, location: Location) -> None:
         self._transport.tell(m.ReportStaleLocation(block_id, holder, location))
 
+    def report_corrupt_block(self, block_id: BlockId, holder: str, location: Location) -> None:
+        """The bytes that executor `holder` has, or left, at `location` are damaged."""
+        self._transport.tell(m.ReportCorruptBlock(block_id, holder, location))
+
     def report_replica_read(self, block_id: BlockId) -> None:
         self._transport.tell(m.ReportReplicaRead(block_id))
 

@@ -7,7 +7,8 @@ makes: locations are data, every location in another process's segment comes wit
 or files outlive the process that wrote them (`storage.block_table`, "adopted").
 
 Covers block managers that come and go, what they report, and segments. What they read of each other is in
-`storage.master_sharing`, removals in `storage.master_removals`, read-only answers in `storage.master_queries`.
+`storage.master_sharing`, what of it is damaged in `storage.master_damage`, removals in `storage.master_removals`,
+read-only answers in `storage.master_queries`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from storage.block_id import BlockId
 from storage.block_status import BlockStatus
 from storage.block_table import BlockTable, shared_status
 from storage.lease_table import LeaseTable
+from storage.master_damage import MasterDamage
 from storage.master_queries import QUERIES
 from storage.master_removals import MasterRemovals
 from storage.master_sharing import MasterSharing, extents_released
@@ -72,6 +74,7 @@ class BlockManagerMasterEndpoint:
         self._budget = SegmentBudget(shared_memory)
         self._slave_timeout = slave_timeout
         self._fates = BlockFates(self._table, record)
+        self._damage = MasterDamage(self._table, self._fates, self._drop, record)
         # Executors that fell silent but may live: their views and arenas may be in use until `RemoveExecutor` says
         # dead.
         self._expired: set[str] = set()
@@ -91,6 +94,7 @@ class BlockManagerMasterEndpoint:
             m.ReserveSegment: self._reserve_segment,
             m.ReturnSegment: self._return_segment,
             m.StopBlockManagerMaster: self._stop,
+            **self._damage.handlers,
             **MasterSharing(self._table, self._leases, self._drop).handlers,
             **MasterRemovals(self._table, self._leases, self._fates, self._drop).handlers,
         }
@@ -231,6 +235,7 @@ class BlockManagerMasterEndpoint:
             self._fates.stored(block_id, holder.executor_id)
         else:
             tells = self._drop(block_id, holder)
+        self._damage.reported(block_id, holder)
         self._dropped.pop((block_id, holder), None)
         released = True
         if isinstance(previous, ShmLocation) and previous != message.location:

@@ -43,10 +43,13 @@ class BlockSharing:
 
     def share(self, block_id: BlockId) -> SharedLocation | None:
         """Where one reader of another process can read a block: a copy of one on the heap, the block's own place if it
-        is in a file or in shared memory, where it moves if the segment's file was removed. None when it is not here.
+        is in a file or in shared memory, where it moves if the segment's file was removed. None when it is not here,
+        or found to be damaged, which drops it.
 
         Raises OutOfSharedMemoryError.
         """
+        if self._local.get_bytes(block_id) is None:
+            return None
         location = self._local.status(block_id).location
         if isinstance(location, FileLocation):
             return location

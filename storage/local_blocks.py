@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
+from typing import Any
 
-from protocol.errors import ChannelError, StaleLocationError, StorageError
-from protocol.locations import BlockManagerId, ShmLocation
+from protocol.errors import ChannelError, CorruptBlockError, StaleLocationError, StorageError
+from protocol.locations import BlockManagerId, Location, ShmLocation
 from storage.arena import Arena
 from storage.block_id import BlockId
 from storage.block_info import BlockInfo, BlockInfoManager
@@ -36,7 +37,7 @@ from storage.managed_buffer import ManagedBuffer
 from storage.memory_store import MemoryStore
 from storage.off_heap_store import OffHeapStore
 from storage.scratch import SHARED_MEMORY, Scratch
-from storage.serializer import deserialize
+from storage.serializer import check, deserialize
 from storage.shared_blocks import SharedBlocks
 from storage.shared_memory_store import SharedMemoryStore
 from storage.status_reporter import StatusReporter
@@ -71,6 +72,7 @@ class LocalBlocks:
     """The blocks of one process, with their locks. Thread-safe. Locks belong to the calling thread."""
 
     def __init__(self, me: BlockManagerId, master: BlockManagerMaster, conf: StorageConf, scratch: Scratch) -> None:
+        self._me = me
         self._master = master
         # A name of its own: what an executor of the same name left behind may still be in use.
         name = f"{me.executor_id}-{secrets.token_hex(4)}"
@@ -93,10 +95,14 @@ class LocalBlocks:
         )
         self.disk_store = DiskStore(self.disk_block_manager)
         self.off_heap_store = self._make_off_heap_store(me.executor_id, conf, scratch.name)
-        self._tiers = Tiers(me.executor_id, self.memory_store, self.off_heap_store, self.disk_store)
+        self._tiers = Tiers(
+            me.executor_id, self.memory_store, self.off_heap_store, self.disk_store, self._report_damage
+        )
         self._eviction = Eviction(self.infos, self._tiers, master, self.reporter.report, self.release_lock)
         self._doomed: dict[BlockId, bool] = {}  # {block to be removed when its locks are given back: tell the master}
         self.uses = BlockUses(wanted=conf.cleaner_ttl is not None)
+        self.lost: set[BlockId] = set()
+        """Blocks that were found damaged here, and were not read or put again since."""
 
     def _make_off_heap_store(self, executor_id: str, conf: StorageConf, run: str) -> OffHeapStore:
         if conf.external_store is not None:
@@ -131,6 +137,7 @@ class LocalBlocks:
         if not self.infos.lock_new_block_for_writing(block_id, BlockInfo(level, tell_master)):
             return Put.HERE
         self._doomed.pop(block_id, None)  # that was an earlier block of this id
+        self.lost.discard(block_id)
         try:
             stored = store(self._tiers)
             if stored:
@@ -170,20 +177,18 @@ class LocalBlocks:
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def get_values(self, block_id: BlockId) -> BlockResult | None:
-        """The block's values, read-locked until they are exhausted. None when the block is not here, or its file is
-        lost.
+        """The block's values, read-locked until they are exhausted. None when the block is not here, its file is lost,
+        or its bytes are damaged: what is left of it is dropped then.
         """
         info = self.infos.lock_for_reading(block_id)
         if info is None:
             data = self._get_shared(block_id)
-            return None if data is None else BlockResult(deserialize(data.memoryview()), data.size, ReadMethod.OFF_HEAP)
+            return None if data is None else BlockResult(_checked_values(data), data.size, ReadMethod.OFF_HEAP)
         try:
             found = self._tiers.get_values(block_id, info.level)
             if found is not None:
                 self._note_read(block_id, info, found.moved)
                 return BlockResult(found.values, found.size, found.method, lambda: self.release_lock(block_id))
-        except StaleLocationError as error:
-            log.warning("block %s is lost: %s", block_id, error)
         except BaseException:
             self.release_lock(block_id)
             raise
@@ -200,9 +205,6 @@ class LocalBlocks:
             found = self._tiers.get_bytes(block_id, info.level)
             if found is not None:
                 self._note_read(block_id, info, found[1])
-        except StaleLocationError as error:
-            log.warning("block %s is lost: %s", block_id, error)
-            found = None
         finally:
             self.release_lock(block_id)
         if found is None:
@@ -218,10 +220,24 @@ class LocalBlocks:
         return self.shared.location_to_find(block_id) or self.off_heap_store.location_to_find(block_id)
 
     def _get_shared(self, block_id: BlockId) -> ManagedBuffer | None:
-        data = self.shared.get(block_id)
-        if data is not None:
-            self.uses.note(block_id)
+        try:
+            data = self.shared.get(block_id)
+            if data is None:
+                return None
+            check(data.memoryview())
+        except (CorruptBlockError, StaleLocationError) as error:
+            log.warning("block %s is lost: %s", block_id, str(error))  # the error's frames may keep views
+            if isinstance(error, CorruptBlockError):
+                self._report_damage(block_id, self.shared.location(block_id))
+            self.shared.remove(block_id)
+            return None
+        self.uses.note(block_id)
         return data
+
+    def _report_damage(self, block_id: BlockId, location: Location | None) -> None:
+        self.lost.add(block_id)
+        if location is not None:
+            self._master.report_corrupt_block(block_id, self._me.executor_id, location)
 
     def _note_read(self, block_id: BlockId, info: BlockInfo, moved: bool) -> None:
         self.uses.note(block_id)
@@ -229,10 +245,9 @@ class LocalBlocks:
             self.reporter.report(block_id)
 
     def _forget_lost(self, block_id: BlockId) -> None:
-        """Drop a block whose bytes are gone, unless somebody uses it: that one comes here, too."""
-        info = self.infos.lock_for_writing(block_id, blocking=False)
-        if info is not None:
-            self._remove_locked(block_id, info.level, info.tell_master)
+        """Drop a block whose bytes are gone, now or when nobody uses it."""
+        self._doomed[block_id] = True
+        self._remove_if_doomed(block_id)
 
     def release_lock(self, block_id: BlockId) -> None:
         """Give back a lock of the calling thread, if it has one."""
@@ -345,6 +360,10 @@ class LocalBlocks:
             assert info is None or self._tiers.contains(block_id, info.level), (
                 f"{block_id} is in the books and no store"
             )
+
+
+def _checked_values(data: ManagedBuffer) -> Iterator[Any]:
+    return deserialize(data.memoryview(), checked=True)
 
 
 def _warn_of_removed_files(scratch: Scratch, path: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from protocol.block_messages import BlockManagerHeartbeat, ExpireDeadHosts, RemoveExecutor
 from protocol.errors import AskTimeoutError, BrokenChannelError
+from protocol.events import Recorder, nobody
 from protocol.forks import free_in_forks
 from protocol.hook import Hook, Passing, Way
 from protocol.locations import DRIVER
@@ -57,10 +58,11 @@ class LocalCluster:
 
     ``now`` is the master's clock in seconds: it stands still unless it is set. ``hook`` sees the messages of every
     block manager, as an endpoint's would on its side: the executor id stands for the channel, answers do not pass.
+    ``record`` is the master's.
     """
 
-    def __init__(self, conf: StorageConf, scratch: Scratch) -> None:
-        self.endpoint = BlockManagerMasterEndpoint(conf.shared_memory, SLAVE_TIMEOUT)
+    def __init__(self, conf: StorageConf, scratch: Scratch, record: Recorder = nobody) -> None:
+        self.endpoint = BlockManagerMasterEndpoint(conf.shared_memory, SLAVE_TIMEOUT, record=record)
         self.now = 0.0
         self.hook: Hook | None = None
         self._conf = conf

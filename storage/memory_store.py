@@ -253,6 +253,17 @@ class MemoryStore(BlockStore):
             return None
         return iter(data) if isinstance(data, list) else deserialize(memoryview(data))
 
+    def damage(self, block_id: BlockId, change: Callable[[bytearray], object]) -> bool:
+        """Change a block's bytes, for faults on purpose; False when the store has no bytes of it."""
+        with self._lock:
+            entry = self._entries.get(block_id)
+            if entry is None or isinstance(entry.data, list):
+                return False
+            data = bytearray(entry.data)
+            change(data)
+            self._entries[block_id] = _Entry(bytes(data), entry.size)
+            return True
+
     def _use(self, block_id: BlockId) -> list[Any] | bytes | bytearray | memoryview | None:
         with self._lock:
             entry = self._entries.use(block_id)

@@ -116,6 +116,14 @@ def exists(path: str) -> bool:
     return os.access(path, os.F_OK)
 
 
+def size_of(path: str) -> int | None:
+    """Length in bytes of the file that has this name; None when there is none."""
+    try:
+        return os.stat(path).st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 def unlink(path: str) -> bool:
     """Remove a file's name; False when there is no such file."""
     stop_strays()

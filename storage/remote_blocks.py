@@ -2,8 +2,9 @@
 
 Covers asking the master for locations and trying them one after the other: shared memory and files are mapped here, an
 external store is asked by this process, a block on a heap is shared by its holder first, and so is one that cannot be
-mapped though its holder lives. A location that leads nowhere is reported, dropped by the master, and the next one is
-tried, as it is when this process cannot map the bytes now; every lease that came with a location is used or given back.
+mapped, or is damaged, though its holder lives. A location that leads nowhere or to damaged bytes is reported, dropped
+by the master, and the next one is tried, as it is when this process cannot map the bytes now; every lease that came
+with a location is used or given back.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from protocol.errors import StaleLocationError, StorageError
+from protocol.errors import CorruptBlockError, StaleLocationError, StorageError
 from protocol.locations import (
     BlockManagerId,
     ExternalLocation,
@@ -25,6 +26,7 @@ from storage.block_id import BlockId
 from storage.block_manager_master import BlockManagerMaster
 from storage.location_reader import LocationReader
 from storage.managed_buffer import ManagedBuffer
+from storage.serializer import check
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,9 @@ class RemoteBlocks:
         self._read_external = read_external
 
     def get_bytes(self, block_id: BlockId) -> ManagedBuffer | None:
-        """The serialised bytes from the first location that has them; None when none has. Raises ChannelError."""
+        """The serialised bytes, checked, from the first location that has them; None when none has. Raises
+        ChannelError.
+        """
         # The holder may be this block manager: the caller has looked here already.
         left = [entry for entry in self._master.get_locations(block_id) if entry[0] != self._me]
         copies = len(left)
@@ -65,36 +69,44 @@ class RemoteBlocks:
 
     def _try(self, block_id: BlockId, holder: BlockManagerId, location: Location) -> ManagedBuffer | None:
         problem = "its holder does not share it"
-        if isinstance(location, ShmLocation | FileLocation):
-            try:
+        damaged = False
+        try:
+            if isinstance(location, ShmLocation | FileLocation):
                 return self._map(block_id, holder, location)
-            except StaleLocationError as error:
-                # The text alone: the error's frames would keep the next location's view, and so its lease.
-                problem = str(error)
-        elif isinstance(location, ExternalLocation):
-            found = self._read_external(block_id)
+            found = self._read_external(block_id) if isinstance(location, ExternalLocation) else None
             if found is not None:
+                check(found.memoryview())
                 return found
-        # What only the holder can read: its heap, a store of its own, a segment whose file was removed.
+        except StaleLocationError as error:
+            # The text alone: the error's frames would keep the next location's view, and so its lease.
+            problem = str(error)
+        except CorruptBlockError as error:
+            problem, damaged = str(error), True
+            self._master.report_corrupt_block(block_id, holder.executor_id, location)
+        # What only the holder can read: its heap, a store of its own, a segment whose file was removed. And it looks
+        # for itself whether the block is damaged.
         shared = self._master.fetch_block(block_id, holder.executor_id)
         if shared is not None:
             try:
                 return self._map(block_id, holder, shared)
-            except StaleLocationError as error:
+            except (StaleLocationError, CorruptBlockError) as error:
                 problem = str(error)
         elif isinstance(location, HeapLocation):
             log.info("%s does not share block %s any more", holder.executor_id, block_id)
             return None
         log.warning("block %s at %s: %s", block_id, holder.executor_id, problem)
-        self._master.report_stale_location(block_id, holder, location)
+        if not damaged:
+            self._master.report_stale_location(block_id, holder, location)
         return None
 
     def _map(self, block_id: BlockId, holder: BlockManagerId, location: SharedLocation) -> ManagedBuffer | None:
-        """None when this process is short of what it needs for it. Raises StaleLocationError."""
+        """None when this process is short of what it needs for it. Raises StaleLocationError, CorruptBlockError."""
         try:
-            return self._reader.read(location, leased=True)
+            data = self._reader.read(location, leased=True)
         except StaleLocationError:
             raise
         except StorageError as error:
             log.warning("block %s at %s cannot be read now: %s", block_id, holder.executor_id, error)
             return None
+        check(data.memoryview())
+        return data

@@ -130,9 +130,18 @@ class Segment:
         self._warm = max(self._warm, stop)
 
     @property
-    def is_named(self) -> bool:
-        """Whether other processes can still find the file."""
-        return os_layer.exists(self.path)
+    def can_be_found(self) -> bool:
+        """Whether other processes can still find the file, and all of it."""
+        size = os_layer.size_of(self.path)
+        return size is not None and size >= self.size
+
+    def require(self, end: int) -> None:
+        """Raises StaleLocationError when the file was cut short before byte `end`: to touch what is mapped behind the
+        end of a file is a SIGBUS. One that has lost its name cannot be cut.
+        """
+        size = os_layer.size_of(self.path)
+        if size is not None and size < end:
+            raise StaleLocationError(f"segment {self.path} was cut short to {size} bytes")
 
     def close(self) -> None:
         """Let the mapping go; its pages stay mapped as long as views over them live. May be called again."""
@@ -161,6 +170,7 @@ class SegmentReader:
             self._segments.move_to_end(location.segment)
             if len(self._segments) > MAX_MAPPED:
                 self._segments.popitem(last=False)
+        segment.require(location.offset + location.length)
         release = None if on_release is None else partial(on_release, location)
         return segment.view(location.offset, location.length, release).toreadonly()
 

@@ -7,11 +7,12 @@ not cover locks, the master or eviction: see `storage.block_manager` and `storag
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from protocol.errors import BlockNotFoundError, BlockPutError
+from protocol.errors import BlockNotFoundError, BlockPutError, CorruptBlockError, StaleLocationError, StorageError
 from protocol.locations import HeapLocation, Location
 from storage.block_id import BlockId
 from storage.block_result import ReadMethod
@@ -21,8 +22,10 @@ from storage.disk_store import DiskStore
 from storage.managed_buffer import ManagedBuffer
 from storage.memory_store import MemoryStore
 from storage.off_heap_store import OffHeapStore
-from storage.serializer import deserialize
+from storage.serializer import check, deserialize
 from storage.storage_level import StorageLevel
+
+log = logging.getLogger(__name__)
 
 _METHOD = {False: ReadMethod.MEMORY, True: ReadMethod.OFF_HEAP}
 
@@ -41,11 +44,20 @@ class Tiers:
     """The stores of one process in the order in which a level uses them.
 
     `off_heap` is the shared-memory store, or the user's own in its place, which is asked for blocks of its levels
-    only: each question may be a round trip. Thread-safe as the stores are.
+    only: each question may be a round trip. ``on_damage(block_id, location)`` is called before a store drops a block
+    that a read found damaged. Thread-safe as the stores are.
     """
 
-    def __init__(self, executor_id: str, memory: MemoryStore, off_heap: OffHeapStore, disk: DiskStore) -> None:
+    def __init__(
+        self,
+        executor_id: str,
+        memory: MemoryStore,
+        off_heap: OffHeapStore,
+        disk: DiskStore,
+        on_damage: Callable[[BlockId, Location], object] = lambda block_id, location: None,
+    ) -> None:
         self._executor_id = executor_id
+        self._on_damage = on_damage
         self.memory = memory
         self.off_heap = off_heap
         self.disk = disk
@@ -91,41 +103,64 @@ class Tiers:
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def get_values(self, block_id: BlockId, level: StorageLevel) -> Found | None:
-        """From the fastest tier; from disk, they are brought back into memory if level and room allow it.
+        """From the fastest tier that has the block undamaged; from disk, they are brought back into memory if level and
+        room allow it.
 
-        None when no tier has the block. Raises StaleLocationError when its file is gone.
+        None when no tier has it. A store whose bytes turn out to be damaged or gone drops the block.
         """
         found = self._get_from_memory(block_id, level)
         if found is not None:
             return found
-        data = self.disk.get_bytes(block_id)
+        data = self._get_bytes(self.disk, block_id)
         if data is None:
             return None
         moved, leftover = self._bring_back(block_id, data, level)
         found = self._get_from_memory(block_id, level) if moved else None
         if found is not None:
             return Found(found.values, data.size, ReadMethod.DISK, moved)
-        values = leftover or deserialize(data.memoryview(), copy=not level.reads_views)
+        values = leftover or deserialize(data.memoryview(), copy=not level.reads_views, checked=True)
         return Found(values, data.size, ReadMethod.DISK, moved)
 
     def _get_from_memory(self, block_id: BlockId, level: StorageLevel) -> Found | None:
         store = self._memory_of(level)
-        if level.use_off_heap or level.deserialized:
-            values = store.get_values(block_id)
-        else:
-            data = store.get_bytes(block_id)
-            values = None if data is None else deserialize(data.memoryview(), copy=True)
+        try:
+            if level.use_off_heap or level.deserialized:
+                values = store.get_values(block_id)
+            else:
+                data = store.get_bytes(block_id)
+                values = None if data is None else deserialize(data.memoryview(), copy=True)
+        except (CorruptBlockError, StaleLocationError) as error:
+            self._drop_damaged(store, block_id, error)
+            return None
         if values is None:
             return None
         # An external store may lose a block between two questions.
         return Found(values, _size(store, block_id) or 0, _METHOD[level.use_off_heap])
+
+    def _get_bytes(self, store: BlockStore, block_id: BlockId) -> ManagedBuffer | None:
+        """None also when the bytes were damaged or gone; the store has dropped the block then."""
+        try:
+            data = store.get_bytes(block_id)
+            if data is not None:
+                check(data.memoryview())
+        except (CorruptBlockError, StaleLocationError) as error:
+            self._drop_damaged(store, block_id, error)
+            return None
+        return data
+
+    def _drop_damaged(self, store: BlockStore, block_id: BlockId, error: StorageError) -> None:
+        # The text alone: the error's frames may keep views.
+        log.warning("block %s in the %s is lost: %s", block_id, type(store).__name__, str(error))
+        if isinstance(error, CorruptBlockError):
+            self._on_damage(block_id, store.location(block_id) or HeapLocation(self._executor_id))
+        store.remove(block_id)
 
     def get_bytes(self, block_id: BlockId, level: StorageLevel) -> tuple[ManagedBuffer, bool] | None:
         """(serialised bytes, whether the read brought them back into memory). Otherwise as `get_values`."""
         memory = self._memory_of(level)
         # Of objects on the heap the disk's bytes come first: the heap's would have to be serialised.
         for store in (self.disk, memory) if level.deserialized else (memory, self.disk):
-            data = store.get_bytes(block_id)
+            data = self._get_bytes(store, block_id)
             if data is not None:
                 moved = store is self.disk and not level.deserialized and self._bring_back(block_id, data, level)[0]
                 return data, moved

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from protocol.block_messages import GetLocationsMultipleBlockIds
+from protocol.events import nobody
 from protocol.locations import DRIVER
 from storage.block_id import StreamBlockId
 from storage.block_manager import BlockManager
@@ -28,6 +29,7 @@ class ClusterMaker:
         self._made: list[tuple[LocalCluster, Scratch]] = []
 
     def __call__(self, *executors: str, **settings: Any) -> LocalCluster:
+        record = settings.pop("record", nobody)
         defaults: dict[str, Any] = {
             "max_memory": MEMORY,
             "shared_memory": 16 * SEGMENT,
@@ -35,7 +37,7 @@ class ClusterMaker:
             "unroll_fraction": 1.0,
         }
         scratch = Scratch.create((str(self.directory / f"local{len(self._made)}"),))
-        cluster = LocalCluster(StorageConf(**defaults | settings), scratch)
+        cluster = LocalCluster(StorageConf(**defaults | settings), scratch, record)
         self._made.append((cluster, scratch))
         for executor in executors:
             cluster.add(executor)

@@ -12,7 +12,7 @@ from protocol.errors import BlockPutError, StaleLocationError
 from protocol.locations import DRIVER, ShmLocation
 from storage import os_layer
 from storage.block_id import BroadcastBlockId, ShuffleDataBlockId
-from storage.serializer import deserialize, serialize
+from storage.serializer import deserialize, serialize, unwrap, wrap
 from storage.storage_level import StorageLevel
 from tests.storage.clusters import BIG, ClusterMaker, block, block_files, locations
 
@@ -34,12 +34,12 @@ def test_shared_blocks_are_read_by_location_whole_or_in_part(make_cluster: Clust
 
 def test_a_shared_block_is_written_once(make_cluster: ClusterMaker) -> None:
     a = make_cluster().add("A")
-    a.put_shared(BroadcastBlockId(1), [b"first"])
+    a.put_shared(BroadcastBlockId(1), wrap(b"first"))
     with pytest.raises(BlockPutError):
         a.put_shared(BroadcastBlockId(1), [b"second"])
     data = a.get_bytes(BroadcastBlockId(1))
     assert data is not None
-    assert data.memoryview() == b"first"
+    assert unwrap(data.memoryview()) == b"first"
     assert a.statistics().extents == 1
 
 

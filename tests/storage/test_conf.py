@@ -41,7 +41,7 @@ def test_defaults_are_sparks() -> None:
         ("external_store", "a..B"),
     ],
 )
-def test_a_refused_setting_is_named_with_its_value(setting: str, value: Any) -> None:
+def test_a_refused_setting_can_be_found_with_its_value(setting: str, value: Any) -> None:
     settings: dict[str, Any] = {"max_memory": 1, "shared_memory": 1, setting: value}
     with pytest.raises(ConfigurationError, match=setting) as raised:
         StorageConf(**settings)

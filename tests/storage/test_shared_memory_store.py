@@ -177,7 +177,9 @@ def test_when_all_are_read_by_others_nothing_is_dropped(full: Cluster) -> None:
 
 def test_blocks_viewed_in_this_process_are_pinned(full: Cluster) -> None:
     buffer = full.store.get_bytes(RDDBlockId(0, 0))
-    view = full.store.get_values(RDDBlockId(1, 0))
+    other = full.store.get_bytes(RDDBlockId(1, 0))
+    view = other.memoryview() if other is not None else None
+    del other
     full.store.get_bytes(RDDBlockId(2, 0))
     for rdd in range(2, 10):
         full.store.get_bytes(RDDBlockId(rdd, 0))

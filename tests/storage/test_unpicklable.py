@@ -69,7 +69,7 @@ uses_a_global.__module__ = "__main__"  # so that it is pickled by value, as a fu
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_the_path_to_the_culprit_is_named(value: Any, path: str) -> None:
+def test_the_path_to_the_culprit_can_be_found(value: Any, path: str) -> None:
     explanation = explain_unpicklable(value, "it")
     assert explanation is not None
     assert explanation.startswith(path)
