@@ -111,7 +111,26 @@ class Arena:
     def write(self, chunks: Iterable[BytesLike]) -> ShmLocation:
         """Put chunks, each a flat sequence of bytes, end to end into a new extent. Raises OutOfSharedMemoryError."""
         chunks = list(chunks)
-        extent = self.allocate(sum(len(chunk) for chunk in chunks))
+        try:
+            return self._fill(self.allocate, chunks)
+        except OutOfSharedMemoryError as error:  # perhaps of pages that the extent was promised
+            self._supply.refusal = str(error)
+            return self._fill(self._allocate_in_files, chunks)
+
+    def _allocate_in_files(self, size: int) -> Extent:
+        with self._growing:
+            extent = self._place(size, shared=False) or self._add_fallback(size)
+        if extent is None:
+            raise self._no_room(size)
+        return extent
+
+    def _no_room(self, size: int) -> OutOfSharedMemoryError:
+        return OutOfSharedMemoryError(
+            f"no room for {size} bytes of shared memory, {self.free_bytes} are scattered; {self._supply.refusal}"
+        )
+
+    def _fill(self, allocate: Callable[[int], Extent], chunks: Sequence[BytesLike]) -> ShmLocation:
+        extent = allocate(sum(len(chunk) for chunk in chunks))
         location = extent.location
         try:
             position = 0
@@ -153,7 +172,7 @@ class Arena:
         if extent is None and allow_fallback:
             extent = self._place(size, shared=False) or self._add_fallback(size)
         if extent is None:
-            raise OutOfSharedMemoryError(f"no room for {size} bytes of shared memory, {self.free_bytes} are scattered")
+            raise self._no_room(size)
         return extent
 
     def _place(self, size: int, *, shared: bool, sparing: bool = True) -> Extent | None:

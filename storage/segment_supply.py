@@ -39,6 +39,7 @@ class SegmentSupply:
         # Never the name of an earlier segment: a reader may still map that one under its path.
         self._name = f"{prefix}-{secrets.token_hex(4)}"
         self._numbers = itertools.count()
+        self.refusal = ""  # why the last segment that was wanted could not be had
 
     def shared(self, sizes: Iterable[int]) -> Segment | None:
         """A segment in shared memory, of the first of the sizes (bytes) that budget and system allow."""
@@ -62,8 +63,11 @@ class SegmentSupply:
         return None
 
     def remove(self, segment: Segment) -> None:
-        """Unlink a segment and return its budget. Views over it stay good."""
-        segment.unlink()
+        """Unlink a segment, now or with the run's other files, and return its budget. Views over it stay good."""
+        try:
+            segment.unlink()
+        except OSError as error:
+            log.warning("cannot remove segment %s: %s", segment.path, error)
         segment.close()
         self._return_budget(segment.path)
 
@@ -71,11 +75,13 @@ class SegmentSupply:
         name = f"{self._name}-{next(self._numbers)}"
         path = os.path.join(directory, name)
         if not self._request_budget(path, budget):
+            self.refusal = f"{size} bytes more are not in the budget (localcluster.sharedMemory)"
             return None
         try:
             return Segment.create(directory, name, size)
         except OutOfSharedMemoryError as error:
             log.info("%s", error)
+            self.refusal = str(error)
             self._return_budget(path)
             return None
 

@@ -20,6 +20,7 @@ from protocol.locations import ShmLocation
 from storage import os_layer, segment_supply
 from storage.arena import Arena, Extent
 from storage.segment import PAGE
+from tests.support import fails
 
 PREFIX = f"localcluster-test-arena-{os.getpid()}"
 SHM = "/dev/shm"
@@ -333,9 +334,37 @@ def test_the_next_directory_is_tried_and_the_last_failure_is_an_error(
     arena = make_arena(Budget(0), fallback_dirs=[str(full), str(free)])
     refuse_in(str(full), monkeypatch, errno.EDQUOT)
     assert arena.write([b"data"]).segment.startswith(str(free))
-    with pytest.raises(OutOfSharedMemoryError):
+    with pytest.raises(OutOfSharedMemoryError, match=rf"{full}.*Disk quota exceeded"):
         make_arena(Budget(0), fallback_dirs=[str(full)]).write([b"data"])
     assert list(full.iterdir()) == []
+
+
+def test_an_extent_whose_pages_the_system_has_not_is_made_in_a_file(
+    make_arena: MakeArena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os_layer.populate
+    calls = iter([fails(errno.ENOMEM), real])
+    monkeypatch.setattr(os_layer, "populate", lambda *arguments: next(calls)(*arguments))
+    arena = make_arena(fallback_dirs=[str(tmp_path)])
+    location = arena.write([b"some ", b"data"])
+    assert location.segment.startswith(str(tmp_path))
+    assert bytes(arena.view(location)) == b"some data"
+    assert arena.statistics().extents == 1
+
+
+def test_a_segment_that_cannot_be_removed_is_given_up_all_the_same(
+    make_arena: MakeArena, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    budget = Budget(1 << 40)
+    arena = make_arena(budget)
+    arena.free(arena.write([b"data"]))
+    (path,) = budget.segments
+    with monkeypatch.context() as patch:
+        patch.setattr(os_layer, "unlink", fails(errno.EIO))
+        arena.trim()
+    assert (budget.used, budget.segments) == (0, {})
+    assert f"cannot remove segment {path}: [Errno 5]" in caplog.text
+    os_layer.unlink(path)
 
 
 def test_a_smaller_segment_is_made_where_the_wished_for_one_does_not_fit(make_arena: MakeArena) -> None:
