@@ -12,6 +12,7 @@ from localcluster.faults.firing import Firing
 from localcluster.faults.ledger import Ledger
 from localcluster.faults.rule import Rule
 from localcluster.faults.triggers import draw, fires, happens, is_spent
+from localcluster.faults.vocabulary import ACTIONS
 
 TASK = ("stage", "partition", "attempt")
 
@@ -68,6 +69,8 @@ def _exact(rule: Rule) -> list[tuple[str, object]]:
     where = rule.where
     names = ("executor", "partition", "attempt", "message", "call")
     wanted = [(name, getattr(where, name)) for name in names]
+    action = ACTIONS[rule.what.action]
+    wanted += [("call", action.call), ("shared", True if rule.what.action == "full" else None)]
     wanted += [("stage", where.stage if isinstance(where.stage, int) else None), ("n", rule.when.records)]
     return [(name, value) for name, value in wanted if value is not None]
 

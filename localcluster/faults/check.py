@@ -25,6 +25,8 @@ def check(rule: Rule) -> None:
             raise FaultPlanError(f"{what.action} needs {name}=")
     _refuse(what, {"action", *action.needs, *action.takes}, f"{what.action} takes no")
     _check_values(rule)
+    if action.call is not None and rule.where.call not in (None, action.call):
+        raise FaultPlanError(f"{what.action} is about the call {action.call}, not {rule.where.call}")
     triggers = [name for name in _TRIGGERS if getattr(when, name) is not None]
     if len(triggers) > 1:
         raise FaultPlanError(f"{what.action} can have one trigger, not {' and '.join(triggers)}")

@@ -65,6 +65,7 @@ class Action(NamedTuple):
     takes: tuple[str, ...] = ()
     by_timer: bool = False  # needs no event: with ``after_seconds`` alone it acts when the time has come
     each: bool = False  # without a trigger it acts at every event and not once
+    call: str | None = None  # the only call that it is about
 
 
 ACTIONS = {
@@ -96,8 +97,10 @@ ACTIONS = {
     "truncate": Action("block", ("block_put", "block_read"), "the block's bytes are cut short"),
     "corrupt": Action("block", ("block_put", "block_read"), "bits of the block are flipped"),
     "fail": Action("call", ("call",), "the call raises OSError with `errno` (EIO)", (), ("errno",)),
-    "short": Action("call", ("call",), "the call takes fewer bytes than it was given"),
-    "full": Action("call", ("call",), "shared memory has no room: its reservation raises ENOSPC"),
+    "short": Action("call", ("call",), "the call takes fewer bytes than it was given", call="write"),
+    "full": Action(
+        "call", ("call",), "shared memory has no room: its reservation raises ENOSPC", each=True, call="reserve"
+    ),
 }
 
 
