@@ -217,8 +217,8 @@ class Channel:
         """The next frame, waiting up to ``timeout`` seconds (None: while the peer lives).
 
         Raises EndOfChannel after the peer's goodbye, BrokenChannelError when it went without, FrameError for bytes that
-        are no frame and for a frame that was lost (these three stay: nothing can be received any more),
-        ClosedChannelError on our own close, even while waiting, and AskTimeoutError when nothing came in time.
+        are no frame and for a frame that was lost, here or at the peer (these three stay: nothing can be received any
+        more), ClosedChannelError on our own close, even while waiting, and AskTimeoutError when nothing came in time.
         """
         deadline = _deadline(timeout)
         with self._receive_lock:
@@ -277,11 +277,25 @@ class Channel:
         return lost_at
 
     def fail(self, error: ChannelError) -> None:
-        """What came through is unusable: later receives and sends raise ``error``; the peer sees a broken channel."""
+        """What came through is unusable: later receives and sends raise ``error``; the peer sees a broken channel, and
+        is told why if that is a FrameError.
+        """
         with self._close_lock:
             if not self._closed:
+                if isinstance(error, FrameError) and self._send_lock.acquire(blocking=False):
+                    self._complain(str(error))
                 self._failure = self._send_failure = error
                 self._shut_down()
+
+    def _complain(self, why: str) -> None:
+        """A last goodbye, if the socket takes it now. Releases the send lock."""
+        try:
+            self._outbound.add_goodbye(why.encode())
+            self._write()
+        except ChannelError as error:
+            log.debug("%s", error)
+        finally:
+            self._send_lock.release()
 
     def _next_frame(self) -> Frame | None:
         if self._failure is not None:
@@ -297,7 +311,9 @@ class Channel:
                 raise _again(self._end)
             return None
         if frame.kind is Kind.GOODBYE:
-            self._failure = self._failure or EndOfChannel(self._text("closed by the peer"))
+            why = frame.payload.decode(errors="replace")
+            closed = EndOfChannel(self._text("closed by the peer"))
+            self._failure = self._failure or (FrameError(self._text(f"the peer gave up: {why}")) if why else closed)
             raise _again(self._failure)
         return frame
 

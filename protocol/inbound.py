@@ -47,7 +47,9 @@ class Inbound:
 
     def loss(self) -> FrameError:
         """What is wrong, once that time has come."""
-        return FrameError(f"frame {self._sequence.due} was lost: later ones came, and it did not for {GAP_PATIENCE} s")
+        return FrameError(
+            f"frame {self._sequence.due} was lost: more was sent, and it did not come within {GAP_PATIENCE} s"
+        )
 
     def how_it_ended(self) -> str:
         """The peer is gone, without a goodbye that could be delivered."""

@@ -58,6 +58,7 @@ class Outbound:
     def _is_to_announce(self, now: float) -> bool:
         return self._announced != self._sequence.sent and now >= self._announced_at + ANNOUNCE_INTERVAL
 
-    def add_goodbye(self) -> None:
-        goodbye = encode((Frame(Kind.GOODBYE),), self._sequence.next())
+    def add_goodbye(self, why: bytes = b"") -> None:
+        """The last frame, behind what a bad wire has kept. ``why`` is said when this end fails."""
+        goodbye = encode((Frame(Kind.GOODBYE, 0, why),), self._sequence.next())
         self.backlog += goodbye if self._bad_wire is None else self._bad_wire.rest() + goodbye

@@ -33,7 +33,7 @@ class Kind(IntEnum):
     REPLY = 3  # the answer's value
     ERROR = 4  # the answer is an exception: see protocol.error_frames
     BATCH = 5  # a list of messages, as if each had been told
-    GOODBYE = 6  # no payload; the sender closes the channel and nothing follows
+    GOODBYE = 6  # the sender closes the channel and nothing follows; payload: text, why, if it cannot go on
     COUNT = 7  # no payload; its number is how many frames were sent so far, and it takes none itself
 
 

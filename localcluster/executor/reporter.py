@@ -42,10 +42,8 @@ FLUSH_DELAY = 0.005  # seconds
 
 
 def end_without_driver(error: ChannelError) -> NoReturn:
-    """End this executor. The driver will see that; of a message that was lost or garbled on its way here only this
-    process can tell.
-    """
-    log.log(logging.WARNING if isinstance(error, FrameError) else logging.DEBUG, "the driver is gone: %s", error)
+    """End this executor. The driver, if there is one, sees that, and its channel knows why."""
+    log.debug("the driver is gone: %s", error)
     os._exit(1)
 
 

@@ -172,13 +172,33 @@ def closing_wakes_a_thread_that_sends(make_pair: MakePair) -> None:
         assert isinstance(sender.outcome(), ClosedChannelError)
 
 
-def failing_makes_both_sides_see_it(make_pair: MakePair) -> None:
+def failing_makes_both_sides_see_it_and_know_why(make_pair: MakePair) -> None:
     with channels(make_pair) as (left, right):
+        left.send(tell())
         left.fail(FrameError("unusable"))
         for use in (left.receive, left.receive_ready, lambda: left.send(tell())):
-            with pytest.raises(FrameError, match="unusable"):
+            with pytest.raises(FrameError, match=r"^unusable"):
                 use()
+        assert right.receive(LONG) == tell()
+        for _ in range(2):
+            with pytest.raises(FrameError, match="channel right: the peer gave up: unusable"):
+                right.receive(LONG)
+        with pytest.raises(ChannelError):
+            right.send(tell())
+
+
+def failing_does_not_wait_for_a_sender_or_a_full_socket(make_pair: MakePair) -> None:
+    with channels(make_pair) as (left, right):
+        sender = InThread(lambda: left.send(tell(BIG)))
+        wait_blocked(sender, left._send_lock)
+        left.fail(FrameError("unusable"))
+        assert isinstance(sender.outcome(), ChannelError)
         with pytest.raises(BrokenChannelError):
+            right.receive(LONG)
+    with channels(make_pair) as (left, right):
+        clog(left)
+        left.fail(FrameError("unusable"))
+        with pytest.raises(FrameError, match="garbled"):
             right.receive(LONG)
 
 
@@ -307,7 +327,7 @@ def a_lost_frame_breaks_the_channel_both_ways(make_pair: MakePair) -> None:
         for _ in range(2):
             with pytest.raises(FrameError, match="right: frame 1 was lost"):
                 right.receive(LONG)
-        with pytest.raises(BrokenChannelError):
+        with pytest.raises(FrameError, match="the peer gave up: channel right: frame 1 was lost"):
             left.receive(LONG)
 
 
@@ -366,7 +386,7 @@ def any_garbled_byte_of_a_frame_breaks_the_channel(make_pair: MakePair) -> None:
             assert right.receive(LONG) == tell(b"1")
             with pytest.raises(FrameError):
                 right.receive(LONG)  # at once: it does not wait for bytes of a wrong length
-            with pytest.raises(BrokenChannelError):
+            with pytest.raises(FrameError, match="the peer gave up"):
                 left.receive(LONG)
 
 
@@ -477,7 +497,8 @@ CHANNEL_CHECKS: tuple[Callable[[MakePair], None], ...] = (
     use_after_our_own_close_is_an_error_of_its_own,
     closing_wakes_a_thread_that_receives,
     closing_wakes_a_thread_that_sends,
-    failing_makes_both_sides_see_it,
+    failing_makes_both_sides_see_it_and_know_why,
+    failing_does_not_wait_for_a_sender_or_a_full_socket,
     a_receive_that_timed_out_loses_nothing,
     a_send_that_never_began_leaves_the_channel_usable,
     a_send_that_stuck_inside_a_frame_breaks_the_channel,
