@@ -18,6 +18,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from protocol import sites
 from protocol.errors import BlockNotFoundError, BlockPutError, CorruptBlockError, StaleLocationError
 from protocol.locations import BlockManagerId, SharedLocation, ShmLocation
 from storage import os_layer
@@ -37,6 +38,8 @@ from storage.storage_level import StorageLevel
 from storage.tiers import Tiers
 
 log = logging.getLogger(__name__)
+
+PUTS = 2  # of one block by one caller, if what it puts is lost at once; then it does without
 
 
 class BlockManager:
@@ -145,7 +148,7 @@ class BlockManager:
         self, block_id: BlockId, level: StorageLevel, make_iterator: Callable[[], Iterable[Any]]
     ) -> tuple[BlockResult | None, Iterator[Any] | None]:
         """The block, made and put by this call if nobody has it: (block, None), or (None, values) when there is no
-        room.
+        room, or when what was put is lost at once.
 
         Among the threads of this process one makes the block and the others wait for it. What `make_iterator` or its
         iterator raises propagates; nothing is left then, and the next one who waits makes the block.
@@ -153,14 +156,16 @@ class BlockManager:
         result = self.get_local_values(block_id) or self._get_remote_values(block_id, copy=not level.reads_views)
         if result is not None:
             return result, None
-        leftover = self._put_values(block_id, make_iterator, level, tell_master=True, keep_read_lock=True)
-        if leftover is not None:
-            return None, leftover
-        result = self.get_local_values(block_id)
-        self.release_lock(block_id)  # that of the put; the result has its own
-        if result is None:
-            raise BlockNotFoundError(f"block {block_id} was lost right after it was put")
-        return result, None
+        for _ in range(PUTS):
+            leftover = self._put_values(block_id, make_iterator, level, tell_master=True, keep_read_lock=True)
+            if leftover is not None:
+                return None, leftover
+            result = self.get_local_values(block_id)
+            self.release_lock(block_id)  # that of the put; the result has its own
+            if result is not None:
+                return result, None
+            log.warning("block %s was lost right after it was put: its values are made again", block_id)
+        return None, iter(make_iterator())
 
     # --- putting ------------------------------------------------------------------------------------------------------
 
@@ -225,6 +230,8 @@ class BlockManager:
                 self.release_lock(block_id)
                 self.remove_block(block_id, tell_master)
                 raise
+        if sites.armed is not None and put is Put.STORED:
+            self._local.at_site("block.put", block_id)
         if not keep_read_lock:
             self.release_lock(block_id)
         return True
@@ -259,14 +266,22 @@ class BlockManager:
         With `tell_master` False the caller passes the location on, or removes the block. Raises BlockPutError when
         the block is here already, OutOfSharedMemoryError when there is no room anywhere.
         """
-        return self._local.put_shared(block_id, chunks, tell_master)
+        location = self._local.put_shared(block_id, chunks, tell_master)
+        if sites.armed is not None:
+            self._local.at_site("block.put", block_id)
+        return location
 
-    def read_location(self, location: SharedLocation, lease: bool = False) -> ManagedBuffer:
-        """The bytes at a location, or a part of one, without a copy. Raises StaleLocationError.
+    def read_location(
+        self, location: SharedLocation, block_id: BlockId | None = None, lease: bool = False
+    ) -> ManagedBuffer:
+        """The bytes of the block at a location, or a part of one, without a copy. Raises StaleLocationError.
 
         `lease`: the location came from the master with a lease, which goes back when no view over the bytes lives any
-        more. Else the caller knows that the block is not removed meanwhile. The bytes are not checked.
+        more. Else the caller knows that the block is not removed meanwhile. The bytes are not checked. `block_id`:
+        faults may do something to them.
         """
+        if sites.armed is not None and block_id is not None:
+            sites.armed("block.read", block=block_id.name, block_id=block_id, location=location)
         return self._reader.read(location, leased=lease)
 
     def take_lease_releases(self) -> tuple[tuple[ShmLocation, int], ...]:

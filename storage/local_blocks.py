@@ -17,6 +17,7 @@ from enum import Enum
 from functools import partial
 from typing import Any
 
+from protocol import sites
 from protocol.errors import ChannelError, CorruptBlockError, StaleLocationError, StorageError
 from protocol.locations import BlockManagerId, Location, ShmLocation
 from storage.arena import Arena
@@ -181,6 +182,8 @@ class LocalBlocks:
         or its bytes are damaged: what is left of it is dropped then.
         """
         info = self.infos.lock_for_reading(block_id)
+        if sites.armed is not None:
+            self.at_site("block.read", block_id)
         if info is None:
             data = self._get_shared(block_id)
             return None if data is None else BlockResult(_checked_values(data), data.size, ReadMethod.OFF_HEAP)
@@ -199,6 +202,8 @@ class LocalBlocks:
     def get_bytes(self, block_id: BlockId) -> ManagedBuffer | None:
         """The block's serialised bytes, which stay good without a lock. None as for `get_values`."""
         info = self.infos.lock_for_reading(block_id)
+        if sites.armed is not None:
+            self.at_site("block.read", block_id)
         if info is None:
             return self._get_shared(block_id)
         try:
@@ -218,6 +223,14 @@ class LocalBlocks:
         None when it is not there. Raises OutOfSharedMemoryError.
         """
         return self.shared.location_to_find(block_id) or self.off_heap_store.location_to_find(block_id)
+
+    def at_site(self, site: str, block_id: BlockId) -> None:
+        """Where faults may do something to the block's bytes; called where ``sites.armed`` is set."""
+        if sites.armed is not None:
+            location = self.status(block_id).location
+            if location is not None:
+                facts = {"block": block_id.name, "block_id": block_id, "location": location}
+                sites.armed(site, memory=self.memory_store, **facts)
 
     def _get_shared(self, block_id: BlockId) -> ManagedBuffer | None:
         try:

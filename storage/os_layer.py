@@ -99,6 +99,33 @@ def write_all(fd: int, data: BytesLike) -> int:
     return size
 
 
+def write_at(fd: int, data: BytesLike, offset: int) -> None:
+    """Write all of `data` (C-contiguous) at byte `offset`. Raises OSError."""
+    left = memoryview(data).cast("B")
+    while left.nbytes:
+        stop_strays()
+        written = os.pwrite(fd, left, offset)
+        if written == 0:
+            raise OSError(errno.EIO, "the system took no bytes and gave no reason")
+        left, offset = left[written:], offset + written
+
+
+def read_at(fd: int, length: int, offset: int) -> bytearray:
+    """The bytes from `offset` on, fewer where the file ends before. Raises OSError."""
+    data = bytearray(length)
+    view, done = memoryview(data), 0
+    while done < length and (found := os.preadv(fd, [view[done:]], offset + done)):
+        done += found
+    view.release()
+    del data[done:]
+    return data
+
+
+def truncate(path: str, size: int) -> None:
+    """Cut a file short."""
+    os.truncate(path, size)
+
+
 def read_all(path: str) -> bytes:
     """All bytes of a small file."""
     with open(path, "rb") as file:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from protocol import sites
 from protocol.errors import CorruptBlockError, StaleLocationError, StorageError
 from protocol.locations import (
     BlockManagerId,
@@ -101,6 +102,8 @@ class RemoteBlocks:
 
     def _map(self, block_id: BlockId, holder: BlockManagerId, location: SharedLocation) -> ManagedBuffer | None:
         """None when this process is short of what it needs for it. Raises StaleLocationError, CorruptBlockError."""
+        if sites.armed is not None:
+            sites.armed("block.read", block=block_id.name, block_id=block_id, location=location)
         try:
             data = self._reader.read(location, leased=True)
         except StaleLocationError:

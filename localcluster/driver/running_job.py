@@ -141,7 +141,7 @@ class RunningJob:
     def _read(self, block_id: TaskResultBlockId, location: SharedLocation) -> ManagedBuffer:
         blocks = self._cluster.env.block_manager
         try:
-            return blocks.read_location(location)
+            return blocks.read_location(location, block_id)
         except StaleLocationError:
             found = blocks.get_bytes(block_id)  # its writer may still have what lost its name
             if found is None:

@@ -103,7 +103,9 @@ class SchedulerBackend:
             settings.task_reaper_kill_timeout,
             clock,
         )
-        self.messages = ExecutorMessages(self.dag, self.pool, self.instructions, self.master, self.outputs, exists, clock)
+        self.messages = ExecutorMessages(
+            self.dag, self.pool, self.instructions, self.master, self.outputs, exists, clock
+        )
         self.heartbeats = Heartbeats(clock)
         self.messages.register({c.GetMapOutputs: self._map_outputs.serve, c.ExecutorHeartbeat: self.heartbeats.receive})
 

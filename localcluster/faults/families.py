@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from localcluster.faults import calls, process_actions
+from localcluster.faults import blocks, calls, process_actions
 from localcluster.faults.firing import Act
 from localcluster.faults.process_actions import is_silent
 from localcluster.faults.rule import Rule
@@ -42,4 +42,4 @@ def answers() -> dict[str, Callable[[], Any]]:
 
 
 def _families() -> list[Mapping[str, Act]]:
-    return [process_actions.ACTS, calls.ACTS]
+    return [process_actions.ACTS, blocks.ACTS, calls.ACTS]

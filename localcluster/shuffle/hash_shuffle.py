@@ -31,6 +31,8 @@ class HashShuffleManager(ShuffleManager):
     def block_ids(shuffle_id: int, map_id: int, blocks: Sequence[SharedLocation | None]) -> list[BlockId]:
         return [ShuffleBlockId(shuffle_id, map_id, part) for part in range(len(blocks))]
 
-    def locate(self, status: MapStatus, partition: int) -> ManagedBuffer | None:
+    def locate(self, shuffle_id: int, status: MapStatus, partition: int) -> ManagedBuffer | None:
         location = status.blocks[partition]
-        return None if location is None else self.blocks.read_location(location)
+        if location is None:
+            return None
+        return self.blocks.read_location(location, ShuffleBlockId(shuffle_id, status.map_id, partition))

@@ -96,26 +96,30 @@ class ShuffleManager(ABC):
         if status is None:
             raise FetchFailedError(shuffle_id, (map_index,), "it is being computed again")
         try:
-            buffer = self.locate(status, partition)
+            buffer = self.locate(shuffle_id, status, partition)
             # copy: nothing that a reducer yields may keep a map output's pages in use
             return list(serializer.deserialize(buffer.memoryview(), copy=True)) if buffer is not None else []
         except (StaleLocationError, CorruptBlockError) as error:
-            bad = [
-                index
-                for index, other in enumerate(table)
-                if index == map_index or not self._is_whole(shuffle_id, other)
-            ]
-            raise FetchFailedError(shuffle_id, tuple(bad), str(error)) from error
+            bad = {index for index, each in enumerate(table) if not self._is_whole(shuffle_id, each)}
+            raise FetchFailedError(shuffle_id, tuple(sorted(bad | {map_index})), str(error)) from error
 
     def _is_whole(self, shuffle_id: int, status: MapStatus | None) -> bool:
         """Whether all bytes of a map output are as they were written; yes if it is being computed again."""
-        for location in status.blocks if status is not None else ():
+        if status is None:
+            return True
+        whole = True
+        block_ids = self.block_ids(shuffle_id, status.map_id, status.blocks)
+        for block_id, location in zip(block_ids, status.blocks, strict=True):
+            if location is None:
+                continue
             try:
-                if location is not None:
-                    serializer.check(self.blocks.read_location(location).memoryview())
-            except (StaleLocationError, CorruptBlockError):
-                return False
-        return True
+                serializer.check(self.blocks.read_location(location).memoryview())
+            except StaleLocationError:
+                whole = False
+            except CorruptBlockError:
+                whole = False
+                self.blocks.master.report_corrupt_block(block_id, status.executor_id, location)
+        return whole
 
     # --- for tasks on either side ---
 
@@ -135,5 +139,5 @@ class ShuffleManager(ABC):
         """Names of the blocks of one map output, beside their locations."""
 
     @abstractmethod
-    def locate(self, status: MapStatus, partition: int) -> ManagedBuffer | None:
+    def locate(self, shuffle_id: int, status: MapStatus, partition: int) -> ManagedBuffer | None:
         """The bytes of one reduce partition in one map output; None when it has no records."""

@@ -48,11 +48,14 @@ class SortShuffleManager(ShuffleManager):
     def block_ids(shuffle_id: int, map_id: int, blocks: Sequence[SharedLocation | None]) -> list[BlockId]:
         return [ShuffleDataBlockId(shuffle_id, map_id, 0), ShuffleIndexBlockId(shuffle_id, map_id, 0)]
 
-    def locate(self, status: MapStatus, partition: int) -> ManagedBuffer | None:
+    def locate(self, shuffle_id: int, status: MapStatus, partition: int) -> ManagedBuffer | None:
         data, index = status.blocks
         assert data is not None
         assert index is not None
-        start, end = _RANGE.unpack_from(serializer.unwrap(self.blocks.read_location(index).memoryview()), partition * 8)
+        index_id = ShuffleIndexBlockId(shuffle_id, status.map_id, 0)
+        offsets = serializer.unwrap(self.blocks.read_location(index, index_id).memoryview())
+        start, end = _RANGE.unpack_from(offsets, partition * 8)
         if start == end:
             return None
-        return self.blocks.read_location(replace(data, offset=data.offset + start, length=end - start))
+        part = replace(data, offset=data.offset + start, length=end - start)
+        return self.blocks.read_location(part, ShuffleDataBlockId(shuffle_id, status.map_id, 0))

@@ -23,13 +23,13 @@ def test_shared_blocks_are_read_by_location_whole_or_in_part(make_cluster: Clust
     location = a.put_shared(ShuffleDataBlockId(0, 0, 0), [b"head", bytearray(b"-"), memoryview(b"tail")], False)
     assert isinstance(location, ShmLocation)
     for manager in (a, b):
-        assert manager.read_location(location).memoryview() == b"head-tail"
+        assert manager.read_location(location, ShuffleDataBlockId(0, 0, 0)).memoryview() == b"head-tail"
         part = ShmLocation(location.segment, location.offset + 5, 4)
-        assert manager.read_location(part).memoryview() == b"tail"
+        assert manager.read_location(part, ShuffleDataBlockId(0, 0, 0)).memoryview() == b"tail"
     a.remove_block(ShuffleDataBlockId(0, 0, 0), tell_master=False)
     assert a.get_local_bytes(ShuffleDataBlockId(0, 0, 0)) is None
     with pytest.raises(StaleLocationError):
-        a.read_location(location)
+        a.read_location(location, ShuffleDataBlockId(0, 0, 0))
 
 
 def test_a_shared_block_is_written_once(make_cluster: ClusterMaker) -> None:

@@ -26,6 +26,7 @@ def long_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShuffleBenc
     maker = ClusterMaker(directory)
     bench = ShuffleBench(maker("1", "2", max_memory=1 << 20), directory)
     # The segment is made, and mapped by the reader, before the first test looks at its descriptors.
-    bench.other.read_location(bench.blocks.put_shared(StreamBlockId(0, 0), [b"first"], tell_master=False))
+    block_id = StreamBlockId(0, 0)
+    bench.other.read_location(bench.blocks.put_shared(block_id, [b"first"], tell_master=False), block_id)
     yield bench
     maker.close()
