@@ -130,10 +130,13 @@ class Scratch:
     def remove(self) -> None:
         """Remove the directories and the ``/dev/shm`` files of the run, then `disown`. May be called again.
 
-        What cannot be removed is logged, and the primary directory then stays for ``localcluster clean``.
+        What cannot be removed is logged, and the primary directory then stays for the janitor, or for ``localcluster
+        clean``.
         """
         try:
             _remove(self.primary)
+        except OSError as error:  # of a look into a directory
+            log.warning("cannot remove all of %s: %s", self.primary, error)
         finally:
             self.disown()
 

@@ -131,15 +131,21 @@ class Segment:
 
     @property
     def can_be_found(self) -> bool:
-        """Whether other processes can still find the file, and all of it."""
-        size = os_layer.size_of(self.path)
+        """Whether other processes can still find the file, and all of it. No, if the system does not say."""
+        try:
+            size = os_layer.size_of(self.path)
+        except OSError:
+            return False
         return size is not None and size >= self.size
 
     def require(self, end: int) -> None:
         """Raises StaleLocationError when the file was cut short before byte `end`: to touch what is mapped behind the
-        end of a file is a SIGBUS. One that has lost its name cannot be cut.
+        end of a file is a SIGBUS. One that has lost its name cannot be cut. StorageError when the system does not say.
         """
-        size = os_layer.size_of(self.path)
+        try:
+            size = os_layer.size_of(self.path)
+        except OSError as error:
+            raise StorageError(f"segment {self.path} cannot be read now: {error}") from error
         if size is not None and size < end:
             raise StaleLocationError(f"segment {self.path} was cut short to {size} bytes")
 

@@ -18,7 +18,7 @@ from protocol.errors import ConfigurationError, StorageError
 from storage import os_layer, scratch
 from storage.scratch import Scratch, remove_unowned, wait_until_unowned
 from storage.stale_runs import remove_stale, remove_stale_segments
-from tests.support import DEADLINE
+from tests.support import DEADLINE, fails
 
 CREATE_AND_REPORT = """
 import sys
@@ -231,6 +231,28 @@ def test_what_cannot_be_removed_is_logged_and_found_by_a_later_cleaning(
     monkeypatch.undo()
     assert made.primary in remove_stale(parent)
     assert [os.listdir(root) for root in [parent, *local_dirs]] == [[], [], []]
+
+
+def test_a_removal_that_cannot_look_leaves_all_to_a_later_one(
+    parent: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = Scratch.create(parent=parent)
+    with monkeypatch.context() as patch:
+        patch.setattr(os_layer, "names_in", fails(errno.EIO))
+        made.remove()
+    assert f"cannot remove all of {made.primary}: [Errno 5]" in caplog.text
+    assert remove_unowned(made.primary) == [made.primary], "it is owned by nobody"
+
+
+def test_what_a_directory_was_refused_is_told_and_not_what_its_removal_was(
+    parent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os_layer, "rename", fails(errno.ENOSPC))
+        patch.setattr(os_layer, "names_in", fails(errno.EIO))
+        with pytest.raises(ConfigurationError, match="No space left on device"):
+            Scratch.create(parent=parent)
+    assert len(remove_stale(parent)) == 1
 
 
 def test_the_owner_removes_it_at_exit(parent: str) -> None:

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from protocol.errors import OutOfSharedMemoryError, StaleLocationError
+from protocol.errors import OutOfSharedMemoryError, StaleLocationError, StorageError
 from protocol.locations import ShmLocation
 from storage import os_layer, segment
 from storage.segment import PAGE, STRIDE, Segment, SegmentReader
+from tests.support import fails
 
 NAME = f"localcluster-test-segment-{os.getpid()}"
 SHM = "/dev/shm"
@@ -108,6 +109,18 @@ def test_readers_get_read_only_views_and_map_a_segment_once(shared: Segment, rea
     with pytest.raises(ValueError, match="read-only"):
         np.frombuffer(views[0], np.uint8)[0] = 1
     assert len(mapped_ranges(shared.path)) == 2  # the owner's own, and the reader's
+
+
+def test_a_segment_that_the_system_does_not_tell_of_is_not_given_out_and_not_read(
+    shared: Segment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shared.can_be_found
+    with monkeypatch.context() as patch:
+        patch.setattr(os_layer, "size_of", fails(errno.EIO))
+        assert not shared.can_be_found
+        with pytest.raises(StorageError, match=rf"{shared.path} cannot be read now: .*Input/output"):
+            shared.require(1)
+    shared.require(1)
 
 
 def test_an_empty_view_is_a_view(shared: Segment, reader: SegmentReader) -> None:
