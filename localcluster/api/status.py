@@ -69,7 +69,7 @@ def _executor_info(executor: ExecutorStatus) -> SparkExecutorInfo:
         host="localhost",
         port=memory.block_manager_id.pid,
         cacheSize=memory.memory_used + memory.off_heap_used + memory.disk_used,
-        numRunningTasks=executor.active_tasks,
+        numRunningTasks=len(executor.tasks.running),
         usedOnHeapStorageMemory=memory.memory_used,
         usedOffHeapStorageMemory=memory.off_heap_used,
         totalOnHeapStorageMemory=memory.max_memory,

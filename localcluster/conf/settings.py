@@ -211,6 +211,7 @@ class Settings:
     port_max_retries = Setting("spark.port.maxRetries", "16", _natural, "a whole number from 0 on", "How many of the ports after `spark.ui.port` are tried.")
     ui_retained_jobs = Setting("spark.ui.retainedJobs", "1000", *_COUNT, "Ended jobs that the status tracker and the status page remember.")
     ui_retained_stages = Setting("spark.ui.retainedStages", "1000", *_COUNT, "Stages of ended jobs that the status tracker and the status page remember.")
+    ui_retained_dead_executors = Setting("spark.ui.retainedDeadExecutors", "100", *_COUNT, "Executors that are gone which the status page remembers.")
     ui_show_console_progress = Setting("spark.ui.showConsoleProgress", "true", *_BOOLEAN, "Progress bars of stages that run for more than half a second: at the bottom of a terminal that is standard error, or in a notebook.")
     files = Setting("spark.files", None, *_LIST, "Files that are added as `SparkContext.addFile` does, separated by commas.")
     archives = Setting("spark.archives", None, *_LIST, "Archives that are added as `SparkContext.addArchive` does, separated by commas.")

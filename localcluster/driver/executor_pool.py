@@ -19,11 +19,13 @@ from typing import Any, NamedTuple
 
 from localcluster.base.shortage import shortage
 from localcluster.driver.event_loop import EventLoop
+from localcluster.driver.executor_history import ExecutorHistory
 from localcluster.driver.known_executor import Executor, State
 from localcluster.driver.liveness import Liveness
 from localcluster.driver.replacements import SOON, Replacements
 from localcluster.driver.silence import SilenceWatch
 from localcluster.launcher.client import LauncherClient
+from localcluster.scheduler.statistics import ExecutorTasks
 from protocol.channel import ChannelStatistics
 from protocol.cluster_messages import (
     ExecutorExited,
@@ -35,7 +37,7 @@ from protocol.cluster_messages import (
 )
 from protocol.endpoint import Endpoint, Incoming
 from protocol.errors import BrokenChannelError, ChannelError, FrameError
-from protocol.events import ExecutorAdded, ExecutorLost, ExecutorReplaced, Recorder, TaskRef, nobody
+from protocol.events import ExecutorAdded, ExecutorLost, ExecutorReplaced, Recorder, nobody
 from protocol.locations import BlockManagerId
 from protocol.message import Order
 from protocol.message_table import MessageTable
@@ -60,9 +62,9 @@ class ExecutorPool:
     """The executors of one context: ordered, watched, replaced, drained.
 
     ``on_message(executor_id, incoming)``, ``on_lost(executor_id, reason)``, ``on_draining(executor_id)`` and
-    ``on_hopeless(reason)`` are the driver's. ``clock()`` is in seconds and never goes back. ``running(executor_id)``
-    are the tasks that an executor runs, until ``on_lost`` was called. ``has_cached_blocks(executor_id)``: others drain
-    first.
+    ``on_hopeless(reason)`` are the driver's. ``clock()`` is in seconds and never goes back. ``tasks_of(executor_id)``
+    are an executor's, until ``on_lost`` was called. ``has_cached_blocks(executor_id)``: others drain first. ``history``
+    is told who comes and goes.
     """
 
     def __init__(
@@ -77,7 +79,8 @@ class ExecutorPool:
         silence: SilenceWatch,
         has_cached_blocks: Callable[[str], bool],
         clock: Callable[[], float] = time.monotonic,
-        running: Callable[[str], tuple[TaskRef, ...]] = lambda executor_id: (),
+        tasks_of: Callable[[str], ExecutorTasks] = lambda executor_id: ExecutorTasks(),
+        history: ExecutorHistory | None = None,
         record: Recorder = nobody,
     ) -> None:
         self._launcher = launcher
@@ -90,7 +93,8 @@ class ExecutorPool:
         self._silence = silence
         self._has_cached_blocks = has_cached_blocks
         self._clock = clock
-        self._running = running
+        self._tasks_of = tasks_of
+        self.history = history or ExecutorHistory()
         self._record = record
         self._ids = count()
         self._target = 0  # executors that there should be
@@ -211,7 +215,9 @@ class ExecutorPool:
         executor.was_ready = True
         executor.ready_at = self._clock()
         self._replacements.registered()
-        self._record(ExecutorAdded(time.time(), executor_id, executor.pid))
+        now = time.time()
+        self._record(ExecutorAdded(now, executor_id, executor.pid))
+        self.history.registered(executor_id, now)
         if not executor.is_wanted:
             self._drain(executor)
 
@@ -316,9 +322,10 @@ class ExecutorPool:
         self._losses += not executor.was_dismissed
         is_no_news = executor.was_dismissed or (executor.short_of and self._replacements.is_short)
         log.log(logging.DEBUG if is_no_news else logging.WARNING, "%s", reason)
+        now, tasks = time.time(), self._tasks_of(executor.executor_id)
+        self.history.ended(executor.executor_id, executor.pid, now, reason, tasks)
         if not executor.was_dismissed:
-            ran = self._running(executor.executor_id)
-            self._record(ExecutorLost(time.time(), executor.executor_id, reason, signum, exit_code, ran))
+            self._record(ExecutorLost(now, executor.executor_id, reason, signum, exit_code, tasks.running))
         self._on_lost(executor.executor_id, reason)
         if executor.is_wanted:
             self._make_up_for(executor, reason, self._clock())

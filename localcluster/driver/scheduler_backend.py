@@ -19,6 +19,7 @@ from localcluster.conf.master_url import Layout
 from localcluster.conf.settings import Settings, shared_memory
 from localcluster.driver.block_master import BlockMaster
 from localcluster.driver.event_loop import EventLoop
+from localcluster.driver.executor_history import ExecutorHistory
 from localcluster.driver.executor_messages import ExecutorMessages
 from localcluster.driver.executor_pool import ExecutorPool
 from localcluster.driver.heartbeats import Heartbeats
@@ -88,7 +89,8 @@ class SchedulerBackend:
             on_hopeless=on_hopeless,
             silence=self._silence,
             has_cached_blocks=self._has_cached_blocks,
-            running=dag.running_tasks,
+            tasks_of=dag.tasks_of,
+            history=ExecutorHistory(settings.ui_retained_dead_executors),
             record=record,
             clock=clock,
         )

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
 from localcluster.conf.master_url import Layout
 from localcluster.driver.event_history import EventCounts, EventHistory
+from localcluster.driver.executor_history import FormerExecutor
 from localcluster.driver.executor_pool import ExecutorPool, ExecutorStatistics
 from localcluster.driver.forked_lock import ForkedLock
 from localcluster.driver.heartbeats import Heartbeat, Heartbeats
 from localcluster.scheduler.dag_scheduler import DAGScheduler
 from localcluster.scheduler.job_records import JobRecord, SparkJobInfo, SparkStageInfo, StageRecord
-from localcluster.scheduler.statistics import JobStatistics, StageStatistics, TaskStatistics
+from localcluster.scheduler.statistics import ExecutorTasks, JobStatistics, StageStatistics, TaskStatistics
 from protocol.block_messages import GetBlockStatus, GetMatchingBlockIds, GetMemoryStatus, GetStorageStatus
 from protocol.channel import ChannelStatistics
 from protocol.events import Event
@@ -60,7 +61,8 @@ class ExecutorStatus(NamedTuple):
 
     cores: int
     slots: int  # tasks that it runs at once
-    active_tasks: int
+    tasks: ExecutorTasks
+    added: float | None  # seconds since the epoch; None: it is the driver
     memory: MemoryStatus  # with the id
     shared_memory: int  # bytes that all of them may take together
     heartbeat: Heartbeat | None  # the last; the driver sends none
@@ -171,8 +173,14 @@ class Status:
     def _executor(self, memory: MemoryStatus, shared_memory: int) -> ExecutorStatus:
         holder = memory.block_manager_id
         cores, slots = (0, 0) if holder.is_driver else (self._layout.cores, self._layout.slots)
-        active, beat = self._dag.running_at(holder.executor_id), self._heartbeats.latest(holder.executor_id)
-        return ExecutorStatus(cores, slots, active, memory, shared_memory, beat)
+        tasks, beat = self._dag.tasks_of(holder.executor_id), self._heartbeats.latest(holder.executor_id)
+        added = self._pool.history.added_at(holder.executor_id)
+        return ExecutorStatus(cores, slots, tasks, added, memory, shared_memory, beat)
+
+    def former_executors(self) -> Sequence[FormerExecutor]:
+        """Those that are gone and remembered, in the order of their ends; also when the context is stopped."""
+        with self._lock:
+            return self._pool.history.former
 
     # --- storage ---
 

@@ -25,13 +25,13 @@ from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.running_task import RunningTask
 from localcluster.scheduler.stage import Job, JobEnd, Stage
 from localcluster.scheduler.stages import Stages
-from localcluster.scheduler.statistics import DAGStatistics, JobStatistics
+from localcluster.scheduler.statistics import DAGStatistics, ExecutorTasks, JobStatistics
 from localcluster.scheduler.task_scheduler import TaskScheduler
 from localcluster.scheduler.task_set import TaskSet
 from localcluster.shuffle.map_status import MapStatus
 from protocol.cluster_messages import BarrierCall, TaskFailed, TaskResult
 from protocol.errors import JobCancelledError, JobError, SerializationError
-from protocol.events import Recorder, TaskDiscarded, TaskRef, TaskRetried, TaskSpeculated, nobody
+from protocol.events import Recorder, TaskDiscarded, TaskRetried, TaskSpeculated, nobody
 from protocol.task_output import MapOutput
 from storage.block_id import BlockId
 
@@ -85,14 +85,9 @@ class DAGScheduler:
     def running_stages(self) -> Mapping[Stage, TaskSet]:
         return self._stages.running
 
-    def running_at(self, executor_id: str) -> int:
-        """How many tasks an executor runs; those queued there do not count."""
-        slots = self._tasks.slots_of(executor_id)
-        return 0 if slots is None else min(len(slots.tasks), slots.cores)
-
-    def running_tasks(self, executor_id: str) -> tuple[TaskRef, ...]:
-        """Those tasks."""
-        return self._tasks.running_tasks(executor_id)
+    def tasks_of(self, executor_id: str) -> ExecutorTasks:
+        """What an executor runs, tasks that are queued there left out, and how many it did."""
+        return self._tasks.tasks_of(executor_id)
 
     # --- jobs ---
 

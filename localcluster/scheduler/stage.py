@@ -76,7 +76,7 @@ class Stage:
     result_size: int = 0  # bytes of those results
     fetch_failures: int = 0  # consecutive attempts that ended in a fetch failure
     barrier_failures: int = 0  # consecutive attempts of a barrier stage that ended because a task failed
-    setback: str = ""  # why its last attempt came to nothing, if it did
+    setback: str = ""  # why it is to run again, for part of its partitions at least
 
 
 @dataclass(eq=False)

@@ -46,7 +46,7 @@ class StageAttempts:
     def start(self, stage: Stage, positions: Sequence[int], now: float) -> None:
         """Run these positions of a stage; its oldest job says in which pool."""
         stage.attempt += 1
-        if stage.attempt > 0:
+        if stage.attempt > 0 or stage.setback:
             self._record(_resubmitted(stage, positions))
         job = min(stage.jobs, key=lambda j: j.id)
         task_set = TaskSet(
@@ -136,6 +136,6 @@ class StageAttempts:
 
 
 def _resubmitted(stage: Stage, positions: Sequence[int]) -> StageResubmitted:
-    reason, stage.setback = stage.setback or "outputs of it are lost", ""
+    reason, stage.setback = stage.setback, ""
     partitions = tuple([stage.partitions[position] for position in positions])
     return StageResubmitted(time.time(), stage.id, stage.attempt, reason, partitions)

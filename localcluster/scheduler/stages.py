@@ -21,6 +21,8 @@ from localcluster.scheduler.task_set import TaskSet
 from localcluster.scheduler.waiting_stages import WaitingStages
 from protocol.events import Recorder, nobody
 
+OUTPUTS_LOST = "outputs of it are lost"
+
 
 class Stages:
     """``running`` has the current attempt of each stage that runs. Both attributes are for looking only."""
@@ -79,7 +81,11 @@ class Stages:
                 continue
             # When the first one is there, the stage is submitted again, and waits for the next one or starts.
             self._waiting.add(stage, missing[0])
-            todo.extend(self.map_stages[shuffle] for shuffle in reversed(missing))
+            parents = [self.map_stages[shuffle] for shuffle in reversed(missing)]
+            if stage.setback:  # then they were there, if for an earlier job
+                for parent in parents:
+                    parent.setback = parent.setback or OUTPUTS_LOST
+            todo.extend(parents)
 
     def go_on(self, stage: Stage, now: float) -> list[Instruction]:
         """All positions of the current attempt are done, or one of a stage that has none."""
@@ -89,7 +95,8 @@ class Stages:
             retired = self._attempts.retire(stage)
             if self.map_stages.is_complete(stage):
                 return retired + self._complete(stage, stage.shuffle_id, now)
-            self.submit(stage, now)  # an output was lost while the others were computed
+            stage.setback = OUTPUTS_LOST  # while the others were computed
+            self.submit(stage, now)
             return retired
         if stage in self._waiting and self.map_stages.is_complete(stage):
             self._waiting.discard(stage)  # tasks of retired attempts did all that was left

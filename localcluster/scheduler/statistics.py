@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from protocol.events import TaskRef
+
 
 class JobStatistics(NamedTuple):
     running: int
@@ -36,6 +38,14 @@ class TaskStatistics(NamedTuple):
     lost: int  # with their executor
     task_sets: int
     binaries: int  # of stages, at executors
+
+
+class ExecutorTasks(NamedTuple):
+    """The tasks of one executor."""
+
+    running: tuple[TaskRef, ...] = ()  # as far as is known, the first of those that it was given
+    completed: int = 0  # so far, as is the next
+    failed: int = 0
 
 
 class DAGStatistics(NamedTuple):

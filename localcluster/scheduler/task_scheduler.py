@@ -24,10 +24,10 @@ from localcluster.scheduler.executor_slots import ExecutorSlots
 from localcluster.scheduler.pools import SchedulingOrder, fifo
 from localcluster.scheduler.running_task import RunningTask
 from localcluster.scheduler.speculation import Speculation
-from localcluster.scheduler.statistics import TaskStatistics
+from localcluster.scheduler.statistics import ExecutorTasks, TaskStatistics
 from localcluster.scheduler.task_set import TaskSet
 from protocol.cluster_messages import TaskDescription
-from protocol.events import Recorder, TaskRef, TasksLaunched, nobody
+from protocol.events import Recorder, TasksLaunched, nobody
 from storage.block_id import BlockId
 
 QUEUE_SECONDS = 0.02  # of work kept queued at an executor
@@ -145,6 +145,7 @@ class TaskScheduler:
             slots.stuck = False
             if not succeeded:
                 self._failed += 1
+                slots.failed += 1
         return task_set
 
     def task_returned(self, executor_id: str, task_id: int) -> TaskSet | None:
@@ -152,7 +153,9 @@ class TaskScheduler:
         self._claims.release(task_id)
         slots = self.slots_of(executor_id)
         task_set = slots.tasks.pop(task_id, None) if slots is not None else None
-        self._returned += task_set is not None
+        if slots is not None and task_set is not None:
+            self._returned += 1
+            slots.returned += 1
         return task_set
 
     def task_killed(self, task_id: int) -> None:
@@ -163,13 +166,14 @@ class TaskScheduler:
         """A cached block was reported. Whether a task was kept back for it."""
         return self._claims.stored(block_id)
 
-    def running_tasks(self, executor_id: str) -> tuple[TaskRef, ...]:
-        """What an executor runs, as far as it has told: the first of its tasks, one per core."""
+    def tasks_of(self, executor_id: str) -> ExecutorTasks:
+        """What an executor runs, one per core, and what it did; nothing of one that is not known any more."""
         slots = self.slots_of(executor_id)
         if slots is None:
-            return ()
+            return ExecutorTasks()
         first = islice(slots.tasks.items(), slots.cores)
-        return tuple(task_set.ref(task_set.running[task_id]) for task_id, task_set in first)
+        running = tuple(task_set.ref(task_set.running[task_id]) for task_id, task_set in first)
+        return ExecutorTasks(running, slots.completed, slots.failed)
 
     def running_task(self, executor_id: str, task_id: int) -> tuple[TaskSet, RunningTask] | None:
         """A task that an executor has not reported the end of, and its set."""
@@ -311,6 +315,7 @@ class TaskScheduler:
                 self._claims.claim(task_id, task_set, missing)
             batch.append(TaskDescription(task_id, task_set.stage.partitions[position], attempt, partition))
         self._launched += len(batch)
+        slots.launched += len(batch)
         return batch
 
     # --- audit ---

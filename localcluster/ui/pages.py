@@ -1,7 +1,7 @@
 """The pages as HTML: tables of a `StatusStore`'s records, without scripts. Every text in them is escaped.
 
-What stands in a table is listed once, as its columns (`JOBS`, `STAGES`, `RDDS`, `EXECUTORS`). A column that shows what
-the records lack begins in `status_store`, whose fields the REST API shows too, and in `localcluster.driver.status`.
+What stands in a table is listed once, as its columns (`JOBS`, `STAGES`, `EVENTS`, …). A column that shows what the
+records lack begins in `status_store`, whose fields the REST API shows too, and in `localcluster.driver.status`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from operator import itemgetter
 from typing import TypeAlias
 
 from localcluster.conf.settings import bytes_text
-from localcluster.ui.status_store import Record
+from localcluster.ui.record import Record
 
-NAMES = ("jobs", "stages", "storage", "executors", "environment")
+NAMES = ("jobs", "stages", "storage", "executors", "events", "environment")
 
 STYLE = """
 body { font-family: sans-serif; margin: 1.5em } nav a { margin-right: 1em } nav a.here { font-weight: bold }
@@ -48,10 +48,16 @@ def storage(rdds: Sequence[Record]) -> str:
     return _table(RDDS, rdds) if rdds else "<p>Nothing is cached.</p>"
 
 
-def executors(records: Sequence[Record]) -> str:
+def executors(records: Sequence[Record], former: Sequence[Record]) -> str:
     shared = max((record["memoryMetrics"]["totalOffHeapStorageMemory"] for record in records), default=0)
     note = f"<p>Shared memory that all of them may take together: {escape(bytes_text(shared))}.</p>"
-    return _table(EXECUTORS, records) + note
+    dead = f"<h2>Dead executors ({len(former)})</h2>{_table(FORMER_EXECUTORS, former)}" if former else ""
+    return _table(EXECUTORS, records) + note + dead
+
+
+def events(records: Sequence[Record]) -> str:
+    note = "<p>But for the starts of tasks; newest first.</p>"
+    return _table(EVENTS, records) + note if records else "<p>Nothing has happened but tasks that ran.</p>"
 
 
 def environment(record: Record) -> str:
@@ -94,6 +100,30 @@ def _of_heartbeat(executor: Record, text: Callable[[Record], str]) -> str:
     return text(executor["localcluster"]) if "localcluster" in executor else ""
 
 
+def _what_happened_to(event: Record) -> str:
+    """A task as Spark's log names it, a block, a stage, a fault, a process."""
+    if "task" in event:
+        return _task(event["task"])
+    if "stageId" in event:
+        return f"stage {event['stageId']}"
+    return str(event.get("blockId") or event.get("fault") or "")
+
+
+def _other_facts(event: Record) -> str:
+    shown = {"time", "event", "executorId", "task", "stageId", "blockId", "fault"}
+    return ", ".join(f"{name}: {_fact(value)}" for name, value in event.items() if name not in shown)
+
+
+def _fact(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_fact, value)) or "nothing"
+    return _task(value) if isinstance(value, dict) else str(value)
+
+
+def _task(task: Record) -> str:
+    return f"task {task['partition']}.{task['attempt']} in stage {task['stageId']}.{task['stageAttempt']}"
+
+
 # --- the columns of each page: the title, and how a cell is read from a record ----------------------------------------
 
 Columns: TypeAlias = Mapping[str, Callable[[Record], object]]
@@ -134,12 +164,33 @@ EXECUTORS: Columns = {
     "Process": lambda executor: executor["hostPort"].rpartition(":")[2],
     "Cores": itemgetter("totalCores"),
     "Running tasks": itemgetter("activeTasks"),
+    "Failed tasks": itemgetter("failedTasks"),
+    "Complete tasks": itemgetter("completedTasks"),
     "RDD blocks": itemgetter("rddBlocks"),
     "Storage memory": _storage_memory,
     "Shared memory": lambda executor: bytes_text(executor["memoryMetrics"]["usedOffHeapStorageMemory"]),
     "Disk": lambda executor: bytes_text(executor["diskUsed"]),
     "Memory of its own": lambda executor: _of_heartbeat(executor, lambda beat: bytes_text(beat["ownMemory"])),
     "Heard of": lambda executor: _of_heartbeat(executor, lambda beat: f"{beat['secondsSinceHeartbeat']:.1f} s ago"),
+}
+
+
+FORMER_EXECUTORS: Columns = {
+    "Executor": itemgetter("id"),
+    "Process": lambda executor: executor["hostPort"].rpartition(":")[2],
+    "Added": itemgetter("addTime"),
+    "Removed": itemgetter("removeTime"),
+    "Failed tasks": itemgetter("failedTasks"),
+    "Complete tasks": itemgetter("completedTasks"),
+    "Reason": itemgetter("removeReason"),
+}
+
+EVENTS: Columns = {
+    "Time": itemgetter("time"),
+    "Event": itemgetter("event"),
+    "Executor": lambda event: event.get("executorId", ""),
+    "What": _what_happened_to,
+    "More": _other_facts,
 }
 
 

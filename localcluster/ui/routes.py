@@ -9,8 +9,9 @@ from urllib.parse import parse_qs, unquote
 
 from localcluster.base.spark_version import SPARK_VERSION
 from localcluster.ui import pages
+from localcluster.ui.record import Record
 from localcluster.ui.server import Reply
-from localcluster.ui.status_store import Record, StatusStore
+from localcluster.ui.status_store import StatusStore
 
 
 class Routes:
@@ -22,7 +23,8 @@ class Routes:
             "jobs": lambda: pages.jobs(store.jobs()),
             "stages": lambda: pages.stages(store.stages()),
             "storage": lambda: pages.storage(store.rdds()),
-            "executors": lambda: pages.executors(store.executors()),
+            "executors": lambda: pages.executors(store.executors(), store.former_executors()),
+            "events": lambda: pages.events(store.events()),
             "environment": lambda: pages.environment(store.environment()),
         }
 
@@ -58,8 +60,12 @@ class Routes:
                 return _json(_with_status(store.stages(), statuses))
             case ["applications", _, "stages", id, *attempt] if len(attempt) <= 1:
                 return self._stage(id, attempt)
-            case ["applications", _, "executors" | "allexecutors"]:
+            case ["applications", _, "executors"]:
                 return _json(store.executors())
+            case ["applications", _, "allexecutors"]:
+                return _json([*store.executors(), *store.former_executors()])
+            case ["applications", _, "events"]:
+                return _json(store.events())
             case ["applications", _, "storage", "rdd"]:
                 return _json(store.rdds())
             case ["applications", _, "storage", "rdd", id]:

@@ -1,8 +1,8 @@
 """`StatusStore`: what a context does, as records with the names of Spark's REST API.
 
-Pages and the API show the same records. Each kind is made by one function below: a field that is added there is in the
-API's answers, and a column in `pages` shows it. Only what is known is in them: no metrics of tasks, no executors that
-are dead. Sizes are in bytes. What there is to know comes from `localcluster.driver.status`.
+Pages and the API show the same records. Each kind is made by one function below, those of events by `event_records`: a
+field that is added there is in the API's answers, and a column in `pages` shows it. Only what is known is in them: no
+metrics of tasks. Sizes are in bytes. What there is to know comes from `localcluster.driver.status`.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from localcluster.base.spark_version import SPARK_VERSION
 from localcluster.conf.job_properties import JOB_DESCRIPTION, JOB_GROUP, tags_of
 from localcluster.conf.spark_conf import redacted
+from localcluster.driver.executor_history import FormerExecutor
 from localcluster.driver.heartbeats import Heartbeat
 from localcluster.driver.status import ExecutorStatus, Status, StoredRdd
 from localcluster.scheduler.job_records import JobRecord, StageRecord
 from localcluster.scheduler.pools import DEFAULT_POOL, POOL_PROPERTY
+from localcluster.ui.event_records import UNUSUAL, event_record
+from localcluster.ui.record import Record, date, known
 from protocol.locations import BlockManagerId
 from storage.block_id import RDDBlockId
 from storage.block_status import BlockStatus
 
-Record: TypeAlias = dict[str, Any]
-"""As in Spark's JSON. What is not known is left out."""
-
+SHOWN_EVENTS = 1000
 NEVER = "1969-12-31T23:59:59.999GMT"
 
 
@@ -52,9 +52,9 @@ class StatusStore:
     def application(self) -> Record:
         id, name, user, started, _ = self._application
         attempt = {
-            "startTime": _date(started / 1000),
+            "startTime": date(started / 1000),
             "endTime": NEVER,
-            "lastUpdated": _date(started / 1000),
+            "lastUpdated": date(started / 1000),
             "duration": int(time.time() * 1000) - started,
             "sparkUser": user,
             "completed": False,
@@ -78,8 +78,16 @@ class StatusStore:
         return [_stage(stage) for stage in sorted(stages, key=lambda stage: stage.info.stageId, reverse=True)]
 
     def executors(self) -> list[Record]:
-        """The driver, which runs no tasks, and the executors that have registered."""
+        """The driver, which runs no tasks, and the executors that have registered and live."""
         return [_executor(executor) for executor in self._status.executors()]
+
+    def former_executors(self) -> list[Record]:
+        """Those that are dead, the newest death first."""
+        return [_former_executor(executor) for executor in reversed(self._status.former_executors())]
+
+    def events(self) -> list[Record]:
+        """What has happened but the starts of tasks, which would hide it: the last `SHOWN_EVENTS`, newest first."""
+        return [event_record(event) for event in reversed(self._status.events(*UNUSUAL)[-SHOWN_EVENTS:])]
 
     def rdds(self) -> list[Record]:
         """The persisted RDDs of which something is stored, by id."""
@@ -96,12 +104,12 @@ class StatusStore:
 def job_record(job: JobRecord, stages: Sequence[StageRecord]) -> Record:
     """Counts of tasks are over all attempts of the stages."""
     statuses = [stage.status for stage in stages]
-    return _known(
+    return known(
         jobId=job.info.jobId,
         name=job.name,
         description=job.properties.get(JOB_DESCRIPTION),
-        submissionTime=_date(job.submitted),
-        completionTime=_date(job.completed),
+        submissionTime=date(job.submitted),
+        completionTime=date(job.completed),
         stageIds=job.info.stageIds,
         jobGroup=job.properties.get(JOB_GROUP),
         jobTags=tags_of(job.properties),
@@ -127,7 +135,7 @@ def _done(stage: StageRecord) -> int:
 
 def _stage(stage: StageRecord) -> Record:
     info = stage.info
-    return _known(
+    return known(
         status=stage.status,
         stageId=info.stageId,
         attemptId=info.currentAttemptId,
@@ -136,8 +144,8 @@ def _stage(stage: StageRecord) -> Record:
         numCompleteTasks=info.numCompletedTasks,
         numFailedTasks=info.numFailedTasks,
         numCompletedIndices=info.numCompletedTasks,
-        submissionTime=_date(stage.submitted),
-        completionTime=_date(stage.completed),
+        submissionTime=date(stage.submitted),
+        completionTime=date(stage.completed),
         name=info.name,
         description=stage.properties.get(JOB_DESCRIPTION),
         schedulingPool=stage.properties.get(POOL_PROPERTY, DEFAULT_POOL),
@@ -151,12 +159,13 @@ def _executor(executor: ExecutorStatus) -> Record:
         "id": memory.block_manager_id.executor_id,
         "hostPort": _address(memory.block_manager_id),
         "isActive": True,
+        "addTime": date(executor.added),
         "rddBlocks": memory.rdd_blocks,
         "memoryUsed": memory.memory_used + memory.off_heap_used,
         "diskUsed": memory.disk_used,
         "totalCores": executor.cores,
         "maxTasks": executor.slots,
-        "activeTasks": executor.active_tasks,
+        **_tasks(len(executor.tasks.running), executor.tasks.completed, executor.tasks.failed),
         "maxMemory": memory.max_memory + executor.shared_memory,
         "memoryMetrics": {
             "usedOnHeapStorageMemory": memory.memory_used,
@@ -165,7 +174,28 @@ def _executor(executor: ExecutorStatus) -> Record:
             "totalOffHeapStorageMemory": executor.shared_memory,
         },
     }
-    return record if executor.heartbeat is None else {**record, **_heartbeat(executor.heartbeat)}
+    return known(**record, **(_heartbeat(executor.heartbeat) if executor.heartbeat is not None else {}))
+
+
+def _former_executor(executor: FormerExecutor) -> Record:
+    return {
+        "id": executor.executor_id,
+        "hostPort": _address(BlockManagerId(executor.executor_id, executor.pid)),
+        "isActive": False,
+        "addTime": date(executor.added),
+        "removeTime": date(executor.removed),
+        "removeReason": executor.reason,
+        **_tasks(0, executor.completed_tasks, executor.failed_tasks),
+    }
+
+
+def _tasks(active: int, completed: int, failed: int) -> Record:
+    return {
+        "activeTasks": active,
+        "failedTasks": failed,
+        "completedTasks": completed,
+        "totalTasks": active + failed + completed,
+    }
 
 
 def _heartbeat(beat: Heartbeat) -> Record:
@@ -227,14 +257,3 @@ def _used(statuses: Sequence[BlockStatus]) -> Record:
 def _address(holder: BlockManagerId) -> str:
     """With the process id for a port, since executors listen on none: as `SparkExecutorInfo`."""
     return f"localhost:{holder.pid}"
-
-
-def _known(**values: object) -> Record:
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _date(seconds: float | None) -> str | None:
-    if seconds is None:
-        return None
-    moment = datetime.fromtimestamp(seconds, timezone.utc)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}GMT"

@@ -193,7 +193,9 @@ def test_settings_are_told_without_secrets(sc: SparkContext) -> None:
     assert "hush" not in get(sc, "/environment/")
 
 
-@pytest.mark.parametrize("path", ["/", "/jobs", "/jobs/", "/stages/", "/storage/", "/executors/", "/environment/"])
+@pytest.mark.parametrize(
+    "path", ["/", "/jobs", "/jobs/", "/stages/", "/storage/", "/executors/", "/events/", "/environment/"]
+)
 def test_each_page_has_the_applications_name_escaped(sc: SparkContext, path: str) -> None:
     html = get(sc, path)
     assert "<h1>page &amp; &lt;b&gt;</h1>" in html

@@ -8,6 +8,7 @@ from typing import Any
 
 from localcluster.conf.master_url import Layout
 from localcluster.driver.event_history import EventHistory
+from localcluster.driver.executor_history import ExecutorHistory
 from localcluster.driver.executor_pool import ExecutorStatistics
 from localcluster.driver.heartbeats import Heartbeats
 from localcluster.driver.status import Status
@@ -27,6 +28,9 @@ THE_DRIVER, A, B = (BlockManagerId(name, pid) for name, pid in ((DRIVER, 1), ("a
 class Pool:
     """What is asked of a pool of executors."""
 
+    def __init__(self) -> None:
+        self.history = ExecutorHistory(retained=2)
+
     def statistics(self) -> ExecutorStatistics:
         return ExecutorStatistics(target=3, alive=2, starting=1, draining=0, ordered=4, lost=1)
 
@@ -40,13 +44,13 @@ class StatusBench:
     def __init__(self, driver: FakeDriver | None = None) -> None:
         self.driver, self.lineage = driver or FakeDriver({"a": 2, "b": 2}), Lineage()
         self.master, self.heartbeats = BlockManagerMasterEndpoint(1000), Heartbeats()
-        self.events = EventHistory()
+        self.events, self.pool = EventHistory(), Pool()
         self.status = self.make(threading.RLock())
         for manager in (THE_DRIVER, A, B):
             self.master.receive(manager.executor_id, RegisterBlockManager(manager, 500), 0.0)
 
     def make(self, lock: AbstractContextManager[Any]) -> Status:
-        parts = (self.driver.dag, self.master, Pool(), self.heartbeats, self.events)
+        parts = (self.driver.dag, self.master, self.pool, self.heartbeats, self.events)
         return Status(lock, *parts, Layout(2, 2, 4))  # type: ignore[arg-type]
 
     def store(self, holder: BlockManagerId, rdd_id: int, index: int, location: Location, **sizes: int) -> None:

@@ -14,6 +14,7 @@ from multiprocess.connection import Pipe
 
 from localcluster.driver.backoff import LONGEST_PAUSE, PATIENCE
 from localcluster.driver.event_loop import EventLoop
+from localcluster.driver.executor_history import FormerExecutor
 from localcluster.driver.executor_pool import (
     EXIT_STATUS_WAIT,
     KILL_WAIT,
@@ -24,6 +25,7 @@ from localcluster.driver.known_executor import State
 from localcluster.driver.liveness import Liveness, Look
 from localcluster.driver.replacements import MAX_EARLY_DEATHS, SOON
 from localcluster.driver.silence import SilenceWatch
+from localcluster.scheduler.statistics import ExecutorTasks
 from protocol.channel import Channel
 from protocol.cluster_messages import (
     DropStage,
@@ -87,7 +89,7 @@ class Bed:
         self.look = Look(is_there=True)
         self.looked_at: set[int] = set()
         self.cached: set[str] = set()  # executors with cached blocks
-        self.running: dict[str, tuple[TaskRef, ...]] = {}
+        self.tasks: dict[str, ExecutorTasks] = {}
         self.events: list[Any] = []
         self.pool = ExecutorPool(
             self.launcher,  # type: ignore[arg-type]
@@ -100,7 +102,7 @@ class Bed:
             silence=SilenceWatch(INTERVAL, TIMEOUT, self.look_at),
             has_cached_blocks=self.cached.__contains__,
             clock=lambda: self.now,
-            running=lambda executor_id: self.running.get(executor_id, ()),
+            tasks_of=lambda executor_id: self.tasks.get(executor_id, ExecutorTasks()),
             record=self.events.append,
         )
 
@@ -322,13 +324,14 @@ def test_early_deaths_beside_one_that_works_are_only_slow(bed: Bed) -> None:
 
 def test_events_tell_of_lives_ends_and_successors(bed: Bed) -> None:
     executor_id = bed.launch()
-    bed.running[executor_id] = (TaskRef(3, 0, 1, 0),)
+    bed.tasks[executor_id] = ExecutorTasks((TaskRef(3, 0, 1, 0),), completed=5)
     bed.exit(executor_id, signal=11)
     added, lost, replaced = bed.events
     assert added == ExecutorAdded(added.at, executor_id, 4000)
     reason = "executor 0 (pid 4000) was killed by signal 11"
     assert lost == ExecutorLost(lost.at, executor_id, reason, 11, None, (TaskRef(3, 0, 1, 0),))
     assert replaced == ExecutorReplaced(replaced.at, executor_id, "1")
+    assert bed.pool.history.former == (FormerExecutor(executor_id, 4000, added.at, lost.at, reason, 5, 1),)
 
 
 def test_one_that_was_dismissed_is_not_told_of_as_lost(bed: Bed) -> None:
@@ -337,6 +340,7 @@ def test_one_that_was_dismissed_is_not_told_of_as_lost(bed: Bed) -> None:
     bed.pool.drained(executor_id)
     bed.exit(executor_id, code=0)
     assert [type(event) for event in bed.events] == [ExecutorAdded]
+    assert [former.reason for former in bed.pool.history.former] == ["executor 0 (pid 4000) was not needed any more"]
 
 
 def silent(bed: Bed, *looks: Look) -> None:

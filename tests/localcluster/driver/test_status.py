@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from localcluster.conf.job_properties import JOB_GROUP
+from localcluster.driver.executor_history import FormerExecutor
 from localcluster.driver.status import RunningStage
+from localcluster.scheduler.statistics import ExecutorTasks
 from protocol.block_messages import RemoveExecutor, StopBlockManagerMaster
 from protocol.errors import ContextError
-from protocol.events import BlockLost, ExecutorAdded
+from protocol.events import BlockLost, ExecutorAdded, TaskRef
 from protocol.locations import DRIVER, HeapLocation, ShmLocation
 from storage.block_id import RDDBlockId
 from tests.localcluster.driver.status_bench import THE_DRIVER, A, B, Rdd, StatusBench
@@ -52,7 +54,7 @@ def test_executors_are_told_with_the_driver_which_runs_no_tasks(bench: StatusBen
     executors = {executor.memory.block_manager_id: executor for executor in bench.status.executors()}
     assert list(executors) == [THE_DRIVER, A, B]
     assert [(e.cores, e.slots) for e in executors.values()] == [(0, 0), (2, 2), (2, 2)]
-    assert executors[A].active_tasks + executors[B].active_tasks == 3
+    assert len(executors[A].tasks.running + executors[B].tasks.running) == 3
     memory = executors[A].memory
     assert (memory.memory_used, memory.off_heap_used, memory.rdd_blocks, memory.max_memory) == (10, 30, 2, 500)
     assert {e.shared_memory for e in executors.values()} == {1000}
@@ -72,6 +74,30 @@ def test_a_lost_executor_is_not_told_but_the_blocks_that_it_left_are(bench: Stat
     bench.master.receive(DRIVER, RemoveExecutor("a"), 1.0)
     assert [e.memory.block_manager_id for e in bench.status.executors()] == [THE_DRIVER, B]
     assert list(bench.status.stored_blocks(1)) == [RDDBlockId(1, 1)]
+
+
+def test_executors_tell_their_tasks_and_since_when_they_are_there(bench: StatusBench) -> None:
+    bench.pool.history.registered("a", 5.0)
+    bench.driver.submit(bench.lineage.job(bench.lineage.source(4)))
+    bench.driver.fail(bench.driver.task(0))
+    bench.driver.finish(bench.driver.task(2))
+    of_driver, of_a, of_b = bench.status.executors()
+    assert [each.added for each in (of_driver, of_a, of_b)] == [None, 5.0, None]
+    assert [len(each.tasks.running) for each in (of_driver, of_a, of_b)] == [0, 2, 1]
+    assert [each.tasks[1:] for each in (of_driver, of_a, of_b)] == [(0, 0), (0, 1), (1, 0)]
+
+
+def test_those_that_are_gone_are_told_with_reason_and_tasks_the_newest_ones(bench: StatusBench) -> None:
+    history, running = bench.pool.history, (TaskRef(0, 0, 1, 0),)
+    for number in range(3):
+        history.registered(str(number), 10.0 + number)
+    for number in range(4):  # the last was never there
+        history.ended(str(number), 100 + number, 20.0 + number, f"reason {number}", ExecutorTasks(running, 6, 2))
+    assert list(bench.status.former_executors()) == [
+        FormerExecutor("1", 101, 11.0, 21.0, "reason 1", 6, 3),
+        FormerExecutor("2", 102, 12.0, 22.0, "reason 2", 6, 3),
+    ]
+    assert history.added_at("1") is None
 
 
 def test_statistics_have_the_numbers_of_all_parts(bench: StatusBench) -> None:
@@ -143,6 +169,7 @@ QUERIES = [
     lambda status: status.active_jobs(),
     lambda status: status.running_stages(),
     lambda status: status.executors(),
+    lambda status: status.former_executors(),
     lambda status: status.blocks(),
     lambda status: status.stored_rdds(),
     lambda status: status.stored_blocks(0),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from localcluster.scheduler.stage import Job
+from localcluster.scheduler.statistics import ExecutorTasks
 from localcluster.scheduler.task_scheduler import QUEUE_SECONDS
 from protocol.events import (
     BlockLost,
@@ -73,10 +74,10 @@ def test_what_ran_on_a_lost_executor_is_told_as_retried_what_was_queued_there_is
     job = lineage.job(lineage.source(30))
     driver.submit(job)
     driver.finish(driver.running()[0], run_time=SHORT)
-    assert driver.dag.running_tasks("a") == (ref(job, 1),)
+    assert driver.dag.tasks_of("a") == ExecutorTasks((ref(job, 1),), completed=1)
     driver.lose("a")
     assert told(driver, TaskRetried) == [TaskRetried(0.0, ref(job, 1), "a", LOST, False)]
-    assert driver.dag.running_tasks("a") == ()
+    assert driver.dag.tasks_of("a") == ExecutorTasks()
     driver.add("b")
     alone = driver.partition(driver.running()[0])
     driver.lose("b")
@@ -119,6 +120,21 @@ def test_a_lost_map_output_and_the_stages_that_run_again_are_told_in_order(
         TaskRetried(0.0, ref(job, 0), "a", "it failed", False),
         StageResubmitted(0.0, map_stage.id, 1, "outputs of it are lost", (1,)),
         BlockRecomputed(0.0, f"shuffle_{shuffle}_5_0.data", "a"),
+        StageResubmitted(0.0, job.final_stage.id, 1, "it failed", (0,)),
+    ]
+
+
+def test_a_stage_of_an_earlier_job_that_runs_again_is_told(driver: FakeDriver, lineage: Lineage) -> None:
+    shuffled = lineage.shuffled(lineage.source(2))
+    driver.submit(lineage.job(shuffled))
+    driver.finish_all()
+    job = lineage.job(shuffled)
+    ((shuffle, map_stage),) = job.map_stages.items()
+    driver.submit(job)
+    driver.fail(driver.task(0), "fetch", (shuffle, (1,)))
+    driver.finish_all()
+    assert told(driver, StageResubmitted) == [
+        StageResubmitted(0.0, map_stage.id, 0, "outputs of it are lost", (1,)),
         StageResubmitted(0.0, job.final_stage.id, 1, "it failed", (0,)),
     ]
 

@@ -35,8 +35,25 @@ def rdd(**values: Any) -> dict[str, Any]:
 def executor(**values: Any) -> dict[str, Any]:
     memory = {"usedOnHeapStorageMemory": 3072, "usedOffHeapStorageMemory": 4096}
     total = {"totalOnHeapStorageMemory": 6144, "totalOffHeapStorageMemory": 8192}
-    told = {"id": "1", "hostPort": "localhost:77", "totalCores": 2, "activeTasks": 1, "rddBlocks": 3, "diskUsed": 0}
+    told = {"id": "1", "hostPort": "localhost:77", "totalCores": 2, "rddBlocks": 3, "diskUsed": 0, **tasks(1, 4, 9)}
     return {**told, "memoryMetrics": {**memory, **total}, **values}
+
+
+def tasks(active: int, failed: int, completed: int) -> dict[str, Any]:
+    return {"activeTasks": active, "failedTasks": failed, "completedTasks": completed}
+
+
+def former(**values: Any) -> dict[str, Any]:
+    told = {"id": "3", "hostPort": "localhost:79", "addTime": "then", "removeTime": "now", "removeReason": "it died"}
+    return {**told, **tasks(0, 1, 2), **values}
+
+
+def event(**values: Any) -> dict[str, Any]:
+    return {"event": "TaskRetried", "time": "then", "executorId": "1", **values}
+
+
+TASK = {"stageId": 3, "stageAttempt": 1, "partition": 5, "attempt": 2}
+TASK_TEXT = "task 5.2 in stage 3.1"
 
 
 def cells(html: str) -> list[str]:
@@ -52,6 +69,9 @@ def cells(html: str) -> list[str]:
         pages.stages([stage(name=NASTY)]),
         pages.stages([stage(schedulingPool=NASTY)]),
         pages.storage([rdd(name=NASTY)]),
+        pages.executors([executor()], [former(removeReason=NASTY)]),
+        pages.events([event(reason=NASTY)]),
+        pages.events([event(fault=NASTY)]),
         pages.environment({"runtime": {"pythonVersion": NASTY}, "sparkProperties": []}),
         pages.environment({"runtime": {}, "sparkProperties": [[NASTY, "x"]]}),
         pages.environment({"runtime": {}, "sparkProperties": [["x", NASTY]]}),
@@ -84,22 +104,22 @@ def test_sizes_are_told_by_where_they_are() -> None:
 
 
 def test_each_executor_has_a_row_and_all_share_what_is_shared() -> None:
-    html = pages.executors([executor(), executor(id="2")])
+    html = pages.executors([executor(), executor(id="2")], [])
     first, second = cells(html)[: len(pages.EXECUTORS)], cells(html)[len(pages.EXECUTORS) :]
-    assert first[:8] == ["1", "77", "2", "1", "3", "3.0 KiB / 6.0 KiB", "4.0 KiB", "0.0 B"]
-    assert set(first[8:]) == {""}, "nothing was heard of it yet"
+    assert first[:10] == ["1", "77", "2", "1", "4", "9", "3", "3.0 KiB / 6.0 KiB", "4.0 KiB", "0.0 B"]
+    assert set(first[10:]) == {""}, "nothing was heard of it yet"
     assert second[0] == "2"
     assert "together: 8.0 KiB" in html
 
 
 def test_an_executor_that_was_heard_of_shows_its_memory() -> None:
     beat = {"ownMemory": 5 << 20, "sharedMemory": 3 << 20, "runningTasks": [7], "secondsSinceHeartbeat": 1.234}
-    assert cells(pages.executors([executor(localcluster=beat)]))[-2:] == ["5.0 MiB", "1.2 s ago"]
+    assert cells(pages.executors([executor(localcluster=beat)], []))[-2:] == ["5.0 MiB", "1.2 s ago"]
 
 
 def test_a_column_is_added_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(pages.EXECUTORS, "Twice <cores>", lambda record: record["totalCores"] * 2)
-    html = pages.executors([executor()])
+    html = pages.executors([executor()], [])
     assert re.findall("<th>(.*?)</th>", html)[-1] == "Twice &lt;cores&gt;"
     assert cells(html)[-1] == "4"
 
@@ -110,3 +130,32 @@ def test_a_column_is_added_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None
 )
 def test_an_empty_page_says_so(html: str, text: str) -> None:
     assert text in html
+
+
+def test_dead_executors_have_a_table_of_their_own_with_the_reason() -> None:
+    html = pages.executors([executor()], [former(), former(id="2")])
+    assert "Dead executors (2)" in html
+    assert cells(html)[-7:] == ["2", "79", "then", "now", "1", "2", "it died"]
+    assert "Dead" not in pages.executors([executor()], [])
+
+
+@pytest.mark.parametrize(
+    ("facts", "what", "more"),
+    [
+        ({"task": TASK, "reason": "no", "blamed": True}, TASK_TEXT, "reason: no, blamed: True"),
+        ({"stageId": 3, "attempt": 1}, "stage 3", "attempt: 1"),
+        ({"blockId": "rdd_1_2", "foundBy": "0"}, "rdd_1_2", "foundBy: 0"),
+        (
+            {"fault": "kill executor=1", "process": "1", "where": "task 1"},
+            "kill executor=1",
+            "process: 1, where: task 1",
+        ),
+        ({"pid": 7}, "", "pid: 7"),
+    ],
+)
+def test_an_event_is_a_row(facts: dict[str, Any], what: str, more: str) -> None:
+    assert cells(pages.events([event(**facts)])) == ["then", "TaskRetried", "1", what, more]
+
+
+def test_a_page_of_no_events_says_so() -> None:
+    assert pages.events([]) == "<p>Nothing has happened but tasks that ran.</p>"

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from localcluster.scheduler.statistics import ExecutorTasks
 from localcluster.ui.routes import Routes
 from localcluster.ui.status_store import ApplicationRecord, StatusStore
 from protocol.block_messages import RemoveExecutor
+from protocol.events import ExecutorLost, TaskRef, TaskRetried, TasksLaunched
 from protocol.locations import DRIVER, HeapLocation, ShmLocation
 from tests.localcluster.driver.status_bench import A, B, Rdd, StatusBench
 from tests.localcluster.scheduler.harness import FakeDriver
@@ -47,7 +49,7 @@ def test_a_jobs_tasks_are_counted_over_all_attempts_of_its_stages() -> None:
     driver.lose("b")
     for _ in range(2):
         driver.finish(driver.running()[0])
-    driver.fail(driver.running()[0], "fetch", (shuffle, 0))
+    driver.fail(driver.running()[0], "fetch", (shuffle, (0,)))
     driver.finish_all()
     (record,) = bench.api("jobs")
     counts = ("Tasks", "ActiveTasks", "CompletedTasks", "SkippedTasks", "FailedTasks", "CompletedIndices")
@@ -101,3 +103,59 @@ def test_the_application_is_told_without_its_secrets(bench: Bench) -> None:
         ["spark.my.password", "*********(redacted)"],
     ]
     assert "hush" not in bench.get("/environment/")
+
+
+def test_executors_tell_their_tasks_and_dead_ones_why_and_when(bench: Bench) -> None:
+    bench.pool.history.registered("a", 5.0)
+    bench.pool.history.registered("x", 6.5)
+    bench.pool.history.ended("x", 77, 8.25, "it died", ExecutorTasks((TaskRef(0, 0, 1, 0),), 6, 2))
+    bench.driver.submit(bench.lineage.job(bench.lineage.source(4)))
+    bench.driver.fail(bench.driver.task(0))
+    driver, a, b = bench.api("executors")
+    counts = ("activeTasks", "failedTasks", "completedTasks", "totalTasks")
+    assert [[each[count] for count in counts] for each in (driver, a, b)] == [[0] * 4, [2, 1, 0, 3], [2, 0, 0, 2]]
+    assert (a["addTime"], "addTime" in driver, a["isActive"]) == ("1970-01-01T00:00:05.000GMT", False, True)
+    assert bench.api("allexecutors")[:3] == [driver, a, b]
+    assert bench.api("allexecutors")[3:] == [
+        {
+            "id": "x",
+            "hostPort": "localhost:77",
+            "isActive": False,
+            "addTime": "1970-01-01T00:00:06.500GMT",
+            "removeTime": "1970-01-01T00:00:08.250GMT",
+            "removeReason": "it died",
+            "activeTasks": 0,
+            "failedTasks": 3,
+            "completedTasks": 6,
+            "totalTasks": 9,
+        }
+    ]
+    assert "<td>it died</td>" in bench.get("/executors/")
+
+
+def test_events_are_told_newest_first_without_the_starts_of_tasks(bench: Bench) -> None:
+    task = TaskRef(0, 1, 2, 3)
+    for event in (
+        ExecutorLost(5.0, "1", "it died", None, 3, (task,)),
+        TasksLaunched(6.0, "1", 0, 0, ((0, 0),), False),
+        TaskRetried(7.0, task, "1", "it failed", True),
+    ):
+        bench.events.record(event)
+    of_task = {"stageId": 0, "stageAttempt": 1, "partition": 2, "attempt": 3}
+    retried, lost = bench.api("events")
+    assert retried == {
+        "event": "TaskRetried",
+        "time": "1970-01-01T00:00:07.000GMT",
+        "task": of_task,
+        "executorId": "1",
+        "reason": "it failed",
+        "blamed": True,
+    }
+    assert {key: lost[key] for key in ("event", "reason", "exitCode", "running")} == {
+        "event": "ExecutorLost",
+        "reason": "it died",
+        "exitCode": 3,
+        "running": [of_task],
+    }
+    assert "signal" not in lost
+    assert "<td>task 2.3 in stage 0.1</td>" in bench.get("/events/")
