@@ -147,6 +147,7 @@ class SchedulerBackend:
             return min(IDLE_ROUND, self._silence.round)
         self.dag.recall(now, RECALL_PATIENCE)
         self.dag.expire_barriers(now)
+        self.dag.end_hopeless_barriers(self.pool.slots)
         if now >= self._speculate_at:
             self._speculate_at = now + self._speculation_interval
             self.dag.speculate(now)

@@ -169,6 +169,15 @@ class DAGScheduler:
             if task_set.barrier is not None:
                 self._outbox.extend(task_set.barrier.expire(now))
 
+    def end_hopeless_barriers(self, slots: int) -> None:
+        """End the jobs of barrier stages that wait for more slots than there will be: executors were given up since
+        they were planned.
+        """
+        for stage, task_set in list(self._stages.running.items()):
+            if task_set.barrier is not None and task_set.pending > slots:
+                needs = f"the barrier stage {stage.name} (stage {stage.id}) needs {task_set.pending} slots at once"
+                self._abort_stage(stage, JobError(f"{needs}, and the cluster has only {slots} from now on"))
+
     # --- executor events ---
 
     def executor_added(self, executor_id: str, cores: int, now: float) -> None:

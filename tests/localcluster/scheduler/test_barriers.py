@@ -9,6 +9,7 @@ import pytest
 from localcluster.scheduler.barrier_attempt import MAX_GATHERED, BarrierAnswer
 from localcluster.scheduler.stage import Job
 from protocol.cluster_messages import BarrierCall
+from protocol.errors import JobError
 from tests.localcluster.scheduler.harness import FakeDriver, Outcome, assert_succeeded
 from tests.localcluster.scheduler.lineage import Lineage
 
@@ -52,6 +53,20 @@ def test_executors_of_several_cores_take_several_tasks(lineage: Lineage) -> None
     job = barrier_job(lineage, 3)
     driver.submit(job)
     assert driver.loads() == [2, 1]
+
+
+def test_a_stage_that_needs_more_slots_than_there_will_be_ends_its_job(driver: FakeDriver, lineage: Lineage) -> None:
+    driver.submit(running := barrier_job(lineage))
+    driver.submit(waiting := barrier_job(lineage))
+    driver.dag.end_hopeless_barriers(2)
+    assert Outcome(waiting).end is None
+    driver.dag.end_hopeless_barriers(1)
+    driver.step()
+    assert isinstance(Outcome(waiting).error, JobError)
+    assert "needs 2 slots at once, and the cluster has only 1" in str(Outcome(waiting).error)
+    driver.finish_all()
+    assert_succeeded(running)
+    driver.assert_idle()
 
 
 def test_later_jobs_do_not_take_the_cores_that_a_barrier_stage_waits_for(driver: FakeDriver, lineage: Lineage) -> None:
