@@ -15,8 +15,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
+from protocol import outbound
 from protocol.bad_wire import Fate
 from protocol.channel import Channel
 from protocol.error_frames import error_of_pair, error_pair, load_cause, remote_error
@@ -30,7 +31,6 @@ from protocol.errors import (
 )
 from protocol.forks import free_in_forks
 from protocol.hook import Hook, Passing, Way
-from protocol.outbound import ANNOUNCE_INTERVAL
 from protocol.wire import Frame, Kind, describe, dumps, loads
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,10 @@ class Endpoint:
     """
 
     hook: Hook | None = None
-    """Sees every message that passes: see `protocol.hook`. The class's is for all that have none of their own."""
+    """Sees every message that passes: see `protocol.hook`. The class's is for all that have none of their own; it is
+    made of those that `set_common_hook` put there.
+    """
+    _common: ClassVar[dict[str, Hook]] = {}
 
     def __init__(self, channel: Channel, clock: Callable[[], float] = time.monotonic) -> None:
         self._channel = channel
@@ -102,6 +105,15 @@ class Endpoint:
         self._turn = free_in_forks(threading.Condition(threading.Lock()))
         self._someone_reads = False  # turn
         self._ready: deque[Incoming] = deque()  # from batches; what receive has not returned yet
+
+    @classmethod
+    def set_common_hook(cls, name: str, hook: Hook | None) -> None:
+        """Have all endpoints that have no hook of their own show their messages to this one, beside those of other
+        names; None takes the one of this name away.
+        """
+        common = {**cls._common, name: hook}
+        cls._common = {name: each for name, each in common.items() if each is not None}
+        cls.hook = _OneAfterTheOther(tuple(cls._common.values())) if cls._common else None
 
     @property
     def channel(self) -> Channel:
@@ -219,9 +231,9 @@ class Endpoint:
     def _read_answer(self, pending: _Pending, timeout: float) -> None:
         left = pending.deadline - time.monotonic()
         try:
-            frame = self._channel.receive(max(0.0, min(left, ANNOUNCE_INTERVAL)))
+            frame = self._channel.receive(max(0.0, min(left, outbound.ANNOUNCE_INTERVAL)))
         except AskTimeoutError:
-            if left > ANNOUNCE_INTERVAL:
+            if left > outbound.ANNOUNCE_INTERVAL:
                 self._channel.announce(time.monotonic())  # should the question be lost, the peer learns of it
                 return
             raise AskTimeoutError(f"{pending.what}: no answer within {timeout} s from {self._channel.name}") from None
@@ -362,6 +374,17 @@ class Endpoint:
         """As `close`, without a goodbye and without waiting."""
         self._channel.abort()
         self.fail_pending(ClosedChannelError(f"channel {self._channel.name}: closed by this side"))
+
+
+class _OneAfterTheOther:
+    """Several hooks: all see the message, and the first that wants something done with it has its way."""
+
+    def __init__(self, hooks: tuple[Hook, ...]) -> None:
+        self._hooks = hooks
+
+    def __call__(self, passing: Passing) -> bool | Fate | None:
+        verdicts = [hook(passing) for hook in self._hooks]
+        return next((verdict for verdict in verdicts if verdict), None)
 
 
 def _frames(messages: tuple[Any, ...]) -> list[Frame]:

@@ -35,7 +35,7 @@ _hook = _Hook()
 def switch(on: bool) -> None:
     if on and logging.getLevelName(TRACE) == f"Level {TRACE}":  # else the program has named it
         logging.addLevelName(TRACE, "TRACE")
-    Endpoint.hook = _hook if on else None
+    Endpoint.set_common_hook("trace", _hook if on else None)
 
 
 def shown(value: Any, depth: int = DEPTH) -> str:

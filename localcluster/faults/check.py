@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from localcluster.faults.keys import KEYS
 from localcluster.faults.rule import Rule, What, Where
-from localcluster.faults.vocabulary import ACTIONS, EXECUTOR, MOMENTS, ROLES, Action, moment_of, unknown
+from localcluster.faults.vocabulary import ABOUT_OTHERS, ACTIONS, EXECUTOR, MOMENTS, ROLES, Action, moment_of, unknown
 from protocol.errors import FaultPlanError
 
 _TRIGGERS = ("nth", "every", "after_tasks", "probability")
@@ -53,7 +53,7 @@ def _check_moment(rule: Rule, action: Action) -> None:
     moment = MOMENTS[name]
     _refuse(where, {"role", *moment.facts}, f"at={name} has no")
     _check_role(where.role, moment.roles, f"at={name}")
-    if where.executor is not None and where.role not in (None, EXECUTOR) and name != "fork":
+    if where.executor is not None and where.role not in (None, EXECUTOR) and name not in ABOUT_OTHERS:
         raise FaultPlanError(f"executor= is not of the {where.role}")
 
 

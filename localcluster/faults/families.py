@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from localcluster.faults import blocks, calls, process_actions
+from localcluster.faults import blocks, calls, messages, process_actions
 from localcluster.faults.firing import Act
 from localcluster.faults.process_actions import is_silent
 from localcluster.faults.rule import Rule
@@ -33,7 +33,7 @@ def require(rules: Iterable[Rule]) -> None:
 
 def doors() -> dict[str, Callable[[Armed | None], None]]:
     """Sites that are not in the code: what puts a process's injector there, or takes it away. {site: it}"""
-    return {calls.SITE: calls.set_door}
+    return {calls.SITE: calls.set_door, messages.SITE: messages.set_door}
 
 
 def answers() -> dict[str, Callable[[], Any]]:
@@ -42,4 +42,4 @@ def answers() -> dict[str, Callable[[], Any]]:
 
 
 def _families() -> list[Mapping[str, Act]]:
-    return [process_actions.ACTS, blocks.ACTS, calls.ACTS]
+    return [process_actions.ACTS, messages.ACTS, blocks.ACTS, calls.ACTS]

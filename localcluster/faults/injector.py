@@ -21,7 +21,7 @@ from localcluster.faults.grammar import rule_text
 from localcluster.faults.ledger import Ledger
 from localcluster.faults.plan import Plan
 from localcluster.faults.unwatched import is_unwatched, unwatched
-from localcluster.faults.vocabulary import LAUNCHER, MOMENTS, moment_of, roles_of
+from localcluster.faults.vocabulary import ABOUT_OTHERS, LAUNCHER, MOMENTS, moment_of, roles_of
 from protocol import sites
 from protocol.errors import ClusterError
 from protocol.forks import disown_in_forks
@@ -93,7 +93,7 @@ class Injector:
         return rules
 
     def _may_be(self, executor: str | None, moment: str | None) -> bool:
-        return executor is None or executor == self._process or moment == "fork"
+        return executor is None or executor == self._process or moment in ABOUT_OTHERS
 
     def _path(self, number: int) -> str:
         return os.path.join(self._directory, f"faults-{number}")

@@ -126,7 +126,8 @@ def _no_spaces(text: str) -> str:
 
 
 def _message(text: str) -> str:
-    return _one_of("message", messages(), text)
+    _one_of("message", messages(), text.removesuffix(ANSWER))
+    return text
 
 
 def _call(text: str) -> str:
@@ -137,6 +138,9 @@ def _one_of(kind: str, known: Iterable[str], text: str) -> str:
     if text not in known:
         raise unknown(kind, text, known)
     return text
+
+
+ANSWER = ".answer"
 
 
 def messages() -> list[str]:
@@ -176,7 +180,13 @@ KEYS = {
         Key("partition", "where", *_NUMBER, "the task's partition"),
         Key("attempt", "where", *_NUMBER, "the task's attempt, from 0"),
         Key("block", "where", _no_spaces, "a pattern of block names, as rdd_*_3", "a pattern, as of the shell"),
-        Key("message", "where", _message, "the name of a message", "its type (protocol/)"),
+        Key(
+            "message",
+            "where",
+            _message,
+            "the name of a message",
+            "its type (protocol/); with `.answer`: what answers it",
+        ),
         Key("call", "where", _call, "the name of a call", "a function of an os_layer"),
         Key("role", "where", partial(_one_of, "role", ROLES), " or ".join(ROLES), "kind of process"),
         Key("at", "when", partial(_one_of, "moment at", MOMENTS), "a moment", "see below"),

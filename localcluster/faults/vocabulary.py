@@ -47,9 +47,12 @@ MOMENTS = {
     "accumulators": Moment("accumulators.merge", (DRIVER,), frozenset(), "the driver merges a task's accumulators"),
     "stop": Moment("driver.stop", (DRIVER,), frozenset(), "the driver begins to stop its context"),
     "fork": Moment("fork", (LAUNCHER,), _EXECUTOR, "the launcher is about to fork an executor (`executor`: that one)"),
-    "message": Moment("message", ROLES, frozenset({"executor", "message"}), "a message is sent or arrives"),
+    "message": Moment("message", ROLES, frozenset({"executor", "message"}), "a message is sent, to or by `executor`"),
     "call": Moment("call", ROLES, frozenset({"executor", "call"}), "the operating system is called"),
 }
+
+ABOUT_OTHERS = ("fork", "message")
+"""Moments whose ``executor`` need not be the process that comes to them."""
 
 _ANYWHERE = tuple(name for name in MOMENTS if name not in ("message", "call"))
 _IN_EXECUTORS = tuple(name for name in _ANYWHERE if EXECUTOR in MOMENTS[name].roles)
@@ -147,6 +150,6 @@ def roles_of(rule: Rule) -> tuple[str, ...]:
     moment = moment_of(rule)
     if rule.where.role is not None:
         return (rule.where.role,)
-    if rule.where.executor is not None and moment != "fork":
+    if rule.where.executor is not None and moment not in ABOUT_OTHERS:
         return (EXECUTOR,)
     return (EXECUTOR,) if moment is None else MOMENTS[moment].roles

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from localcluster.conf import logs
+from protocol import trace
 from protocol.endpoint import Endpoint
 
 
@@ -169,7 +170,7 @@ def test_messages_are_traced_for_who_asks_for_our_records_not_for_all_records(
         followed.follow({"": 30})
         assert Endpoint.hook is None
     finally:
-        Endpoint.hook = None
+        trace.switch(False)
 
 
 # --- executors -----------------------------------------------------------------------------------------------------
