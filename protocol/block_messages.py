@@ -98,6 +98,13 @@ class AdoptBlocks(Order):
 
 
 @dataclass(frozen=True, slots=True)
+class StopBlockManager(Order):
+    """End as soon as no task runs, and remove what the slave made; without it an executor that ends leaves that to the
+    master. Triggered by `StopBlockManagerMaster`. Told to all but the master's own, which its owner ends last.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class ExtentReleased(Order):
     """No other process reads these extents any more: the owner may reuse them. Triggered by the last lease of an extent
     in limbo: given back, or of a reader that died. Told, not asked.
@@ -189,8 +196,8 @@ class RemoveExecutor(Report):
 
 @dataclass(frozen=True, slots=True)
 class StopBlockManagerMaster(Report):
-    """The run ends. Triggered by the context's stop, when all block managers have ended. Answer: None; the master
-    answers nothing after it.
+    """The run ends, and all block managers: see `StopBlockManager`. Triggered by the context's stop. Answer: None, when
+    they have been told; the master answers nothing after it.
     """
 
 

@@ -21,8 +21,9 @@ from typing import Any, cast
 from protocol import block_messages as m
 from protocol.errors import StorageError
 from protocol.events import Recorder, nobody
-from protocol.locations import DRIVER, BlockManagerId, Location, SharedLocation, ShmLocation
+from protocol.locations import DRIVER, BlockManagerId, FileLocation, Location, SharedLocation, ShmLocation
 from protocol.message import Message, Order
+from storage.audit import is_whole
 from storage.block_fates import BlockFates
 from storage.block_id import BlockId
 from storage.block_status import BlockStatus
@@ -31,6 +32,7 @@ from storage.lease_table import LeaseTable
 from storage.master_damage import MasterDamage
 from storage.master_queries import QUERIES
 from storage.master_removals import MasterRemovals
+from storage.master_replicas import MasterReplicas
 from storage.master_sharing import MasterSharing, extents_released
 from storage.outcome import Outcome
 from storage.segment_budget import SegmentBudget
@@ -63,10 +65,16 @@ class BlockManagerMasterEndpoint:
 
     No endpoint of a channel. `shared_memory` is the budget of all arenas together, in bytes; `slave_timeout` is in
     seconds; `own_id` is the executor id of the block manager in this process, which removes what dead ones left.
+    ``is_whole(location)``: whether the bytes are there that a dead process left.
     """
 
     def __init__(
-        self, shared_memory: int, slave_timeout: float = 120.0, own_id: str = DRIVER, record: Recorder = nobody
+        self,
+        shared_memory: int,
+        slave_timeout: float = 120.0,
+        own_id: str = DRIVER,
+        record: Recorder = nobody,
+        is_whole: Callable[[ShmLocation | FileLocation], bool] = is_whole,
     ) -> None:
         self.own_id = own_id
         self._table = BlockTable(own_id)
@@ -75,12 +83,17 @@ class BlockManagerMasterEndpoint:
         self._slave_timeout = slave_timeout
         self._fates = BlockFates(self._table, record)
         self._damage = MasterDamage(self._table, self._fates, self._drop, record)
+        self._replicas = MasterReplicas(self._table, self._leases)
+        self._is_whole = is_whole
         # Executors that fell silent but may live: their views and arenas may be in use until `RemoveExecutor` says
         # dead.
-        self._expired: set[str] = set()
+        self._expired: dict[str, frozenset[BlockId]] = {}  # {executor id: what it held}
         # Extents whose block was dropped here while its holder, which may live, still has it: readers' leases go on,
         # and the holder's next report of the block must hear of them.
         self._dropped: dict[tuple[BlockId, BlockManagerId], ShmLocation] = {}
+        self._removals = MasterRemovals(
+            self._table, self._leases, self._fates, self._replicas, self._expired, self._drop
+        )
         self.stopped = False
         """No message is handled any more."""
         self._handlers: dict[type[Message], Callable[[str, Any, float], Outcome]] = {
@@ -95,8 +108,8 @@ class BlockManagerMasterEndpoint:
             m.ReturnSegment: self._return_segment,
             m.StopBlockManagerMaster: self._stop,
             **self._damage.handlers,
-            **MasterSharing(self._table, self._leases, self._drop).handlers,
-            **MasterRemovals(self._table, self._leases, self._fates, self._drop).handlers,
+            **MasterSharing(self._table, self._leases, self._replicas, self._drop).handlers,
+            **self._removals.handlers,
         }
 
     def receive(self, sender: str, message: Message, now: float) -> Outcome:
@@ -169,8 +182,11 @@ class BlockManagerMasterEndpoint:
         if known is not None and known != manager_id:
             log.error("%s takes the place of %s, which is taken for dead", manager_id, known)
             outcome = self._remove_executor(sender, m.RemoveExecutor(known.executor_id), now)
-        self._expired.discard(manager_id.executor_id)
         self._table.register(manager_id, message.max_memory, now)
+        if self._expired.pop(manager_id.executor_id, None) is not None:
+            outcome.background = self._removals.came_back(manager_id.executor_id)
+        elif outcome.background is None:
+            outcome.background = self._replicas.begin()  # there may have been no peer for a copy before
         return outcome
 
     def _heartbeat(self, sender: str, message: m.BlockManagerHeartbeat, now: float) -> Outcome:
@@ -182,8 +198,8 @@ class BlockManagerMasterEndpoint:
             log.warning(
                 "no heartbeat of %s for %g s: its heap is not asked until the next", executor_id, self._slave_timeout
             )
+            self._expired[executor_id] = self._table.blocks_of(executor_id)
             outcome.tells += self._remove_manager(executor_id)
-            self._expired.add(executor_id)
         return outcome
 
     def _remove_manager(self, executor_id: str) -> list[tuple[str, Order]]:
@@ -197,15 +213,27 @@ class BlockManagerMasterEndpoint:
     def _remove_executor(self, sender: str, message: m.RemoveExecutor, now: float) -> Outcome:
         """Precondition: the process is dead. Its leases end here, so views that it still used would change under it."""
         executor_id = message.executor_id
-        self._expired.discard(executor_id)
-        tells = self._remove_manager(executor_id)
+        self._expired.pop(executor_id, None)
+        tells = self._drop_damaged(executor_id)
+        tells += self._remove_manager(executor_id)
+        tells += self._removals.executor_lost(executor_id)
         self._leases.owner_lost(executor_id)
         self._dropped = {key: place for key, place in self._dropped.items() if key[1].executor_id != executor_id}
         tells += extents_released(self._leases.reader_lost(executor_id))
         for segment in self._budget.owned_by(executor_id):
             if not self._table.is_adopted(segment):
                 tells += self._give_up(segment)
-        return Outcome(tells=tells)
+        return Outcome(tells=tells, background=self._replicas.begin())
+
+    def _drop_damaged(self, executor_id: str) -> list[tuple[str, Order]]:
+        """What it left is adopted if its bytes are there: somebody may have removed the file, or cut it."""
+        tells = []
+        for block_id, holder, location in self._table.shared_copies_of(executor_id):
+            if not self._is_whole(location):
+                log.warning("%s is not at %s, where the lost executor %s had it", block_id, location, executor_id)
+                tells += self._drop(block_id, holder)
+                self._fates.copy_gone(block_id, executor_id)
+        return tells
 
     def _give_up(self, path: str) -> list[tuple[str, Order]]:
         """Nobody needs a dead process's segment or file: the master's own removes it, all others unmap it."""
@@ -217,11 +245,14 @@ class BlockManagerMasterEndpoint:
 
     def _stop(self, sender: str, message: m.StopBlockManagerMaster, now: float) -> Outcome:
         self.stopped = True
+        slaves = [manager.executor_id for manager in self._table.managers if manager.executor_id != self.own_id]
         self._table.clear()
         self._fates.clear()
+        self._replicas.clear()
+        self._removals.clear()
         self._leases.clear()
         self._dropped.clear()
-        return Outcome()
+        return Outcome(tells=[(slave, m.StopBlockManager()) for slave in slaves])
 
     # --- blocks are reported and looked up ---------------------------------------------------------------------------
 
@@ -232,6 +263,7 @@ class BlockManagerMasterEndpoint:
         tells: list[tuple[str, Order]] = []
         if known and message.storage_level.is_valid:
             self._table.put(block_id, holder, _status(message))
+            self._replicas.want(block_id, cast(StorageLevel, message.storage_level))
             self._fates.stored(block_id, holder.executor_id)
         else:
             tells = self._drop(block_id, holder)
@@ -269,6 +301,7 @@ class BlockManagerMasterEndpoint:
         if may_live and status is not None and isinstance(status.location, ShmLocation):
             self._dropped[block_id, holder] = status.location
         path = self._table.drop(block_id, holder)
+        self._replicas.dropped(block_id)
         if path is None or holder.executor_id in self._expired:
             return []  # an expired process may live and write to the segment; `_remove_executor` comes back to it
         return self._give_up(path)

@@ -32,6 +32,7 @@ class BlockManagerSlaveEndpoint:
             m.ShareBlock: lambda order: manager.share_block(order.block_id),
             m.ReplicateBlock: lambda order: manager.store_replica(order.block_id, order.level, order.location),
             m.AdoptBlocks: lambda order: manager.adopt_blocks(order.block_ids),
+            m.StopBlockManager: lambda order: manager.stop(),
             m.ExtentReleased: lambda order: manager.extents_released(order.locations),
             m.ReleaseSegment: lambda order: manager.release_segment(order.segment, order.remove),
         }

@@ -33,11 +33,10 @@ class BlockSharing:
         """
         if isinstance(self._local.status(block_id).location, ExternalLocation):
             return
-        single = StorageLevel(level.use_disk, level.use_memory, level.use_off_heap, level.deserialized)
 
         def upload(peers: Sequence[BlockManagerId]) -> Sequence[BlockManagerId]:
             location = self._own_location(block_id) or self._copy(block_id)
-            return () if location is None else self._master.replicate_to(block_id, single, location, peers)
+            return () if location is None else self._master.replicate_to(block_id, level, location, peers)
 
         replicate(block_id.name, level.replication - 1, self._master.get_peers(self._me), upload)
 

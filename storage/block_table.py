@@ -204,6 +204,18 @@ class BlockTable:
         """Copies of dead managers whose block passes the filter."""
         return [copy for copies in self._adopted.values() for copy in copies if wanted(copy[0])]
 
+    def shared_copies_of(self, executor_id: str) -> list[tuple[BlockId, BlockManagerId, ShmLocation | FileLocation]]:
+        """What the executor wrote to shared memory or files, adopted or not."""
+        manager = self._managers.get(executor_id)
+        own = [] if manager is None else [(block_id, manager.id) for block_id in manager.blocks]
+        adopted = [copy for copy in self.adopted_copies(lambda _: True) if copy[1].executor_id == executor_id]
+        copies = []
+        for block_id, holder in own + adopted:
+            location = self._holders[block_id][holder].location
+            if isinstance(location, ShmLocation | FileLocation):
+                copies.append((block_id, holder, location))
+        return copies
+
     def is_adopted(self, path: str) -> bool:
         return path in self._adopted
 

@@ -139,6 +139,8 @@ class LocalCluster:
                     return self._guarded(combine(answers))
 
             outcome.combine = guarded
+        if outcome.background is not None:
+            outcome.background = self._guarded(outcome.background)
         return outcome
 
     def _tell(self, executor_id: str, order: Order) -> None:

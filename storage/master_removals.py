@@ -2,13 +2,15 @@
 
 Covers the messages that remove blocks. The living are told to, and report each block as gone; until then a block stays
 in the books, so an extent is never reused while a reader that was given its location may still map it. What dead ones
-left is dropped at once.
+left is dropped at once. What is left by one that dies before it has answered a removal is dropped then; one that was
+silent, and so not asked, is asked when it comes back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias, cast
 
 from protocol import block_messages as m
 from protocol.locations import BlockManagerId, ShmLocation
@@ -19,22 +21,54 @@ from storage.block_table import BlockTable
 from storage.idle_blocks import IdleBlocks, has_age
 from storage.lease_table import LeaseTable
 from storage.master_queries import answered, ask
+from storage.master_replicas import MasterReplicas
 from storage.outcome import Outcome
+
+Removal: TypeAlias = m.RemoveBlock | m.RemoveRdd | m.RemoveShuffle | m.RemoveBroadcast
+
+
+def removed_by(order: Removal) -> Callable[[BlockId], bool]:
+    """Whether a block is one of those that the order is about."""
+    if isinstance(order, m.RemoveRdd):
+        return lambda block_id: block_id.of_rdd == order.rdd_id
+    if isinstance(order, m.RemoveShuffle):
+        return lambda block_id: block_id.of_shuffle == order.shuffle_id
+    if isinstance(order, m.RemoveBroadcast):
+        return lambda block_id: block_id.of_broadcast == order.broadcast_id
+    return lambda block_id: block_id == order.block_id
+
+
+def _to_tell(order: Removal, block_ids: Iterable[BlockId]) -> set[Removal]:
+    """What to ask of a process that comes back. Blocks of RDDs one by one, as it may have made others since; beside
+    those of broadcasts and shuffles it keeps more, and no other will have their ids.
+    """
+    if isinstance(order, m.RemoveShuffle | m.RemoveBroadcast):
+        return {order}
+    return {m.RemoveBlock(block_id) for block_id in block_ids}
 
 
 class MasterRemovals:
-    """A part of the master endpoint. ``drop(block, holder)`` takes one copy out of the books; what follows from it."""
+    """A part of the master endpoint. ``drop(block, holder)`` takes one copy out of the books; what follows from it.
+
+    ``expired``: {executor that fell silent and may live: what it held then}, at any time.
+    """
 
     def __init__(
         self,
         table: BlockTable,
         leases: LeaseTable,
         fates: BlockFates,
+        replicas: MasterReplicas,
+        expired: Mapping[str, Collection[BlockId]],
         drop: Callable[[BlockId, BlockManagerId], list[tuple[str, Order]]],
     ) -> None:
         self._table = table
         self._leases = leases
         self._fates = fates
+        self._replicas = replicas
+        self._unanswered: defaultdict[str, set[Removal]] = defaultdict(set)  # {executor id: what it has not confirmed}
+        self._missed: defaultdict[str, set[Removal]] = defaultdict(set)  # {executor id: what came while it was silent}
+        self._expired = expired
         self._drop = drop
         self._idle = IdleBlocks()
         self.handlers: dict[type[Message], Callable[[str, Any, float], Outcome]] = {
@@ -49,40 +83,79 @@ class MasterRemovals:
         holders = [
             manager for manager in self._table.statuses(cast(BlockId, message.block_id)) if self._table.manager(manager)
         ]
-        return self._remove(message, holders, lambda block_id: block_id == message.block_id, any)
+        return self._remove(message, holders, any)
 
     def _remove_rdd(self, sender: str, message: m.RemoveRdd, now: float) -> Outcome:
-        return self._remove(message, self._table.managers, lambda block_id: block_id.of_rdd == message.rdd_id, sum)
+        return self._remove(message, self._table.managers, sum)
 
     def _remove_shuffle(self, sender: str, message: m.RemoveShuffle, now: float) -> Outcome:
-        def is_part(block_id: BlockId) -> bool:
-            return block_id.of_shuffle == message.shuffle_id
-
-        return self._remove(message, self._table.managers, is_part, any)
+        return self._remove(message, self._table.managers, any)
 
     def _remove_broadcast(self, sender: str, message: m.RemoveBroadcast, now: float) -> Outcome:
-        def is_part(block_id: BlockId) -> bool:
-            return block_id.of_broadcast == message.broadcast_id
-
         everywhere, own = message.remove_from_driver, self._table.own_id
         holders = [manager for manager in self._table.managers if everywhere or manager.executor_id != own]
-        return self._remove(message, holders, is_part, sum)
+        return self._remove(message, holders, sum)
 
     def _remove(
         self,
-        order: Order,
+        order: Removal,
         holders: Sequence[BlockManagerId],
-        is_part: Callable[[BlockId], bool],
         total: Callable[[Iterable[int]], int],
     ) -> Outcome:
         """The living remove and report their own copies; what dead ones left is dropped here."""
+        is_part = removed_by(order)
         self._fates.removed(is_part)
+        self._replicas.removed(is_part)
+        asked = [holder.executor_id for holder in holders]
+        for executor_id in asked:
+            self._unanswered[executor_id].add(order)
+        for executor_id, held in self._expired.items():
+            self._missed[executor_id] |= _to_tell(order, filter(is_part, held))
         adopted = self._table.adopted_copies(is_part)
         tells = [tell for block_id, holder in adopted for tell in self._drop(block_id, holder)]
         dropped = len({block_id for block_id, _ in adopted})
-        outcome = ask(holders, order, lambda answers: Outcome(total([dropped, *answered(answers)])))
+
+        def combine(answers: list[Any]) -> Outcome:
+            self._note_answers(order, asked, answers)
+            return Outcome(total([dropped, *answered(answers)]))
+
+        outcome = ask(holders, order, combine)
         outcome.tells = tells
         return outcome
+
+    def _note_answers(self, order: Removal, asked: Sequence[str], answers: Sequence[Any]) -> None:
+        for executor_id, answer in zip(asked, answers, strict=True):
+            if not isinstance(answer, BaseException) and executor_id in self._unanswered:
+                self._unanswered[executor_id].discard(order)
+                if not self._unanswered[executor_id]:
+                    del self._unanswered[executor_id]
+
+    def executor_lost(self, executor_id: str) -> list[tuple[str, Order]]:
+        """Its blocks were adopted: drop those that it was to remove, and had not."""
+        self._missed.pop(executor_id, None)
+        removals = self._unanswered.pop(executor_id, set())
+        if not removals:
+            return []
+        filters = [removed_by(order) for order in removals]
+        adopted = self._table.adopted_copies(lambda block_id: any(is_part(block_id) for is_part in filters))
+        mine = [(block_id, holder) for block_id, holder in adopted if holder.executor_id == executor_id]
+        return [tell for block_id, holder in mine for tell in self._drop(block_id, holder)]
+
+    def came_back(self, executor_id: str) -> Outcome:
+        """It was taken for silent: ask it for what it was not asked for meanwhile."""
+        orders = list(self._missed.pop(executor_id, ()))
+        self._unanswered[executor_id].update(orders)
+
+        def combine(answers: list[Any]) -> Outcome:
+            for order, answer in zip(orders, answers, strict=True):
+                self._note_answers(order, [executor_id], [answer])
+            return Outcome()
+
+        return Outcome(asks=[(executor_id, order) for order in orders], combine=combine)
+
+    def clear(self) -> None:
+        self._unanswered.clear()
+        self._missed.clear()
 
     def _drop_unused(self, sender: str, message: m.DropUnusedBlocks, now: float) -> Outcome:
         present = self._table.matching(has_age)  # what comes while the slaves are asked is none of this look's business

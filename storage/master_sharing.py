@@ -18,7 +18,9 @@ from storage.block_id import BlockId
 from storage.block_table import BlockTable
 from storage.lease_table import LeaseTable
 from storage.master_queries import ask
+from storage.master_replicas import MasterReplicas
 from storage.outcome import Outcome
+from storage.storage_level import StorageLevel
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +32,12 @@ class MasterSharing:
         self,
         table: BlockTable,
         leases: LeaseTable,
+        replicas: MasterReplicas,
         drop: Callable[[BlockId, BlockManagerId], list[tuple[str, Order]]],
     ) -> None:
         self._table = table
         self._leases = leases
+        self._replicas = replicas
         self._drop = drop
         self.handlers: dict[type[Message], Callable[[str, Any, float], Outcome]] = {
             m.GetLocations: self._get_locations,
@@ -78,7 +82,8 @@ class MasterSharing:
         """The peers read under leases; `sender` is told when the last of them is done, in case it made a copy to be
         read.
         """
-        location = message.location
+        location, level = message.location, cast(StorageLevel, message.level)
+        self._replicas.want(cast(BlockId, message.block_id), level)
         peers = [peer for peer in message.peers if self._table.manager(peer) is not None]
         if isinstance(location, ShmLocation):
             for peer in peers:
@@ -92,7 +97,7 @@ class MasterSharing:
                 return Outcome(stored, extents_released([(sender, location)]))
             return Outcome(stored)
 
-        return ask(peers, m.ReplicateBlock(message.block_id, message.level, location), combine)
+        return ask(peers, m.ReplicateBlock(message.block_id, level.without_replicas, location), combine)
 
     def _is_unread_copy(self, block_id: BlockId, owner: str, location: ShmLocation) -> bool:
         """Whether the extent is a copy made to be read once, and nobody reads it any more; else it waits in limbo."""

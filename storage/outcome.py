@@ -23,12 +23,15 @@ class Outcome:
 
     ``answers`` are in the order of `asks`. An ask that failed (dead or silent slave, handler that raised) has its
     exception as answer: one lost slave must not undo what the others did.
+
+    ``background`` is carried out besides, before the answer, which does not wait for it.
     """
 
     reply: Any = None
     tells: list[tuple[str, Order]] = field(default_factory=list)  # (executor id, order)
     asks: list[tuple[str, Order]] = field(default_factory=list)
     combine: Callable[[list[Any]], Outcome] | None = None
+    background: Outcome | None = None
 
 
 def settle(
@@ -54,6 +57,8 @@ def _continue(
 ) -> None:
     for executor_id, order in outcome.tells:
         tell(executor_id, order)
+    if outcome.background is not None:
+        _continue(outcome.background, tell, ask_async, Future())
     combine = outcome.combine
     if combine is None:
         done.set_result(outcome.reply)

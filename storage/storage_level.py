@@ -8,7 +8,8 @@ What a level leads to is decided in few places, and a new rule belongs in one of
 - which stores take a block, in which order, which one a read asks, what is moved, and what becomes of a block that is
   evicted or removed: `tiers`;
 - in which form the heap keeps a block: `memory_store`;
-- how many copies there are: `block_manager` asks for them, `block_sharing` has them made, `replication` chooses where;
+- how many copies there are: `block_manager` asks for them, `block_sharing` has them made, `master_replicas`
+  has those made again that were lost, `replication` chooses where;
 - which block goes first when there is no room: `lru_blocks`, for both memory stores, whatever the level. A rule that
   looks at the level is a property here, as `reads_views` is, which `eviction` asks of a block's level.
 
@@ -72,6 +73,11 @@ class StorageLevel:
     def is_valid(self) -> bool:
         """Whether a block can be stored at this level at all."""
         return self.use_memory or self.use_disk
+
+    @property
+    def without_replicas(self) -> StorageLevel:
+        """The level of each single copy."""
+        return StorageLevel(self.use_disk, self.use_memory, self.use_off_heap, self.deserialized)
 
     @property
     def reads_views(self) -> bool:

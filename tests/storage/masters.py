@@ -32,7 +32,13 @@ class Master:
 
     def __init__(self, *managers: BlockManagerId, shared_memory: int = 1000) -> None:
         self.events: list[Any] = []
-        self.endpoint = BlockManagerMasterEndpoint(shared_memory, slave_timeout=10.0, record=self.events.append)
+        self.damaged: set[Location] = set()  # places whose bytes are not there
+        self.endpoint = BlockManagerMasterEndpoint(
+            shared_memory,
+            slave_timeout=10.0,
+            record=self.events.append,
+            is_whole=lambda location: location not in self.damaged,
+        )
         self.now = 100.0
         for manager in (THE_DRIVER, *managers):
             self.tell(manager, m.RegisterBlockManager(manager, 500))

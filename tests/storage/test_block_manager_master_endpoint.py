@@ -123,8 +123,9 @@ def test_cached_data_ties_an_executor_down_and_blocks_of_the_runtime_do_not(mast
     assert master.ask(B, m.HasCachedBlocks("nobody")) is False
 
 
-def test_nothing_is_answered_after_the_stop(master: Master) -> None:
-    master.send(DRIVER, m.StopBlockManagerMaster())
+def test_the_stop_ends_all_block_managers_and_nothing_is_answered_after_it(master: Master) -> None:
+    tells = master.tell(DRIVER, m.StopBlockManagerMaster())
+    assert set(tells) == {(each.executor_id, m.StopBlockManager()) for each in (A, B, C)}, "not the master's own"
     with pytest.raises(StorageError, match="stopped"):
         master.send(A, m.GetLocations(BLOCK))
 

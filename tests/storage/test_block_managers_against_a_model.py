@@ -97,18 +97,16 @@ class BlockManagersMachine(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 3))
     def remove_everywhere(self, number: int) -> None:
-        forgotten = self.forgotten
         self.cluster.driver.master.remove_block(BLOCKS[number])
-        self.sure[BLOCKS[number]] &= forgotten
+        self.sure[BLOCKS[number]].clear()  # those that are forgotten remove it when they come back
         self.adopted.discard(BLOCKS[number])
 
     @rule(rdd=st.integers(0, 1))
     def remove_rdd(self, rdd: int) -> None:
-        forgotten = self.forgotten
         self.cluster.driver.master.remove_rdd(rdd)
         for block_id in BLOCKS:
             if block_id.rdd_id == rdd:
-                self.sure[block_id] &= forgotten
+                self.sure[block_id].clear()
                 self.adopted.discard(block_id)
 
     @rule(slot=EXECUTORS)
@@ -161,8 +159,6 @@ class BlockManagersMachine(RuleBasedStateMachine):
         try:
             self.held.clear()
             for rdd in (0, 1):
-                for manager in self.managers.values():
-                    manager.heartbeat()
                 self.cluster.driver.master.remove_rdd(rdd)
             for manager in self.managers.values():
                 manager.heartbeat()

@@ -110,6 +110,6 @@ def test_only_these_modules_look_at_the_flags_of_a_level() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and node.attr in flags
     }
-    assert looking == {"storage_level", "tiers", "memory_store", "block_manager", "block_sharing"}, (
+    assert looking == {"storage_level", "tiers", "memory_store", "block_manager", "block_sharing", "master_replicas"}, (
         "rules by level belong in the modules that the docstring of storage_level names; others ask a property of it"
     )

@@ -1,0 +1,127 @@
+"""The block master's care for second copies: what a dead executor had of a block with replicas is copied again.
+
+Covers which blocks lack copies, and having one after the other copied in the background: by `ReplicateBlock` to a peer
+that has none, from where the peer can map it, or from a heap by way of its holder (`ShareBlock`). It begins when an
+executor died, and when one has registered, since there may have been no peer before. An adopted copy is a copy. Follows
+Spark's ``spark.storage.replication.proactive``, but that the master tells the peer, not a holder.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from protocol import block_messages as m
+from protocol.locations import BlockManagerId, ExternalLocation, FileLocation, Location, SharedLocation, ShmLocation
+from storage.block_id import BlockId
+from storage.block_table import BlockTable
+from storage.lease_table import LeaseTable
+from storage.outcome import Outcome
+from storage.replication import order_peers
+from storage.storage_level import StorageLevel
+
+log = logging.getLogger(__name__)
+
+
+class MasterReplicas:
+    """A part of the master endpoint."""
+
+    def __init__(self, table: BlockTable, leases: LeaseTable) -> None:
+        self._table = table
+        self._leases = leases
+        self._wanted: dict[BlockId, StorageLevel] = {}  # {block in the books: level, of more than one copy}
+        self._left: list[BlockId] = []  # to be looked at
+        self._refused: set[tuple[BlockId, BlockManagerId]] = set()  # peers that took no copy since the last `begin`
+        self._is_busy = False  # with a block
+
+    def want(self, block_id: BlockId, level: StorageLevel) -> None:
+        """A block was put with this level; what a holder reports of it later is the level of its tier."""
+        if level.replication > 1:
+            self._wanted[block_id] = level
+
+    def removed(self, is_part: Callable[[BlockId], bool]) -> None:
+        """Nobody wants these blocks any more."""
+        self._wanted = {block_id: level for block_id, level in self._wanted.items() if not is_part(block_id)}
+
+    def dropped(self, block_id: BlockId) -> None:
+        """A copy is out of the books."""
+        if block_id in self._wanted and not self._table.statuses(block_id):
+            del self._wanted[block_id]
+
+    def clear(self) -> None:
+        self._wanted.clear()
+        self._left.clear()
+
+    def begin(self) -> Outcome | None:
+        """What is to be done in the background now that there are fewer or more executors."""
+        self._wanted = {block_id: level for block_id, level in self._wanted.items() if self._table.statuses(block_id)}
+        self._left = [block_id for block_id in self._wanted if self._lacks(block_id)]
+        self._refused.clear()
+        if self._is_busy or not self._left:
+            return None
+        outcome = self._go_on()
+        return outcome if self._is_busy else None
+
+    def _lacks(self, block_id: BlockId) -> bool:
+        """An external store is one for all: whether it keeps copies is its own affair."""
+        level, holders = self._wanted.get(block_id), self._table.statuses(block_id)
+        if level is None or not 0 < len(holders) < level.replication:
+            return False
+        return not any(isinstance(status.location, ExternalLocation) for status in holders.values())
+
+    def _go_on(self) -> Outcome:
+        while self._left:
+            block_id = self._left[-1]
+            peer = self._peer(block_id) if self._lacks(block_id) else None
+            if peer is not None:
+                self._is_busy = True
+                return self._copy(block_id, peer, *self._table.locations(block_id)[0])
+            self._left.pop()
+        self._is_busy = False
+        return Outcome()
+
+    def _peer(self, block_id: BlockId) -> BlockManagerId | None:
+        holders = self._table.statuses(block_id)
+        free = [
+            peer
+            for peer in self._table.managers
+            if peer.executor_id != self._table.own_id and peer not in holders and (block_id, peer) not in self._refused
+        ]
+        return order_peers(block_id.name, free)[0] if free else None
+
+    def _copy(self, block_id: BlockId, peer: BlockManagerId, holder: BlockManagerId, location: Location) -> Outcome:
+        if isinstance(location, ShmLocation | FileLocation):
+            return self._send(block_id, peer, location)
+        return Outcome(
+            asks=[(holder.executor_id, m.ShareBlock(block_id))],
+            combine=lambda answers: self._shared(block_id, peer, holder, answers[0]),
+        )
+
+    def _shared(self, block_id: BlockId, peer: BlockManagerId, holder: BlockManagerId, answer: Any) -> Outcome:
+        """The holder made a copy for the peer, which is its own again when the peer has read it."""
+        if answer is None or isinstance(answer, BaseException) or block_id not in self._wanted:
+            self._refused.add((block_id, peer))
+            return self._go_on()
+        outcome = self._send(block_id, peer, answer)
+        status = self._table.status(block_id, holder)
+        if isinstance(answer, ShmLocation) and (status is None or status.location != answer):
+            self._leases.retire(answer, holder.executor_id)
+        return outcome
+
+    def _send(self, block_id: BlockId, peer: BlockManagerId, location: SharedLocation) -> Outcome:
+        if isinstance(location, ShmLocation):
+            self._leases.grant(location, peer.executor_id)
+
+        def combine(answers: list[Any]) -> Outcome:
+            if answers[0] is not True:
+                self._refused.add((block_id, peer))
+            following = self._go_on()
+            if block_id not in self._wanted:  # it was removed meanwhile, perhaps before the peer had it
+                following.tells.append((peer.executor_id, m.RemoveBlock(block_id)))
+            return following
+
+        level = self._wanted[block_id]
+        order = m.ReplicateBlock(block_id, level.without_replicas, location)
+        log.info("block %s is copied to %s again", block_id, peer.executor_id)
+        return Outcome(asks=[(peer.executor_id, order)], combine=combine)

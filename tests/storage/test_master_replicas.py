@@ -1,0 +1,139 @@
+"""Second copies that died with an executor are made again: as messages, and with real block managers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from protocol import block_messages as m
+from protocol.errors import BrokenChannelError
+from protocol.locations import DRIVER, BlockManagerId, HeapLocation, ShmLocation
+from storage.block_id import RDDBlockId
+from storage.storage_level import StorageLevel
+from tests.storage.clusters import ClusterMaker, block, locations
+from tests.storage.masters import BLOCK, A, B, C, Master
+
+D = BlockManagerId("D", 44)
+TWICE, ONCE = StorageLevel.MEMORY_AND_DISK_SER_2, StorageLevel.MEMORY_AND_DISK_SER
+COPY = ShmLocation("/dev/shm/of-b", 0, 100)
+
+
+@pytest.fixture
+def master() -> Master:
+    return Master(A, B)
+
+
+def holds_twice(master: Master, block_id: Any = BLOCK) -> None:
+    """A put the block on its heap, with a copy on B's."""
+    status = (100, 0, 0, HeapLocation("A"))
+    master.send(A, m.UpdateBlockInfo(A, block_id, StorageLevel.MEMORY_ONLY_SER_2, *status))
+    master.answer(A, m.ReplicateTo(block_id, TWICE, ShmLocation("/dev/shm/of-a", 0, 100), (B,)), True)
+    master.release(B, location=ShmLocation("/dev/shm/of-a", 0, 100))
+    master.holds(B, HeapLocation("B"), block=block_id, memory=100)
+
+
+def test_a_copy_of_a_dead_one_is_made_again_at_a_peer_that_has_none(master: Master) -> None:
+    holds_twice(master)
+    master.send(C, m.RegisterBlockManager(C, 500))
+    outcome = master.send(DRIVER, m.RemoveExecutor("A"))
+    assert outcome.asks == [], "nobody waits for it"
+    share = outcome.background
+    assert share.asks == [("B", m.ShareBlock(BLOCK))]
+    copy = share.combine([COPY])
+    assert copy.asks == [("C", m.ReplicateBlock(BLOCK, ONCE, COPY))]
+    assert master.endpoint.statistics().leases == 1
+    master.holds(C, HeapLocation("C"), memory=100)
+    assert master.release(C, location=COPY) == [("B", m.ExtentReleased((COPY,)))]
+    assert copy.combine([True]).asks == []
+    assert {holder for holder, _ in master.locations(DRIVER)} == {B, C}
+
+
+def test_without_a_peer_it_waits_for_the_next_one(master: Master) -> None:
+    holds_twice(master)
+    assert master.send(DRIVER, m.RemoveExecutor("A")).background is None
+    outcome = master.send(C, m.RegisterBlockManager(C, 500))
+    assert outcome.background.asks == [("B", m.ShareBlock(BLOCK))]
+
+
+def test_an_adopted_copy_is_a_copy_and_can_be_read_without_its_dead_holder(master: Master) -> None:
+    shared = ShmLocation("/dev/shm/of-a", 64, 100)
+    level = StorageLevel(False, True, True, False, 3)
+    master.send(A, m.UpdateBlockInfo(A, BLOCK, level, 0, 0, 100, shared))
+    master.holds(B, HeapLocation("B"), memory=100)
+    master.send(C, m.RegisterBlockManager(C, 500)).background.combine([BrokenChannelError("")])
+    outcome = master.send(DRIVER, m.RemoveExecutor("A"))
+    assert outcome.background.asks == [("C", m.ReplicateBlock(BLOCK, level.without_replicas, shared))]
+
+
+def test_one_after_the_other_and_those_that_fail_do_not_hold_up_the_rest(master: Master) -> None:
+    blocks = [RDDBlockId(1, number) for number in range(3)]
+    for block_id in blocks:
+        holds_twice(master, block_id)
+    master.send(C, m.RegisterBlockManager(C, 500))
+    outcome = master.send(DRIVER, m.RemoveExecutor("A")).background
+    asked = []
+    while outcome.asks:
+        ((executor_id, order),) = outcome.asks
+        asked.append((executor_id, order.block_id))
+        outcome = outcome.combine([BrokenChannelError("") if executor_id == "B" else True])
+    assert sorted(asked) == [("B", block_id) for block_id in blocks]
+    master.send(D, m.RegisterBlockManager(D, 500)).background.combine([None])
+
+
+def test_a_peer_that_refuses_is_followed_by_the_next(master: Master) -> None:
+    holds_twice(master)
+    for peer in (C, D):
+        master.send(peer, m.RegisterBlockManager(peer, 500))
+    outcome = master.send(DRIVER, m.RemoveExecutor("A")).background.combine([COPY])
+    ((first, _),) = outcome.asks
+    outcome = outcome.combine([False]).combine([COPY])
+    ((second, _),) = outcome.asks
+    assert {first, second} == {"C", "D"}
+    assert outcome.combine([False]).asks == []
+
+
+def test_an_executor_that_dies_while_copies_are_made_begins_no_second_round(master: Master) -> None:
+    holds_twice(master)
+    for peer in (C, D):
+        master.send(peer, m.RegisterBlockManager(peer, 500))
+    first = master.send(DRIVER, m.RemoveExecutor("A")).background
+    assert master.send(DRIVER, m.RemoveExecutor("D")).background is None
+    assert first.combine([COPY]).asks[0][0] in ("C", "D")
+
+
+def test_a_copy_of_what_was_removed_meanwhile_goes_again(master: Master) -> None:
+    holds_twice(master)
+    master.send(C, m.RegisterBlockManager(C, 500))
+    copy = master.send(DRIVER, m.RemoveExecutor("A")).background.combine([COPY])
+    master.send(DRIVER, m.RemoveRdd(1))
+    master.gone(B)
+    master.holds(C, HeapLocation("C"), memory=100)
+    assert copy.combine([True]).tells == [("C", m.RemoveBlock(BLOCK))]
+
+
+def test_what_is_removed_or_has_one_copy_by_level_is_not_copied(master: Master) -> None:
+    holds_twice(master)
+    master.holds(B, HeapLocation("B"), block=RDDBlockId(3, 1), memory=100)
+    master.send(DRIVER, m.RemoveRdd(1))
+    master.gone(A)
+    master.gone(B)
+    master.send(C, m.RegisterBlockManager(C, 500))
+    assert master.send(DRIVER, m.RemoveExecutor("A")).background is None
+
+
+@pytest.mark.parametrize("name", ["MEMORY_ONLY_2", "MEMORY_AND_DISK_SER_2", "DISK_ONLY_2"])
+def test_two_copies_outlive_one_holder_after_the_other(make_cluster: ClusterMaker, name: str) -> None:
+    cluster = make_cluster("A", "B", "C", "D")
+    cluster.managers["A"].put_single(block(1), list(range(50)), StorageLevel.from_string(name))
+    for _ in range(3):
+        holders = {holder.executor_id for holder, _ in locations(cluster, block(1))}
+        living = sorted(holders & cluster.managers.keys())
+        assert len(holders) >= 2
+        if living:  # else all copies are files of dead ones
+            cluster.kill(living[0])
+            cluster.check()
+            cluster.add(f"{living[0]}'")
+    assert cluster.driver.get_single(block(1)) == list(range(50))
+    cluster.driver.flush_lease_releases()
+    assert cluster.endpoint.statistics().extents_in_limbo == 0
