@@ -109,11 +109,9 @@ class BarrierRelease(Order):
 
 @dataclass(frozen=True, slots=True)
 class StopExecutor(Order):
-    """End in good order. Triggered by the context's stop, and with ``keep_blocks`` when the executor has drained: then
-    what it stored in shared memory and files stays, for the master to adopt.
+    """End in good order. Triggered by the context's stop, and when the executor has drained. What it stored in shared
+    memory and files stays, for the master to adopt, unless a `StopBlockManager` came before.
     """
-
-    keep_blocks: bool = False
 
 
 # --- executor -> driver ----------------------------------------------------------------------------------------------

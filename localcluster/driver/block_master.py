@@ -17,7 +17,7 @@ from typing import Any
 from localcluster.driver.side_thread import SideThread
 from protocol.block_messages import GetLocationsMultipleBlockIds
 from protocol.endpoint import Reply
-from protocol.errors import AskTimeoutError, BrokenChannelError, ChannelError
+from protocol.errors import AskTimeoutError, BrokenChannelError, ChannelError, StorageError
 from protocol.locations import BlockManagerId, Location
 from protocol.message import Message, Order, Report
 from storage.block_id import BlockId
@@ -58,8 +58,15 @@ class BlockMaster:
         self._clock = clock
 
     def receive(self, sender: str, message: Message) -> Future[Any]:
-        """Handle a message and do what follows; the future is the answer. Under the lock."""
-        outcome = self.endpoint.receive(sender, message, self._clock())
+        """Handle a message and do what follows; the future is the answer, a StorageError after the stop. Under the
+        lock.
+        """
+        try:
+            outcome = self.endpoint.receive(sender, message, self._clock())
+        except StorageError as error:
+            if not self.endpoint.stopped:
+                raise
+            return _failed(error)
         return settle(outcome, self._tell_slave, self._ask_slave)
 
     def locations_of(self, block_ids: Sequence[BlockId]) -> Sequence[Sequence[tuple[BlockManagerId, Location]]]:

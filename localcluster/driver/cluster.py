@@ -266,7 +266,6 @@ class Cluster:
             self._launcher.close()
             if self._stacks is not None:
                 self._stacks.close()
-            self.master.receive(DRIVER, StopBlockManagerMaster())  # nobody is left who would ask it
 
     def _end_jobs(self) -> None:
         if self.error is not None:
@@ -278,6 +277,7 @@ class Cluster:
         if self.blocks.started:
             self._end_jobs()
             self._backend.perform()
+        self.master.receive(DRIVER, StopBlockManagerMaster())
         self.pool.stop()
         if not self._loop.is_alive:
             return None  # nobody would read the answer; a launcher whose pipe is closed cleans up by itself

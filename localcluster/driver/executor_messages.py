@@ -6,7 +6,6 @@ hears of them. Does not send what the scheduler decides then (``cluster``, ``ins
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from typing import Any, TypeAlias, cast
@@ -19,10 +18,11 @@ from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from protocol import cluster_messages as c
 from protocol.block_messages import UpdateBlockInfo
 from protocol.endpoint import Incoming, Reply
+from protocol.locations import SharedLocation
 from protocol.message_table import MessageTable
 from protocol.task_output import InBlock
+from storage.audit import is_whole
 from storage.block_id import BlockId, TaskResultBlockId
-from storage.block_table import path_of
 
 Handler: TypeAlias = Callable[[str, Any, Reply | None], bool | None]
 """``(executor id, message, reply)``; whether the scheduler may have something to send now."""
@@ -38,7 +38,7 @@ class ExecutorMessages:
         instructions: Instructions,
         master: BlockMaster,
         outputs: MapOutputTracker,
-        exists: Callable[[str], bool] = os.path.exists,
+        is_whole: Callable[[SharedLocation], bool] = is_whole,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._dag = dag
@@ -46,7 +46,7 @@ class ExecutorMessages:
         self._instructions = instructions
         self._master = master
         self._outputs = outputs
-        self._exists = exists
+        self._is_whole = is_whole
         self._clock = clock
         self._handlers: MessageTable[Handler] = MessageTable("the driver")
         self.register = self._handlers.register
@@ -121,5 +121,5 @@ class ExecutorMessages:
     def _lose_vanished_outputs(self, shuffle_id: int) -> None:
         """One output could not be read: look for others whose segment or file is gone too, to compute all at once."""
         for map_index, status in enumerate(self._outputs.table(shuffle_id)):
-            if status is not None and not all(self._exists(path_of(b)) for b in status.blocks if b is not None):
+            if status is not None and not all(self._is_whole(b) for b in status.blocks if b is not None):
                 self._dag.output_lost(shuffle_id, map_index)

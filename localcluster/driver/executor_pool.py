@@ -166,7 +166,7 @@ class ExecutorPool:
         executor = self._executors.get(executor_id)  # None: it ended after the stop, of which the scheduler is not told
         if executor is not None and executor.state is State.DRAINING and not executor.was_dismissed:
             executor.was_dismissed = True
-            executor.tell_to_stop(keep_blocks=True)
+            executor.tell_to_stop()
 
     # --- starting ---
 

@@ -18,12 +18,13 @@ from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.task_scheduler import Launch
 from localcluster.scheduler.task_set import TaskSet
 from localcluster.shuffle.manager import ShuffleManager
+from localcluster.shuffle.map_status import MapStatus
 from protocol import cluster_messages as c
 from protocol.block_messages import RemoveBlock
 from protocol.errors import ChannelError, FrameTooLargeError
-from protocol.locations import DRIVER
+from protocol.locations import DRIVER, SharedLocation
 from protocol.message import Order
-from storage.block_id import TaskResultBlockId
+from storage.block_id import BlockId, TaskResultBlockId
 
 log = logging.getLogger(__name__)
 
@@ -130,10 +131,14 @@ class Instructions:
         """Map outputs survive their executor from here on."""
         status = output.status
         holder = self._pool.block_manager_id(status.executor_id)
-        block_ids = self._block_ids(output.shuffle_id, status.map_id, status.blocks)
-        for block_id, location in zip(block_ids, status.blocks, strict=True):
-            if location is not None:
-                self._master.endpoint.register_shared(block_id, holder, location)
+        for block_id, location in self.blocks_of(output.shuffle_id, status):
+            self._master.endpoint.register_shared(block_id, holder, location)
+
+    def blocks_of(self, shuffle_id: int, status: MapStatus) -> list[tuple[BlockId, SharedLocation]]:
+        """The blocks of a map output, but for those that it has not got, being empty."""
+        block_ids = self._block_ids(shuffle_id, status.map_id, status.blocks)
+        placed = zip(block_ids, status.blocks, strict=True)
+        return [(block_id, location) for block_id, location in placed if location is not None]
 
     def _discard(self, discard: Discard) -> None:
         """Results are known to the master, outputs that came too late only to the executor that wrote them."""

@@ -43,10 +43,10 @@ class Executor:
 
     # --- its pipes ---
 
-    def tell_to_stop(self, *, keep_blocks: bool = False) -> None:
+    def tell_to_stop(self) -> None:
         if self.orders is not None and self.state is not State.BROKEN:
             try:
-                self.orders.tell(StopExecutor(keep_blocks))
+                self.orders.tell(StopExecutor())
             except ChannelError as error:
                 log.debug("executor %s was gone: %s", self.executor_id, error)
 

@@ -9,7 +9,6 @@ wait. So ``cluster`` runs it over processes, and ``tests/simulation`` over none,
 from __future__ import annotations
 
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +19,7 @@ from localcluster.conf.settings import Settings, shared_memory
 from localcluster.driver.block_master import BlockMaster
 from localcluster.driver.event_loop import EventLoop
 from localcluster.driver.executor_history import ExecutorHistory
+from localcluster.driver.executor_loss import ExecutorLoss
 from localcluster.driver.executor_messages import ExecutorMessages
 from localcluster.driver.executor_pool import ExecutorPool
 from localcluster.driver.heartbeats import Heartbeats
@@ -34,10 +34,11 @@ from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.stage import Job
 from localcluster.task.make_env import SHUFFLE_MANAGERS
 from protocol import cluster_messages as c
-from protocol.block_messages import ExpireDeadHosts, HasCachedBlocks, RemoveExecutor
+from protocol.block_messages import ExpireDeadHosts, HasCachedBlocks
 from protocol.endpoint import Incoming
 from protocol.events import Recorder, nobody
-from protocol.locations import DRIVER
+from protocol.locations import DRIVER, SharedLocation
+from storage.audit import is_whole
 from storage.block_id import BlockId
 from storage.block_manager_master_endpoint import BlockManagerMasterEndpoint
 
@@ -50,8 +51,8 @@ class SchedulerBackend:
     """Scheduler, block master and executor pool of one driver.
 
     ``outputs`` is the scheduler's table. ``put_table(bytes)`` stores a large one as a block, in the ``side`` thread.
-    ``on_hopeless(reason)`` is called when there is no point in going on. ``exists`` tells whether a segment or block
-    file is there, ``look(pid)`` what a process does.
+    ``on_hopeless(reason)`` is called when there is no point in going on. ``is_whole`` tells whether a block's bytes
+    are where they should be, ``look(pid)`` what a process does.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class SchedulerBackend:
         *,
         put_table: Callable[[bytes], BlockId],
         on_hopeless: Callable[[str], None],
-        exists: Callable[[str], bool] = os.path.exists,
+        is_whole: Callable[[SharedLocation], bool] = is_whole,
         record: Recorder = nobody,
         clock: Callable[[], float] = time.monotonic,
         look: LookAt = look_at,
@@ -94,7 +95,9 @@ class SchedulerBackend:
             record=record,
             clock=clock,
         )
-        endpoint = BlockManagerMasterEndpoint(shared_memory(settings), self._network_timeout, record=record)
+        endpoint = BlockManagerMasterEndpoint(
+            shared_memory(settings), self._network_timeout, record=record, is_whole=is_whole
+        )
         self.master = BlockMaster(endpoint, lock, side, self.pool.send, self.pool.ask, clock)
         self._map_outputs = MapOutputServer(self.outputs, self.master, side, put_table)
         self.instructions = Instructions(
@@ -106,9 +109,10 @@ class SchedulerBackend:
             clock,
         )
         self.messages = ExecutorMessages(
-            self.dag, self.pool, self.instructions, self.master, self.outputs, exists, clock
+            self.dag, self.pool, self.instructions, self.master, self.outputs, is_whole, clock
         )
         self.heartbeats = Heartbeats(clock)
+        self._loss = ExecutorLoss(self.dag, self.outputs, self.master, self.instructions, self.heartbeats, clock)
         self.messages.register({c.GetMapOutputs: self._map_outputs.serve, c.ExecutorHeartbeat: self.heartbeats.receive})
 
     # --- jobs ---
@@ -138,7 +142,7 @@ class SchedulerBackend:
         """What has become due; how many seconds until the next round."""
         self.pool.expire(now)
         self.pool.watch(now)
-        if now >= self._silence.awake_since + self._network_timeout and not self.master.endpoint.stopped:
+        if now >= self._silence.awake_since + self._network_timeout:
             self.master.receive(DRIVER, ExpireDeadHosts())
         self.instructions.expire_kills(now)
         for executor_id in self.dag.drained_executors():
@@ -161,10 +165,7 @@ class SchedulerBackend:
             self.perform()
 
     def _executor_lost(self, executor_id: str, reason: str) -> None:
-        self.instructions.executor_lost(executor_id)
-        self.heartbeats.forget(executor_id)
-        self.dag.executor_lost(executor_id, reason, self._clock())
-        self.master.receive(DRIVER, RemoveExecutor(executor_id))
+        self._loss(executor_id, reason)
         self.perform()
 
     def _has_cached_blocks(self, executor_id: str) -> bool:

@@ -14,7 +14,14 @@ from typing import Any, TypeAlias
 
 from localcluster.task import broadcast
 from localcluster.task.env import Env
-from protocol.block_messages import ExtentReleased, ReleaseSegment, RemoveBroadcast, RemoveShuffle, TakeUses
+from protocol.block_messages import (
+    ExtentReleased,
+    ReleaseSegment,
+    RemoveBroadcast,
+    RemoveShuffle,
+    StopBlockManager,
+    TakeUses,
+)
 from protocol.endpoint import Incoming
 from protocol.errors import ChannelError
 from protocol.message import Message
@@ -36,7 +43,8 @@ class BlockOrders:
 
     def __init__(self, env: Env) -> None:
         self._slave = BlockManagerSlaveEndpoint(env.block_manager)
-        self.handlers: dict[type[Message], OrderHandler] = dict.fromkeys(self._slave.orders, self._hand_over)
+        mine = [order for order in self._slave.orders if order is not StopBlockManager]  # which is the executor's end
+        self.handlers: dict[type[Message], OrderHandler] = dict.fromkeys(mine, self._hand_over)
         self.handlers.update(dict.fromkeys(_QUICK, self._carry_out))
         # What this process keeps beside its block manager has to hear of some orders before that does.
         self._first: dict[type[Message], Callable[[Any], None]] = {

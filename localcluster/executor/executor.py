@@ -37,6 +37,7 @@ from localcluster.executor.task_runner import describe, run_task
 from localcluster.task.env import Env, set_env
 from localcluster.task.make_env import make_env
 from localcluster.task.task_forks import expect_forks
+from protocol.block_messages import StopBlockManager
 from protocol.channel import Channel
 from protocol.cluster_messages import (
     BarrierRelease,
@@ -96,7 +97,7 @@ class Executor:
         self._reports = reports
         self._tasks: TaskQueue[StageCode] = TaskQueue()
         self._queue: SimpleQueue[int | None] = SimpleQueue()  # task ids, some of them recalled meanwhile; None: stop
-        self._keep_blocks = False
+        self._keeps_blocks = True
         self._kills = Kills()
         self._log_levels = FollowedLevels()
         self._import_paths: tuple[str, ...] = ()
@@ -111,7 +112,8 @@ class Executor:
                 ReturnTasks: lambda incoming: self._return(incoming.message.task_ids),
                 DropStage: lambda incoming: self._tasks.drop_stage(incoming.message.stage_key),
                 BarrierRelease: lambda incoming: self._barriers.answered(incoming.message),
-                StopExecutor: lambda incoming: self._stop(incoming.message.keep_blocks),
+                StopBlockManager: lambda incoming: self._stop_block_manager(),
+                StopExecutor: lambda incoming: self._stop(),
             }
         )
         self._handlers.register(self._block_orders.handlers)
@@ -140,7 +142,7 @@ class Executor:
             thread.join(1.0)  # the launcher ends us by force if a task does not return
         self._reporter.stop()
         self._block_orders.stop()
-        if self._keep_blocks:
+        if self._keeps_blocks:
             self._env.block_manager.abandon()
         else:
             self._env.block_manager.stop()
@@ -187,8 +189,11 @@ class Executor:
         if returned:
             self._reporter.tell(TasksReturned(returned))
 
-    def _stop(self, keep_blocks: bool) -> None:
-        self._keep_blocks = keep_blocks
+    def _stop_block_manager(self) -> None:
+        """When no task needs it any more."""
+        self._keeps_blocks = False
+
+    def _stop(self) -> None:
         for _ in range(self._cores):
             self._queue.put(None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import re
 import signal
@@ -14,7 +15,7 @@ import pytest
 
 from localcluster import SparkConf, SparkContext, StorageLevel, TaskContext
 from localcluster.events import ExecutorLost
-from tests.support import executor_pids, executors, status_of, wait_until
+from tests.support import executor_pids, executors, status_of, wait_for_executors, wait_until
 
 
 def conf(**settings: str) -> SparkConf:
@@ -109,3 +110,52 @@ def test_executors_that_are_stopped_for_a_moment_are_kept() -> None:
             psutil.Process(pid).resume()
         assert sc.parallelize(range(8), 8).sum() == 28
         assert executor_pids(sc) == pids
+
+
+@pytest.mark.parametrize("what", ["shuffle", "off heap"])
+def test_what_is_removed_while_its_holder_is_stopped_and_killed_does_not_stay(what: str) -> None:
+    """Its answer never comes; what was adopted would have nobody who could remove it."""
+    with SparkContext(conf=conf(spark_executor_heartbeatInterval="10s")) as sc:
+        pairs = sc.parallelize(range(1000), 4).map(lambda x: (x % 7, x))
+        kept = pairs.reduceByKey(lambda x, y: x + y, 3) if what == "shuffle" else pairs.persist(StorageLevel.OFF_HEAP)
+        assert kept.count() == (7 if what == "shuffle" else 1000)
+        before = sc.statistics().blocks
+        assert before.blocks > 0
+        stopped = executors(sc)
+        for executor in stopped:
+            os.kill(executor.pid, signal.SIGSTOP)
+        kept.unpersist()
+        del kept, pairs
+        gc.collect()
+        for executor in stopped:
+            os.kill(executor.pid, signal.SIGKILL)
+        wait_until(lambda: len(losses(sc)) == 2, "the executors live")
+        wait_until(lambda: sc.statistics().blocks.blocks == 0, "blocks stay", lambda: sc.statistics().blocks)
+        assert sc.statistics().blocks.adopted_paths == 0
+
+
+def test_second_copies_are_restored_and_nothing_is_computed_again(tmp_path: Path) -> None:
+    log = tmp_path / "computed"
+
+    def note(x: int) -> int:
+        with open(log, "a") as file:
+            file.write("x")
+        return x
+
+    with SparkContext(conf=conf().setMaster("local[3]")) as sc:
+        wait_for_executors(sc, 3)
+        cached = sc.parallelize(range(60), 6).map(note).persist(StorageLevel.MEMORY_ONLY_2)
+        assert cached.sum() == 1770
+        for _ in range(2):
+            wait_until(lambda: copies(sc, cached.id()) == [2] * 6, "copies lack", lambda: copies(sc, cached.id()))
+            os.kill(executors(sc)[0].pid, signal.SIGKILL)
+            assert cached.sum() == 1770
+            wait_for_executors(sc, 3)
+        wait_until(lambda: copies(sc, cached.id()) == [2] * 6, "copies lack", lambda: copies(sc, cached.id()))
+        assert len(log.read_text()) == 60
+
+
+def copies(sc: SparkContext, rdd_id: int) -> list[int]:
+    """How many living executors have each block."""
+    living = set(executors(sc))
+    return [len(living & statuses.keys()) for statuses in status_of(sc).stored_blocks(rdd_id).values()]

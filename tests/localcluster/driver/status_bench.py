@@ -43,7 +43,7 @@ class StatusBench:
 
     def __init__(self, driver: FakeDriver | None = None) -> None:
         self.driver, self.lineage = driver or FakeDriver({"a": 2, "b": 2}), Lineage()
-        self.master, self.heartbeats = BlockManagerMasterEndpoint(1000), Heartbeats()
+        self.master, self.heartbeats = BlockManagerMasterEndpoint(1000, is_whole=lambda _: True), Heartbeats()
         self.events, self.pool = EventHistory(), Pool()
         self.status = self.make(threading.RLock())
         for manager in (THE_DRIVER, A, B):

@@ -217,7 +217,7 @@ def test_an_executor_that_is_not_wanted_any_more_leaves_with_its_blocks_kept(
     executors = [launcher.executor(), launcher.executor()]
     wait_until(lambda: all(executor.was_ready for executor in cluster.pool))
     cluster.set_executors(1)
-    assert executors[1].order() == c.StopExecutor(keep_blocks=True)
+    assert executors[1].order() == c.StopExecutor()
     launcher.control.tell(c.ExecutorExited("1", 0, None))
     wait_until(lambda: list(cluster.pool.executors) == ["0"])
     assert cluster.slots == 1

@@ -103,7 +103,7 @@ def test_an_executor_that_cannot_start_is_the_pools_affair(desk: Desk) -> None:
 
 
 def test_outputs_that_vanished_with_the_one_that_could_not_be_read_are_lost_too(desk: Desk, tmp_path: Path) -> None:
-    (tmp_path / "there").touch()
+    (tmp_path / "there").write_bytes(bytes(9))
     there, gone = (FileLocation(str(tmp_path / name), 0, 9) for name in ("there", "gone"))
     desk.tables[2] = [MapStatus("1", 0, (there, None)), None, MapStatus("1", 2, (there, gone))]
     assert desk.receive(c.TaskFailed(4, None, "fetch", "text", fetch=(2, (0,))))

@@ -588,7 +588,7 @@ def test_the_youngest_drain_and_only_then_end_with_their_blocks_kept(bed: Bed) -
     assert stop_orders(bed, "1") == []
     bed.pool.drained("1")
     bed.pool.drained("1")
-    assert stop_orders(bed, "1") == [StopExecutor(keep_blocks=True)]
+    assert stop_orders(bed, "1") == [StopExecutor()]
     assert stop_orders(bed, "0") == stop_orders(bed, "2") == []
 
 

@@ -98,7 +98,8 @@ class Bed:
         return ids
 
     def stop(self, keep_blocks: bool = False) -> None:
-        self.driver.orders.tell(c.StopExecutor(keep_blocks))
+        orders = [c.StopExecutor()] if keep_blocks else [m.StopBlockManager(), c.StopExecutor()]
+        self.driver.orders.tell(*orders)
         assert self.running.outcome() == 0
 
 
@@ -266,7 +267,7 @@ def test_without_a_driver_the_process_ends(bed: Bed, exits: SimpleQueue[int]) ->
     bed.driver.orders.abort()
     assert exits.get(timeout=DEADLINE) == 1
     exits.put(1)  # that the end of the test looks for
-    bed.executor._stop(keep_blocks=False)  # which nobody can order any more
+    bed.executor._stop()  # which nobody can order any more
     bed.running.join(DEADLINE)
 
 
