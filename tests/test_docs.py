@@ -6,11 +6,14 @@ import ast
 import re
 import shlex
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from localcluster import cli
 from localcluster.conf.settings import ENTRIES
+from localcluster.driver.event_history import COUNTED_AS
+from protocol.events import Event
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")])
@@ -117,6 +120,14 @@ def test_the_sheet_of_the_tree_is_true(room: str, _: str, lines: str, holds: str
     assert abs(counted - int(lines.replace(",", ""))) <= max(10, counted / 10), f"{counted} lines"
     modules = {path.stem for path in files} | {path.parent.name for path in files}
     assert [name for name in re.findall(r"`(\w+)`", holds) if name not in modules] == []
+
+
+@pytest.mark.parametrize("kind", get_args(Event))
+def test_the_table_of_events_is_true(kind: type[Event]) -> None:
+    fields = ", ".join(f"`{field}`" for field in kind._fields if field != "at")
+    told = " ".join((kind.__doc__ or "").split())
+    row = f"| `{kind.__name__}` | {fields} | {told} | `{COUNTED_AS[kind]}` |"
+    assert row in text_of("docs/fault-injection.md").splitlines(), f"the row in docs/fault-injection.md is to be\n{row}"
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:

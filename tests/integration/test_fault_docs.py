@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.integration.test_pytest_plugin import ROOT, run_tests
@@ -31,3 +33,13 @@ def test_the_flaky_job_fails_and_the_mended_one_passes(tmp_path: Path) -> None:
         (directory / "orders.py").write_text(program)
         report = run_tests(directory, tests)
         assert report.counts == {count: 3}, report.text
+
+
+def test_the_examples_of_a_task_that_kills_its_executor_and_of_what_is_told_of_it(tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    killing = next(code for code in blocks if "def die_once" in code)
+    asking = next(code for code in blocks if "map(die_once)" in code and "sc.events" in code)
+    program = tmp_path / "program.py"
+    program.write_text(killing + asking)
+    told = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=60, check=True).stdout
+    assert re.search(r"^executor \d+ \(pid \d+\) was killed by signal 9, often the system's", told), told
