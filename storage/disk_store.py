@@ -10,6 +10,7 @@ written is never held in memory beyond one batch of the serializer.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -25,6 +26,8 @@ from storage.disk_block_manager import DiskBlockManager
 from storage.managed_buffer import FileSegmentBuffer, ManagedBuffer
 from storage.serializer import deserialize, serialize_stream
 from storage.storage_level import StorageLevel
+
+log = logging.getLogger(__name__)
 
 Sink = Callable[[BytesLike], None]
 
@@ -97,8 +100,12 @@ class DiskStore(BlockStore):
         return block_id in self._sizes
 
     def clear(self) -> None:
+        """As in `BlockStore`. What cannot be removed stays; it goes with the run's directory."""
         for block_id in list(self._sizes):
-            self.remove(block_id)
+            try:
+                self.remove(block_id)
+            except StorageError as error:
+                log.warning("%s", error)
 
     def check(self) -> None:
         with self._lock:

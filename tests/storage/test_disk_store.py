@@ -198,6 +198,20 @@ def test_a_block_that_cannot_be_removed_stays(store: DiskStore, monkeypatch: pyt
     assert store.remove(BLOCK)
 
 
+def test_all_others_are_dropped_when_one_cannot_be(
+    store: DiskStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    blocks = [RDDBlockId(1, number) for number in range(3)]
+    for block_id in blocks:
+        put_values(store, block_id, [1], LEVEL)
+    real = os_layer.unlink
+    answers = iter([real, fails(errno.EIO), real])
+    monkeypatch.setattr(os_layer, "unlink", lambda path: next(answers)(path))
+    store.clear()
+    assert [store.contains(block_id) for block_id in blocks] == [False, True, False]
+    assert f"cannot remove block {blocks[1]}: [Errno 5]" in caplog.text
+
+
 def test_a_lost_or_shortened_file_is_a_stale_location_and_fails_the_check(files: DiskBlockManager) -> None:
     store = DiskStore(files)
     put_values(store, BLOCK, list(range(1000)), LEVEL)
