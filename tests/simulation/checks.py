@@ -39,7 +39,7 @@ def _cause(world: World, running: RunningJob, error: BaseException) -> bool:
     text, faults = str(error), world.faults.counts
     deaths = sum(not executor.is_alive for executor in world.launcher.executors.values())
     if isinstance(error, JobCancelledError):
-        return running.was_cancelled
+        return running.was_cancelled or world.driver.has_stopped
     if isinstance(error, ClusterError):
         return deaths >= 5 or faults["not fork"] > 0
     if isinstance(error, TaskError) and "SimulatedError" in text:
@@ -101,6 +101,14 @@ def check_when_quiet(world: World) -> None:
     left_over = {path for path in world.memory.files if path.startswith("/shm/")} - segments
     assert not left_over, f"segments of dead executors are left: {left_over}"
     assert blocks.segments == len(segments), f"{blocks.segments} segments in the books, {len(segments)} exist"
+
+
+def check_stopped(world: World) -> None:
+    """A context that was stopped leaves no executor, and no job that waits."""
+    world.driver.backend.dag.check()
+    assert not world.driver.backend.dag.jobs, "a job outlived its context"
+    living = [executor.id for executor in world.launcher.executors.values() if executor.is_alive]
+    assert not living, f"executors {living} live on"
 
 
 def _check_executor(executor: SimulatedExecutor) -> None:

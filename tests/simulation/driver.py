@@ -164,6 +164,7 @@ class SimulatedDriver:
         self.world = world
         self.jobs: list[RunningJob] = []
         self.hopeless: str | None = None
+        self.has_stopped = False
         self._rounds = 0
         outputs = MapOutputTracker()
         conf = CONF | {key: text for key, text in OPTIONS.items() if world.random.random() < 0.3}
@@ -222,6 +223,15 @@ class SimulatedDriver:
         running.was_cancelled = True
         if running.job is not None:
             self.backend.cancel(running.job.id, "because the simulation says so")
+
+    def stop(self) -> None:
+        """As `Cluster.stop`."""
+        self.world.trace("driver", "stops")
+        self.has_stopped = True
+        for job_id in list(self.backend.dag.jobs):
+            self.backend.cancel(job_id, "because SparkContext was shut down")
+        self.backend.pool.stop()
+        self.world.launcher.end()
 
     def _hopeless(self, reason: str) -> None:
         self.world.trace("driver", "gives up:", reason)

@@ -24,6 +24,7 @@ class SimulatedLauncher:
     def __init__(self, world: World) -> None:
         self._world = world
         self._pids = count(2000)
+        self._has_ended = False
         self._last = 0.0  # when the last message to the driver arrives
         self._ends: dict[str, tuple[Endpoint, Endpoint]] = {}  # the driver's
         self.executors: dict[str, SimulatedExecutor] = {}  # dead ones, too
@@ -39,6 +40,8 @@ class SimulatedLauncher:
 
     def _fork(self, order: c.LaunchExecutor) -> None:
         executor_id, faults, clock = order.executor_id, self._world.faults, self._world.clock
+        if self._has_ended:
+            return
         if faults.happens("not fork"):
             self._say(c.LaunchFailed(executor_id, "no process is left"))
             return
@@ -56,6 +59,15 @@ class SimulatedLauncher:
 
     def receive_pipes(self, executor_id: str) -> tuple[Endpoint, Endpoint]:
         return self._ends.pop(executor_id)
+
+    def end(self) -> None:
+        """The context stops: executors have some seconds to end by themselves."""
+        self._world.clock.later(self._world.faults.between(0.5, 3.0), self._end)
+
+    def _end(self) -> None:
+        self._has_ended = True
+        for executor_id in self.executors:
+            self._kill(executor_id)
 
     def look(self, pid: int) -> Look:
         """What the driver sees of a process: one that is silent and not stopped works."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from localcluster.rdd.lineage import narrow_lineage
 from protocol.block_messages import RemoveRdd, RemoveShuffle
 from storage.storage_level import StorageLevel
 from tests.simulation.rdds import SimulatedRDD
@@ -43,23 +44,32 @@ class Program:
             at = random.choice([0.0, random.uniform(0.0, 1.0), random.uniform(0.0, self._world.faults.until)])
             self.ends_at = max(self.ends_at, at)
             clock.later(at, self._start_job)
+        self._stops_at = random.uniform(0.0, 10.0) if random.random() < 0.1 else None
+        if self._stops_at is not None:
+            clock.later(self._stops_at, self._world.driver.stop)
         if self.changes_executors:
             for _ in range(2):
                 wanted = random.randint(1, 4)
                 clock.later(random.uniform(0.0, 5.0), lambda wanted=wanted: self._want(wanted))  # type: ignore[misc]
 
     def _want(self, executors: int) -> None:
+        if self._world.driver.has_stopped:
+            return
         self._world.trace("program", "wants executors:", executors)
         self._world.driver.backend.pool.set_target(executors)
 
     def _start_job(self) -> None:
         self._to_start -= 1
+        if self._world.driver.has_stopped:
+            return
         random = self._random
         if self._rdds and random.random() < 0.5:
             rdd = random.choice(self._rdds)
         else:
             rdd = self._make()
             self._rdds.append(rdd)
+        if random.random() < 0.2:
+            self._world.clock.later(random.uniform(0.0, 1.0), lambda: self._unpersist(rdd))
         running = self._world.driver.run(rdd)
         if random.random() < 0.1:
             self._world.clock.later(random.uniform(0.0, 2.0), lambda: self._world.driver.cancel(running))
@@ -81,6 +91,13 @@ class Program:
         if self._random.random() < 0.3:
             rdd.level = self._random.choice(LEVELS)
         return rdd
+
+    def _unpersist(self, rdd: SimulatedRDD) -> None:
+        """While a job may use it, and goes on to keep what it computes."""
+        for each in narrow_lineage(rdd):  # type: ignore[arg-type]
+            if each.getStorageLevel().is_valid and not self._world.driver.has_stopped:
+                self._world.trace("program", "unpersists", each.id())
+                self._world.driver.tell(RemoveRdd(each.id()))
 
     def clean(self) -> None:
         """Let go of everything that is kept."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from tests.simulation.checks import check_end_of_job, check_stored, check_when_quiet
+from tests.simulation.checks import check_end_of_job, check_stopped, check_stored, check_when_quiet
 from tests.simulation.clock import Clock
 from tests.simulation.driver import LAYOUT, SimulatedDriver
 from tests.simulation.faults import Faults
@@ -17,6 +17,7 @@ from tests.simulation.trace import Trace
 DEADLINE = 300.0  # seconds of virtual time after the last fault, for all that is left to do
 QUIET = 15.0  # seconds in which everything must come to rest when no job is left and nothing fails any more
 CLEANING = 5.0  # seconds in which what is let go must be gone
+STOPPING = 10.0  # seconds that a stop may take
 
 
 class World:
@@ -42,10 +43,14 @@ class World:
         for running in self.driver.jobs:
             check_end_of_job(self, running)
         self._let_pass(max(self.clock.now, self.faults.until) + QUIET)
-        check_stored(self)
-        self.program.clean()
-        self._let_pass(self.clock.now + CLEANING)
-        check_when_quiet(self)
+        if not self.driver.has_stopped:
+            check_stored(self)
+            self.program.clean()
+            self._let_pass(self.clock.now + CLEANING)
+            check_when_quiet(self)
+            self.driver.stop()
+            self._let_pass(self.clock.now + STOPPING)
+        check_stopped(self)
 
     def _jobs_are_done(self) -> bool:
         return self.program.is_over and all(running.end is not None for running in self.driver.jobs)
