@@ -70,6 +70,10 @@ class SimulatedBlocks:
             if block.is_told and block.level is not None:
                 yield self.ask(self._update(block_id))
 
+    def heartbeat(self) -> Doing[None]:
+        if not (yield self.ask(m.BlockManagerHeartbeat(self.me))):
+            yield from self.reregister()
+
     def report(self, block_id: BlockId) -> Doing[bool]:
         """False: another process reads the extent that the block left."""
         reply: m.UpdateReply = yield self.ask(self._update(block_id))

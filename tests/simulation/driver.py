@@ -181,7 +181,7 @@ class SimulatedDriver:
             put_table=self._no_table_is_large,
             on_hopeless=self._hopeless,
             record=self._record,
-            exists=world.memory.exists,
+            is_whole=world.memory.has,
             clock=world.clock,
             look=world.launcher.look,
         )
@@ -230,6 +230,7 @@ class SimulatedDriver:
         self.has_stopped = True
         for job_id in list(self.backend.dag.jobs):
             self.backend.cancel(job_id, "because SparkContext was shut down")
+        self.backend.master.receive(DRIVER, m.StopBlockManagerMaster())
         self.backend.pool.stop()
         self.world.launcher.end()
 

@@ -14,12 +14,12 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from localcluster.executor.report_batch import ReportBatch
-from localcluster.executor.reporter import FLUSH_DELAY
+from localcluster.executor.reporter import DRIVER_GONE, FLUSH_DELAY
 from localcluster.executor.task_queue import TaskQueue
 from protocol import cluster_messages as c
-from protocol.block_messages import BlockManagerHeartbeat, RemoveShuffle
+from protocol.block_messages import RemoveShuffle, StopBlockManager
 from protocol.endpoint import Endpoint, Incoming
-from protocol.errors import ChannelError, FetchFailedError, SparkException, TaskKilledError
+from protocol.errors import AskTimeoutError, FetchFailedError, RemoteAskError, SparkException, TaskKilledError
 from protocol.locations import BlockManagerId
 from protocol.message import Report
 from protocol.task_output import InBlock, Inline, MapOutput, TaskOutput
@@ -60,7 +60,7 @@ class SimulatedExecutor(SimulatedProcess):
         self._calls: dict[int, tuple[int, Future[Any]]] = {}  # {call id: (task id, its answer)}
         self._call_ids = count()
         self._is_silent = self._faults.happens("be silent")
-        self._stopping: bool | None = None  # whether to keep blocks
+        self._stopping, self._keeps_blocks = False, True
         me = BlockManagerId(self.id, pid)
         self.blocks = SimulatedBlocks(me, world.memory, self._faults, self._ask, self._tell)
         self.reading = Reading(self.blocks, self._faults)
@@ -79,20 +79,21 @@ class SimulatedExecutor(SimulatedProcess):
         self._do(self._beat())
 
     def _beat(self) -> Doing[None]:
-        while self._stopping is None:
+        while not self._stopping:
             yield HEARTBEAT
             if self._is_silent and not self._faults.are_over:
                 continue
             self._tell(c.ExecutorHeartbeat(self.id, tuple(self.running), 1, 0))
-            known = yield self._ask(BlockManagerHeartbeat(self.blocks.me))
-            if not known:
-                yield from self.blocks.reregister()
+            try:
+                yield from self.blocks.heartbeat()
+            except (AskTimeoutError, RemoteAskError):
+                self.trace("got no answer to a heartbeat")
 
     def _end_if_idle(self) -> None:
         """In good order, when it was told to stop and the tasks that were there before are done."""
-        if self._stopping is None or self.running or self._queue:
+        if not self._stopping or self.running or self._queue:
             return
-        if not self._stopping:
+        if not self._keeps_blocks:
             self.blocks.unlink_all()
         if not self._faults.happens("die at an order"):
             self._flush()
@@ -141,8 +142,10 @@ class SimulatedExecutor(SimulatedProcess):
         elif isinstance(order, c.BarrierRelease):
             self._released(order)
         elif isinstance(order, c.StopExecutor):
-            self._stopping = order.keep_blocks
+            self._stopping = True
             self._end_if_idle()
+        elif isinstance(order, StopBlockManager):
+            self._keeps_blocks = False
         else:
             self._obey_the_master(incoming)
 
@@ -254,7 +257,7 @@ class SimulatedExecutor(SimulatedProcess):
     ) -> None:
         del self.running[task.task_id]
         reason = self._kills.pop(task.task_id, None)
-        if isinstance(error, ChannelError):
+        if isinstance(error, DRIVER_GONE):
             raise error
         if error is None:
             self._succeeded(c.TaskResult(task.task_id, output, pickle.dumps((stage.stage_id, task[1])), run_time))

@@ -42,6 +42,10 @@ class Memory:
     def exists(self, path: str) -> bool:
         return path in self.files
 
+    def has(self, location: SharedLocation) -> bool:
+        """Whether bytes are there."""
+        return location.offset in self.files.get(path_of(location), ())
+
     def unlink(self, path: str) -> bool:
         return self.files.pop(path, None) is not None
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from localcluster.executor.reporter import DRIVER_GONE
 from protocol.endpoint import Endpoint
-from protocol.errors import ChannelError
 from tests.simulation.steps import Doing, Steps
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class SimulatedProcess:
             return
         try:
             work()
-        except ChannelError as error:  # the driver is gone, as far as it knows
+        except DRIVER_GONE as error:  # the driver is gone, as far as it knows
             self.trace("has no driver:", error)
             self.die(1, None)
 
