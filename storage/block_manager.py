@@ -28,6 +28,7 @@ from storage.block_result import BlockResult, ReadMethod
 from storage.block_sharing import BlockSharing
 from storage.block_store import BytesLike
 from storage.conf import StorageConf
+from storage.file_reads import load_out
 from storage.local_blocks import BlockManagerStatistics, LocalBlocks, Put
 from storage.location_reader import LocationReader
 from storage.managed_buffer import ManagedBuffer
@@ -283,6 +284,14 @@ class BlockManager:
         if sites.armed is not None and block_id is not None:
             sites.armed("block.read", block=block_id.name, block_id=block_id, location=location)
         return self._reader.read(location, leased=lease)
+
+    def load_location(self, location: SharedLocation, block_id: BlockId) -> Any:
+        """The object in the block at a location, read from the file and not mapped; arrays own their memory. Raises
+        StaleLocationError, CorruptBlockError, SerializationError.
+        """
+        if sites.armed is not None:
+            sites.armed("block.read", block=block_id.name, block_id=block_id, location=location)
+        return load_out(location)
 
     def take_lease_releases(self) -> tuple[tuple[ShmLocation, int], ...]:
         """(extent, leases) to give back since the last call, for a `ReleaseLeases` that rides with another report."""

@@ -29,7 +29,7 @@ import marshal
 import pickle
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
@@ -127,6 +127,37 @@ def dumps(value: Any) -> list[BytesLike]:
 def loads(data: BytesLike, copy: bool = False, checked: bool = False) -> Any:
     """The object of a block that `dumps` made; errors, ``copy`` and ``checked`` as for `deserialize`."""
     return _load(_single(data, checked), copy)[0]
+
+
+def load_from(read: Callable[[int, int], bytearray], size: int) -> Any:
+    """The object of a block of ``size`` bytes that `dumps` made, whose bytes ``read(start, length)`` gives. Arrays are
+    read right into memory of their own. Raises as `loads`, and what ``read`` raises.
+    """
+    position = _MAGIC_AND_CHECKSUM.size
+    digest = xxh3_64()
+
+    def take(length: int) -> bytearray:
+        nonlocal position
+        if position + length > size:
+            raise CorruptBlockError("the block was cut off or changed")
+        piece = read(position, length)
+        digest.update(piece)
+        position += length
+        return piece
+
+    def take_padded(length: int) -> bytearray:
+        piece = take(length + -(position + length) % ALIGNMENT)
+        del piece[length:]
+        return piece
+
+    magic, checksum = _MAGIC_AND_CHECKSUM.unpack(read(0, position))
+    kind, flags, records, n_buffers, payload_size = _DESCRIPTION.unpack(take(_DESCRIPTION.size))
+    sizes = struct.unpack(f"<{n_buffers}Q", take(8 * n_buffers))
+    payload = take_padded(payload_size)
+    buffers = [take_padded(length) for length in sizes]
+    if (magic, checksum, position) != (MAGIC, digest.intdigest() & _LOW_HALF, size) or not flags & SINGLE:
+        raise CorruptBlockError("the block was changed, or does not hold a single object")
+    return _load(_Batch(kind, flags, records, memoryview(payload), buffers), copy=True)[0]
 
 
 def wrap(data: BytesLike) -> list[BytesLike]:
@@ -246,7 +277,7 @@ class _Batch(NamedTuple):
     flags: int
     records: int
     payload: memoryview
-    buffers: list[memoryview]
+    buffers: Sequence[memoryview | bytearray]  # bytearrays are the reader's own
 
 
 def _read_batches(data: BytesLike, checked: bool = False) -> Iterator[_Batch]:
@@ -312,7 +343,8 @@ def _load_marshal(batch: _Batch) -> Any:
 def _load_pickle(batch: _Batch, copy: bool) -> Any:
     try:
         if copy and batch.buffers:
-            return load_own(batch.payload, map(bytearray, batch.buffers))
+            own = (each if isinstance(each, bytearray) else bytearray(each) for each in batch.buffers)
+            return load_own(batch.payload, own)
         return pickle.loads(batch.payload, buffers=batch.buffers)
     except (MemoryError, LocalClusterError):
         raise

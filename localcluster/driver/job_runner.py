@@ -25,11 +25,12 @@ from localcluster.rdd.rdd import RDD
 from localcluster.scheduler.stage import Job, JobEvent
 from localcluster.shuffle.payload import IN_MESSAGE, Payload
 from localcluster.task.result_action import ResultAction
-from protocol.errors import LocalClusterError
+from protocol.errors import JobError, LocalClusterError
 from storage.serializer import wrap
 
 log = logging.getLogger(__name__)
 
+RESULT_ATTEMPTS = 4  # at a result whose block turns out to be lost or damaged when it is read
 STOP_DEADLINE = 5.0  # seconds for the thread of a job in the background to see that the job has ended
 
 
@@ -54,6 +55,7 @@ class JobRunner:
         properties: Mapping[str, str],
         name: str,
         on_result: Callable[[int, Any], None],
+        attempts: int = RESULT_ATTEMPTS,
     ) -> RunningJob:
         """A job that can be started: ``func(task_context, iterator)`` on each partition. ``on_result(position, value)``
         is called as results come.
@@ -65,7 +67,31 @@ class JobRunner:
         stage = planner.result_stage(rdd, ResultAction(func), partitions, name)
         events: SimpleQueue[JobEvent] = SimpleQueue()
         job = Job(next(self._job_ids), stage, planner.map_stages, properties, events.put)
-        return RunningJob(job, events, self._cluster, on_result, planner.lineage)
+
+        def again(position: int) -> Any:
+            # Tasks of a barrier stage run together, or not at all.
+            chosen, wanted = (partitions, position) if stage.is_barrier else ([partitions[position]], 0)
+            return self._compute_again(rdd, func, chosen, wanted, properties, name, attempts - 1)
+
+        merges = attempts == RESULT_ATTEMPTS  # of a task that runs for its result once more, all else has counted
+        return RunningJob(job, events, self._cluster, on_result, planner.lineage, again, merges)
+
+    def _compute_again(
+        self,
+        rdd: RDD[Any],
+        func: Callable[[Any, Any], Any],
+        partitions: Sequence[int],
+        wanted: int,
+        properties: Mapping[str, str],
+        name: str,
+        attempts: int,
+    ) -> Any:
+        """The result of one position, by a job of its own: the scheduler is done with the one that lost it."""
+        if attempts == 0:
+            raise JobError(f"the result of partition {partitions[wanted]} of {name} was lost {RESULT_ATTEMPTS} times")
+        results: dict[int, Any] = {}
+        self.plan(rdd, func, partitions, properties, name, results.__setitem__, attempts).run()
+        return results[wanted]
 
     def finish_in_background(self, job: PlannedJob) -> None:
         """Nobody waits for the job any more, but it goes on, and its accumulators count."""

@@ -18,12 +18,11 @@ from localcluster.driver.task_failure import with_cause
 from localcluster.scheduler.stage import Job, JobEnd, JobEvent, TaskOutcome
 from localcluster.task.accumulators import merge_updates
 from protocol.block_messages import RemoveBlock
-from protocol.errors import StaleLocationError
+from protocol.errors import CorruptBlockError, StaleLocationError
 from protocol.locations import SharedLocation
 from protocol.task_output import InBlock, Inline
 from storage import serializer
 from storage.block_id import BroadcastBlockId, TaskResultBlockId
-from storage.managed_buffer import ManagedBuffer
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +33,9 @@ class RunningJob:
     """A job, as the thread knows it that waits for its results.
 
     ``events`` is where the job delivers. ``on_result(position, value)`` is called by `collect`, in its thread, as
-    results come. ``lineage`` is what the job is computed from (`Planner.lineage`).
+    results come. ``lineage`` is what the job is computed from (`Planner.lineage`). ``again(position)`` computes a
+    position's result once more, if that turns out to be lost or damaged, and returns it. ``merges``: what tasks add to
+    accumulators counts.
     """
 
     def __init__(
@@ -44,12 +45,16 @@ class RunningJob:
         cluster: Cluster,
         on_result: Callable[[int, Any], None],
         lineage: Sequence[object],
+        again: Callable[[int], Any],
+        merges: bool = True,
     ) -> None:
         self._job = job
         self._events = events
         self._cluster = cluster
         self._on_result = on_result
         self._lineage = lineage  # kept, not used
+        self._again = again
+        self._merges = merges
 
     def run(self) -> None:
         """Start the job and take its results until it has ended.
@@ -121,7 +126,7 @@ class RunningJob:
                 finally:
                     del error, event  # its traceback refers to this frame: only the collector would free what jobs used
             for outcome in event:
-                if outcome.updates is not None:
+                if outcome.updates is not None and self._merges:
                     merge_updates(outcome.updates)
                 if outcome.position is not None:
                     self._on_result(outcome.position, self._load(outcome))
@@ -131,22 +136,31 @@ class RunningJob:
         if isinstance(outcome.result, Inline):
             return serializer.loads(memoryview(outcome.result.data), copy=True)
         assert outcome.result is not None
-        buffer = self._read(TaskResultBlockId(outcome.task_id), outcome.result.location)
+        block_id = TaskResultBlockId(outcome.task_id)
         try:
-            return serializer.loads(buffer.memoryview(), copy=True)
+            return self._load_block(block_id, outcome.result.location)
+        except (StaleLocationError, CorruptBlockError) as error:
+            problem = str(error)
         finally:
-            buffer.release()
-            self._cluster.master.tell(RemoveBlock(TaskResultBlockId(outcome.task_id)))
+            self._cluster.master.tell(RemoveBlock(block_id))
+        log.warning("result %s is lost, and its task runs again: %s", block_id, problem)
+        assert outcome.position is not None
+        return self._again(outcome.position)
 
-    def _read(self, block_id: TaskResultBlockId, location: SharedLocation) -> ManagedBuffer:
+    def _load_block(self, block_id: TaskResultBlockId, location: SharedLocation) -> Any:
+        """Read, not mapped: the driver must not die when a segment is cut short."""
         blocks = self._cluster.env.block_manager
         try:
-            return blocks.read_location(location, block_id)
+            return blocks.load_location(location, block_id)
         except StaleLocationError:
             found = blocks.get_bytes(block_id)  # its writer may still have what lost its name
             if found is None:
                 raise
-            return found
+            return serializer.loads(found.memoryview(), copy=True, checked=True)
+        except CorruptBlockError:
+            for holder in blocks.master.get_block_status(block_id):
+                blocks.master.report_corrupt_block(block_id, holder.executor_id, location)
+            raise
 
 
 def _abandon(job: Job, events: SimpleQueue[JobEvent], cluster: Cluster) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocol.errors import SerializationError
+from protocol.errors import CorruptBlockError, SerializationError
 from storage import serializer
 from storage.own_arrays import load_own
 from storage.serializer import ALIGNMENT, deserialize, dumps, loads, serialize
+from tests.storage.damage import CHANGES, Change
 
 
 def aligned_block(pieces: list[Any]) -> memoryview:
@@ -195,3 +196,43 @@ def test_arrow_tables_come_back_as_views() -> None:
     values = copy["x"].chunk(0).buffers()[1]
     start = np.frombuffer(view, np.uint8).ctypes.data
     assert start <= values.address < start + len(view)
+
+
+# --- read by pieces ------------------------------------------------------------------------------------------------
+
+
+def load_by_pieces(block: bytes) -> Any:
+    return serializer.load_from(lambda start, length: bytearray(block[start : start + length]), len(block))
+
+
+@pytest.mark.parametrize(
+    "value", [[], [1, "text"], np.arange(1000), [np.zeros(0), np.ones((3, 5)), bytearray(b"x" * 70)]]
+)
+def test_an_object_read_by_pieces_is_what_was_written_and_owns_its_memory(value: Any) -> None:
+    found = load_by_pieces(b"".join(serializer.dumps(value)))
+    assert repr(found) == repr(value)
+    arrays = [each for each in (found if isinstance(found, list) else [found]) if isinstance(each, np.ndarray)]
+    assert all(array.flags.writeable for array in arrays)
+
+
+def test_a_read_only_array_read_by_pieces_can_be_changed() -> None:
+    array = np.arange(1000)
+    array.flags.writeable = False
+    found = load_by_pieces(b"".join(serializer.dumps([array, array[::2]])))
+    found[0][3] = 7
+    assert found[0].sum() == array.sum() + 4
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_damage_is_noticed_by_pieces_too(change: Change) -> None:
+    block = bytearray(b"".join(serializer.dumps([np.arange(1000), b"x" * 10])))
+    change(block)
+    with pytest.raises(CorruptBlockError):
+        load_by_pieces(bytes(block))
+
+
+def test_what_is_no_single_object_is_not_read_by_pieces() -> None:
+    single = b"".join(serializer.dumps(1))
+    for block in (b"".join(serializer.serialize([1])), single * 2, single[:-64] or single[:40]):
+        with pytest.raises(CorruptBlockError):
+            load_by_pieces(block.ljust(40, b"\0"))

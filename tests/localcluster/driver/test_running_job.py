@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import pickle
 import threading
 import time
@@ -24,7 +25,6 @@ from protocol.errors import (
     JobCancelledError,
     JobError,
     SerializationError,
-    StaleLocationError,
     TaskError,
 )
 from protocol.locations import FileLocation
@@ -36,6 +36,7 @@ from tests.localcluster.driver.fake_cluster import FakeCluster, outcome
 from tests.localcluster.scheduler.lineage import Lineage
 from tests.protocol.support import LONG
 from tests.storage.clusters import ClusterMaker
+from tests.storage.damage import CHANGES, Change, damage_at
 
 
 class Results(list[tuple[int, Any]]):
@@ -43,6 +44,10 @@ class Results(list[tuple[int, Any]]):
 
     def __call__(self, position: int, value: Any) -> None:
         self.append((position, value))
+
+
+def again(position: int) -> Any:
+    return f"result {position}, again"
 
 
 class Case:
@@ -55,7 +60,7 @@ class Case:
         self.cluster = cluster
         self.job: Job = lineage.job(lineage.source(2), deliver=events.put)
         self.job.final_stage.binary = cluster.blocks.put_broadcast("stage", b"binary")
-        self.running = RunningJob(self.job, events, cluster, on_result or self.results, [lineage])  # type: ignore[arg-type]
+        self.running = RunningJob(self.job, events, cluster, on_result or self.results, [lineage], again)  # type: ignore[arg-type]
 
     def assert_nothing_is_left(self) -> None:
         assert self.cluster.jobs == {}
@@ -161,14 +166,48 @@ def test_a_result_that_cannot_be_unpickled_ends_the_job_and_leaves_no_block(clus
     case.assert_nothing_is_left()
 
 
-def test_a_result_that_nobody_has_any_more_ends_the_job(cluster: FakeCluster) -> None:
+def test_a_result_that_nobody_has_any_more_is_computed_again(cluster: FakeCluster) -> None:
     case = Case(cluster)
     case.running.start()
     case.job.deliver([TaskOutcome(0, 7, InBlock(FileLocation("/nowhere", 0, 10)), None)])
-    with pytest.raises(StaleLocationError):
-        case.running.collect()
-    assert cluster.cancelled == [case.job.id]
+    cluster.end(case.job)
+    assert case.running.collect()
+    assert case.results == [(0, "result 0, again")]
     case.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_damaged_result_is_computed_again_and_its_block_removed(cluster: FakeCluster, change: Change) -> None:
+    case = Case(cluster)
+    stored = cluster.stored(7, bytearray(100_000))
+    damage_at(stored.location, change)
+    case.running.start()
+    case.job.deliver([TaskOutcome(1, 7, stored, None)])
+    cluster.end(case.job)
+    assert case.running.collect()
+    assert case.results == [(1, "result 1, again")]
+    assert blocks_left(cluster, 7) == []
+
+
+def test_a_result_that_was_cut_short_is_computed_again(cluster: FakeCluster) -> None:
+    case = Case(cluster)
+    stored = cluster.stored(7, bytearray(100_000))
+    os.truncate(path_of(stored.location), 4096)
+    case.running.start()
+    case.job.deliver([TaskOutcome(0, 7, stored, None)])
+    cluster.end(case.job)
+    assert case.running.collect()
+    assert case.results == [(0, "result 0, again")]
+
+
+def test_what_is_only_computed_again_adds_nothing_to_accumulators(case: Case) -> None:
+    total = Accumulator(-2, 0, param_for(0))
+    running = RunningJob(case.job, case.running._events, case.cluster, case.results, [], again, merges=False)  # type: ignore[arg-type]
+    running.start()
+    case.job.deliver([outcome(0, "a", b"".join(serializer.dumps({-2: 3})))])
+    case.cluster.end(case.job)
+    assert running.collect()
+    assert (total.value, case.results) == (0, [(0, "a")])
 
 
 # --- ends ---
