@@ -197,6 +197,18 @@ class Settings:
     speculation_quantile = Setting("spark.speculation.quantile", "0.9", *_FRACTION, "Fraction of a stage's tasks that must have ended first.")
     speculation_min_task_runtime = Setting("spark.speculation.minTaskRuntime", "100ms", *_MS_TIME, "Time that it has to run at least.")
     speculation_task_duration_threshold = Setting("spark.speculation.task.duration.threshold", None, *_MS_TIME, "Time after which a task is copied in a stage of no more tasks than one executor runs at once, of which too few have ended to compare with. Unset: none is.")
+    exclude_on_failure = Setting("spark.excludeOnFailure.enabled", "false", *_BOOLEAN, "Whether executors on which tasks failed are excluded: from the task, from the stage, and from all stages for a time. An executor counts as a node.")
+    exclude_on_failure_task_and_stage = Setting("spark.excludeOnFailure.taskAndStage.enabled", None, *_BOOLEAN, "The same for tasks and stages alone; wins over it.")
+    exclude_on_failure_application = Setting("spark.excludeOnFailure.application.enabled", None, *_BOOLEAN, "The same for all stages alone; wins over it.")
+    exclude_timeout = Setting("spark.excludeOnFailure.timeout", "1h", *_at_least("1ms", _MS_TIME), "How long an executor is excluded from all stages, and how long a failure counts there.")
+    exclude_max_task_attempts_per_executor = Setting("spark.excludeOnFailure.task.maxTaskAttemptsPerExecutor", "1", *_COUNT, "Failures of a task after which it is not tried again on the same executor.")
+    exclude_max_task_attempts_per_node = Setting("spark.excludeOnFailure.task.maxTaskAttemptsPerNode", "2", *_COUNT, "The same by node; the lower one counts.")
+    exclude_stage_max_failed_tasks = Setting("spark.excludeOnFailure.stage.maxFailedTasksPerExecutor", "2", *_COUNT, "Tasks of a stage that fail on an executor before it gets no more of them.")
+    exclude_application_max_failed_tasks = Setting("spark.excludeOnFailure.application.maxFailedTasksPerExecutor", "2", *_COUNT, "Tasks that fail on an executor, of stages that succeed all the same, before it gets none of any stage.")
+    kill_excluded_executors = Setting("spark.excludeOnFailure.killExcludedExecutors", "false", *_BOOLEAN, "Whether an executor that is excluded from all stages is replaced.")
+    unschedulable_task_set_timeout = Setting("spark.scheduler.excludeOnFailure.unschedulableTaskSetTimeout", "120s", *_MS_TIME, "How long a task that may run on no executor waits for another one before its job fails. An idle one is ended to make room.")
+    barrier_check_interval = Setting("spark.scheduler.barrier.maxConcurrentTasksCheck.interval", "15s", *_at_least("1ms", _SECONDS_TIME), "Time between two looks for as many slots as a barrier stage needs that waits for executors.")
+    barrier_check_max_failures = Setting("spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures", "40", _natural, "a whole number from 0 on", "How many of these looks may find too few in a row before its job fails.")
     locality_wait = Setting("spark.locality.wait", "3s", *_MS_TIME, "How long a task waits for the executor that holds its cached block.")
     scheduler_mode = Setting("spark.scheduler.mode", "FIFO", _one_of("FIFO", "FAIR"), "FIFO or FAIR", "Order of the jobs of several threads.")
     scheduler_allocation_file = Setting("spark.scheduler.allocation.file", None, *_TEXT, "XML file of the pools of FAIR scheduling, as Spark's `fairscheduler.xml`; a thread chooses its pool by the local property `spark.scheduler.pool`.")
@@ -270,6 +282,12 @@ def check(conf: Mapping[str, str]) -> None:
         raise ConfigurationError(
             f"The value of spark.network.timeout={timeout:g}s must be greater than the value of "
             f"spark.executor.heartbeatInterval={interval:g}s."
+        )
+    per_node, attempts = settings.exclude_max_task_attempts_per_node, settings.task_max_failures
+    if settings.exclude_on_failure and per_node >= attempts:
+        raise ConfigurationError(
+            f"spark.excludeOnFailure.task.maxTaskAttemptsPerNode ({per_node}) must be less than "
+            f"spark.task.maxFailures ({attempts}), or a task fails for good before it is tried elsewhere."
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from localcluster.rdd.core import RDDCore
 from localcluster.rdd.lineage import narrow_lineage
+from localcluster.scheduler.barrier_slots import too_few_slots
 from protocol.errors import JobError
 
 
@@ -23,12 +24,7 @@ def is_barrier_stage(members: Sequence[RDDCore[Any]], tasks: int, slots: int) ->
         return False
     partitions = members[0].getNumPartitions()
     if partitions > slots:
-        raise JobError(
-            "[SPARK-24819]: Barrier execution mode does not allow run a barrier stage that requires more slots than "
-            "the total number of slots in the cluster currently. Please init a new cluster with more resources(e.g. "
-            "CPU, GPU) or repartition the input RDD(s) to reduce the number of slots required to run this barrier "
-            f"stage. (It has {partitions} partitions, the cluster {slots} slots.)"
-        )
+        raise too_few_slots(partitions, slots)
     for member in members:
         if member.getNumPartitions() != tasks or _depends_on_several_barriers(member):
             raise JobError(

@@ -13,6 +13,7 @@ from localcluster.conf import logs
 from localcluster.driver.block_master import BlockMaster
 from localcluster.driver.executor_pool import ExecutorPool
 from localcluster.scheduler.barrier_attempt import BarrierAnswer
+from localcluster.scheduler.exclusions import EndExecutor
 from localcluster.scheduler.instruction import Discard, DropStage, Instruction, Kill, OutputReady, Recall
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.task_scheduler import Launch
@@ -68,6 +69,8 @@ class Instructions:
                 self._send(instruction.executor_id, c.ReturnTasks(instruction.task_ids))
             elif isinstance(instruction, Kill):
                 self._kill(instruction)
+            elif isinstance(instruction, EndExecutor):
+                self._pool.kill(instruction.executor_id, instruction.reason)
             elif isinstance(instruction, BarrierAnswer):
                 self._send(instruction.executor_id, instruction.release)
             else:

@@ -14,6 +14,7 @@ from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.pools import FairOrder, SchedulingOrder, fifo
 from localcluster.scheduler.speculation import Speculation
 from localcluster.scheduler.task_scheduler import TaskScheduler
+from localcluster.scheduler.task_set_excludelist import ExcludeOnFailure
 from protocol.events import Recorder
 
 
@@ -27,6 +28,7 @@ def make_scheduler(
             order=_order(settings),
             locality_wait=settings.locality_wait,
             speculation=_speculation(settings, layout),
+            exclude_on_failure=_exclude_on_failure(settings),
             record=record,
         ),
         outputs,
@@ -57,6 +59,25 @@ def _speculation(settings: Settings, layout: Layout) -> Speculation | None:
     )
 
 
+def _exclude_on_failure(settings: Settings) -> ExcludeOnFailure | None:
+    of_stages, of_all = settings.exclude_on_failure_task_and_stage, settings.exclude_on_failure_application
+    wanted = settings.exclude_on_failure
+    of_stages, of_all = wanted if of_stages is None else of_stages, wanted if of_all is None else of_all
+    if not of_stages and not of_all:
+        return None
+    return ExcludeOnFailure(
+        # An executor is a node of its own here.
+        min(settings.exclude_max_task_attempts_per_executor, settings.exclude_max_task_attempts_per_node),
+        settings.exclude_stage_max_failed_tasks,
+        settings.exclude_application_max_failed_tasks,
+        settings.exclude_timeout,
+        settings.kill_excluded_executors,
+        settings.unschedulable_task_set_timeout,
+        of_stages,
+        of_all,
+    )
+
+
 def _limits(settings: Settings, layout: Layout) -> Limits:
     return Limits(
         task_failures=layout.max_failures,
@@ -64,5 +85,7 @@ def _limits(settings: Settings, layout: Layout) -> Limits:
         task_losses=settings.task_max_failures,
         stage_attempts=settings.stage_max_consecutive_attempts,
         barrier_timeout=settings.barrier_sync_timeout,
+        barrier_check_interval=settings.barrier_check_interval,
+        barrier_check_failures=settings.barrier_check_max_failures,
         result_size=settings.driver_max_result_size,
     )

@@ -66,6 +66,8 @@ class ExecutorStatus(NamedTuple):
     memory: MemoryStatus  # with the id
     shared_memory: int  # bytes that all of them may take together
     heartbeat: Heartbeat | None  # the last; the driver sends none
+    is_excluded: bool = False  # it gets no tasks, since too many failed there
+    excluded_in_stages: tuple[int, ...] = ()  # ids of running stages of which it gets none
 
 
 class StoredRdd(NamedTuple):
@@ -175,7 +177,8 @@ class Status:
         cores, slots = (0, 0) if holder.is_driver else (self._layout.cores, self._layout.slots)
         tasks, beat = self._dag.tasks_of(holder.executor_id), self._heartbeats.latest(holder.executor_id)
         added = self._pool.history.added_at(holder.executor_id)
-        return ExecutorStatus(cores, slots, tasks, added, memory, shared_memory, beat)
+        exclusions = self._dag.exclusions_of(holder.executor_id)
+        return ExecutorStatus(cores, slots, tasks, added, memory, shared_memory, beat, *exclusions)
 
     def former_executors(self) -> Sequence[FormerExecutor]:
         """Those that are gone and remembered, in the order of their ends; also when the context is stopped."""

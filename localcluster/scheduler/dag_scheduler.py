@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
+from localcluster.scheduler.barrier_slots import BarrierSlotChecks
+from localcluster.scheduler.exclusions import Abort
 from localcluster.scheduler.instruction import Instruction, OutputReady, Recall, discards
 from localcluster.scheduler.job_history import JobHistory
 from localcluster.scheduler.job_results import JobResults, deliver
@@ -26,7 +28,7 @@ from localcluster.scheduler.running_task import RunningTask
 from localcluster.scheduler.stage import Job, JobEnd, Stage
 from localcluster.scheduler.stages import Stages
 from localcluster.scheduler.statistics import DAGStatistics, ExecutorTasks, JobStatistics
-from localcluster.scheduler.task_scheduler import TaskScheduler
+from localcluster.scheduler.task_scheduler import Launch, TaskScheduler
 from localcluster.scheduler.task_set import TaskSet
 from localcluster.shuffle.map_status import MapStatus
 from protocol.cluster_messages import BarrierCall, TaskFailed, TaskResult
@@ -36,6 +38,8 @@ from protocol.task_output import MapOutput
 from storage.block_id import BlockId
 
 log = logging.getLogger(__name__)
+
+_ABORTED = "Job aborted due to stage failure: "
 
 TaskFailure: TypeAlias = Callable[[Stage, RunningTask, TaskFailed, int], BaseException]
 
@@ -65,17 +69,32 @@ class DAGScheduler:
         self.history = history or JobHistory()
         self._stages = Stages(tasks, outputs, self.history, limits, record)
         self._results = JobResults(limits.result_size)
+        self._barrier_slots = BarrierSlotChecks(limits.barrier_check_interval, limits.barrier_check_failures)
         self._outbox: list[Instruction] = []
 
     def take(self, now: float) -> list[Instruction]:
         """What is to be sent, in order."""
-        self._outbox.extend(self._tasks.assign(now))
-        while unsendable := self._tasks.take_unsendable():
-            for task_set, error in unsendable:
-                self._abort_unsendable(task_set.stage, error)
-            self._outbox.extend(self._tasks.assign(now))  # what that set was to get
+        launches: list[Launch] = []
+        is_over = False
+        while not is_over:  # again for what the end of a stage lets others have
+            launched = self._tasks.assign(now)
+            self._outbox.extend(launched)
+            launches += launched
+            is_over = not self._give_up_sets(launches, now)
         instructions, self._outbox = self._outbox, []
         return instructions
+
+    def _give_up_sets(self, launches: Sequence[Launch], now: float) -> bool:
+        """Abort the stages of which a task cannot be sent, or may run nowhere. Whether there were any."""
+        unsendable = self._tasks.take_unsendable()
+        for task_set, error in unsendable:
+            self._abort_unsendable(task_set.stage, error)
+        verdicts = self._tasks.judge(launches, now)
+        aborts = [verdict for verdict in verdicts if isinstance(verdict, Abort)]
+        self._outbox.extend(verdict for verdict in verdicts if not isinstance(verdict, Abort))
+        for abort in aborts:
+            self._abort_stage(abort.task_set.stage, JobError(f"{_ABORTED}{abort.reason}"))
+        return bool(unsendable or aborts)
 
     @property
     def jobs(self) -> Mapping[int, Job]:
@@ -88,6 +107,12 @@ class DAGScheduler:
     def tasks_of(self, executor_id: str) -> ExecutorTasks:
         """What an executor runs, tasks that are queued there left out, and how many it did."""
         return self._tasks.tasks_of(executor_id)
+
+    def exclusions_of(self, executor_id: str) -> tuple[bool, tuple[int, ...]]:
+        """Whether an executor gets no tasks at all, and the ids of the stages of which it gets none, since too many
+        failed there.
+        """
+        return self._tasks.exclusions_of(executor_id)
 
     # --- jobs ---
 
@@ -144,6 +169,9 @@ class DAGScheduler:
             task_set.barrier.forget(task)
             self._barrier_failed(task_set, task, failure, now)
         elif task is not None:
+            queued = self._tasks.task_failed(task_set, task, failure.text, now)
+            if queued:
+                self._outbox.append(Recall(executor_id, tuple(queued)))
             self._give_up_if_hopeless(task_set, task, failure)
 
     def task_given_back(self, executor_id: str, task_ids: Iterable[int], now: float) -> None:
@@ -164,10 +192,12 @@ class DAGScheduler:
             self._outbox.extend(task_set.barrier.call(task, call, now))
 
     def expire_barriers(self, now: float) -> None:
-        """Let those go who waited for too long."""
+        """Let those go who waited for too long: tasks for each other, stages for executors."""
         for task_set in self._stages.running.values():
             if task_set.barrier is not None:
                 self._outbox.extend(task_set.barrier.expire(now))
+        for task_set, error in self._barrier_slots.check(self._stages.running.values(), self._tasks.slots, now):
+            self._abort_stage(task_set.stage, error)
 
     def end_hopeless_barriers(self, slots: int) -> None:
         """End the jobs of barrier stages that wait for more slots than there will be: executors were given up since
@@ -309,7 +339,7 @@ class DAGScheduler:
         if stage.fetch_failures >= self._limits.stage_attempts:
             text = f"{stage.name} (stage {stage.id}) has failed the maximum allowable number of times"
             times = f"{text}: {stage.fetch_failures}. {failure.text}"
-            self._abort_stage(stage, JobError(f"Job aborted due to stage failure: {times}"))
+            self._abort_stage(stage, JobError(f"{_ABORTED}{times}"))
             return
         log.info("stage %d lost an input (%s); computing it again", stage.id, failure.text)
         if task is not None:

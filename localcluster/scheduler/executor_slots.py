@@ -16,6 +16,7 @@ class ExecutorSlots:
     launched: int = 0  # tasks so far, as are the next
     failed: int = 0
     returned: int = 0
+    excluded: bool = False  # it gets no tasks: see `exclusions`
     stuck: bool = False  # its queue was recalled, and it has not ended a task since: it gets no other queue
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, TypeAlias
 
 from localcluster.scheduler.barrier_attempt import BarrierAnswer
+from localcluster.scheduler.exclusions import EndExecutor
 from localcluster.scheduler.stage import Stage
 from localcluster.scheduler.task_scheduler import Launch
 from localcluster.shuffle.map_status import MapStatus
@@ -52,7 +53,7 @@ class OutputReady(NamedTuple):
     status: MapStatus
 
 
-Instruction: TypeAlias = Launch | Kill | Recall | DropStage | Discard | OutputReady | BarrierAnswer
+Instruction: TypeAlias = Launch | Kill | EndExecutor | Recall | DropStage | Discard | OutputReady | BarrierAnswer
 
 
 def discards(executor_id: str, result: TaskResult, stage: Stage | None) -> list[Instruction]:

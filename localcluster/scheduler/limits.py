@@ -12,6 +12,8 @@ class Limits:
     stage_attempts: int = 4  # consecutive ones that may end in a fetch failure
     barrier_timeout: float = 365 * 86400.0  # seconds
     result_size: int = 0  # bytes of the results of one job; 0: any
+    barrier_check_interval: float = 15.0  # seconds between two looks for enough slots
+    barrier_check_failures: int = 40  # looks in a row that may find too few
 
     def barrier_attempts(self, result_stage: bool, executor_lost: bool) -> int:
         """How many attempts of a barrier stage in a row may end because a task failed.

@@ -20,12 +20,14 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from localcluster.scheduler.block_claims import BlockClaims
+from localcluster.scheduler.exclusions import Abort, EndExecutor, Exclusions
 from localcluster.scheduler.executor_slots import ExecutorSlots
 from localcluster.scheduler.pools import SchedulingOrder, fifo
 from localcluster.scheduler.running_task import RunningTask
 from localcluster.scheduler.speculation import Speculation
 from localcluster.scheduler.statistics import ExecutorTasks, TaskStatistics
 from localcluster.scheduler.task_set import TaskSet
+from localcluster.scheduler.task_set_excludelist import ExcludeOnFailure
 from protocol.cluster_messages import TaskDescription
 from protocol.events import Recorder, TasksLaunched, nobody
 from storage.block_id import BlockId
@@ -54,7 +56,9 @@ class LostTask(NamedTuple):
 
 
 class TaskScheduler:
-    """``speculation``: None: stragglers are waited for."""
+    """``speculation``: None: stragglers are waited for. ``exclude_on_failure``: None: executors on which tasks fail get
+    others all the same.
+    """
 
     def __init__(
         self,
@@ -62,11 +66,13 @@ class TaskScheduler:
         order: SchedulingOrder = fifo,
         locality_wait: float = 3.0,
         speculation: Speculation | None = None,
+        exclude_on_failure: ExcludeOnFailure | None = None,
         record: Recorder = nobody,
     ) -> None:
         self._order = order
         self._locality_wait = locality_wait  # seconds
         self._speculation = speculation
+        self._exclusions = None if exclude_on_failure is None else Exclusions(exclude_on_failure, record)
         self._record = record
         self._task_ids = count()
         self._sets: dict[int, TaskSet] = {}  # {stage key: set}
@@ -108,6 +114,9 @@ class TaskScheduler:
         # A queued task is innocent. So may be all but one that was told to stop, or of a withdrawn set.
         own = [task_set.key in self._sets and not task_set.running[id].killed for id, task_set in slots.tasks.items()]
         certain = len(slots.tasks) <= slots.cores and all(own)
+        if self._exclusions is not None:
+            certain = certain and not self._exclusions.ends(executor_id)
+            self._exclusions.executor_lost(executor_id)
         lost = []
         for number, (task_id, task_set) in enumerate(slots.tasks.items()):
             self._claims.release(task_id)
@@ -124,10 +133,14 @@ class TaskScheduler:
         self._sets[task_set.key] = task_set
         if self._speculation is not None and task_set.barrier is None:
             task_set.durations = []
+        if self._exclusions is not None and task_set.barrier is None:
+            task_set.excludelist = self._exclusions.excludelist()
 
     def withdraw(self, task_set: TaskSet) -> list[str]:
         """Launch nothing more of a set; outcomes of what runs are still told. The executors that hold its binary."""
         self._sets.pop(task_set.key, None)
+        if self._exclusions is not None:
+            self._exclusions.withdrawn(task_set)
         known = {**self.executors, **self._draining}
         holders = [executor_id for executor_id, slots in known.items() if task_set.key in slots.stages]
         for executor_id in holders:
@@ -181,6 +194,33 @@ class TaskScheduler:
         task_set = slots.tasks.get(task_id) if slots is not None else None
         return None if task_set is None else (task_set, task_set.running[task_id])
 
+    # --- executors where tasks fail ---
+
+    def task_failed(self, task_set: TaskSet, task: RunningTask, reason: str, now: float) -> list[int]:
+        """A failure counts against a task and its executor. What is to be taken back from the executor's queue."""
+        if self._exclusions is None or task_set.excludelist is None or task_set.key not in self._sets:
+            return []
+        if not self._exclusions.task_failed(task_set, task, reason, now):
+            return []
+        slots = self.slots_of(task.executor_id)
+        queued = [] if slots is None else list(slots.tasks.items())[slots.cores :]
+        return [task_id for task_id, its_set in queued if its_set is task_set]
+
+    def judge(self, launches: Sequence[Launch], now: float) -> list[EndExecutor | Abort]:
+        """What follows from executors where tasks failed, after `assign` has launched these."""
+        if self._exclusions is None:
+            return []
+        launched = {launch.task_set.key for launch in launches}
+        return self._exclusions.judge(list(self._sets.values()), self.executors, launched, now)
+
+    def exclusions_of(self, executor_id: str) -> tuple[bool, tuple[int, ...]]:
+        """Whether an executor gets no tasks at all, and the ids of the stages of which it gets none."""
+        of_stages = (
+            s for s in self._sets.values() if s.excludelist is not None and executor_id in s.excludelist.executors
+        )
+        excluded = self._exclusions is not None and self._exclusions.excludes(executor_id)
+        return excluded, tuple(task_set.stage.id for task_set in of_stages)
+
     # --- stragglers ---
 
     def speculate(self, now: float) -> list[tuple[TaskSet, RunningTask]]:
@@ -198,6 +238,8 @@ class TaskScheduler:
     def assign(self, now: float) -> list[Launch]:
         """Give waiting tasks to executors with room; call after every change."""
         launches: list[Launch] = []
+        if self._exclusions is not None:
+            self._exclusions.update(self.executors, now)
         if self.executors:
             careful = any(task_set.one_at_a_time for task_set in self._sets.values())
             for task_set in self._order(self._sets.values()):
@@ -220,9 +262,10 @@ class TaskScheduler:
 
     def recall(self, now: float, patience: float) -> list[tuple[str, list[int]]]:
         """Tasks to take back from executors that ended none for ``patience`` seconds while others have a free core."""
-        if any(s.pending and s.barrier is None for s in self._sets.values()):
+        # With exclusions, what is pending still is what may not run where a core is free.
+        if self._exclusions is None and any(s.pending and s.barrier is None for s in self._sets.values()):
             return []
-        if all(len(slots.tasks) >= slots.cores for slots in self.executors.values()):
+        if all(slots.excluded or len(slots.tasks) >= slots.cores for slots in self.executors.values()):
             return []
         recalled = []
         for executor_id, slots in self.executors.items():
@@ -231,8 +274,13 @@ class TaskScheduler:
                 recalled.append((executor_id, list(slots.tasks)[slots.cores :]))
         return recalled
 
+    @property
+    def slots(self) -> int:
+        """Tasks that may run at once on the executors that get any."""
+        return sum(slots.cores for slots in self.executors.values() if not slots.excluded)
+
     def _free_cores(self) -> int:
-        return sum(max(0, slots.cores - len(slots.tasks)) for slots in self.executors.values())
+        return sum(max(0, slots.cores - len(slots.tasks)) for slots in self.executors.values() if not slots.excluded)
 
     def _assign_set(self, task_set: TaskSet, ahead: int, wait: float, now: float, launches: list[Launch]) -> None:
         """Rounds, until nobody takes any more: an executor's share may have been left by one that must not have it."""
@@ -247,7 +295,8 @@ class TaskScheduler:
         roomy = [
             (len(slots.tasks), executor_id, slots)
             for executor_id, slots in self.executors.items()
-            if len(slots.tasks) < slots.cores or (len(slots.tasks) < slots.cores + ahead // 2 and not slots.stuck)
+            if (len(slots.tasks) < slots.cores or (len(slots.tasks) < slots.cores + ahead // 2 and not slots.stuck))
+            and not slots.excluded
         ]
         roomy.sort(key=_load)
         loads = sum(map(_load, roomy))
@@ -262,7 +311,7 @@ class TaskScheduler:
     def _assign_copies(self, task_set: TaskSet, now: float, launches: list[Launch]) -> None:
         """Copies of stragglers take cores that nothing else of their set wants; they are not queued."""
         for executor_id, slots in self.executors.items():
-            limit = slots.cores - len(slots.tasks)
+            limit = 0 if slots.excluded else slots.cores - len(slots.tasks)
             batch = self._take(task_set, executor_id, slots, limit, 0.0, now, copies=True)
             if batch:
                 launches.append(self._launch(task_set, executor_id, slots, batch, now, copies=True))
@@ -345,6 +394,8 @@ class TaskScheduler:
             task_set.check()
             for task in task_set.running.values():
                 assert known[task.executor_id].tasks[task.task_id] is task_set, "a task is where it is not known"
+        if self._exclusions is not None:
+            self._exclusions.check(self._sets, known)
         for executor_id, slots in known.items():
             assert slots.stages <= self._sets.keys(), "an executor keeps the binary of a stage that ended"
             for task_id, task_set in slots.tasks.items():

@@ -8,11 +8,12 @@ between task sets (``task_scheduler``), nor what is a straggler (``speculation``
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 
 from localcluster.scheduler.barrier_attempt import BarrierAttempt
 from localcluster.scheduler.running_task import RunningTask
 from localcluster.scheduler.stage import Missing, Stage
+from localcluster.scheduler.task_set_excludelist import TaskSetExcludelist
 from protocol.events import TaskRef
 from storage.block_id import BlockId
 
@@ -58,6 +59,7 @@ class TaskSet:
         self._losses: dict[int, int] = {}  # {position: those of them that ended with their executor}
         self.mean_time: float | None = None  # seconds, moving average
         self.durations: list[float] | None = None  # seconds, of the tasks that succeeded; None: no straggler is copied
+        self.excludelist: TaskSetExcludelist | None = None  # None: what fails somewhere may be tried there again
         self.copies_wanted: dict[int, str] = {}  # {position: id of the executor where a straggler runs}
         self._copied: set[int] = set()  # positions of which two tasks are at executors, or were when one succeeded
         self.missing = missing
@@ -123,20 +125,25 @@ class TaskSet:
 
         A task that prefers other executors is given only when none was launched at its home for ``wait`` seconds.
         """
+        barred: Collection[int] = ()
+        if self.excludelist is not None:
+            if executor_id in self.excludelist.executors:
+                return None
+            barred = self.excludelist.barred_from(executor_id)
         if self._homes:
-            position = self._pop(self._homes.get(executor_id))
+            position = self._pop(self._homes.get(executor_id), barred)
             if position is not None:
                 self._last_local = now
                 return position
-        position = self._pop(self._free)
+        position = self._pop(self._free, barred)
         if position is None and self._constrained and now - self._last_local >= wait:
-            position = self._pop(self._constrained)
+            position = self._pop(self._constrained, barred)
         return position
 
     def take_copy(self, executor_id: str) -> int | None:
         """The position of a straggler that is to run on this executor as well, or None."""
         for position, straggler_at in self.copies_wanted.items():
-            if straggler_at != executor_id:
+            if straggler_at != executor_id and not self._bars(position, executor_id):
                 del self.copies_wanted[position]
                 self._copied.add(position)
                 return position
@@ -150,6 +157,14 @@ class TaskSet:
         self._attempts[position] = attempt + 1
         self.running[task_id] = RunningTask(task_id, position, attempt, executor_id, started)
         return attempt
+
+    def _bars(self, position: int, executor_id: str) -> bool:
+        failed = self.excludelist
+        return failed is not None and (executor_id in failed.executors or position in failed.barred_from(executor_id))
+
+    def stranded(self, usable: Sequence[str]) -> int | None:
+        """A waiting position that may run on none of these executors, since it or others failed there, if any."""
+        return None if self.excludelist is None else self.excludelist.stranded(self._waiting, usable)
 
     def park(self, position: int) -> None:
         """Keep back a position that `take` gave."""
@@ -252,13 +267,21 @@ class TaskSet:
             else:
                 queue.append(position)
 
-    def _pop(self, queue: deque[int] | None) -> int | None:
-        while queue:
+    def _pop(self, queue: deque[int] | None, barred: Collection[int]) -> int | None:
+        if not queue:
+            return None
+        passed_over: list[int] = []
+        found = None
+        while queue and found is None:
             position = queue.popleft()
-            if position in self._waiting:
+            if position in barred:
+                passed_over.append(position)
+            elif position in self._waiting:
                 self._waiting.remove(position)
-                return position
-        return None
+                found = position
+        if passed_over:
+            queue.extendleft(reversed(passed_over))
+        return found
 
     def check(self) -> None:
         """Audit the invariants. Raises AssertionError."""

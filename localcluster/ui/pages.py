@@ -75,6 +75,14 @@ def _progress(done: int, total: int, failed: int, skipped: int) -> str:
     return f"{done}/{total}{''.join(rest)}"
 
 
+def _excluded(executor: Record) -> str:
+    """From what, since too many tasks failed there."""
+    if executor["isExcluded"]:
+        return "from all stages"
+    stages = executor["excludedInStages"]
+    return f"from stage {', '.join(map(str, stages))}" if stages else ""
+
+
 def _stages_done(job: Record) -> str:
     stages = len(job["stageIds"]) - job["numSkippedStages"]
     return _progress(job["numCompletedStages"], stages, job["numFailedStages"], job["numSkippedStages"])
@@ -166,6 +174,7 @@ EXECUTORS: Columns = {
     "Running tasks": itemgetter("activeTasks"),
     "Failed tasks": itemgetter("failedTasks"),
     "Complete tasks": itemgetter("completedTasks"),
+    "Excluded": _excluded,
     "RDD blocks": itemgetter("rddBlocks"),
     "Storage memory": _storage_memory,
     "Shared memory": lambda executor: bytes_text(executor["memoryMetrics"]["usedOffHeapStorageMemory"]),

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from localcluster.driver.event_history import EventHistory
 from localcluster.scheduler.barrier_attempt import BarrierAnswer
 from localcluster.scheduler.dag_scheduler import DAGScheduler
+from localcluster.scheduler.exclusions import EndExecutor
 from localcluster.scheduler.instruction import Discard, DropStage, Instruction, Kill, OutputReady, Recall
 from localcluster.scheduler.limits import Limits
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
@@ -19,6 +20,7 @@ from localcluster.scheduler.speculation import Speculation
 from localcluster.scheduler.stage import Job, JobEnd, Missing, Stage
 from localcluster.scheduler.task_scheduler import Launch, TaskScheduler
 from localcluster.scheduler.task_set import RunningTask
+from localcluster.scheduler.task_set_excludelist import ExcludeOnFailure
 from protocol.cluster_messages import TaskDescription, TaskFailed, TaskResult
 from protocol.errors import TaskError
 from protocol.locations import FileLocation
@@ -42,6 +44,8 @@ class FakeDriver:
         barrier_timeout: float = 60.0,
         max_result_size: int = 0,
         speculation: Speculation | None = None,
+        exclude_on_failure: ExcludeOnFailure | None = None,
+        barrier_checks: tuple[float, int] = (15.0, 40),  # seconds between two, how many may fail
     ) -> None:
         self.now = 0.0  # seconds
         self.stored: set[BlockId] = set()
@@ -49,6 +53,7 @@ class FakeDriver:
         self.queues: dict[str, dict[int, tuple[Stage, TaskDescription]]] = {}  # {executor id: {task id: task}}
         self.launches: list[Launch] = []
         self.killed: list[int] = []
+        self.ended: list[str] = []  # executors that it was told to end
         self.recalled: list[int] = []
         self.discarded: list[Discard] = []
         self.ready: list[OutputReady] = []
@@ -58,13 +63,21 @@ class FakeDriver:
         order = FairOrder({pool.name: pool for pool in pools}) if fair else fifo
         self.history = EventHistory()
         record = self.history.record
-        self.tasks = TaskScheduler(order=order, locality_wait=locality_wait, speculation=speculation, record=record)
+        self.tasks = TaskScheduler(
+            order=order,
+            locality_wait=locality_wait,
+            speculation=speculation,
+            exclude_on_failure=exclude_on_failure,
+            record=record,
+        )
         self.outputs = MapOutputTracker(record)
         self.dag = DAGScheduler(
             self.tasks,
             self.outputs,
             describe_failure=_describe,
-            limits=Limits(max_failures, max_failures, max_stage_attempts, barrier_timeout, max_result_size),
+            limits=Limits(
+                max_failures, max_failures, max_stage_attempts, barrier_timeout, max_result_size, *barrier_checks
+            ),
             record=record,
         )
         for executor_id, cores in _named(executors).items():
@@ -183,6 +196,10 @@ class FakeDriver:
             self.binaries.remove((instruction.executor_id, instruction.stage_key))
         elif isinstance(instruction, OutputReady):
             self.ready.append(instruction)
+        elif isinstance(instruction, EndExecutor):
+            assert instruction.executor_id in self.queues, "told to end what is not there"
+            assert instruction.executor_id not in self.ended, "told to end it twice"
+            self.ended.append(instruction.executor_id)
         elif isinstance(instruction, BarrierAnswer):
             if instruction.executor_id in self.queues:
                 there = self.queues[instruction.executor_id].keys() | self.reported
@@ -206,6 +223,10 @@ class FakeDriver:
         self.launches.append(launch)
 
     # --- queries ---
+
+    def ended_executors(self) -> list[str]:
+        """Those that it was told to end and that live still."""
+        return [executor_id for executor_id in self.ended if executor_id in self.queues]
 
     def where(self, task_id: int) -> str:
         return next(executor_id for executor_id, queue in self.queues.items() if task_id in queue)

@@ -16,6 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from localcluster.scheduler.speculation import Speculation
 from localcluster.scheduler.stage import Job
 from localcluster.scheduler.task_scheduler import QUEUE_SECONDS
+from localcluster.scheduler.task_set import TaskSet
+from localcluster.scheduler.task_set_excludelist import ExcludeOnFailure
 from protocol.cluster_messages import BarrierCall, TaskResult
 from protocol.errors import JobCancelledError, JobError, TaskError
 from storage.block_id import RDDBlockId
@@ -44,9 +46,17 @@ class RandomRuns(RuleBasedStateMachine):
         fair=st.booleans(),
         wishes=st.booleans(),
         speculation=st.sampled_from([None, Speculation(0.3, 1.5, QUEUE_SECONDS, 1.0)]),
+        excluding=st.sampled_from([None, None, ExcludeOnFailure(timeout=5.0, unschedulable_timeout=3.0, kills=True)]),
         cores=st.lists(st.integers(1, 3), max_size=2),
     )
-    def start(self, fair: bool, wishes: bool, speculation: Speculation | None, cores: list[int]) -> None:
+    def start(
+        self,
+        fair: bool,
+        wishes: bool,
+        speculation: Speculation | None,
+        excluding: ExcludeOnFailure | None,
+        cores: list[int],
+    ) -> None:
         self.wishes = wishes  # whether tasks prefer executors
         self.driver = FakeDriver(
             0,
@@ -55,6 +65,8 @@ class RandomRuns(RuleBasedStateMachine):
             max_stage_attempts=3,
             locality_wait=1.0,
             speculation=speculation,
+            exclude_on_failure=excluding,
+            barrier_checks=(1.0, 3),
         )
         for count in cores:
             self.executor_joins(count)
@@ -203,6 +215,7 @@ class RandomRuns(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.01, 0.2, 2.0]), recall=st.booleans())
     def time_passes(self, seconds: float, recall: bool) -> None:
+        self.driver.dag.expire_barriers(self.driver.now)
         self.driver.speculate(seconds)
         if recall:
             self.driver.recall()
@@ -211,17 +224,18 @@ class RandomRuns(RuleBasedStateMachine):
 
     @invariant()
     def no_core_is_free_while_tasks_wait(self) -> None:
-        sets = [stage for stage, tasks in self.driver.dag.running_stages.items() if tasks.pending]
-        if not self.wishes and sets and not any(stage.is_barrier for stage in sets):
-            assert all(len(slots.tasks) >= slots.cores for slots in self.driver.tasks.executors.values())
+        sets = [tasks for tasks in self.driver.dag.running_stages.values() if tasks.pending]
+        if not self.wishes and not any(tasks.barrier for tasks in sets):
+            for executor_id in self.with_a_free_core():
+                assert all(tasks.pending <= len(self.barred(tasks, executor_id)) for tasks in sets)
 
     @invariant()
     def no_core_is_free_while_a_straggler_elsewhere_wants_a_copy(self) -> None:
         for stage, tasks in self.driver.dag.running_stages.items():
             if not any(other.is_barrier for other in self.driver.dag.running_stages):
                 for position, straggler_at in tasks.copies_wanted.items():
-                    others = (slots for id, slots in self.driver.tasks.executors.items() if id != straggler_at)
-                    assert all(len(slots.tasks) >= slots.cores for slots in others), (stage, position)
+                    for executor_id in self.with_a_free_core():
+                        assert executor_id == straggler_at or position in self.barred(tasks, executor_id), stage
 
     @invariant()
     def a_missing_block_is_computed_once_at_a_time(self) -> None:
@@ -241,8 +255,13 @@ class RandomRuns(RuleBasedStateMachine):
         while sum(slots.cores for slots in driver.tasks.executors.values()) < MAX_PARTITIONS:
             self.executor_joins(1)
         while driver.dag.jobs:
+            driver.dag.expire_barriers(driver.now)
+            driver.step()
             stopped = self.told_to_stop()
-            if stopped:
+            if ended := driver.ended_executors():
+                driver.lose(ended[0])
+                self.executor_joins(MAX_PARTITIONS)
+            elif stopped:
                 driver.give_back(stopped[0])
             elif running := driver.running():
                 driver.finish(running[0])
@@ -263,6 +282,8 @@ class RandomRuns(RuleBasedStateMachine):
             assert sorted(outcome.positions) == list(range(len(job.final_stage.partitions)))
         elif isinstance(error, JobCancelledError):
             assert job.id in self.cancelled
+        elif "requires more slots" in str(error):
+            assert any(stage.is_barrier for stage in (job.final_stage, *job.map_stages.values()))
         else:
             assert isinstance(error, JobError)
             assert job.id in self.harmed
@@ -278,6 +299,25 @@ class RandomRuns(RuleBasedStateMachine):
 
     def note_harm(self) -> None:
         self.harmed.update(self.driver.dag.jobs)
+
+    def with_a_free_core(self) -> list[str]:
+        executors = self.driver.tasks.executors.items()
+        return [id for id, slots in executors if len(slots.tasks) < slots.cores and not slots.excluded]
+
+    def barred(self, tasks: TaskSet, executor_id: str) -> set[int]:
+        """The positions that must not run there."""
+        failed = tasks.excludelist
+        if failed is None:
+            return set()
+        if executor_id in failed.executors:
+            return set(range(len(tasks.stage.partitions)))
+        return set(failed.barred_from(executor_id))
+
+    @precondition(lambda self: self.driver.ended_executors())
+    @rule(pick=PICK)
+    def an_executor_that_was_told_to_end_ends(self, pick: int) -> None:
+        """Which harms nobody."""
+        self.driver.lose(self.pick(self.driver.ended_executors(), pick))
 
     def copies(self) -> set[int]:
         """Of two tasks of one set that compute the same, the later ones."""

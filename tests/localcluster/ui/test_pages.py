@@ -36,6 +36,7 @@ def executor(**values: Any) -> dict[str, Any]:
     memory = {"usedOnHeapStorageMemory": 3072, "usedOffHeapStorageMemory": 4096}
     total = {"totalOnHeapStorageMemory": 6144, "totalOffHeapStorageMemory": 8192}
     told = {"id": "1", "hostPort": "localhost:77", "totalCores": 2, "rddBlocks": 3, "diskUsed": 0, **tasks(1, 4, 9)}
+    told |= {"isExcluded": False, "excludedInStages": [3]}
     return {**told, "memoryMetrics": {**memory, **total}, **values}
 
 
@@ -106,8 +107,9 @@ def test_sizes_are_told_by_where_they_are() -> None:
 def test_each_executor_has_a_row_and_all_share_what_is_shared() -> None:
     html = pages.executors([executor(), executor(id="2")], [])
     first, second = cells(html)[: len(pages.EXECUTORS)], cells(html)[len(pages.EXECUTORS) :]
-    assert first[:10] == ["1", "77", "2", "1", "4", "9", "3", "3.0 KiB / 6.0 KiB", "4.0 KiB", "0.0 B"]
-    assert set(first[10:]) == {""}, "nothing was heard of it yet"
+    assert first[:8] == ["1", "77", "2", "1", "4", "9", "from stage 3", "3"]
+    assert first[8:11] == ["3.0 KiB / 6.0 KiB", "4.0 KiB", "0.0 B"]
+    assert set(first[11:]) == {""}, "nothing was heard of it yet"
     assert second[0] == "2"
     assert "together: 8.0 KiB" in html
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from localcluster.scheduler.statistics import ExecutorTasks
+from localcluster.scheduler.task_set_excludelist import ExcludeOnFailure
 from localcluster.ui.routes import Routes
 from localcluster.ui.status_store import ApplicationRecord, StatusStore
 from protocol.block_messages import RemoveExecutor
@@ -54,6 +55,27 @@ def test_a_jobs_tasks_are_counted_over_all_attempts_of_its_stages() -> None:
     (record,) = bench.api("jobs")
     counts = ("Tasks", "ActiveTasks", "CompletedTasks", "SkippedTasks", "FailedTasks", "CompletedIndices")
     assert [record[f"num{what}"] for what in counts] == [4, 0, 5, 0, 2, 4]
+
+
+def test_executors_that_are_excluded_are_told() -> None:
+    driver = FakeDriver(2, exclude_on_failure=ExcludeOnFailure())
+    bench = Bench(driver)
+
+    def told() -> list[tuple[bool, list[int]]]:
+        records = [executor for executor in bench.api("executors") if executor["id"] in "ab"]
+        assert all(executor["isBlacklisted"] == executor["isExcluded"] for executor in records)
+        assert all(executor["blacklistedInStages"] == executor["excludedInStages"] for executor in records)
+        return [(executor["isExcluded"], executor["excludedInStages"]) for executor in records]
+
+    driver.submit(bench.lineage.job(bench.lineage.source(4)))
+    assert told() == [(False, []), (False, [])]
+    for _ in range(2):
+        driver.fail(next(iter(driver.queues["a"])))
+    assert told() == [(False, [0]), (False, [])]
+    assert "from stage 0" in bench.get("/executors/")
+    driver.finish_all()
+    assert told() == [(True, []), (False, [])]
+    assert "from all stages" in bench.get("/executors/")
 
 
 def test_jobs_and_stages_are_told_newest_first(bench: Bench) -> None:
