@@ -78,12 +78,18 @@ class ChannelStatistics:
 class Channel:
     """One end. Any thread may send, receive or close at any time.
 
-    The channel owns the connection. Only one process uses an end: in a forked one the channel is closed, which does not
-    disturb the parent's.
+    With ``resends``, at both ends, a frame that was lost is sent again, by `announce`. The channel owns the connection.
+    Only one process uses an end: in a forked one the channel is closed, which does not disturb the parent's.
     """
 
     def __init__(
-        self, connection: ConnectionLike, *, name: str = "", max_frame: int = MAX_FRAME, buffered: bool = False
+        self,
+        connection: ConnectionLike,
+        *,
+        name: str = "",
+        max_frame: int = MAX_FRAME,
+        buffered: bool = False,
+        resends: bool = False,
     ) -> None:
         self.name = name
         self.buffered = buffered
@@ -95,12 +101,12 @@ class Channel:
         self._closed = False  # close_lock; set together with both failures below
         self._receive_lock = free_in_forks(threading.Lock())
         self._sequence: Sequence[Frame] = Sequence()  # each half under its lock
-        self._inbound = Inbound(self._sequence, max_frame)  # receive_lock, as the next three
+        self._inbound = Inbound(self._sequence, max_frame, resends)  # receive_lock, as the next three
         self._end: ChannelError | None = None  # how the stream ended, for when no frame is left
         self._failure: ChannelError | None = None  # why nothing more can be received
         self._bytes_received = 0
         self._send_lock = free_in_forks(threading.Lock())
-        self._outbound = Outbound(self._sequence)  # send_lock, as the next two
+        self._outbound = Outbound(self._sequence, resends)  # send_lock, as the next two
         self._send_failure: ChannelError | None = None  # why nothing more can be sent
         self._bytes_sent = 0
         os.set_blocking(self._fd, False)

@@ -13,12 +13,17 @@ from protocol.sequence import Sequence
 from protocol.wire import Frame, FrameDecoder, Kind
 
 GAP_PATIENCE = 2.0  # seconds; a pipe keeps the order, so whatever overtakes by more than this is a loss
+RESEND_PATIENCE = 10.0  # seconds, where the peer sends again what was lost
 
 
 class Inbound:
-    """``sequence``: the end's own, whose receiving half this is. Under the channel's receive lock."""
+    """``sequence``: the end's own, whose receiving half this is. Under the channel's receive lock.
 
-    def __init__(self, sequence: Sequence[Frame], max_frame: int) -> None:
+    ``resends``: both ends send again what the other has not received.
+    """
+
+    def __init__(self, sequence: Sequence[Frame], max_frame: int, resends: bool = False) -> None:
+        self._resends = resends
         self._sequence = sequence
         self._decoder = FrameDecoder(max_frame)
         self._in_order: deque[Frame] = deque()  # from behind a gap that was filled
@@ -34,7 +39,7 @@ class Inbound:
         while (arrived := self._decoder.next_frame()) is not None:
             number, frame = arrived
             if frame.kind is Kind.COUNT:
-                self._sequence.announced(number)
+                self._sequence.announced(number, frame.correlation)
             elif frames := self._sequence.arrived(number, frame):
                 self._in_order.extend(frames[1:])
                 return frames[0]
@@ -43,13 +48,17 @@ class Inbound:
     def given_up_at(self, now: float) -> float | None:
         """When the frame that is missing counts as lost; None: none is missing. See `Sequence.gap_since`."""
         since = self._sequence.gap_since(now)
-        return None if since is None else since + GAP_PATIENCE
+        return None if since is None else since + self._patience
 
     def loss(self) -> FrameError:
         """What is wrong, once that time has come."""
         return FrameError(
-            f"frame {self._sequence.due} was lost: more was sent, and it did not come within {GAP_PATIENCE} s"
+            f"frame {self._sequence.due} was lost: more was sent, and it did not come within {self._patience} s"
         )
+
+    @property
+    def _patience(self) -> float:
+        return RESEND_PATIENCE if self._resends else GAP_PATIENCE
 
     def how_it_ended(self) -> str:
         """The peer is gone, without a goodbye that could be delivered."""

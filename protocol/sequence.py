@@ -22,6 +22,7 @@ class Sequence(Generic[T]):
         self.due = 0  # number of the next frame to be delivered
         self.doubled = 0  # frames dropped so far because they had come before
         self.early = 0  # frames so far that came before one that was sent before them
+        self.confirmed = 0  # frames that the peer has received, as it says
         self._waiting: dict[int, T] = {}  # {number: frame} that came early
         self._announced = 0  # how many frames the peer has sent, as it says
         self._gap: tuple[int, float] | None = None  # the number that is missing, and when that was first seen
@@ -53,9 +54,12 @@ class Sequence(Generic[T]):
         self._waiting[number] = frame
         return tuple(self._deliverable())
 
-    def announced(self, sent: int) -> None:
-        """The peer says how many frames it has sent so far, so that the loss of the last one shows, too."""
+    def announced(self, sent: int, received: int = 0) -> None:
+        """The peer says how many frames it has sent so far, so that the loss of the last one shows, too; and up to
+        which it has received those of this end.
+        """
         self._announced = max(self._announced, sent)
+        self.confirmed = max(self.confirmed, received)
 
     def gap_since(self, now: float) -> float | None:
         """Since when the next frame is known to be missing; None while none is. That time begins with the first call

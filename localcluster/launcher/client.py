@@ -115,7 +115,7 @@ class LauncherClient:
     """
 
     def __init__(self, ends: Ends, process: subprocess.Popen[bytes] | None) -> None:
-        self.endpoint = Endpoint(Channel(ends.control, name="launcher", buffered=True))
+        self.endpoint = Endpoint(Channel(ends.control, name="launcher", buffered=True, resends=True))
         self._fd_socket = ends.fd_socket
         self._fd_socket.settimeout(FD_DEADLINE)
         self._process = process

@@ -97,7 +97,7 @@ class Launcher:
         self, control: Connection, fd_socket: socket.socket, wakeup: tuple[int, int], driver: int | None
     ) -> None:
         self._connection = control
-        self._control = Endpoint(Channel(control, name="control", buffered=True))
+        self._control = Endpoint(Channel(control, name="control", buffered=True, resends=True))
         self._fd_socket = fd_socket
         self._driver = driver
         self._driver_status: int | None = None

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from protocol import inbound
+from protocol import inbound, outbound
 from protocol.bad_wire import DOUBLED, LOST, OVERTAKEN, Fate
 from protocol.channel import Channel
 from protocol.errors import (
@@ -419,6 +419,55 @@ def an_announcement_is_made_once_and_is_no_frame_to_the_reader(make_pair: MakePa
         left.announce(200.0)  # is nothing
 
 
+# --- frames that are sent again when they were lost ---
+
+
+def what_was_lost_is_sent_again(make_pair: MakePair) -> None:
+    with channels(make_pair, resends=True) as (left, right):
+        now = time.monotonic()
+        left.send(tell(b"1"), fate=LOST)
+        left.send(tell(b"2"))
+        left.send(tell(b"3"), fate=LOST)
+        left.announce(now)
+        assert right.receive_ready() == []
+        left.announce(now + 2 * outbound.RESEND_AFTER)
+        assert [right.receive(LONG).payload for _ in range(3)] == [b"1", b"2", b"3"]
+        right.announce(now)  # that it has them
+        assert left.receive_ready() == []
+        sent = left.statistics().bytes_sent
+        for times in (4, 6, 8):
+            left.announce(now + times * outbound.RESEND_AFTER)
+        assert left.statistics().bytes_sent == sent
+
+
+def what_comes_again_is_delivered_once(make_pair: MakePair) -> None:
+    with channels(make_pair, resends=True) as (left, right):
+        left.send(tell(b"1"))
+        left.announce(time.monotonic() + 2 * outbound.RESEND_AFTER)  # the confirmation is late
+        left.send(tell(b"2"))
+        assert [right.receive(LONG).payload for _ in range(2)] == [b"1", b"2"]
+        assert right.statistics().doubled == 1
+
+
+def nothing_is_sent_again_without_end(make_pair: MakePair) -> None:
+    with channels(make_pair, resends=True) as (left, _):
+        left.send(tell())
+        sent = []
+        for times in range(1, 20):
+            left.announce(time.monotonic() + times * 2 * outbound.RESEND_AFTER)
+            sent.append(left.statistics().bytes_sent)
+        assert len(set(sent)) == outbound.RESEND_TIMES
+        assert sent[-1] == (1 + outbound.RESEND_TIMES) * len(encode((tell(),))) + len(encode((Frame(Kind.COUNT),)))
+
+
+def what_stays_lost_breaks_also_a_channel_that_resends(make_pair: MakePair) -> None:
+    with channels(make_pair, resends=True) as (left, right):
+        left.send(tell(), fate=LOST)
+        left.send(tell())
+        with pytest.raises(FrameError, match="frame 0 was lost"):
+            right.receive(LONG)
+
+
 # --- buffered ---
 
 
@@ -517,6 +566,10 @@ CHANNEL_CHECKS: tuple[Callable[[MakePair], None], ...] = (
     any_garbled_byte_of_a_frame_breaks_the_channel,
     a_frame_that_was_never_sent_leaves_no_gap,
     an_announcement_is_made_once_and_is_no_frame_to_the_reader,
+    what_was_lost_is_sent_again,
+    what_comes_again_is_delivered_once,
+    nothing_is_sent_again_without_end,
+    what_stays_lost_breaks_also_a_channel_that_resends,
     a_buffered_side_never_waits_for_its_peer,
     a_buffered_side_tells_of_every_new_backlog,
     a_buffered_side_closes_with_its_backlog_sent,

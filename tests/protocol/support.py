@@ -22,9 +22,10 @@ BIG = b"b" * (4 << 20)  # more than any socket buffer takes
 
 @contextmanager
 def channels(make_pair: MakePair, **options: Any) -> Iterator[tuple[Channel, Channel]]:
-    """Two ends; the options are the first one's."""
+    """Two ends; the options are the first one's, but for ``resends``."""
     left, right = make_pair()
-    ends = Channel(left, name="left", **options), Channel(right, name="right")
+    resends = options.get("resends", False)
+    ends = Channel(left, name="left", **options), Channel(right, name="right", resends=resends)
     try:
         yield ends
     finally:

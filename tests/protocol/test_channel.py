@@ -28,6 +28,7 @@ def pipe() -> tuple[ConnectionLike, ConnectionLike]:
 @pytest.fixture(autouse=True)
 def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inbound, "GAP_PATIENCE", 4 * SHORT)
+    monkeypatch.setattr(inbound, "RESEND_PATIENCE", 4 * SHORT)
 
 
 @pytest.mark.parametrize("make_pair", [pipe, socket.socketpair], ids=["pipe", "socketpair"])
