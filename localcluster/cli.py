@@ -53,6 +53,15 @@ def parser() -> argparse.ArgumentParser:
     submit_options.add_options(run)
     run.add_argument("--pyspark", action="store_true", help="import pyspark is localcluster.pyspark in the job")
     run.add_argument(
+        "--inject",
+        action="append",
+        default=[],
+        metavar="FAULT",
+        help="inject a fault on purpose: a rule such as 'kill executor=1 after_tasks=5', or a file of them, FILE.toml; "
+        "may be repeated (see localcluster docs fault-injection)",
+    )
+    run.add_argument("--must-fire", action="store_true", help="a fault that never fires is an error: exit code 3")
+    run.add_argument(
         "-m", dest="module", nargs=argparse.REMAINDER, help="MODULE [ARGS ...]: run a module, as python -m"
     )
     run.add_argument("job", nargs="?", metavar="JOB", help="path of the job script")
@@ -166,6 +175,7 @@ def _print(texts: Iterable[str]) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     job = _program(arguments)
     conf = submit_options.settings_of(arguments, job.name)
+    _inject(arguments, conf)
     check(conf)
     layout(conf)
     if job.problem is not None:
@@ -188,6 +198,24 @@ def _run(arguments: argparse.Namespace) -> int:
         return launched.serve()
     inherit(launched)
     return _drive(job, conf)
+
+
+def _inject(arguments: argparse.Namespace, conf: dict[str, str]) -> None:
+    """Put the faults of the options into the settings, and look at all that there are. Raises FaultPlanError."""
+    if arguments.must_fire:
+        conf["localcluster.faults.strict"] = "true"
+    if not arguments.inject and not conf.get("localcluster.faults"):
+        if arguments.must_fire:
+            raise ConfigurationError("--must-fire: there are no faults; name some by --inject")
+        return
+    from localcluster.api import fault_plans
+    from localcluster.faults.grammar import text
+
+    if arguments.inject:
+        plan = fault_plans.plan_of_options(arguments.inject)
+        conf["localcluster.faults"] = text(plan.rules)
+        conf.setdefault("localcluster.faults.seed", str(plan.seed))
+    fault_plans.check_settings(conf, finds_exceptions=False)  # they may be in modules beside the job
 
 
 def _program(arguments: argparse.Namespace) -> JobProgram:

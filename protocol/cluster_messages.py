@@ -31,10 +31,11 @@ class StageDescription(Order):
     """What the tasks of one stage attempt have in common; sent once to each executor, with its first tasks.
 
     ``binary`` is the pickled lineage and action, or the block that holds it. ``epoch`` is the map output tracker's:
-    tables of map outputs that the executor fetched at an older one are out of date. ``barrier`` has the addresses of
-    a barrier stage's tasks by position; it is empty for other stages. ``import_paths`` is the driver's ``sys.path``,
-    with what it had before, and then an entry for each file that was added for import so far: the directory or archive
-    for it. ``log_levels`` are the levels of the driver's loggers by name.
+    tables of map outputs that the executor fetched at an older one are out of date. ``name`` is the RDD's method that
+    the stage ends in, and where it was called. ``barrier`` has the addresses of a barrier stage's tasks by position; it
+    is empty for other stages. ``import_paths`` is the driver's ``sys.path``, with what it had before, and then an entry
+    for each file that was added for import so far: the directory or archive for it. ``log_levels`` are the levels of
+    the driver's loggers by name.
     """
 
     stage_id: int
@@ -42,6 +43,7 @@ class StageDescription(Order):
     binary: bytes | BlockIdLike
     properties: Mapping[str, str]
     epoch: int
+    name: str = ""
     barrier: tuple[str, ...] = ()
     import_paths: tuple[str, ...] = ()
     log_levels: Mapping[str, int] = field(default_factory=dict)
@@ -112,6 +114,27 @@ class StopExecutor(Order):
     """End in good order. Triggered by the context's stop, and when the executor has drained. What it stored in shared
     memory and files stays, for the master to adopt, unless a `StopBlockManager` came before.
     """
+
+
+# --- driver -> executor and launcher ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ArmFaults(Order):
+    """Let the rules of a plan of faults fire from now on. Triggered by ``sc.faults``. Those of the settings come with
+    `StartCluster`, and executors are born with those that the launcher has.
+    """
+
+    number: int  # of the plan in the run; 0: the one of the settings
+    rules: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class DisarmFaults(Order):
+    """A plan is over. Triggered by the end of ``sc.faults``."""
+
+    number: int
 
 
 # --- executor -> driver ----------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ the base classes, which have no state: each says which part its methods ask.
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import sys
 import threading
@@ -44,13 +45,15 @@ from localcluster.task.profiler import BasicProfiler, MemoryProfiler, Profiler, 
 from localcluster.task.task_context import TaskContext
 from localcluster.task.task_forks import stay
 from localcluster.ui.status_page import StatusPage
-from protocol.errors import ActiveContextError, ContextError, PySparkValueError
+from protocol.errors import ActiveContextError, ContextError, FaultNeverFiredError, PySparkValueError
 from protocol.forks import free_in_forks
 from storage import os_layer
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -125,6 +128,10 @@ class SparkContext(Application, Sources, Files, JobControl):
         values = dict(conf.getAll())
         show_own_records(values)
         warn_of_unknown(values)
+        if Settings(values).faults:
+            from localcluster.api.fault_plans import check_settings
+
+            check_settings(values, finds_exceptions=True)
         self._conf = conf
         self._info = info = ApplicationInfo.of(conf)
         self.applicationId, self.appName, self.startTime, self.master = info.id, info.name, info.started, info.master
@@ -199,12 +206,17 @@ class SparkContext(Application, Sources, Files, JobControl):
             return SparkContext._active_spark_context or SparkContext(conf=conf)
 
     def stop(self) -> None:
-        """End executors and remove everything that the context left. May be called again; running jobs fail."""
+        """End executors and remove everything that the context left. May be called again; running jobs fail.
+
+        Raises FaultNeverFiredError when all is gone, the first time, if ``localcluster.faults.strict`` says so.
+        """
         if os.getpid() != self._pid:
             return  # a forked child that ends: the cluster is its parent's
-        with self._stopping:  # one part after the other, also when several threads stop the context
-            self._parts.close()
-        self._jobs.stop()
+        try:
+            with self._stopping:  # one part after the other, also when several threads stop the context
+                self._parts.close()
+        finally:
+            self._jobs.stop()
 
     def _resign(self) -> None:
         with SparkContext._lock:
@@ -218,7 +230,12 @@ class SparkContext(Application, Sources, Files, JobControl):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        try:
+            self.stop()
+        except FaultNeverFiredError as unfired:
+            if error is None:  # else that says more
+                raise
+            log.warning("%s", unfired)
 
     def __getnewargs__(self) -> NoReturn:
         raise ContextError(errorClass="CONTEXT_ONLY_VALID_ON_DRIVER")

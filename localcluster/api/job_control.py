@@ -6,6 +6,7 @@ How a job is run is in `jobs`; what a thread says of its jobs is kept by ``conf.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, overload
 
 from localcluster.base.arguments import check_function, wrong_type
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from localcluster.api.status import StatusTracker
     from localcluster.driver.cluster import Cluster
     from localcluster.driver.status import Statistics
+    from localcluster.faults import Plan, Rule
     from localcluster.rdd.rdd import RDD
 
 T = TypeVar("T")
@@ -48,6 +50,19 @@ class JobControl:
         check_function(partitionFunc, "partitionFunc")
         parts = self._jobs.run(rdd, lambda _, records: list(partitionFunc(records)), partitions)
         return [record for part in parts for record in part]
+
+    def faults(
+        self, *plans: str | Rule | Plan, seed: int | None = None, strict: bool = False
+    ) -> AbstractContextManager[None]:
+        """Inject these faults on purpose while the ``with`` block runs: texts, rules of ``localcluster.faults``, plans.
+
+        Blocks may be nested. ``seed`` is that of the first plan, or 0, when it is not given. A rule that never fired is
+        warned of at the end, or with ``strict`` raises FaultNeverFiredError. Raises FaultPlanError for what has no
+        meaning; nothing is armed then.
+        """
+        from localcluster.api import fault_plans  # few programs have faults
+
+        return fault_plans.armed(self._cluster, fault_plans.one_plan(plans, seed), strict)
 
     def setLocalProperty(self, key: str, value: str | None) -> None:
         """Set a property of the jobs that this thread starts; None removes it.

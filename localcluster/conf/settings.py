@@ -247,6 +247,9 @@ class Settings:
     executor_allow_spark_context = Setting("spark.executor.allowSparkContext", "false", *_BOOLEAN, "Whether a task may make a SparkContext of its own. Read from the conf that is given to its constructor.")
     log_level = Setting("spark.log.level", None, _one_of(*SPARK_LEVELS), " or ".join(SPARK_LEVELS), "Level of localcluster's log records and of those of tasks, as `setLogLevel` sets it. Unset: `localcluster.log.level`, else what the program's logging says.")
     own_log_level = Setting("localcluster.log.level", None, _one_of(*_LEVELS), " or ".join(_LEVELS), "The same with Python's names of levels, and TRACE.")
+    faults = Setting("localcluster.faults", None, *_TEXT, "Plan of faults that are injected on purpose: rules separated by `;` or line ends.")
+    faults_seed = Setting("localcluster.faults.seed", "0", int, "a whole number", "Seed of what the plan leaves to chance.")
+    faults_strict = Setting("localcluster.faults.strict", "false", *_BOOLEAN, "Whether a rule of the plan that never fired is an error at the context's stop, and not a warning.")
     # fmt: on
 
 

@@ -13,13 +13,14 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin only from Python 3.11 on
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 from localcluster.base.own_stacks import OwnStacks
 from localcluster.base.py_files import SharedImportPath
 from localcluster.conf.master_url import Layout
 from localcluster.conf.settings import Settings
+from localcluster.driver.armed_plans import ArmedPlans, report_never_fired
 from localcluster.driver.event_history import EventHistory
 from localcluster.driver.event_loop import EventLoop
 from localcluster.driver.forked_lock import FORKED, ForkedLock
@@ -38,6 +39,7 @@ from localcluster.scheduler.stage import Job
 from localcluster.task.env import Env
 from localcluster.task.make_env import SHUFFLE_MANAGERS
 from protocol import cluster_messages as c
+from protocol import sites
 from protocol.block_messages import (
     RemoveShuffle,
     StopBlockManagerMaster,
@@ -52,6 +54,7 @@ from protocol.errors import (
 )
 from protocol.forks import disown_in_forks
 from protocol.locations import DRIVER
+from protocol.message import Order
 from storage.disk_block_manager import configured_local_dirs
 from storage.scratch import Scratch
 from storage.serializer import wrap
@@ -71,6 +74,7 @@ class Cluster:
         self.events = EventHistory()
         self.outputs = MapOutputTracker(self.events.record, SHUFFLE_MANAGERS[settings.shuffle_manager].block_ids)
         self.dag = make_scheduler(conf, layout, self.outputs, self.events.record)  # first, since it may raise
+        self.faults = ArmedPlans(conf, self.tell_all, self.events.record)
         self.conf = conf
         self.lock: AbstractContextManager[Any] = UninterruptedLock()
         self.error: ClusterError | None = None
@@ -90,6 +94,7 @@ class Cluster:
             self.lock,
             put_table=lambda table: self.blocks.put_broadcast("outputs", *wrap(table)),
             on_hopeless=self._hopeless,
+            first_orders=lambda: self.faults.orders(),
             record=self.events.record,
         )
         self.pool, self.master = self._backend.pool, self._backend.master
@@ -111,6 +116,7 @@ class Cluster:
         self.scratch = self._start_cluster()
         with deferred(), self.lock:  # held until the driver is ready for what executors say
             self._stacks = OwnStacks(self.scratch.primary, "driver", is_owner=False, serves=True)
+            self.faults.start(self.scratch)
             self.pool.set_target(executors)
             self.blocks.start(self.conf, self.scratch)
 
@@ -153,6 +159,8 @@ class Cluster:
 
     def submit(self, job: Job) -> None:
         self.check_usable()
+        if sites.armed is not None:
+            sites.armed("driver.job")
         with self.lock:
             self._backend.instructions.import_paths = self._import_path.now()
             self._backend.submit(job)
@@ -199,6 +207,13 @@ class Cluster:
             self._backend.forget_shuffle(shuffle_id)
         self.blocks.remove(RemoveShuffle(shuffle_id), blocking)
 
+    def tell_all(self, order: Order) -> None:
+        """Tell the launcher and all executors that can be reached. Under the lock."""
+        self.pool.tell_launcher(order)
+        for executor in self.pool:
+            with suppress(ChannelError):
+                self.pool.send(executor.executor_id, order)
+
     def wake(self) -> None:
         self._loop.wake()
 
@@ -210,6 +225,7 @@ class Cluster:
 
     def _round(self, now: float) -> float:
         self._launcher.endpoint.expire(now)
+        self.faults.round()
         for callback in self._callbacks:
             callback()
         self._side.submit(self.blocks.flush_leases)
@@ -235,8 +251,13 @@ class Cluster:
             self._launcher.endpoint.fail_pending(BrokenChannelError(str(error)))
 
     def stop(self) -> None:
-        """End executors and remove what they left. Idempotent; waits at most STOP_DEADLINE and some seconds."""
+        """End executors and remove what they left. Idempotent; waits at most STOP_DEADLINE and some seconds.
+
+        Raises FaultNeverFiredError, last of all, when that is what the settings want.
+        """
         is_first = False
+        if sites.armed is not None and not self.closed:
+            sites.armed("driver.stop")
         try:
             with self.lock:
                 is_first, self.closed = not self.closed, True
@@ -266,6 +287,9 @@ class Cluster:
             self._launcher.close()
             if self._stacks is not None:
                 self._stacks.close()
+            never_fired = self.faults.stop()
+        if never_fired and not self._launcher.has_forked_us:  # else it tells, at the job's end
+            report_never_fired(never_fired, Settings(self.conf).faults_strict)
 
     def _end_jobs(self) -> None:
         if self.error is not None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from itertools import count
 from typing import Any, NamedTuple
@@ -63,8 +63,8 @@ class ExecutorPool:
 
     ``on_message(executor_id, incoming)``, ``on_lost(executor_id, reason)``, ``on_draining(executor_id)`` and
     ``on_hopeless(reason)`` are the driver's. ``clock()`` is in seconds and never goes back. ``tasks_of(executor_id)``
-    are an executor's, until ``on_lost`` was called. ``has_cached_blocks(executor_id)``: others drain first. ``history``
-    is told who comes and goes.
+    are an executor's, until ``on_lost`` was called. ``first_orders()`` it is told as soon as it can be reached.
+    ``has_cached_blocks(executor_id)``: others drain first. ``history`` is told who comes and goes.
     """
 
     def __init__(
@@ -81,6 +81,7 @@ class ExecutorPool:
         clock: Callable[[], float] = time.monotonic,
         tasks_of: Callable[[str], ExecutorTasks] = lambda executor_id: ExecutorTasks(),
         history: ExecutorHistory | None = None,
+        first_orders: Callable[[], Sequence[Order]] = tuple,
         record: Recorder = nobody,
     ) -> None:
         self._launcher = launcher
@@ -95,6 +96,7 @@ class ExecutorPool:
         self._clock = clock
         self._tasks_of = tasks_of
         self.history = history or ExecutorHistory()
+        self._first_orders = first_orders
         self._record = record
         self._ids = count()
         self._target = 0  # executors that there should be
@@ -176,7 +178,7 @@ class ExecutorPool:
         self._ordered += 1
         self._executors[executor_id] = Executor(executor_id, ordered_at=self._clock())
         template = self._template
-        self._tell_launcher(LaunchExecutor(executor_id, template.cores, template.conf, template.sys_path))
+        self.tell_launcher(LaunchExecutor(executor_id, template.cores, template.conf, template.sys_path))
         return executor_id
 
     def _replace(self, now: float) -> None:
@@ -197,10 +199,19 @@ class ExecutorPool:
                 )
         except OSError as error:  # no descriptors left
             executor.short_of = shortage(error) or str(error)
-            self._tell_launcher(KillExecutor(executor.executor_id, "it cannot be reached"))
+            self.tell_launcher(KillExecutor(executor.executor_id, "it cannot be reached"))
             return
+        self._tell_first(executor)
         if self._stopping:  # it was ordered before the stop, when there was no pipe to tell it by
             executor.tell_to_stop()
+
+    def _tell_first(self, executor: Executor) -> None:
+        orders = self._first_orders()
+        if orders and executor.orders is not None:
+            try:
+                executor.orders.tell(*orders)
+            except ChannelError as error:
+                log.debug("executor %s was gone: %s", executor.executor_id, error)
 
     def launch_failed(self, message: LaunchFailed) -> None:
         """So says the launcher of one that it could not fork, or an executor of itself, which ends then."""
@@ -256,7 +267,7 @@ class ExecutorPool:
         if executor is not None and executor.doomed is None:
             executor.doomed, executor.doomed_at = reason, self._clock()
             log.warning("ending executor %s: %s", executor_id, reason)
-            self._tell_launcher(KillExecutor(executor_id, reason))
+            self.tell_launcher(KillExecutor(executor_id, reason))
 
     def exited(self, message: ExecutorExited) -> None:
         executor = self._executors.get(message.executor_id)
@@ -279,7 +290,7 @@ class ExecutorPool:
             for endpoint in executor.endpoints:
                 endpoint.expire(now)
             if executor.state is State.BROKEN and now - executor.broken_at > EXIT_STATUS_WAIT:
-                self._tell_launcher(KillExecutor(executor.executor_id, "its pipes ended"))
+                self.tell_launcher(KillExecutor(executor.executor_id, "its pipes ended"))
                 self._lost(executor, None, None)
             elif executor.doomed is not None and now - executor.doomed_at > KILL_WAIT:
                 self._on_hopeless(
@@ -338,7 +349,7 @@ class ExecutorPool:
         else:
             self._on_hopeless(hopeless)
 
-    def _tell_launcher(self, order: Order) -> None:
+    def tell_launcher(self, order: Order) -> None:
         try:
             self._launcher.tell(order)
         except ChannelError as error:

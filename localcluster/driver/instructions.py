@@ -103,6 +103,7 @@ class Instructions:
                 stage.binary,
                 task_set.properties,
                 self._outputs.epoch,
+                stage.name,
                 _addresses(task_set),
                 self.import_paths,
                 logs.levels(),

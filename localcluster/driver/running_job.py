@@ -17,6 +17,7 @@ from localcluster.driver.cluster import Cluster
 from localcluster.driver.task_failure import with_cause
 from localcluster.scheduler.stage import Job, JobEnd, JobEvent, TaskOutcome
 from localcluster.task.accumulators import merge_updates
+from protocol import sites
 from protocol.block_messages import RemoveBlock
 from protocol.errors import CorruptBlockError, StaleLocationError
 from protocol.locations import SharedLocation
@@ -127,6 +128,8 @@ class RunningJob:
                     del error, event  # its traceback refers to this frame: only the collector would free what jobs used
             for outcome in event:
                 if outcome.updates is not None and self._merges:
+                    if sites.armed is not None:
+                        sites.armed("accumulators.merge")
                     merge_updates(outcome.updates)
                 if outcome.position is not None:
                     self._on_result(outcome.position, self._load(outcome))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from localcluster.conf.master_url import Layout
@@ -38,6 +38,7 @@ from protocol.block_messages import ExpireDeadHosts, HasCachedBlocks
 from protocol.endpoint import Incoming
 from protocol.events import Recorder, nobody
 from protocol.locations import DRIVER, SharedLocation
+from protocol.message import Order
 from storage.audit import is_whole
 from storage.block_id import BlockId
 from storage.block_manager_master_endpoint import BlockManagerMasterEndpoint
@@ -51,8 +52,9 @@ class SchedulerBackend:
     """Scheduler, block master and executor pool of one driver.
 
     ``outputs`` is the scheduler's table. ``put_table(bytes)`` stores a large one as a block, in the ``side`` thread.
-    ``on_hopeless(reason)`` is called when there is no point in going on. ``is_whole`` tells whether a block's bytes
-    are where they should be, ``look(pid)`` what a process does.
+    ``on_hopeless(reason)`` is called when there is no point in going on. ``first_orders()`` are told to an executor as
+    soon as it can be reached. ``is_whole`` tells whether a block's bytes are where they should be, ``look(pid)`` what a
+    process does.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class SchedulerBackend:
         put_table: Callable[[bytes], BlockId],
         on_hopeless: Callable[[str], None],
         is_whole: Callable[[SharedLocation], bool] = is_whole,
+        first_orders: Callable[[], Sequence[Order]] = tuple,
         record: Recorder = nobody,
         clock: Callable[[], float] = time.monotonic,
         look: LookAt = look_at,
@@ -92,6 +95,7 @@ class SchedulerBackend:
             has_cached_blocks=self._has_cached_blocks,
             tasks_of=dag.tasks_of,
             history=ExecutorHistory(settings.ui_retained_dead_executors),
+            first_orders=first_orders,
             record=record,
             clock=clock,
         )

@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from queue import SimpleQueue
 from typing import Any
 
@@ -33,14 +34,18 @@ from localcluster.executor.library_threads import limit_library_threads
 from localcluster.executor.reporter import DRIVER_GONE, Reporter, end_without_driver
 from localcluster.executor.stage_code import StageCode
 from localcluster.executor.task_queue import TaskQueue
-from localcluster.executor.task_runner import describe, run_task
+from localcluster.executor.task_runner import at_task, describe, run_task
+from localcluster.faults.process_faults import ProcessFaults
 from localcluster.task.env import Env, set_env
 from localcluster.task.make_env import make_env
 from localcluster.task.task_forks import expect_forks
+from protocol import sites
 from protocol.block_messages import StopBlockManager
 from protocol.channel import Channel
 from protocol.cluster_messages import (
+    ArmFaults,
     BarrierRelease,
+    DisarmFaults,
     DropStage,
     KillTask,
     LaunchExecutor,
@@ -63,8 +68,16 @@ from storage.scratch import Scratch
 log = logging.getLogger(__name__)
 
 
-def executor_main(order: LaunchExecutor, orders: Connection, reports: Connection, scratch: Scratch) -> int:
-    """The whole life of an executor process; its exit code. 1: it could not start, or the driver disappeared."""
+def executor_main(
+    order: LaunchExecutor,
+    orders: Connection,
+    reports: Connection,
+    scratch: Scratch,
+    plans: Sequence[ArmFaults] = (),
+) -> int:
+    """The whole life of an executor process; its exit code. 1: it could not start, or the driver disappeared. It has
+    these plans of faults from the beginning.
+    """
     sys.path[:] = order.sys_path
     prefix = EXECUTOR_ENVIRONMENT
     os.environ.update({key.removeprefix(prefix): text for key, text in order.conf.items() if key.startswith(prefix)})
@@ -74,9 +87,12 @@ def executor_main(order: LaunchExecutor, orders: Connection, reports: Connection
     report_crashes(scratch, order.executor_id)
     expect_forks()
     pickle_for_children()
+    faults = ProcessFaults("executor", order.executor_id, scratch.primary)
+    for plan in plans:
+        faults.follow(plan)
     reporting = Endpoint(Channel(reports, name="reports"))
     try:
-        executor = Executor(order, Endpoint(Channel(orders, name="orders")), reporting, scratch)
+        executor = Executor(order, Endpoint(Channel(orders, name="orders")), reporting, scratch, faults)
         executor.start()
     except Exception as error:
         short = shortage(error)
@@ -90,7 +106,9 @@ def executor_main(order: LaunchExecutor, orders: Connection, reports: Connection
 class Executor:
     """The executor's process. What the driver knows of it is `localcluster.driver.known_executor.Executor`."""
 
-    def __init__(self, order: LaunchExecutor, orders: Endpoint, reports: Endpoint, scratch: Scratch) -> None:
+    def __init__(
+        self, order: LaunchExecutor, orders: Endpoint, reports: Endpoint, scratch: Scratch, faults: ProcessFaults
+    ) -> None:
         self._id = order.executor_id
         self._cores = order.cores
         self._orders = orders
@@ -114,6 +132,8 @@ class Executor:
                 BarrierRelease: lambda incoming: self._barriers.answered(incoming.message),
                 StopBlockManager: lambda incoming: self._stop_block_manager(),
                 StopExecutor: lambda incoming: self._stop(),
+                ArmFaults: lambda incoming: faults.follow(incoming.message),
+                DisarmFaults: lambda incoming: faults.disarm(incoming.message.number),
             }
         )
         self._handlers.register(self._block_orders.handlers)
@@ -126,6 +146,8 @@ class Executor:
 
     def start(self) -> None:
         """Get ready for tasks and say so, last of all: who registers is expected to work."""
+        if sites.armed is not None:
+            sites.armed("executor.start")
         set_env(self._env)
         self._env.block_manager.register()
         self._kills.install()
@@ -134,6 +156,8 @@ class Executor:
         for thread in self._threads:
             thread.start()
         self._reports.tell(RegisterExecutor(self._id, os.getpid(), self._cores))
+        if sites.armed is not None:
+            sites.armed("executor.registered")
 
     def run(self) -> int:
         """Serve until told to stop; the exit code."""
@@ -210,6 +234,9 @@ class Executor:
                 self._run_task(*task)
             except DRIVER_GONE as error:
                 end_without_driver(error)
+            except BaseException:  # else the driver would wait for the task, and for this thread
+                log.exception("executor %s cannot report a task", self._id)
+                os._exit(1)
 
     def _run_task(self, code: StageCode, task: TaskDescription) -> None:
         try:
@@ -220,11 +247,18 @@ class Executor:
             if isinstance(error, DRIVER_GONE):
                 raise
             killed = reason is not None and isinstance(error, TaskKilledError)
+            if sites.armed is not None:
+                at_task("task.report", code.description, task)
             self._reporter.tell(TaskKilled(task.task_id, str(error)) if killed else describe(task, error))
         else:
             self._kills.end(task.task_id)
             flush_standard_streams()
-            self._reporter.finished(result, more_queued=self._tasks.has_tasks)
+            if sites.armed is not None:
+                at_task("task.report", code.description, task)
+            # With faults one by one: then there is a moment after each report, and its messages are counted alike.
+            self._reporter.finished(result, more_queued=self._tasks.has_tasks and sites.armed is None)
+        if sites.armed is not None:
+            at_task("task.reported", code.description, task)
 
     def _ask(self, message: object) -> object:
         return self._reports.ask(message, ASK_TIMEOUT)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 import time
 import traceback
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -23,10 +24,9 @@ from localcluster.task.accumulators import collect_updates
 from localcluster.task.barrier_task_context import BarrierTaskContext
 from localcluster.task.env import Env
 from localcluster.task.profiled_action import ProfiledAction
-from localcluster.task.result_action import ResultAction
 from localcluster.task.task_context import TaskContext
 from localcluster.task.task_forks import ForksEndHere
-from protocol import by_value
+from protocol import by_value, sites
 from protocol.cluster_messages import StageDescription, TaskDescription, TaskFailed, TaskResult
 from protocol.errors import DeserializationError, FetchFailedError, SerializationError
 from protocol.task_output import InBlock, Inline, MapOutput, TaskOutput
@@ -43,8 +43,11 @@ def run_task(env: Env, code: StageCode, task: TaskDescription, kills: Kills, bar
     context.enter()
     try:
         with ForksEndHere():  # before the callbacks: they remove what the parent still uses
+            if sites.armed is not None:
+                at_task("task.start", code.description, task)
+                at_task("task.unpickle", code.description, task)
             rdd, action = code.load()
-            output = _compute(rdd, action, task, context, kills)
+            output = _compute(rdd, action, code.description, task, context, kills)
             updates = collect_updates(context)
         if updates is not None and len(updates) > MAX_REPORTED:
             raise SerializationError(
@@ -67,22 +70,50 @@ def _context(env: Env, stage: StageDescription, task: TaskDescription, barriers:
     return context
 
 
-def _compute(rdd: RDDCore[Any], action: Any, task: TaskDescription, context: TaskContext, kills: Kills) -> TaskOutput:
+def _compute(
+    rdd: RDDCore[Any], action: Any, stage: StageDescription, task: TaskDescription, context: TaskContext, kills: Kills
+) -> TaskOutput:
     if isinstance(action, ProfiledAction):
-        return action.run(lambda: _compute(rdd, action.action, task, context, kills))
+        return action.run(lambda: _compute(rdd, action.action, stage, task, context, kills))
     values = kills.check(task.task_id, rdd.iterator(pickle.loads(task.partition), context))
-    return _perform(context.env, action, values, context)
-
-
-def _perform(env: Env, action: ResultAction | Shuffle, values: Any, context: TaskContext) -> TaskOutput:
+    if sites.armed is not None:
+        values = _with_sites(values, stage, task)
     if isinstance(action, Shuffle):
-        return MapOutput(env.shuffle_manager.write(action, context.taskAttemptId(), values))
-    chunks = serializer.dumps(action.func(context, values))
+        output = MapOutput(context.env.shuffle_manager.write(action, context.taskAttemptId(), values))
+        if sites.armed is not None:
+            at_task("task.end", stage, task)
+        return output
+    result = action.func(context, values)
+    if sites.armed is not None:
+        at_task("task.end", stage, task)
+        at_task("task.pickle", stage, task)
+    return _result(context.env, result, context)
+
+
+def _result(env: Env, result: Any, context: TaskContext) -> TaskOutput:
+    chunks = serializer.dumps(result)
     data = inline(chunks, IN_MESSAGE)
     if data is not None:
         return Inline(data)
     block_id = TaskResultBlockId(context.taskAttemptId())
     return InBlock(env.block_manager.put_shared(block_id, chunks, tell_master=False))
+
+
+# --- places for faults -----------------------------------------------------------------------------------------------
+
+
+def at_task(site: str, stage: StageDescription, task: TaskDescription, **facts: Any) -> None:
+    """A task comes to a site."""
+    if sites.armed is not None:
+        identity = {"partition": task.partition_index, "attempt": task.attempt}
+        sites.armed(site, stage=stage.stage_id, stage_name=stage.name, **identity, **facts)
+
+
+def _with_sites(records: Iterator[Any], stage: StageDescription, task: TaskDescription) -> Iterator[Any]:
+    """The records of a task, with a site behind each."""
+    for n, record in enumerate(records, 1):
+        yield record
+        at_task("task.record", stage, task, n=n)
 
 
 # --- failures ------------------------------------------------------------------------------------------------------

@@ -4,38 +4,42 @@ Programs take from here what makes a plan::
 
     from localcluster.faults import kill, plan, raising
 
-See docs/fault-injection.md.
+Nothing is loaded before it is asked for: processes without a plan have no use for it. See docs/fault-injection.md.
 """
 
 from __future__ import annotations
 
-from localcluster.faults.builders import (
-    corrupt,
-    delay,
-    delay_fork,
-    drop,
-    duplicate,
-    exiting,
-    fail,
-    fail_fork,
-    full,
-    garble,
-    hang,
-    hog,
-    kill,
-    lose,
-    plan,
-    raising,
-    reorder,
-    segfault,
-    short,
-    silence,
-    slow,
-    stop,
-    truncate,
-)
-from localcluster.faults.plan import Plan
-from localcluster.faults.rule import UNLIMITED, Rule
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from localcluster.faults.builders import (
+        corrupt,
+        delay,
+        delay_fork,
+        drop,
+        duplicate,
+        exiting,
+        fail,
+        fail_fork,
+        full,
+        garble,
+        hang,
+        hog,
+        kill,
+        lose,
+        plan,
+        raising,
+        reorder,
+        segfault,
+        short,
+        silence,
+        slow,
+        stop,
+        truncate,
+    )
+    from localcluster.faults.fault_plan import Plan
+    from localcluster.faults.rule import UNLIMITED, Rule
 
 __all__ = [
     "UNLIMITED",
@@ -65,3 +69,13 @@ __all__ = [
     "stop",
     "truncate",
 ]
+
+_HOMES = {"Plan": "fault_plan", "Rule": "rule", "UNLIMITED": "rule"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES.get(name, 'builders')}"), name)
+    globals()[name] = value
+    return value

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from localcluster.faults import grammar
-from localcluster.faults.plan import Plan
+from localcluster.faults.fault_plan import Plan
 from localcluster.faults.rule import Rule, What, Where
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from localcluster.faults.check import check
+from localcluster.faults.fault_plan import Plan
 from localcluster.faults.keys import KEYS, text_of
-from localcluster.faults.plan import Plan
 from localcluster.faults.rule import Rule, What, When, Where
 from localcluster.faults.vocabulary import ACTIONS, unknown
 from protocol.errors import FaultPlanError

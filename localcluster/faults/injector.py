@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 from localcluster.faults.armed_rule import ArmedRule, describe
 from localcluster.faults.families import acts, answers, doors
+from localcluster.faults.fault_plan import Plan
 from localcluster.faults.firing import Firing
 from localcluster.faults.grammar import rule_text
 from localcluster.faults.ledger import Ledger
-from localcluster.faults.plan import Plan
 from localcluster.faults.unwatched import is_unwatched, unwatched
 from localcluster.faults.vocabulary import ABOUT_OTHERS, LAUNCHER, MOMENTS, moment_of, roles_of
 from protocol import sites
@@ -35,7 +35,6 @@ _TIMER = "timer"
 
 
 class _Armed(NamedTuple):
-    plan: Plan
     ledger: Ledger
     sites: dict[str, list[ArmedRule]]
     timers: list[threading.Timer]
@@ -64,13 +63,15 @@ class Injector:
         """As `arm`, in the first process that is armed with this plan. Raises OSError."""
         return self._arm(number, plan, Ledger.create(self._path(number), plan.rules))
 
-    def arm(self, number: int, plan: Plan) -> None:
-        """Let this plan's rules fire here from now on; does nothing when they do. Raises OSError."""
-        if number not in self._plans:
-            self._arm(number, plan, Ledger.open(self._path(number), plan.rules))
+    def arm(self, number: int, plan: Plan) -> Ledger:
+        """Let this plan's rules fire here from now on; changes nothing when they do. Its books, which are closed when
+        it is disarmed. Raises OSError, FileNotFoundError when the plan is over.
+        """
+        armed = self._plans.get(number)
+        return armed.ledger if armed else self._arm(number, plan, Ledger.open(self._path(number), plan.rules))
 
     def _arm(self, number: int, plan: Plan, ledger: Ledger) -> Ledger:
-        armed = _Armed(plan, ledger, self._rules_here(plan, ledger), [])
+        armed = _Armed(ledger, self._rules_here(plan, ledger), [])
         if self._role != LAUNCHER:
             armed.timers.extend(map(self._timer, armed.sites.get(_TIMER, ())))
         with self._lock:
@@ -97,11 +98,6 @@ class Injector:
 
     def _path(self, number: int) -> str:
         return os.path.join(self._directory, f"faults-{number}")
-
-    @property
-    def plans(self) -> dict[int, Plan]:
-        """Those that are armed."""
-        return {number: armed.plan for number, armed in self._plans.items()}
 
     def disarm(self, number: int) -> None:
         """Does nothing when there is no such plan."""

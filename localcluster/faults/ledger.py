@@ -96,8 +96,12 @@ class Ledger:
         """How often each rule has fired."""
         return [_ENTRY.unpack_from(self._counts, at)[1] for at in range(_OVER.size, self._size, _ENTRY.size)]
 
-    def never_fired(self) -> list[Rule]:
-        return [rule for rule, firings in zip(self._rules, self.firings(), strict=True) if not firings]
+    def has_fired(self) -> dict[str, bool]:
+        """{rule as text: whether it has}; rules of the same text are one."""
+        fired: dict[str, bool] = {}
+        for rule, firings in zip(self._rules, self.firings(), strict=True):
+            fired[rule_text(rule)] = fired.get(rule_text(rule), False) or firings > 0
+        return fired
 
     def new_firings(self) -> list[FaultFired]:
         """What has fired since this was last asked, in any process. For one thread of one process."""

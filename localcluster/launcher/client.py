@@ -124,6 +124,11 @@ class LauncherClient:
     def pid(self) -> int:
         return self._process.pid if self._process is not None else os.getppid()
 
+    @property
+    def has_forked_us(self) -> bool:
+        """Whether this is the driver of `run`."""
+        return self._process is None
+
     def tell(self, order: Order) -> None:
         self.endpoint.tell(order)
 

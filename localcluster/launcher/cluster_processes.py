@@ -19,10 +19,12 @@ from localcluster.base.own_stacks import OwnStacks, make_stack_file
 from localcluster.base.standard_streams import print_to_standard_error, print_whole_lines, read_nothing
 from localcluster.executor.crash_report import crash_report
 from localcluster.executor.executor import executor_main
+from localcluster.faults.process_faults import ProcessFaults
 from localcluster.launcher.forking import die_with_parent, fork, kill, run_child
 from localcluster.launcher.janitor import DIRECTORY, EXECUTOR, GONE, MADE, Janitor, start_janitor
 from localcluster.launcher.process_title import name_process
 from localcluster.launcher.sessions import end_sessions
+from protocol import sites
 from protocol.cluster_messages import LaunchExecutor
 from storage.scratch import Scratch
 
@@ -60,6 +62,7 @@ class ClusterProcesses:
             make_stack_file(self.scratch.primary, role, pid)
         self._tell_janitor(MADE, self.scratch.primary)
         self._stacks = OwnStacks(self.scratch.primary, "launcher")
+        self.faults = ProcessFaults("launcher", "launcher", self.scratch.primary)
 
     @property
     def executors(self) -> list[int]:
@@ -74,6 +77,8 @@ class ClusterProcesses:
             orders, driver_orders = _pipe(open_pipes)
             reports, driver_reports = _pipe(open_pipes)
             parent = os.getpid()
+            if sites.armed is not None:
+                sites.armed("fork", executor=order.executor_id)
             pid = fork()
             if pid == 0:
                 driver_orders.close()
@@ -118,6 +123,7 @@ class ClusterProcesses:
             os.waitpid(pid, 0)  # a killed child always ends
             self.ended(pid)
         self._stacks.close()
+        self.faults.disarm_all()
         with _left_to_the_janitor():
             self.scratch.remove()
         self._end_janitor()
@@ -151,7 +157,7 @@ class ClusterProcesses:
         name_process(f"executor {order.executor_id}", self._run)
         # What a task forks may live on if we are killed all at once; it must not hold the lock that the janitor awaits.
         os.register_at_fork(after_in_child=self.scratch.disown)
-        return executor_main(order, orders, reports, self.scratch)
+        return executor_main(order, orders, reports, self.scratch, self.faults.armed)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ import os
 import select
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -28,14 +29,18 @@ from localcluster.base.shortage import shortage
 from localcluster.base.standard_streams import fill_standard_descriptors
 from localcluster.conf.logs import set_up_logging
 from localcluster.conf.settings import Settings
+from localcluster.faults.job_plans import JobPlans, never_fired_text
 from localcluster.launcher.bottom_lines import release_terminal, terminal_name
 from localcluster.launcher.client import Ends, pair_of_ends
 from localcluster.launcher.cluster_processes import ClusterProcesses
 from localcluster.launcher.forking import die_with_parent, fork, kill
 from localcluster.launcher.interrupts import INTERRUPTED, SIGNALS
 from localcluster.launcher.process_title import name_process
+from protocol import sites
 from protocol.channel import Channel
 from protocol.cluster_messages import (
+    ArmFaults,
+    DisarmFaults,
     ExecutorExited,
     ExecutorLaunched,
     KillExecutor,
@@ -52,6 +57,7 @@ from protocol.message_table import MessageTable
 log = logging.getLogger(__name__)
 
 TICK = 0.2  # seconds between looks at signals and at the parent
+NEVER_FIRED = 3  # exit code of a job that went well, but a fault did not fire that had to
 STOP_GRACE = 3.0  # seconds for executors to end in good order once they were told
 TERM_GRACE = 10.0  # seconds for a driver to end after a signal was passed on
 
@@ -109,9 +115,12 @@ class Launcher:
                 StartCluster: self._start_cluster,
                 LaunchExecutor: self._launch_executor,
                 KillExecutor: self._kill_executor,
+                ArmFaults: self._arm_faults,
+                DisarmFaults: self._disarm_faults,
                 StopCluster: lambda order: self._stop_cluster(STOP_GRACE),
             }
         )
+        self._plans = JobPlans()
         self._terminate_by: float | None = None
         self._interrupted = False  # a SIGINT was passed on
         self._stopping = False
@@ -131,7 +140,7 @@ class Launcher:
         finally:
             self._stop_cluster(grace=0.0)
             self._end_driver()
-        return self._exit_code()
+        return self._exit_code() or self._tell_of_faults()
 
     def _exit_code(self) -> int:
         if self._driver_status is None:
@@ -141,7 +150,18 @@ class Launcher:
             return INTERRUPTED
         return code if code >= 0 else 128 - code
 
+    def _tell_of_faults(self) -> int:
+        """At the end of a job: its faults that never fired, and the exit code for that."""
+        rules = self._plans.never_fired
+        if not rules or self._parent is not None:  # in library mode the driver tells
+            return 0
+        grade = "error" if self._plans.is_strict else "warning"
+        print(f"localcluster: {grade}: {never_fired_text(rules)}", file=sys.stderr)
+        return NEVER_FIRED if self._plans.is_strict else 0
+
     def _step(self) -> None:
+        if sites.armed is not None:
+            sites.armed("launcher.tick")
         poll = select.poll()
         poll.register(self._wakeup_read, select.POLLIN)
         poll.register(self._control.fileno(), select.POLLIN | (select.POLLOUT if self._control.wants_write else 0))
@@ -211,6 +231,7 @@ class Launcher:
             self._cluster = ClusterProcesses(order.local_dirs, self._fd_socket, self._close_inherited, driver, run)
         except OSError as error:
             raise ClusterError(f"cannot start the cluster: {shortage(error) or error}") from error
+        self._plans.context_starts(order.conf, self._cluster.faults)
         return self._cluster.scratch.primary
 
     def _launch_executor(self, order: LaunchExecutor) -> None:
@@ -222,6 +243,14 @@ class Launcher:
             self._tell_driver(LaunchFailed(order.executor_id, shortage(error) or str(error)))
         else:
             self._tell_driver(ExecutorLaunched(order.executor_id, pid))
+
+    def _arm_faults(self, order: ArmFaults) -> None:
+        if self._cluster is not None:
+            self._cluster.faults.follow(order)
+
+    def _disarm_faults(self, order: DisarmFaults) -> None:
+        if self._cluster is not None:
+            self._cluster.faults.disarm(order.number)
 
     def _kill_executor(self, order: KillExecutor) -> None:
         if self._cluster is not None:
@@ -280,6 +309,7 @@ class Launcher:
             _wait_readable(self._wakeup_read, min(TICK, max(0.0, deadline - time.monotonic())))
             _drain(self._wakeup_read)
             self._reap()
+        self._plans.context_ends()
         self._cluster.end()
         self._cluster = None
         if not grace:  # the driver has died, perhaps with progress bars

@@ -20,6 +20,7 @@ from localcluster.shuffle.partitioned_buffer import PartitionedBuffer
 from localcluster.shuffle.shuffle import Shuffle
 from localcluster.shuffle.sorter import Sorter
 from localcluster.shuffle.spill import SizeGauge
+from protocol import sites
 from protocol.errors import CorruptBlockError, FetchFailedError, StaleLocationError
 from protocol.locations import SharedLocation
 from storage import serializer
@@ -47,6 +48,8 @@ class ShuffleManager(ABC):
 
     def write(self, shuffle: Shuffle, map_id: int, records: Iterator[Record]) -> tuple[SharedLocation | None, ...]:
         """Partition the records and store them. An exception from ``records`` leaves nothing behind."""
+        if sites.armed is not None:
+            sites.armed("shuffle.write", shuffle=shuffle.id)
         partitioner = shuffle.partitioner
         with PartitionedBuffer(partitioner.numPartitions, self._memory_limit, self.blocks) as parts:
             if shuffle.map_side_combine and shuffle.aggregator is not None:
@@ -72,6 +75,8 @@ class ShuffleManager(ABC):
         Raises FetchFailedError, also while iterating, when a map output cannot be read. It names all outputs of the
         shuffle that are missing or damaged, in parts for others too, so that one attempt repairs them all.
         """
+        if sites.armed is not None:
+            sites.armed("shuffle.read", shuffle=shuffle.id)
         fetched = self._fetch(shuffle.id, partition, map_tasks)
         if shuffle.aggregator is None:
             return fetched

@@ -42,7 +42,7 @@ def armed(plan: Plan, strict: bool) -> Iterator[None]:
         with _as_settings(plan, strict):
             yield
     else:
-        with context.faults(plan, strict=strict):  # type: ignore[attr-defined]
+        with context.faults(plan, strict=strict):
             yield
 
 

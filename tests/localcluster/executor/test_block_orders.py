@@ -12,6 +12,7 @@ import pytest
 
 from localcluster.executor.block_orders import AT_ONCE, BlockOrders
 from localcluster.executor.executor import Executor
+from localcluster.faults.process_faults import ProcessFaults
 from localcluster.task import broadcast
 from protocol.block_messages import ExtentReleased, RemoveBlock, RemoveBroadcast, RemoveShuffle, ShareBlock
 from protocol.cluster_messages import (
@@ -170,7 +171,7 @@ class Reports:
 
 def test_taking_a_stage_with_a_large_binary_and_killing_its_tasks_asks_nobody(tmp_path: Path) -> None:
     scratch, reports, no_orders = Scratch.create((str(tmp_path),)), Reports(), SimpleNamespace()
-    executor = Executor(LaunchExecutor("1", 1, {}, ()), no_orders, reports, scratch)  # type: ignore[arg-type]
+    executor = Executor(LaunchExecutor("1", 1, {}, ()), no_orders, reports, scratch, ProcessFaults("executor", "1", ""))  # type: ignore[arg-type]
     try:
         stage = StageDescription(0, 0, BroadcastBlockId(4), {}, epoch=1)
         tasks = tuple(TaskDescription(number, number, 0, b"") for number in range(2))

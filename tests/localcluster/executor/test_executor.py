@@ -15,6 +15,7 @@ from multiprocess.connection import Pipe
 
 from localcluster.executor import executor as executor_module
 from localcluster.executor.executor import Executor
+from localcluster.faults.process_faults import ProcessFaults
 from localcluster.task.env import set_env
 from protocol import block_messages as m
 from protocol import cluster_messages as c
@@ -78,7 +79,9 @@ class Bed:
         self.ends = Endpoint(Channel(orders)), Endpoint(Channel(reports))
         self.driver = Driver(Endpoint(Channel(far_orders)), Endpoint(Channel(far_reports)))
         self.tasks: dict[int, Callable[[], object]] = {}  # {task id: what it does}
-        self.executor = Executor(c.LaunchExecutor("7", cores, {}, ()), *self.ends, scratch)
+        self.executor = Executor(
+            c.LaunchExecutor("7", cores, {}, ()), *self.ends, scratch, ProcessFaults("executor", "7", "")
+        )
         self.executor.start()
         self.running = InThread(self.executor.run)
 

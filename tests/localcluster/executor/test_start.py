@@ -14,6 +14,7 @@ from localcluster.executor.executor import executor_main
 from protocol.channel import Channel
 from protocol.cluster_messages import LaunchExecutor, LaunchFailed
 from protocol.endpoint import Endpoint
+from storage.scratch import Scratch
 from tests.support import DEADLINE
 
 
@@ -38,7 +39,7 @@ def start(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Any:
     (orders, driver_orders), (reports, driver_reports) = Pipe(), Pipe()
     with orders, driver_orders, reports, driver_reports:
         order = LaunchExecutor("7", 1, {}, tuple(sys.path))
-        assert executor_main(order, orders, reports, scratch=None) == 1  # type: ignore[arg-type]
+        assert executor_main(order, orders, reports, scratch=Scratch("", [], [])) == 1
         return Endpoint(Channel(driver_reports)).receive(DEADLINE).message
 
 

@@ -25,6 +25,8 @@ from localcluster.launcher.janitor import DIRECTORY, END, EXECUTOR, MADE, Janito
 from localcluster.launcher.launcher import Launcher, fork_driver
 from protocol.channel import Channel
 from protocol.cluster_messages import (
+    ArmFaults,
+    DisarmFaults,
     ExecutorExited,
     ExecutorLaunched,
     KillExecutor,
@@ -241,7 +243,8 @@ def test_a_driver_that_cannot_be_forked_is_a_clear_error(monkeypatch: pytest.Mon
 
 
 def test_each_order_of_the_launchers_has_a_handler(bed: Bed) -> None:
-    assert set(bed.launcher._handlers) == {StartCluster, StopCluster, LaunchExecutor, KillExecutor}
+    orders = {StartCluster, StopCluster, LaunchExecutor, KillExecutor, ArmFaults, DisarmFaults}
+    assert set(bed.launcher._handlers) == orders
 
 
 def test_an_order_that_is_not_the_launchers_is_refused_by_name(bed: Bed) -> None:

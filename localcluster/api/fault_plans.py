@@ -1,0 +1,80 @@
+"""Plans of faults that a program or a command line gives: made of what it says, checked before anything starts, armed.
+
+Loaded with the first plan. How plans are carried out is ``localcluster.faults``, how they are told
+``driver.armed_plans``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from localcluster.conf.settings import Settings
+from localcluster.driver.armed_plans import report_never_fired
+from localcluster.driver.cluster import Cluster
+from localcluster.faults.exceptions import exception_class
+from localcluster.faults.families import require
+from localcluster.faults.fault_plan import Plan
+from localcluster.faults.grammar import parse, read_toml, text
+from localcluster.faults.rule import Rule
+from localcluster.faults.vocabulary import unknown
+from localcluster.rdd.rdd import RDD
+
+log = logging.getLogger(__name__)
+
+
+def one_plan(parts: Iterable[str | Rule | Plan], seed: int | None) -> Plan:
+    """All these rules as one plan, with this seed, or that of the first plan among them. Raises FaultPlanError."""
+    rules: list[Rule] = []
+    for part in parts:
+        if isinstance(part, str):
+            rules += parse(part)
+        elif isinstance(part, Plan):
+            rules += part.rules
+            seed = part.seed if seed is None else seed
+        else:
+            rules.append(part)
+    return Plan(rules, seed or 0)
+
+
+def plan_of_options(values: Sequence[str]) -> Plan:
+    """What the options of a command line say: rules, or names of files that end in .toml. Raises FaultPlanError."""
+    return one_plan([read_toml(value) if value.endswith(".toml") else value for value in values], None)
+
+
+def check_settings(conf: Mapping[str, str], *, finds_exceptions: bool) -> None:
+    """Raises FaultPlanError when the plan of the settings names what there is not."""
+    settings = Settings(conf)
+    check(Plan(parse(settings.faults or ""), settings.faults_seed).rules, finds_exceptions=finds_exceptions)
+
+
+def check(rules: Iterable[Rule], *, finds_exceptions: bool) -> None:
+    """Raises FaultPlanError for an action that nobody does, a method that RDDs do not have, and, where exceptions can
+    be found already, one that cannot be.
+    """
+    require(rules)
+    methods = {name for name in dir(RDD) if not name.startswith("_")} | {"runJob"}
+    for what, where, _ in rules:
+        if isinstance(where.stage, str) and where.stage not in methods:
+            raise unknown("stage that ends in", where.stage, sorted(methods))
+        if what.exception is not None and (finds_exceptions or "." not in what.exception):
+            exception_class(what.exception)
+
+
+@contextmanager
+def armed(cluster: Cluster, plan: Plan, strict: bool) -> Iterator[None]:
+    """Arms the plan meanwhile. Raises FaultPlanError, and FaultNeverFiredError at the end."""
+    check(plan.rules, finds_exceptions=True)
+    cluster.check_usable()
+    with cluster.lock:
+        number = cluster.faults.arm(text(plan.rules), plan.seed)
+    went_well = False
+    try:
+        yield
+        went_well = True
+    finally:
+        with cluster.lock:
+            never_fired = cluster.faults.disarm(number)
+        if never_fired:
+            report_never_fired(never_fired, is_error=strict and went_well)  # an error in the block says more
