@@ -303,7 +303,9 @@ class ReleaseLeases(Report):
 
 @dataclass(frozen=True, slots=True)
 class ReportStaleLocation(Report):
-    """A location from the master led to no block. Triggered by a reader, which then tries the next. Told, not asked."""
+    """A location led to no block. Triggered by a reader, which then tries the next, or by the holder itself, which then
+    reports what it has of the block. Told, not asked.
+    """
 
     block_id: BlockIdLike
     holder: BlockManagerId

@@ -284,6 +284,9 @@ class BlockManagerMasterEndpoint:
         status = self._table.status(block_id, message.holder)
         if status is None or status.location != message.location:
             return Outcome()  # the block has moved since
+        if sender == message.holder.executor_id and self._table.manager(message.holder) is not None:
+            self._damage.found_gone(block_id, message.holder)  # and will report what it has of the block now
+            return Outcome()
         if isinstance(message.location, ShmLocation) and self._table.manager(message.holder) is not None:
             return Outcome()  # the holder, which still has it, could not share it now; else it would have said so
         log.warning("%s is not at %s: the location is dropped", block_id, message.location)

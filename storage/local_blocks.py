@@ -103,7 +103,7 @@ class LocalBlocks:
         self._doomed: dict[BlockId, bool] = {}  # {block to be removed when its locks are given back: tell the master}
         self.uses = BlockUses(wanted=conf.cleaner_ttl is not None)
         self.lost: set[BlockId] = set()
-        """Blocks that were found damaged here, and were not read or put again since."""
+        """Blocks that were found damaged or gone here, and were not read or put again since."""
 
     def _make_off_heap_store(self, executor_id: str, conf: StorageConf, run: str) -> OffHeapStore:
         if conf.external_store is not None:
@@ -240,17 +240,20 @@ class LocalBlocks:
             check(data.memoryview())
         except (CorruptBlockError, StaleLocationError) as error:
             log.warning("block %s is lost: %s", block_id, str(error))  # the error's frames may keep views
-            if isinstance(error, CorruptBlockError):
-                self._report_damage(block_id, self.shared.location(block_id))
+            self._report_damage(block_id, self.shared.location(block_id), error)
             self.shared.remove(block_id)
             return None
         self.uses.note(block_id)
         return data
 
-    def _report_damage(self, block_id: BlockId, location: Location | None) -> None:
+    def _report_damage(self, block_id: BlockId, location: Location | None, error: StorageError) -> None:
         self.lost.add(block_id)
-        if location is not None:
+        if location is None:
+            return
+        if isinstance(error, CorruptBlockError):
             self._master.report_corrupt_block(block_id, self._me.executor_id, location)
+        else:
+            self._master.report_stale_location(block_id, self._me, location)
 
     def _note_read(self, block_id: BlockId, info: BlockInfo, moved: bool) -> None:
         self.uses.note(block_id)

@@ -38,7 +38,7 @@ class MasterDamage:
         self._drop = drop
         self._record = record
         self._reported: set[tuple[BlockId, BlockManagerId, Location]] = set()  # copies that are in the books still
-        self._leaving: set[tuple[BlockId, BlockManagerId]] = set()  # that their holder found damaged, and lets go of
+        self._leaving: set[tuple[BlockId, BlockManagerId]] = set()  # that their holder found damaged or gone
         self.handlers: dict[type[Message], Callable[[str, Any, float], Outcome]] = {
             m.ReportCorruptBlock: self._report_corrupt_block,
         }
@@ -63,6 +63,11 @@ class MasterDamage:
         else:
             self._reported.add((block_id, holder, location))
         return Outcome()
+
+    def found_gone(self, block_id: BlockId, holder: BlockManagerId) -> None:
+        """The living holder itself has found that its copy's bytes are not there any more."""
+        if self._table.status(block_id, holder) is not None:
+            self._leaving.add((block_id, holder))
 
     def reported(self, block_id: BlockId, holder: BlockManagerId) -> None:
         """The holder has told what it has of the block now: nothing, perhaps, after it found the copy damaged."""

@@ -44,8 +44,8 @@ class Tiers:
     """The stores of one process in the order in which a level uses them.
 
     `off_heap` is the shared-memory store, or the user's own in its place, which is asked for blocks of its levels
-    only: each question may be a round trip. ``on_damage(block_id, location)`` is called before a store drops a block
-    that a read found damaged. Thread-safe as the stores are.
+    only: each question may be a round trip. ``on_damage(block_id, location, error)`` is called before a store drops a
+    block that a read found damaged or gone. Thread-safe as the stores are.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Tiers:
         memory: MemoryStore,
         off_heap: OffHeapStore,
         disk: DiskStore,
-        on_damage: Callable[[BlockId, Location], object] = lambda block_id, location: None,
+        on_damage: Callable[[BlockId, Location, StorageError], object] = lambda block_id, location, error: None,
     ) -> None:
         self._executor_id = executor_id
         self._on_damage = on_damage
@@ -151,8 +151,7 @@ class Tiers:
     def _drop_damaged(self, store: BlockStore, block_id: BlockId, error: StorageError) -> None:
         # The text alone: the error's frames may keep views.
         log.warning("block %s in the %s is lost: %s", block_id, type(store).__name__, str(error))
-        if isinstance(error, CorruptBlockError):
-            self._on_damage(block_id, store.location(block_id) or HeapLocation(self._executor_id))
+        self._on_damage(block_id, store.location(block_id) or HeapLocation(self._executor_id), error)
         store.remove(block_id)
 
     def get_bytes(self, block_id: BlockId, level: StorageLevel) -> tuple[ManagedBuffer, bool] | None:

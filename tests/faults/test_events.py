@@ -117,3 +117,18 @@ def test_map_outputs_that_vanished_are_told_as_lost_and_computed_again(sc: Spark
     assert len(names[BlockLost]) == len(names[BlockRecomputed]) == 2
     assert all(name.startswith("shuffle_0_") for kind in names.values() for name in kind)
     assert {event.partitions for event in sc.events(StageResubmitted)} >= {(0, 1)}
+
+
+def test_a_block_whose_file_vanishes_under_its_living_holder_is_told_as_lost_and_computed_again(
+    sc: SparkContext,
+) -> None:
+    cached = sc.parallelize(range(400), 4).map(lambda x: x + 1).persist(StorageLevel.DISK_ONLY)
+    assert cached.sum() == 80200
+    block, copies = next(iter(status_of(sc).stored_blocks(cached.id()).items()))
+    (status,) = copies.values()
+    assert isinstance(status.location, FileLocation)
+    os.unlink(status.location.path)
+    assert cached.sum() == 80200
+    assert [event.block_id for event in sc.events(BlockLost)] == [str(block)]
+    assert [event.block_id for event in sc.events(BlockRecomputed)] == [str(block)]
+    assert sc.events(ExecutorLost) == ()

@@ -112,6 +112,24 @@ def test_of_map_outputs_only_their_adoption_is_told_here(master: Master) -> None
     assert told(master) == [BlockAdopted(0.0, "shuffle_0_1_0.data", "A")]
 
 
+def test_a_block_whose_bytes_its_living_holder_misses_is_lost_once_it_says_what_it_has(master: Master) -> None:
+    master.holds(A, FILE)
+    master.tell(A, m.ReportStaleLocation(BLOCK, A, FILE))
+    assert told(master) == [], "it may have another tier"
+    master.gone(A)
+    assert told(master) == [BlockLost(0.0, "rdd_1_2", "A")]
+    master.holds(B, HEAP_B)
+    assert told(master)[1:] == [BlockRecomputed(0.0, "rdd_1_2", "B")]
+
+
+def test_a_block_of_which_the_holder_has_another_tier_is_not_lost(master: Master) -> None:
+    master.holds(A, FILE)
+    master.tell(A, m.ReportStaleLocation(BLOCK, A, FILE))
+    master.holds(A, HEAP_A)
+    master.gone(A)
+    assert told(master) == []
+
+
 def test_a_reader_that_took_another_copy_is_told(master: Master) -> None:
     master.tell(C, m.ReportReplicaRead(BLOCK))
     assert told(master) == [BlockReadFromReplica(0.0, "rdd_1_2", "C")]

@@ -128,8 +128,12 @@ def test_a_block_whose_file_was_lost_is_removed_by_the_read_that_notices(make_cl
     for path in block_files(a):
         os_layer.unlink(path)
     assert block(1) in a.block_ids()
+    told: list[object] = []
+    cluster.hook = lambda seen: told.append(seen.message)
+    ((_, location),) = locations(cluster, block(1))
     assert getattr(a, read)(block(1)) is None
     assert block(1) not in a.block_ids()
+    assert m.ReportStaleLocation(block(1), a.id, location) in told
     assert locations(cluster, block(1)) == ()
     assert a.put_single(block(1), 2, StorageLevel.DISK_ONLY)
 
