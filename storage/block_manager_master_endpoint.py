@@ -141,7 +141,10 @@ class BlockManagerMasterEndpoint:
     def register_shared(self, block_id: BlockId, holder: BlockManagerId, location: SharedLocation) -> bool:
         """Note a block whose location came with a task's result. False when it died with its writer meanwhile."""
         if self._table.manager(holder) is None:
-            is_adopted = self._table.adopt(block_id, holder, location, lives=holder.executor_id in self._expired)
+            lives = holder.executor_id in self._expired
+            is_adopted = self._table.adopt(block_id, holder, location, lives=lives)
+            if lives:  # to be asked to remove it, too, when it comes back
+                self._expired[holder.executor_id] |= {block_id}
             if is_adopted:
                 self._fates.adopted(block_id, holder.executor_id)
             return is_adopted

@@ -99,15 +99,22 @@ class MasterReplicas:
         )
 
     def _shared(self, block_id: BlockId, peer: BlockManagerId, holder: BlockManagerId, answer: Any) -> Outcome:
-        """The holder made a copy for the peer, which is its own again when the peer has read it."""
-        if answer is None or isinstance(answer, BaseException) or block_id not in self._wanted:
-            self._refused.add((block_id, peer))
-            return self._go_on()
-        outcome = self._send(block_id, peer, answer)
+        """The holder made a copy for the peer, which is its own again when the peer has read it, or at once if that has
+        died meanwhile.
+        """
+        is_there = answer is not None and not isinstance(answer, BaseException)
         status = self._table.status(block_id, holder)
-        if isinstance(answer, ShmLocation) and (status is None or status.location != answer):
-            self._leases.retire(answer, holder.executor_id)
-        return outcome
+        is_copy = isinstance(answer, ShmLocation) and (status is None or status.location != answer)
+        if is_there and block_id in self._wanted and self._table.manager(peer) is not None:
+            outcome = self._send(block_id, peer, answer)
+            if is_copy:
+                self._leases.retire(answer, holder.executor_id)
+            return outcome
+        self._refused.add((block_id, peer))
+        following = self._go_on()
+        if is_copy and self._leases.retire(answer, holder.executor_id):
+            following.tells.append((holder.executor_id, m.ExtentReleased((answer,))))
+        return following
 
     def _send(self, block_id: BlockId, peer: BlockManagerId, location: SharedLocation) -> Outcome:
         if isinstance(location, ShmLocation):

@@ -70,6 +70,9 @@ class MasterSharing:
                 # The text alone: the error's frames may keep the holder's view.
                 log.warning("%s cannot share block %s: %s", holder.executor_id, block_id, str(location))
                 return Outcome(None)
+            if self._table.manager_of(sender) is None:  # it died while it waited, and would never give back a lease
+                unread = isinstance(location, ShmLocation) and self._is_unread_copy(block_id, message.holder, location)
+                return Outcome(None, extents_released([(message.holder, location)]) if unread else [])
             if isinstance(location, ShmLocation):
                 self._leases.grant(location, sender)
                 if not self._is_at(block_id, holder, location):

@@ -330,6 +330,16 @@ def test_a_fetch_that_finds_nothing_drops_the_location_and_a_late_one_does_not(m
     assert master.ask(B, m.FetchBlock(BLOCK, "nobody")) is None
 
 
+def test_what_is_shared_for_a_reader_that_has_died_is_its_owners_again(master: Master) -> None:
+    master.holds(A, HeapLocation("A"), memory=100)
+    fetch = master.send(B, m.FetchBlock(BLOCK, "A"))
+    master.send(DRIVER, m.RemoveExecutor("B"))
+    following = fetch.combine([SHM])
+    assert following.reply is None
+    assert following.tells == [("A", m.ExtentReleased((SHM,)))]
+    assert master.endpoint.statistics().leases == 0
+
+
 def test_replication_asks_the_living_peers_and_names_those_that_stored(master: Master) -> None:
     dead = BlockManagerId("X", 5)
     message = m.ReplicateTo(BLOCK, StorageLevel.MEMORY_ONLY_2, SHM, (B, dead, C))

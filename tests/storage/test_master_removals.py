@@ -109,6 +109,13 @@ def test_a_result_of_one_that_is_silent_and_lives_is_kept(master: Master) -> Non
     assert master.locations(C) == ((A, SHM),)
 
 
+def test_a_result_of_one_that_is_silent_is_removed_there_when_it_comes_back(master: Master) -> None:
+    expire(master, B, C)
+    master.endpoint.register_shared(BLOCK, A, SHM)
+    master.send(DRIVER, m.RemoveBlock(BLOCK))
+    assert master.send(A, m.RegisterBlockManager(A, 500)).background.asks == [("A", m.RemoveBlock(BLOCK))]
+
+
 # --- what is adopted -------------------------------------------------------------------------------------------------
 
 

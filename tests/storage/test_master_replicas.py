@@ -49,6 +49,19 @@ def test_a_copy_of_a_dead_one_is_made_again_at_a_peer_that_has_none(master: Mast
     assert {holder for holder, _ in master.locations(DRIVER)} == {B, C}
 
 
+@pytest.mark.parametrize("gone", ["peer", "block"])
+def test_a_copy_for_a_peer_that_has_died_or_of_a_block_that_is_gone_is_its_makers_again(
+    master: Master, gone: str
+) -> None:
+    holds_twice(master)
+    master.send(C, m.RegisterBlockManager(C, 500))
+    share = master.send(DRIVER, m.RemoveExecutor("A")).background
+    master.send(DRIVER, m.RemoveExecutor("C") if gone == "peer" else m.RemoveBlock(BLOCK))
+    following = share.combine([COPY])
+    assert (following.asks, following.tells) == ([], [("B", m.ExtentReleased((COPY,)))])
+    assert master.endpoint.statistics().leases == 0
+
+
 def test_without_a_peer_it_waits_for_the_next_one(master: Master) -> None:
     holds_twice(master)
     assert master.send(DRIVER, m.RemoveExecutor("A")).background is None
@@ -99,7 +112,7 @@ def test_an_executor_that_dies_while_copies_are_made_begins_no_second_round(mast
         master.send(peer, m.RegisterBlockManager(peer, 500))
     first = master.send(DRIVER, m.RemoveExecutor("A")).background
     assert master.send(DRIVER, m.RemoveExecutor("D")).background is None
-    assert first.combine([COPY]).asks[0][0] in ("C", "D")
+    assert first.combine([COPY]).asks == [("B", m.ShareBlock(BLOCK))], "for the other one"
 
 
 def test_a_copy_of_what_was_removed_meanwhile_goes_again(master: Master) -> None:
