@@ -25,7 +25,7 @@ class Inbound:
     def __init__(self, sequence: Sequence[Frame], max_frame: int, resends: bool = False) -> None:
         self._resends = resends
         self._sequence = sequence
-        self._decoder = FrameDecoder(max_frame)
+        self._decoder = FrameDecoder(max_frame, drops_garbled=resends)
         self._in_order: deque[Frame] = deque()  # from behind a gap that was filled
 
     def feed(self, data: bytes) -> None:

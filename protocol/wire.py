@@ -61,11 +61,13 @@ class FrameDecoder:
 
     Holds at most one unfinished frame besides the bytes last fed: a length over ``max_frame`` is refused when its
     header is read. Once garbage was met, every later `next_frame` raises: a stream has no place to start again. What
-    the numbers say is not its affair: see `protocol.inbound`.
+    the numbers say is not its affair: see `protocol.inbound`. ``drops_garbled``: a frame whose payload is garbled is as
+    good as lost, since its head says where the next one starts.
     """
 
-    def __init__(self, max_frame: int = MAX_FRAME) -> None:
+    def __init__(self, max_frame: int = MAX_FRAME, drops_garbled: bool = False) -> None:
         self._max_frame = max_frame  # bytes of payload
+        self._drops_garbled = drops_garbled
         self._buffer = b""
         self._position = 0  # bytes of the buffer that were handed out as frames
         self._later = bytearray()  # fed after the buffer; joined to it only when that completes a frame
@@ -82,11 +84,28 @@ class FrameDecoder:
 
     def next_frame(self) -> tuple[int, Frame] | None:
         """The next complete frame with its number, or None until more is fed. Raises FrameError."""
-        if self._held < self._wanted:
-            return None
-        if self._later:
-            self._buffer, self._position = self._buffer[self._position :] + self._later, 0
-            self._later.clear()
+        while self._held >= self._wanted:
+            if self._later:
+                self._buffer, self._position = self._buffer[self._position :] + self._later, 0
+                self._later.clear()
+            kind, length, correlation, number, checksum = self._head()
+            if self._held < HEADER_SIZE + length:
+                self._wanted = HEADER_SIZE + length
+                return None
+            start = self._position + HEADER_SIZE
+            payload = self._buffer[start : start + length]
+            is_garbled = zlib.crc32(payload) != checksum
+            if is_garbled and not self._drops_garbled:
+                raise FrameError(f"garbled frame: the checksum of its {length} bytes is wrong")
+            self._position = start + length
+            self._held -= HEADER_SIZE + length
+            self._wanted = HEADER_SIZE
+            if not is_garbled:
+                return number, Frame(kind, correlation, payload)
+        return None
+
+    def _head(self) -> tuple[Kind, int, int, int, int]:
+        """Kind, payload's length, correlation, number, payload's checksum. Raises FrameError."""
         head = self._buffer[self._position : self._position + HEADER_SIZE]
         magic, version, kind, length, correlation, number = _HEAD.unpack_from(head)
         of_head, of_payload = _CHECKSUMS.unpack_from(head, _HEAD.size)
@@ -100,20 +119,7 @@ class FrameDecoder:
             raise FrameError(f"oversized frame: {length} bytes, the limit is {self._max_frame}")
         if kind not in _KINDS:
             raise FrameError(f"frame of unknown kind {kind}")
-        if self._held < HEADER_SIZE + length:
-            self._wanted = HEADER_SIZE + length
-            return None
-        return number, Frame(_KINDS[kind], correlation, self._cut(length, of_payload))
-
-    def _cut(self, length: int, checksum: int) -> bytes:
-        start = self._position + HEADER_SIZE
-        payload = self._buffer[start : start + length]
-        if zlib.crc32(payload) != checksum:
-            raise FrameError(f"garbled frame: the checksum of its {length} bytes is wrong")
-        self._position = start + length
-        self._held -= HEADER_SIZE + length
-        self._wanted = HEADER_SIZE
-        return payload
+        return _KINDS[kind], length, correlation, number, of_payload
 
     def finish(self) -> None:
         """The stream has ended. Raises FrameError if it ended inside a frame."""

@@ -440,6 +440,20 @@ def what_was_lost_is_sent_again(make_pair: MakePair) -> None:
         assert left.statistics().bytes_sent == sent
 
 
+def what_was_garbled_is_sent_again_unless_it_is_its_head(make_pair: MakePair) -> None:
+    for position in (HEADER_SIZE, HEADER_SIZE + 4, HEADER_SIZE - 1, 7):
+        with channels(make_pair, resends=True) as (left, right):
+            left.send(tell(b"hello"), fate=Fate(garbled=position))
+            left.send(tell(b"2"))
+            if position < HEADER_SIZE - 4:
+                with pytest.raises(FrameError, match="checksum of its head"):
+                    right.receive(LONG)
+            else:
+                assert right.receive_ready() == []
+                left.announce(time.monotonic() + 2 * outbound.RESEND_AFTER)
+                assert [right.receive(LONG).payload for _ in range(2)] == [b"hello", b"2"]
+
+
 def what_comes_again_is_delivered_once(make_pair: MakePair) -> None:
     with channels(make_pair, resends=True) as (left, right):
         left.send(tell(b"1"))
@@ -567,6 +581,7 @@ CHANNEL_CHECKS: tuple[Callable[[MakePair], None], ...] = (
     a_frame_that_was_never_sent_leaves_no_gap,
     an_announcement_is_made_once_and_is_no_frame_to_the_reader,
     what_was_lost_is_sent_again,
+    what_was_garbled_is_sent_again_unless_it_is_its_head,
     what_comes_again_is_delivered_once,
     nothing_is_sent_again_without_end,
     what_stays_lost_breaks_also_a_channel_that_resends,
