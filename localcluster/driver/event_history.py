@@ -10,14 +10,17 @@ Counts are of all that ever were.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Collection
+from collections.abc import Iterable
 from itertools import count
 from operator import itemgetter
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from protocol import events as e
 
 KEPT = 10_000  # records of each type
+
+Kept: TypeAlias = tuple[int, e.Event | e.TasksLaunched]
+"""A record, and its place among all."""
 
 
 class EventCounts(NamedTuple):
@@ -90,14 +93,32 @@ class EventHistory:
 
     def events(self, *types: type[e.Event]) -> tuple[e.Event, ...]:
         """Those of these types that are kept, or of all types, oldest first."""
-        kept = [entry for kind in set(types or COUNTED_AS) for entry in self._of(kind)]
-        kept.sort(key=itemgetter(0))
-        return tuple(event for _, event in kept)
+        return in_order(self.kept(*types))
 
-    def _of(self, kind: type[e.Event]) -> Collection[tuple[int, e.Event]]:
-        if kind is not e.TaskStarted:
-            return self._kept[kind]
-        return [(number, start) for number, launch in self._launches for start in launch.starts()][-self._most :]
+    def kept(self, *types: type[e.Event]) -> list[Kept]:
+        """A copy of the records of these types, or of all, for `in_order`: that takes a while, and needs no lock."""
+        kept: list[Kept] = []
+        for kind in set(types or COUNTED_AS):
+            kept += self._newest_launches() if kind is e.TaskStarted else self._kept[kind]
+        return kept
+
+    def _newest_launches(self) -> list[Kept]:
+        """As many tasks of them as there may be: the oldest launch may have more."""
+        launches: list[Kept] = list(self._launches)
+        too_many = self._starts - self._most
+        if too_many > 0:
+            number, oldest = self._launches[0]
+            launches[0] = number, oldest._replace(tasks=oldest.tasks[too_many:])
+        return launches
 
     def counts(self) -> EventCounts:
         return EventCounts(**{name: self._counts[kind] for kind, name in COUNTED_AS.items()})
+
+
+def in_order(kept: Iterable[Kept]) -> tuple[e.Event, ...]:
+    """The events, oldest first."""
+    return tuple(event for _, entry in sorted(kept, key=itemgetter(0)) for event in _each(entry))
+
+
+def _each(entry: e.Event | e.TasksLaunched) -> Iterable[e.Event]:
+    return entry.starts() if isinstance(entry, e.TasksLaunched) else (entry,)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
 from localcluster.conf.master_url import Layout
-from localcluster.driver.event_history import EventCounts, EventHistory
+from localcluster.driver.event_history import EventCounts, EventHistory, in_order
 from localcluster.driver.executor_history import FormerExecutor
 from localcluster.driver.executor_pool import ExecutorPool, ExecutorStatistics
 from localcluster.driver.forked_lock import ForkedLock
@@ -130,7 +130,8 @@ class Status:
     def events(self, *types: type[Event]) -> tuple[Event, ...]:
         """What has happened, oldest first; of all types when none is given."""
         with self._lock:
-            return self._events.events(*types)
+            kept = self._events.kept(*types)
+        return in_order(kept)
 
     # --- jobs and stages ---
 
