@@ -278,6 +278,10 @@ class StorageError(LocalClusterError):
     """A block could not be stored or read."""
 
 
+class BlockMasterStoppedError(StorageError):
+    """The run ends: its block master answers nothing any more."""
+
+
 class BlockIdError(StorageError, ValueError):
     """A name that is not a block name, or numbers that a block id cannot hold."""
 

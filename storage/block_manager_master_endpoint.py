@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from protocol import block_messages as m
-from protocol.errors import StorageError
+from protocol.errors import BlockMasterStoppedError, StorageError
 from protocol.events import Recorder, nobody
 from protocol.locations import DRIVER, BlockManagerId, FileLocation, Location, SharedLocation, ShmLocation
 from protocol.message import Message, Order
@@ -115,10 +115,11 @@ class BlockManagerMasterEndpoint:
     def receive(self, sender: str, message: Message, now: float) -> Outcome:
         """What follows from a message of the executor `sender` at `now`, seconds on any steady clock.
 
-        Raises StorageError for a message that is none of the block master's, and for every message after the stop.
+        Raises StorageError for a message that is none of the block master's, BlockMasterStoppedError after the stop.
         """
         if self.stopped:
-            raise StorageError(f"the block master has stopped; {type(message).__name__} of {sender} comes too late")
+            what = f"{type(message).__name__} of {sender}"
+            raise BlockMasterStoppedError(f"the block master has stopped; {what} comes too late")
         handler = self._handlers.get(type(message))
         if handler is not None:
             return handler(sender, message, now)

@@ -77,7 +77,7 @@ class ExternalStore(OffHeapStore):
     def _put(self, block_id: BlockId, put: Callable[[BlockId], PutResult]) -> PutResult:
         try:
             result = put(self._key(block_id))
-        except BlockPutError:
+        except (BlockPutError, FileExistsError):  # the latter is not what we ask of a store, but plain enough
             if not self._has(block_id):
                 raise
             result = PutResult(True)  # another process of the run was quicker, or died before it could tell

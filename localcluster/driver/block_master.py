@@ -17,7 +17,7 @@ from typing import Any
 from localcluster.driver.side_thread import SideThread
 from protocol.block_messages import GetLocationsMultipleBlockIds
 from protocol.endpoint import Reply
-from protocol.errors import AskTimeoutError, BrokenChannelError, ChannelError, StorageError
+from protocol.errors import AskTimeoutError, BlockMasterStoppedError, BrokenChannelError, ChannelError
 from protocol.locations import BlockManagerId, Location
 from protocol.message import Message, Order, Report
 from storage.block_id import BlockId
@@ -58,14 +58,12 @@ class BlockMaster:
         self._clock = clock
 
     def receive(self, sender: str, message: Message) -> Future[Any]:
-        """Handle a message and do what follows; the future is the answer, a StorageError after the stop. Under the
-        lock.
+        """Handle a message and do what follows; the future is the answer, or after the stop a BlockMasterStoppedError.
+        Under the lock.
         """
         try:
             outcome = self.endpoint.receive(sender, message, self._clock())
-        except StorageError as error:
-            if not self.endpoint.stopped:
-                raise
+        except BlockMasterStoppedError as error:
             return _failed(error)
         return settle(outcome, self._tell_slave, self._ask_slave)
 

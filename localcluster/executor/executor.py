@@ -59,7 +59,7 @@ from protocol.cluster_messages import (
     TasksReturned,
 )
 from protocol.endpoint import Endpoint, Incoming
-from protocol.errors import ChannelError, TaskKilledError
+from protocol.errors import BlockMasterStoppedError, ChannelError, TaskKilledError
 from protocol.message import Report
 from protocol.message_table import MessageTable
 from storage.block_manager_master import ASK_TIMEOUT
@@ -95,6 +95,8 @@ def executor_main(
         executor = Executor(order, Endpoint(Channel(orders, name="orders")), reporting, scratch, faults)
         executor.start()
     except Exception as error:
+        if isinstance(error.__cause__, BlockMasterStoppedError):  # the context was stopped meanwhile
+            return 0
         short = shortage(error)
         if short is None:
             raise

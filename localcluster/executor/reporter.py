@@ -22,6 +22,7 @@ from protocol.cluster_messages import ExecutorHeartbeat, TaskResult
 from protocol.endpoint import Endpoint
 from protocol.errors import (
     AskTimeoutError,
+    BlockMasterStoppedError,
     BrokenChannelError,
     ChannelError,
     ClosedChannelError,
@@ -142,4 +143,6 @@ class Reporter:
         try:
             self._blocks.heartbeat()
         except (AskTimeoutError, RemoteAskError) as error:
-            log.warning("executor %s: no answer to a heartbeat: %s", block_manager_id.executor_id, error)
+            is_the_end = isinstance(error.__cause__, BlockMasterStoppedError)
+            level = logging.DEBUG if is_the_end else logging.WARNING
+            log.log(level, "executor %s: no answer to a heartbeat: %s", block_manager_id.executor_id, error)

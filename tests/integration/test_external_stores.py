@@ -13,7 +13,7 @@ import pytest
 from localcluster import SparkConf, SparkContext, StorageLevel
 from storage.serializer import serialize
 from tests.storage.redis_server import redis_server
-from tests.support import executor_pids
+from tests.support import executor_pids, wait_until
 
 
 @pytest.fixture
@@ -54,6 +54,54 @@ def test_blocks_outlive_their_executor_and_not_their_run(conf: SparkConf, tmp_pa
         kept.unpersist(blocking=True)
         assert keys(conf) == []
         assert kept.persist(StorageLevel.OFF_HEAP).count() == 100
+    assert keys(conf) == []
+
+
+DYING_STORE = """
+import os
+import signal
+from pathlib import Path
+from tests.storage.redis_store import RedisStore
+
+
+class DyingStore(RedisStore):
+    def __init__(self, options):
+        super().__init__(options)
+        self.driver, self.moment, self.marker = int(options["driver"]), options["moment"], Path(options["marker"])
+
+    def die(self, moment):
+        if moment == self.moment and os.getpid() != self.driver and not self.marker.exists():
+            self.marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def put_iterator(self, block_id, values, level):
+        self.die("before the put")
+        result = super().put_iterator(block_id, values, level)
+        self.die("before it is told of")
+        return result
+
+    def remove(self, block_id):
+        removed = super().remove(block_id)
+        self.die("before the removal is told of")
+        return removed
+"""
+
+
+@pytest.mark.parametrize("moment", ["before the put", "before it is told of", "before the removal is told of"])
+def test_an_executor_that_dies_at_the_store_costs_no_job_and_leaves_nothing_there(
+    conf: SparkConf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    (tmp_path / "dying_store.py").write_text(DYING_STORE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    options = {"class": "dying_store.DyingStore", "driver": os.getpid(), "moment": moment, "marker": tmp_path / "died"}
+    conf.setAll([(f"localcluster.externalBlockStore.{name}", str(value)) for name, value in options.items()])
+    with SparkContext(conf=conf) as sc:
+        kept = sc.parallelize(range(100), 4).persist(StorageLevel.OFF_HEAP)
+        assert kept.sum() == 4950
+        kept.unpersist(blocking=True)
+        assert kept.persist(StorageLevel.OFF_HEAP).sum() == 4950
+        assert kept.sum() == 4950
+        wait_until((tmp_path / "died").exists)
     assert keys(conf) == []
 
 
