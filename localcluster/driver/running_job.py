@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -126,13 +126,20 @@ class RunningJob:
                     raise error
                 finally:
                     del error, event  # its traceback refers to this frame: only the collector would free what jobs used
-            for outcome in event:
+            self._take_outcomes(iter(event))
+
+    def _take_outcomes(self, outcomes: Iterator[TaskOutcome]) -> None:
+        try:
+            for outcome in outcomes:
                 if outcome.updates is not None and self._merges:
                     if sites.armed is not None:
                         sites.armed("accumulators.merge")
                     merge_updates(outcome.updates)
                 if outcome.position is not None:
                     self._on_result(outcome.position, self._load(outcome))
+        except BaseException:
+            _remove_results(outcomes, self._cluster)  # of those that came with the same report
+            raise
 
     def _load(self, outcome: TaskOutcome) -> Any:
         """A task's result. Arrays in it own their memory, so that the block can go."""
@@ -176,9 +183,13 @@ def _discard_rest(events: SimpleQueue[JobEvent], cluster: Cluster) -> None:
     """Results that nobody will take leave no blocks."""
     with contextlib.suppress(Empty):
         while not isinstance(event := events.get_nowait(), JobEnd):
-            for outcome in event:
-                if isinstance(outcome.result, InBlock):
-                    cluster.master.tell(RemoveBlock(TaskResultBlockId(outcome.task_id)))
+            _remove_results(event, cluster)
+
+
+def _remove_results(outcomes: Iterable[TaskOutcome], cluster: Cluster) -> None:
+    for outcome in outcomes:
+        if isinstance(outcome.result, InBlock):
+            cluster.master.tell(RemoveBlock(TaskResultBlockId(outcome.task_id)))
 
 
 def _drop_binary(job: Job, cluster: Cluster) -> None:

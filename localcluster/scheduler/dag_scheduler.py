@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 from localcluster.scheduler.barrier_slots import BarrierSlotChecks
 from localcluster.scheduler.exclusions import Abort
-from localcluster.scheduler.instruction import Instruction, OutputReady, Recall, discards
+from localcluster.scheduler.instruction import Instruction, OutputReady, Recall, discards, discards_of
 from localcluster.scheduler.job_history import JobHistory
 from localcluster.scheduler.job_results import JobResults, deliver
 from localcluster.scheduler.limits import Limits
@@ -157,6 +157,9 @@ class DAGScheduler:
         for job, error in self._results.hand_over().items():
             if error is not None or len(job.final_stage.done) == len(job.final_stage.partitions):
                 self._end_job(job, error)
+        if self._results.undelivered:
+            refused, self._results.undelivered = self._results.undelivered, []
+            self._outbox.extend(discards_of(refused))
 
     def task_failed(self, executor_id: str, failure: TaskFailed, now: float) -> None:
         task_set = self._tasks.task_ended(executor_id, failure.task_id, now, succeeded=False)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple, TypeAlias
 
 from localcluster.scheduler.barrier_attempt import BarrierAnswer
 from localcluster.scheduler.exclusions import EndExecutor
-from localcluster.scheduler.stage import Stage
+from localcluster.scheduler.stage import Stage, TaskOutcome
 from localcluster.scheduler.task_scheduler import Launch
 from localcluster.shuffle.map_status import MapStatus
 from protocol.cluster_messages import TaskResult
@@ -54,6 +55,12 @@ class OutputReady(NamedTuple):
 
 
 Instruction: TypeAlias = Launch | Kill | EndExecutor | Recall | DropStage | Discard | OutputReady | BarrierAnswer
+
+
+def discards_of(outcomes: Iterable[TaskOutcome]) -> list[Instruction]:
+    """Free what results take that their job does not want. The block master knows them, whoever wrote them."""
+    in_blocks = [(outcome.task_id, outcome.result) for outcome in outcomes if isinstance(outcome.result, InBlock)]
+    return [Discard("", task_id, None, (result.location,)) for task_id, result in in_blocks]
 
 
 def discards(executor_id: str, result: TaskResult, stage: Stage | None) -> list[Instruction]:

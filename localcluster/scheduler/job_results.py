@@ -24,6 +24,8 @@ class JobResults:
     def __init__(self, max_size: int) -> None:
         self._max_size = max_size
         self._outcomes: dict[Job, list[TaskOutcome]] = {}
+        self.undelivered: list[TaskOutcome] = []
+        """What jobs refused: whoever looks must take it away, and the blocks in which results are."""
 
     def add(self, stage: Stage, task: RunningTask, result: TaskResult) -> bool:
         """Take a result of a result stage. False when its job ended or has it. Raises JobError when the results get too
@@ -36,7 +38,9 @@ class JobResults:
         assert not isinstance(result.output, MapOutput)
         stage.result_size += result.output.size
         if 0 < self._max_size < stage.result_size:
-            deliver(job, self._outcomes.pop(job, []))  # before the job's end, after which nobody looks for results
+            self._deliver(
+                job, self._outcomes.pop(job, [])
+            )  # before the job's end, after which nobody looks for results
             raise _too_large(stage, self._max_size)
         self._append(job, TaskOutcome(task.position, task.task_id, result.output, result.updates))
         return True
@@ -49,7 +53,13 @@ class JobResults:
     def hand_over(self) -> dict[Job, Exception | None]:
         """Deliver to the jobs what was taken. Returns those jobs, and what went wrong with that."""
         outcomes, self._outcomes = self._outcomes, {}
-        return {job: deliver(job, of_job) for job, of_job in outcomes.items()}
+        return {job: self._deliver(job, of_job) for job, of_job in outcomes.items()}
+
+    def _deliver(self, job: Job, outcomes: list[TaskOutcome]) -> Exception | None:
+        error = deliver(job, outcomes)
+        if error is not None:
+            self.undelivered += outcomes
+        return error
 
     def _append(self, job: Job, outcome: TaskOutcome) -> None:
         self._outcomes.setdefault(job, []).append(outcome)
@@ -57,6 +67,7 @@ class JobResults:
     def check(self) -> None:
         """Audit the invariants, between events. Raises AssertionError."""
         assert not self._outcomes, "a result was not handed over"
+        assert not self.undelivered, "what a job refused was not taken"
 
 
 def deliver(job: Job, event: JobEvent) -> Exception | None:

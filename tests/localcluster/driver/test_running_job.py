@@ -268,12 +268,12 @@ def test_an_exception_while_results_are_taken_cancels_the_job_and_removes_the_re
 
     case = Case(cluster, on_result)
     case.running.start()
-    case.job.deliver([outcome(0, "a")])
+    case.job.deliver([outcome(0, "a"), TaskOutcome(1, 6, cluster.stored(6, "large"), None)])
     case.job.deliver([TaskOutcome(1, 7, cluster.stored(7, "large"), None), TaskOutcome(None, 8, None, None)])
     with pytest.raises(error):
         case.running.collect()
     assert cluster.cancelled == [case.job.id]
-    assert blocks_left(cluster, 7) == []
+    assert blocks_left(cluster, 6, 7) == []
     case.assert_nothing_is_left()
 
 
