@@ -75,6 +75,7 @@ class Cluster:
         self.outputs = MapOutputTracker(self.events.record, SHUFFLE_MANAGERS[settings.shuffle_manager].block_ids)
         self.dag = make_scheduler(conf, layout, self.outputs, self.events.record)  # first, since it may raise
         self.faults = ArmedPlans(conf, self.tell_all, self.events.record)
+        self.events.before_reading(self.faults.round)
         self.conf = conf
         self.lock: AbstractContextManager[Any] = UninterruptedLock()
         self.error: ClusterError | None = None

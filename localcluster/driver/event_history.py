@@ -10,7 +10,7 @@ Counts are of all that ever were.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import count
 from operator import itemgetter
 from typing import NamedTuple, TypeAlias
@@ -70,6 +70,7 @@ class EventHistory:
 
     def __init__(self, kept: int = KEPT) -> None:
         self._most = kept
+        self._catch_up: Callable[[], None] = lambda: None
         self._numbers = count()
         self._kept: dict[type[e.Event], deque[tuple[int, e.Event]]] = {kind: deque(maxlen=kept) for kind in COUNTED_AS}
         self._launches: deque[tuple[int, e.TasksLaunched]] = deque()
@@ -91,12 +92,17 @@ class EventHistory:
         while self._starts - len(self._launches[0][1].tasks) >= self._most:
             self._starts -= len(self._launches.popleft()[1].tasks)
 
+    def before_reading(self, catch_up: Callable[[], None]) -> None:
+        """Have ``catch_up`` record what happened elsewhere, each time before somebody reads."""
+        self._catch_up = catch_up
+
     def events(self, *types: type[e.Event]) -> tuple[e.Event, ...]:
         """Those of these types that are kept, or of all types, oldest first."""
         return in_order(self.kept(*types))
 
     def kept(self, *types: type[e.Event]) -> list[Kept]:
         """A copy of the records of these types, or of all, for `in_order`: that takes a while, and needs no lock."""
+        self._catch_up()
         kept: list[Kept] = []
         for kind in set(types or COUNTED_AS):
             kept += self._newest_launches() if kind is e.TaskStarted else self._kept[kind]
@@ -112,6 +118,7 @@ class EventHistory:
         return launches
 
     def counts(self) -> EventCounts:
+        self._catch_up()
         return EventCounts(**{name: self._counts[kind] for kind, name in COUNTED_AS.items()})
 
 

@@ -37,9 +37,9 @@ def outcome(tmp_path: Path, *options: str, source: str = JOB, library: bool = Fa
 
 def test_faults_of_the_options_and_of_files_are_one_plan(tmp_path: Path) -> None:
     plan = tmp_path / "plan.toml"
-    plan.write_text('[[fault]]\naction = "kill"\nexecutor = 1\nafter_tasks = 5')
+    plan.write_text('[[fault]]\naction = "kill"\nnth = 5')
     code, lines, _ = outcome(tmp_path, "--inject", str(plan), "--inject", "slow seconds=0.001 partition=3")
-    assert (code, lines) == (0, ["780", "kill executor=1 after_tasks=5", "slow seconds=0.001 partition=3"])
+    assert (code, lines) == (0, ["780", "kill nth=5", "slow seconds=0.001 partition=3"])
 
 
 def test_a_fault_that_never_fires_is_warned_of_or_an_error(tmp_path: Path) -> None:

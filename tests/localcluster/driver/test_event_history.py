@@ -8,7 +8,7 @@ import pytest
 
 from localcluster import events
 from localcluster.driver.event_history import COUNTED_AS, EventCounts, EventHistory
-from protocol.events import BlockLost, Event, ExecutorAdded, TaskRef, TasksLaunched, TaskStarted
+from protocol.events import BlockLost, Event, ExecutorAdded, FaultFired, TaskRef, TasksLaunched, TaskStarted
 
 
 def added(number: int) -> ExecutorAdded:
@@ -74,3 +74,13 @@ def test_the_newest_starts_of_a_launch_larger_than_the_bound_are_kept(history: E
     history.record(launch(*range(10)))
     assert history.events() == (start(7), start(8), start(9))
     assert history.counts().tasks_started == 11
+
+
+def test_what_happened_elsewhere_is_recorded_before_anybody_reads() -> None:
+    history = EventHistory()
+    first, second = FaultFired(1.0, "kill", "0", ""), FaultFired(2.0, "kill", "1", "")
+    elsewhere = [first, second]
+    history.before_reading(lambda: history.record(elsewhere.pop(0)) if elsewhere else None)
+    assert history.events() == (first,)
+    assert history.counts().faults_fired == 2
+    assert history.events() == (first, second)
