@@ -48,6 +48,7 @@ class Extent:
     location: ShmLocation
     view: memoryview = field(repr=False)  # writable
     _segment: Segment = field(repr=False)
+    _by_calls: bool = field(repr=False)
 
     def write(self, position: int, data: BytesLike) -> None:
         """Copy `data` to `position` bytes from the start; faster than by the view while pages are fresh.
@@ -55,6 +56,8 @@ class Extent:
         Raises OutOfSharedMemoryError when the system has no memory for the pages.
         """
         stop_strays()
+        if self._by_calls:
+            return self._segment.write_by_call(self.location.offset + position, data)
         self._segment.write(self.view[position : position + len(data)], self.location.offset + position, data)
 
 
@@ -64,7 +67,8 @@ class Arena:
     Segments lie in `directory`, named `prefix` and something unique. ``request_budget(path, bytes)`` is asked before a
     segment is made and may say no; ``return_budget(path)`` is told when it was removed. When there is no budget or no
     room, segments are made in the first of `fallback_dirs` that takes them; these ask for a budget of 0 bytes.
-    ``on_nameless(path)`` is called when a segment's file was found to be removed by others.
+    ``on_nameless(path)`` is called when a segment's file was found to be removed by others. ``by_calls`` is as in
+    `StorageConf`: who reads asks `file_reads` then, and looks at no view.
     """
 
     def __init__(
@@ -78,7 +82,9 @@ class Arena:
         *,
         first_segment: int = FIRST_SEGMENT,
         max_segment: int = MAX_SEGMENT,
+        by_calls: bool = False,
     ) -> None:
+        self.by_calls = by_calls
         self._supply = SegmentSupply(directory, prefix, fallback_dirs, request_budget, return_budget)
         self._first_segment = first_segment
         self._max_segment = max_segment
@@ -203,7 +209,9 @@ class Arena:
         return not room.nameless
 
     def _extent(self, room: Room, offset: int, size: int) -> Extent:
-        return Extent(ShmLocation(room.segment.path, offset, size), self._pin(room, offset, size), room.segment)
+        return Extent(
+            ShmLocation(room.segment.path, offset, size), self._pin(room, offset, size), room.segment, self.by_calls
+        )
 
     def _add_shared(self, size: int) -> Extent | None:
         return self._place_in_new(self._supply.shared(self._sizes_to_try(size, shared=True)), size, shared=True)

@@ -261,13 +261,16 @@ class BlockManager:
             del data  # the lease goes back with the view
             self.flush_lease_releases()
 
-    def put_shared(self, block_id: BlockId, chunks: Sequence[BytesLike], tell_master: bool = True) -> SharedLocation:
+    def put_shared(
+        self, block_id: BlockId, chunks: Sequence[BytesLike], tell_master: bool = True, keep: bool = False
+    ) -> SharedLocation:
         """Lay bytes into shared memory, or into a file-backed arena when that is full, for others to read.
 
-        With `tell_master` False the caller passes the location on, or removes the block. Raises BlockPutError when
-        the block is here already, OutOfSharedMemoryError when there is no room anywhere.
+        With `tell_master` False the caller passes the location on, or removes the block. With `keep` the chunks are
+        kept, to be laid there anew when the block is found damaged, if they have not changed by then. Raises
+        BlockPutError when the block is here already, OutOfSharedMemoryError when there is no room anywhere.
         """
-        location = self._local.put_shared(block_id, chunks, tell_master)
+        location = self._local.put_shared(block_id, chunks, tell_master, keep)
         if sites.armed is not None:
             self._local.at_site("block.put", block_id)
         return location
@@ -284,6 +287,10 @@ class BlockManager:
         if sites.armed is not None and block_id is not None:
             sites.armed("block.read", block=block_id.name, block_id=block_id, location=location)
         return self._reader.read(location, leased=lease)
+
+    def shared_location(self, block_id: BlockId) -> ShmLocation | None:
+        """Where a block is that this process put by `put_shared`; None when it is not here."""
+        return self._local.shared.location(block_id)
 
     def load_location(self, location: SharedLocation, block_id: BlockId) -> Any:
         """The object in the block at a location, read from the file and not mapped; arrays own their memory. Raises

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from protocol.errors import OutOfSharedMemoryError
+from protocol.errors import CorruptBlockError, OutOfSharedMemoryError
 from protocol.locations import BlockManagerId, ExternalLocation, FileLocation, SharedLocation, ShmLocation
 from storage.block_id import BlockId
 from storage.block_manager_master import BlockManagerMaster
@@ -43,11 +43,13 @@ class BlockSharing:
     def share(self, block_id: BlockId) -> SharedLocation | None:
         """Where one reader of another process can read a block: a copy of one on the heap, the block's own place if it
         is in a file or in shared memory, where it moves if the segment's file was removed. None when it is not here,
-        or found to be damaged, which drops it.
+        or found to be damaged, which drops it or has it written anew.
 
-        Raises OutOfSharedMemoryError.
+        Raises OutOfSharedMemoryError, CorruptBlockError.
         """
         if self._local.get_bytes(block_id) is None:
+            if self._local.shared.location(block_id) is not None:
+                raise CorruptBlockError(f"block {block_id} is damaged, and there is nothing to restore it from")
             return None
         location = self._local.status(block_id).location
         if isinstance(location, FileLocation):

@@ -34,6 +34,10 @@ class StorageConf:
     """Seconds after which blocks that no process used are dropped: spark.cleaner.ttl. None: never. Here it only has the
     process note what it uses; whoever owns the master drops the rest, by `DropUnusedBlocks`.
     """
+    by_calls: bool = False
+    """Write and read blocks of this process by system calls, and not through mappings: a file that is cut short at any
+    moment is an error then, never a SIGBUS. For the process that must not die; it takes a third longer, and reads copy.
+    """
     external_store: str | None = None
     """``package.module.Class`` of a store to use as the off-heap store: spark.externalBlockStore.blockManager."""
     external_store_options: Mapping[str, str] = field(default_factory=dict)

@@ -84,6 +84,7 @@ class LocalBlocks:
             master.reserve_segment,
             self._return_segment,
             partial(_warn_of_removed_files, scratch),
+            by_calls=conf.by_calls,
         )
         self.disk_block_manager = DiskBlockManager(scratch.directories, name, conf.sub_directories)
         self.infos = BlockInfoManager()
@@ -126,9 +127,9 @@ class LocalBlocks:
 
     # --- putting ------------------------------------------------------------------------------------------------------
 
-    def put_shared(self, block_id: BlockId, chunks: Sequence[BytesLike], tell_master: bool) -> ShmLocation:
+    def put_shared(self, block_id: BlockId, chunks: Sequence[BytesLike], tell_master: bool, keep: bool) -> ShmLocation:
         """See `SharedBlocks.put`."""
-        return self.shared.put(block_id, chunks, tell_master)
+        return self.shared.put(block_id, chunks, tell_master, keep)
 
     def put(self, block_id: BlockId, level: StorageLevel, tell_master: bool, store: Callable[[Tiers], bool]) -> Put:
         """Put a block by `store`, which says whether it found room, unless it is here or another thread puts it now.
@@ -241,8 +242,9 @@ class LocalBlocks:
         except (CorruptBlockError, StaleLocationError) as error:
             log.warning("block %s is lost: %s", block_id, str(error))  # the error's frames may keep views
             self._report_damage(block_id, self.shared.location(block_id), error)
-            self.shared.remove(block_id)
-            return None
+            data = self.shared.restore(block_id)
+            if data is None:  # it stays, so that nobody takes it for removed
+                return None
         self.uses.note(block_id)
         return data
 

@@ -10,9 +10,11 @@ from collections.abc import Callable
 
 from protocol.errors import StorageError
 from protocol.locations import FileLocation, SharedLocation, ShmLocation
+from storage import os_layer
 from storage.arena import Arena
+from storage.file_reads import copy_out
 from storage.lease import LeaseBook
-from storage.managed_buffer import FileSegmentBuffer, ManagedBuffer, ShmBuffer
+from storage.managed_buffer import FileSegmentBuffer, HeapBuffer, ManagedBuffer, ShmBuffer
 from storage.segment import SegmentReader
 
 
@@ -37,7 +39,11 @@ class LocationReader:
         be mapped now.
         """
         if isinstance(location, FileLocation):
+            if self._arena.by_calls:
+                return HeapBuffer(copy_out(location))
             return FileSegmentBuffer(location.path, location.offset, location.length)
+        if self._arena.by_calls:
+            return self._copy(location, leased=leased)
         if self._arena.owns(location):
             return ShmBuffer(self._own(location))
         if not leased:
@@ -48,6 +54,16 @@ class LocationReader:
         except StorageError:
             self._leases.release(location)
             raise
+
+    def _copy(self, location: ShmLocation, *, leased: bool) -> ManagedBuffer:
+        pin = self._own(location) if self._arena.owns(location) else None
+        try:
+            if pin is not None and not os_layer.exists(location.segment):
+                return ShmBuffer(pin)  # all there is of it, and nobody can cut a file without a name
+            return HeapBuffer(copy_out(location))
+        finally:
+            if leased:
+                self.give_back(location)
 
     def _own(self, location: ShmLocation) -> memoryview:
         extent = self._enclosing(location)

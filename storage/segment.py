@@ -117,6 +117,17 @@ class Segment:
             self._populate(offset + stop)
             view[start:stop] = data[start:stop]
 
+    def write_by_call(self, offset: int, data: BytesLike) -> None:
+        """Copy `data` to byte `offset`; never a SIGBUS, whatever becomes of the file. Raises OutOfSharedMemoryError."""
+        try:
+            fd = os_layer.open_existing(self.path, writable=True)
+            try:
+                os_layer.write_at(fd, data, offset)
+            finally:
+                os_layer.close(fd)
+        except OSError as error:
+            raise OutOfSharedMemoryError(f"cannot write {len(data)} bytes to {self.path}: {error}") from error
+
     def _populate(self, end: int) -> None:
         """Fault in whole strides, up to byte `end` at least. Threads that race do some twice, which is harmless."""
         mapping = self._mapping

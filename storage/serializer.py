@@ -98,6 +98,11 @@ def check(data: BytesLike) -> None:
         pass
 
 
+def has_buffers(data: BytesLike) -> bool:
+    """Whether values of the block may be views of its bytes. Raises CorruptBlockError; looks at no checksum."""
+    return any(batch.buffers for batch in _read_batches(data, checked=True))
+
+
 def deserialize(data: BytesLike, *, copy: bool = False, checked: bool = False) -> Iterator[Any]:
     """The values of a block. All its bytes are checked by this call, unless they were: ``checked``.
 

@@ -7,24 +7,31 @@ it, or the task failed and removes it.
 
 from __future__ import annotations
 
+import logging
 import threading
 from bisect import bisect_right, insort
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from protocol.errors import BlockPutError
+from protocol.errors import BlockPutError, CorruptBlockError, StaleLocationError
 from protocol.forks import free_in_forks
 from protocol.locations import ShmLocation
+from storage import os_layer
 from storage.arena import Arena
 from storage.block_id import BlockId
 from storage.block_store import BytesLike
-from storage.managed_buffer import ManagedBuffer, ShmBuffer
+from storage.file_reads import copy_out
+from storage.managed_buffer import HeapBuffer, ManagedBuffer, ShmBuffer
+from storage.serializer import check
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _Shared:
     location: ShmLocation
     told: bool  # the master was told by this process
+    chunks: Sequence[BytesLike] | None = field(repr=False)  # what was written, to be written again
 
 
 class SharedBlocks:
@@ -40,15 +47,15 @@ class SharedBlocks:
         self._blocks: dict[BlockId, _Shared] = {}
         self._starts: dict[str, list[tuple[int, int]]] = {}  # {segment: sorted (offset, length) of the blocks in it}
 
-    def put(self, block_id: BlockId, chunks: Sequence[BytesLike], tell_master: bool) -> ShmLocation:
-        """Lay the chunks end to end into an extent; nothing is left when this raises.
+    def put(self, block_id: BlockId, chunks: Sequence[BytesLike], tell_master: bool, keep: bool = False) -> ShmLocation:
+        """Lay the chunks end to end into an extent; nothing is left when this raises. `keep` them for `restore`.
 
         Raises OutOfSharedMemoryError when neither shared memory nor the local directories have room, BlockPutError when
         the block is here already.
         """
         location = self._arena.write(chunks)
         try:
-            self._enter(block_id, _Shared(location, tell_master))
+            self._enter(block_id, _Shared(location, tell_master, chunks if keep else None))
         except BlockPutError:
             self._arena.free(location)
             raise
@@ -62,10 +69,34 @@ class SharedBlocks:
         return location
 
     def get(self, block_id: BlockId) -> ManagedBuffer | None:
-        """The bytes, without a copy."""
+        """The bytes, without a copy unless the arena is used by system calls. Raises StaleLocationError when they were
+        cut short.
+        """
         with self._lock:  # so that the extent is not given up before the view pins it
             shared = self._blocks.get(block_id)
-            return None if shared is None else ShmBuffer(self._arena.view(shared.location))
+            if shared is None:
+                return None
+            pin = self._arena.view(shared.location)
+            # Of a file that has lost its name the mapping is all there is, and nobody can cut it.
+            by_calls = self._arena.by_calls and os_layer.exists(shared.location.segment)
+        return HeapBuffer(copy_out(shared.location)) if by_calls else ShmBuffer(pin)
+
+    def restore(self, block_id: BlockId) -> ManagedBuffer | None:
+        """Write a block that is damaged anew, from what was kept; its bytes. None when that cannot be done, or what was
+        kept has changed. Raises OutOfSharedMemoryError.
+        """
+        old = self._blocks.get(block_id)
+        if old is None or old.chunks is None:
+            return None
+        new = _Shared(self._arena.write(old.chunks), old.told, old.chunks)
+        try:
+            check(copy_out(new.location))
+        except (CorruptBlockError, StaleLocationError) as error:
+            log.warning("block %s cannot be restored, since what it was made of has changed: %s", block_id, str(error))
+            self._arena.free(new.location)
+            return None
+        self._move(block_id, old, new)
+        return self.get(block_id)
 
     def location(self, block_id: BlockId) -> ShmLocation | None:
         shared = self._blocks.get(block_id)
@@ -81,8 +112,12 @@ class SharedBlocks:
             if old is None or self._arena.can_be_found(old.location):
                 return None if old is None else old.location
             view = self._arena.view(old.location)
-        new = _Shared(self._arena.write([view]), old.told)
+        new = _Shared(self._arena.write([view]), old.told, old.chunks)
         del view  # it pins the old extent
+        return self._move(block_id, old, new)
+
+    def _move(self, block_id: BlockId, old: _Shared, new: _Shared) -> ShmLocation | None:
+        """The block is at a new place, and the old one given up; where it is, if another thread moved or removed it."""
         with self._lock:
             moved = self._blocks.get(block_id) is old
             if moved:

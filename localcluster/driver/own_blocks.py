@@ -74,7 +74,8 @@ class OwnBlocks:
     def put_broadcast(self, what: str, *chunks: BytesLike) -> BroadcastBlockId:
         """Store bytes that executors will read by block id, ``broadcast_N_what``, until `remove_broadcast`."""
         block_id = BroadcastBlockId(self.next_broadcast_id(), what)
-        self.env.block_manager.put_shared(block_id, chunks)
+        # Not records: they may be all that the program works on, and would be in memory twice.
+        self.env.block_manager.put_shared(block_id, chunks, keep=what != "data")
         return block_id
 
     def remove_broadcast(self, broadcast_id: int, remove_from_driver: bool = True, blocking: bool = False) -> None:

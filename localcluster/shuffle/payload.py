@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from protocol.errors import BlockNotFoundError
+from protocol.errors import BlockNotFoundError, CorruptBlockError
 from protocol.message import BlockIdLike
 from storage import serializer
 from storage.block_id import BlockId
@@ -45,6 +45,8 @@ def read_records(blocks: BlockManager, payload: bytes | BlockIdLike) -> Iterator
 def _bytes_of(blocks: BlockManager, block_id: BlockIdLike) -> memoryview:
     assert isinstance(block_id, BlockId)
     found = blocks.get_bytes(block_id)
+    if found is None and blocks.master.get_block_status(block_id):
+        raise CorruptBlockError(f"block {block_id} is damaged, or this process cannot read it: the log has the reason")
     if found is None:
         raise BlockNotFoundError(f"block {block_id} is not there any more")
     return found.memoryview()

@@ -21,10 +21,12 @@ from localcluster.task.task_context import TaskContext
 from protocol.errors import (
     BlockNotFoundError,
     ContextError,
+    CorruptBlockError,
     ForkedChannelError,
     LocalClusterError,
     SerializationError,
     SparkException,
+    StaleLocationError,
 )
 from protocol.forks import free_in_forks
 from storage import serializer
@@ -39,6 +41,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _loaded: dict[int, Any] = {}  # {broadcast id: value}: what tasks of this process have deserialised
+_viewed: dict[int, tuple[ManagedBuffer, int]] = {}  # {broadcast id: its bytes, if values are views, and who checked}
 _loading = free_in_forks(threading.RLock())  # unpickling a value may load the value of a broadcast within it
 _made: WeakValueDictionary[int, Broadcast[Any]] = WeakValueDictionary()  # by address, as the next
 _in_tasks: WeakValueDictionary[int, Broadcast[Any]] = WeakValueDictionary()
@@ -61,7 +64,7 @@ class Broadcast(Generic[T]):
         self._found: ManagedBuffer | None = None  # what a fork of this process can load
         forget(broadcast_id)  # ids start anew with each context, and the driver may have loaded an earlier one's
         self._blocks = get_env().block_manager
-        self._blocks.put_shared(BroadcastBlockId(broadcast_id), _serialize(value))
+        self._blocks.put_shared(BroadcastBlockId(broadcast_id), _serialize(value), keep=True)
         _made[id(self)] = self
 
     @property
@@ -74,8 +77,21 @@ class Broadcast(Generic[T]):
         _referred.add(self.id)
         with _loading:
             if not hasattr(self, "_value"):  # not kept from the start: the program may change what it broadcast
-                self._value: T = _value_of(self._found or _bytes_of(self._blocks, self.id))
+                self._value: T = self._load()
             return self._value
+
+    def _load(self) -> T:
+        """Read, not mapped: the driver must not die when a segment is cut short."""
+        block_id = BroadcastBlockId(self.id)
+        location = None if self._found else self._blocks.shared_location(block_id)
+        try:
+            if location is not None:
+                value: T = self._blocks.load_location(location, block_id)
+                return value
+        except (StaleLocationError, CorruptBlockError) as error:
+            log.warning("%s is read once more: %s", block_id, str(error))
+        value = _value_of(self._found or _bytes_of(self._blocks, self.id))
+        return value
 
     def dump(self, value: T, f: BinaryIO) -> None:
         """Pickle any value into a file, and close that. Raises PicklingError.
@@ -176,6 +192,8 @@ def load(broadcast_id: int) -> Any:
     """The value in this process, deserialised once. Raises SparkException when it was destroyed, ContextError where no
     context runs.
     """
+    if broadcast_id in _viewed:
+        _look_again(broadcast_id)
     try:
         return _loaded[broadcast_id]
     except KeyError:
@@ -184,7 +202,25 @@ def load(broadcast_id: int) -> Any:
         if broadcast_id not in _loaded:
             found = _found.get(broadcast_id) or _bytes_of(_block_manager(broadcast_id), broadcast_id)
             _loaded[broadcast_id] = _value_of(found)
+            context = TaskContext.get()
+            if context is not None and serializer.has_buffers(found.memoryview()):
+                _viewed[broadcast_id] = found, context.taskAttemptId()
         return _loaded[broadcast_id]
+
+
+def _look_again(broadcast_id: int) -> None:
+    """Once in each task: arrays are views of shared pages, which can be damaged after they were read."""
+    context = TaskContext.get()
+    with _loading:
+        found, task_id = _viewed.get(broadcast_id, (None, 0))
+        if found is None or context is None or task_id == context.taskAttemptId():
+            return
+        try:
+            serializer.check(found.memoryview())
+            _viewed[broadcast_id] = found, context.taskAttemptId()
+        except CorruptBlockError as error:
+            log.warning("broadcast %d is loaded again: %s", broadcast_id, str(error))
+            forget(broadcast_id)
 
 
 def _block_manager(broadcast_id: int) -> BlockManager:
@@ -203,7 +239,8 @@ def _bytes_of(blocks: BlockManager, broadcast_id: int) -> ManagedBuffer:
         reason = f"Broadcast({broadcast_id}) was not known to the task when this process was forked; refer to it before"
         raise ContextError(reason) from error
     if found is None and blocks.master.get_block_status(block_id):
-        raise BlockNotFoundError(f"{block_id} exists, but this process cannot read it now; the log has the reason")
+        reason = "is damaged, or this process cannot read it now; the log has the reason"
+        raise BlockNotFoundError(f"{block_id} exists, but {reason}")
     if found is None:
         _raise_destroyed(broadcast_id, ", or when no process had used it for spark.cleaner.ttl" * blocks.drops_unused)
     return found
@@ -211,7 +248,7 @@ def _bytes_of(blocks: BlockManager, broadcast_id: int) -> ManagedBuffer:
 
 def _value_of(data: ManagedBuffer) -> Any:
     # The driver's program may change what it gets, as in PySpark; a task's views spare each executor a copy.
-    return serializer.loads(data.memoryview(), copy=TaskContext.get() is None)
+    return serializer.loads(data.memoryview(), copy=TaskContext.get() is None, checked=True)
 
 
 def _raise_destroyed(broadcast_id: int, else_gone: str = "") -> NoReturn:
@@ -222,6 +259,7 @@ def _raise_destroyed(broadcast_id: int, else_gone: str = "") -> NoReturn:
 def forget(broadcast_id: int) -> None:
     """Drop this process's deserialised copy."""
     _loaded.pop(broadcast_id, None)
+    _viewed.pop(broadcast_id, None)
     _found.pop(broadcast_id, None)
     _referred.discard(broadcast_id)
 

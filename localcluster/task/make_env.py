@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from localcluster.conf.settings import Settings, storage_conf
@@ -12,6 +13,7 @@ from localcluster.shuffle.manager import ShuffleManager
 from localcluster.shuffle.map_outputs import MapOutputs
 from localcluster.shuffle.sort_shuffle import SortShuffleManager
 from localcluster.task.env import Env
+from protocol.locations import DRIVER
 from storage.block_manager import BlockManager
 from storage.block_manager_master import BlockManagerMaster, Transport
 from storage.scratch import Scratch
@@ -30,7 +32,8 @@ def make_env(
 ) -> Env:
     """What a process with so many bytes of memory needs, not started; ``ask`` puts a cluster message to the driver."""
     settings = Settings(conf)
-    blocks = BlockManager(executor_id, BlockManagerMaster(transport), storage_conf(conf, memory), scratch)
+    storage = replace(storage_conf(conf, memory), by_calls=executor_id == DRIVER)
+    blocks = BlockManager(executor_id, BlockManagerMaster(transport), storage, scratch)
     manager = SHUFFLE_MANAGERS[settings.shuffle_manager]
     shuffles = manager(blocks, MapOutputs(ask, blocks), settings.python_worker_memory)
     return Env(executor_id, settings, blocks, shuffles, os.path.join(scratch.primary, FILES_DIRECTORY))

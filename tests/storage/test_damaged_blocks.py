@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from protocol.events import BlockCorrupt, BlockLost, BlockReadFromReplica, Block
 from protocol.locations import FileLocation, HeapLocation, ShmLocation
 from storage.block_id import BroadcastBlockId, RDDBlockId
 from storage.local_transport import LocalCluster
-from storage.serializer import wrap
+from storage.serializer import dumps, loads, wrap
 from storage.storage_level import StorageLevel
 from tests.storage.clusters import ClusterMaker, block, locations, values
 from tests.storage.damage import CHANGES, Change, damage, damage_at, flip_middle
@@ -172,13 +173,53 @@ def test_damage_is_not_copied_to_peers(bench: Bench) -> None:
     assert bench.b.block_ids() == []
 
 
-def test_a_damaged_block_of_the_runtime_is_reported_and_dropped(bench: Bench) -> None:
+def test_a_damaged_block_of_the_runtime_is_reported_and_not_taken_for_removed(bench: Bench) -> None:
     block_id = BroadcastBlockId(1, "stage")
     location = bench.a.put_shared(block_id, wrap(b"code" * 100))
     damage_at(location, flip_middle)
     assert bench.b.get_bytes(block_id) is None
     assert bench.corrupt() == [("broadcast_1_stage", "A", "B"), ("broadcast_1_stage", "A", "A")]
-    assert bench.a.block_ids() == []
+    assert bench.b.master.get_block_status(block_id)
+
+
+@changes
+@pytest.mark.parametrize("by_calls", [False, True])
+def test_what_was_kept_is_written_anew(bench: Bench, change: Change, by_calls: bool) -> None:
+    owner = bench.cluster.add("D", replace(bench.cluster._conf, by_calls=by_calls))
+    block_id = BroadcastBlockId(1)
+    for reader in (bench.b, owner, bench.c):
+        location = owner.shared_location(block_id) or owner.put_shared(block_id, dumps(ARRAY), keep=True)
+        damage_at(location, change)
+        data = reader.get_bytes(block_id)
+        assert data is not None
+        assert loads(data.memoryview()).sum() == ARRAY.sum()
+        assert owner.shared_location(block_id) != location
+        del data
+    assert len(owner.block_ids()) == 1
+
+
+def test_what_has_changed_since_is_not_written_anew(bench: Bench) -> None:
+    array = ARRAY.copy()
+    block_id = BroadcastBlockId(1)
+    location = bench.a.put_shared(block_id, dumps(array), keep=True)
+    array[0] = 7
+    damage_at(location, flip_middle)
+    assert bench.b.get_bytes(block_id) is None
+    assert bench.b.master.get_block_status(block_id)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_who_reads_by_calls_survives_a_segment_that_is_cut_at_any_moment(bench: Bench, kept: bool) -> None:
+    owner = bench.cluster.add("D", replace(bench.cluster._conf, by_calls=True))
+    block_id = BroadcastBlockId(1)
+    location = owner.put_shared(block_id, dumps(ARRAY), keep=kept)
+    assert isinstance(location, ShmLocation)
+    owner._local.arena._rooms[location.segment].segment.require = lambda end: None  # type: ignore[method-assign]
+    os.truncate(location.segment, 4096)  # after the look
+    data = owner.get_bytes(block_id)
+    assert (data is not None) == kept
+    owner.put_shared(BroadcastBlockId(2), dumps(ARRAY))
+    assert loads(owner.get_bytes(BroadcastBlockId(2)).memoryview()).sum() == ARRAY.sum()  # type: ignore[union-attr]
 
 
 def test_who_reads_a_damaged_block_keeps_nothing_of_it(bench: Bench) -> None:
