@@ -16,7 +16,8 @@ import pytest
 
 from localcluster import SparkConf, SparkContext, StorageLevel, TaskContext
 from localcluster.errors import TaskError
-from tests.support import executor_pids, wait_for_executors, wait_until
+from localcluster.events import BlockAdopted, BlockLost, BlockRecomputed, ExecutorLost, TaskRetried
+from tests.support import executor_pids, status_of, wait_for_executors, wait_until
 
 EXPECTED = [(key, sum(x for x in range(1000) if x % 5 == key)) for key in range(5)]
 
@@ -80,6 +81,9 @@ def test_map_outputs_and_shared_blocks_outlive_their_writer(sc: SparkContext, tm
     assert sorted(sums.collect()) == EXPECTED
     assert cached.count() == 1000
     assert len(log.read_text()) == 1000
+    counts = sc.statistics().events
+    assert (counts.executors_lost, counts.blocks_lost, counts.blocks_recomputed) == (2, 0, 0)
+    assert len([event for event in sc.events(BlockAdopted) if event.block_id.startswith("rdd_")]) == 4
 
 
 @pytest.mark.parametrize("level", [StorageLevel.MEMORY_ONLY, StorageLevel.MEMORY_ONLY_SER], ids=str)
@@ -88,6 +92,9 @@ def test_blocks_on_a_lost_heap_are_computed_again(sc: SparkContext, level: Stora
     assert cached.sum() == 500500
     os.kill(cached.map(lambda _: os.getpid()).first(), signal.SIGKILL)
     assert cached.sum() == 500500
+    lost = {event.block_id for event in sc.events(BlockLost)}
+    assert lost
+    assert {event.block_id for event in sc.events(BlockRecomputed)} == lost
 
 
 def test_spills_of_a_killed_executor_go_with_the_run(tmp_path: Path) -> None:
@@ -112,6 +119,7 @@ def test_a_task_that_always_kills_its_executor_ends_the_job_and_blames_no_other(
         sc.parallelize(range(50), 50).map(kill).collect()
     assert "partition 5" in str(caught.value)
     assert "Python worker exited unexpectedly (crashed)" in str(caught.value)
+    assert {event.task.partition for event in sc.events(TaskRetried) if event.blamed} == {5}
     assert sc.parallelize(range(50), 50).sum() == sum(range(50))
 
 
@@ -148,8 +156,11 @@ def test_a_silent_executor_is_kept_while_it_is_busy_and_replaced_when_it_is_stop
             return os.getpid()
 
         assert set(context.parallelize(range(2), 2).map(hold_the_gil).collect()) <= pids
+        assert context.events(ExecutorLost) == ()
         os.kill(min(pids), signal.SIGSTOP)
         assert context.parallelize(range(8), 8).sum() == 28
+        wait_until(lambda: context.events(ExecutorLost), "it is not taken for lost")
+        assert [f"(pid {min(pids)}) was ended" in lost.reason for lost in context.events(ExecutorLost)] == [True]
 
 
 def test_a_lost_map_output_is_computed_again(sc: SparkContext) -> None:
@@ -158,12 +169,12 @@ def test_a_lost_map_output_is_computed_again(sc: SparkContext) -> None:
     assert sorted(sums.collect()) == EXPECTED
     for pid in executor_pids(sc):
         os.kill(pid, signal.SIGKILL)  # new executors have not mapped the segments yet
-    with sc._cluster.lock:
-        table = sc._cluster.outputs.table(sums.dependencies[0].shuffle.id)
-        segments = {block.segment for status in table for block in status.blocks}
-    for segment in segments:
+    wait_until(lambda: len(sc.events(ExecutorLost)) == 2, "their ends were not noticed")
+    outputs = [copies for block, copies in status_of(sc).blocks().items() if block.of_shuffle is not None]
+    for segment in {status.location.segment for copies in outputs for status in copies.values()}:
         os.unlink(segment)
     assert sorted(sums.collect()) == EXPECTED
+    assert len(sc.events(BlockLost)) == len(sc.events(BlockRecomputed)) == 4
 
 
 def test_a_launcher_that_is_short_of_descriptors_tries_again(caplog: pytest.LogCaptureFixture) -> None:
@@ -197,7 +208,7 @@ class Store(MemoryStore):
 
 
 def test_an_executor_that_stops_before_it_registered_is_replaced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "stops_at_start.py").write_text(STOPS_AT_START)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -207,4 +218,5 @@ def test_an_executor_that_stops_before_it_registered_is_replaced(
     conf.set("spark.executor.heartbeatInterval", "100ms").set("spark.network.timeout", "500ms")
     with SparkContext(conf=conf) as context:
         assert context.parallelize(range(8), 8).sum() == 28
-    assert "it did not get ready and its process is stopped" in caplog.text
+        (lost,) = context.events(ExecutorLost)
+    assert "it did not get ready and its process is stopped" in lost.reason
