@@ -6,7 +6,7 @@ plan is armed in a process a site costs one look at a module's attribute:
     if sites.armed is not None:
         sites.armed("task.start", stage=…, partition=…)
 
-Each place and its facts are described in ``docs/fault-injection.md``.
+Each place is described in ``docs/fault-injection.md``, as the moment that `localcluster.faults.vocabulary` names it.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> FaultPlanError:
 
     names = list(known)
     meant = "".join(f"; did you mean {close}?" for close in get_close_matches(name, names, 1))
-    return FaultPlanError(f"there is no {kind} {name!r}{meant} Known: {', '.join(names)}")
+    return FaultPlanError(f"there is no {kind} {name!r}{meant or '.'} Known: {', '.join(names)}")
 
 
 def moment_of(rule: Rule) -> str | None:
