@@ -82,8 +82,8 @@ class BlockManagerMasterEndpoint:
         self._budget = SegmentBudget(shared_memory)
         self._slave_timeout = slave_timeout
         self._fates = BlockFates(self._table, record)
-        self._damage = MasterDamage(self._table, self._fates, self._drop, record)
         self._replicas = MasterReplicas(self._table, self._leases)
+        self._damage = MasterDamage(self._table, self._fates, self._drop, self._replicas.begin, record)
         self._is_whole = is_whole
         # Executors that fell silent but may live: their views and arenas may be in use until `RemoveExecutor` says
         # dead.
@@ -108,7 +108,7 @@ class BlockManagerMasterEndpoint:
             m.ReturnSegment: self._return_segment,
             m.StopBlockManagerMaster: self._stop,
             **self._damage.handlers,
-            **MasterSharing(self._table, self._leases, self._replicas, self._drop).handlers,
+            **MasterSharing(self._table, self._leases, self._replicas, self._expired, self._drop).handlers,
             **self._removals.handlers,
         }
 
@@ -271,12 +271,12 @@ class BlockManagerMasterEndpoint:
             self._fates.stored(block_id, holder.executor_id)
         else:
             tells = self._drop(block_id, holder)
-        self._damage.reported(block_id, holder)
+        restore = self._damage.reported(block_id, holder)
         self._dropped.pop((block_id, holder), None)
         released = True
         if isinstance(previous, ShmLocation) and previous != message.location:
             released = self._leases.retire(previous, holder.executor_id)
-        return Outcome(m.UpdateReply(known, released), tells)
+        return Outcome(m.UpdateReply(known, released), tells, background=restore)
 
     def _location_at(self, block_id: BlockId, holder: BlockManagerId) -> Location | None:
         """Where the holder has the block, as far as it has told."""

@@ -24,18 +24,23 @@ log = logging.getLogger(__name__)
 
 
 class MasterDamage:
-    """A part of the master endpoint. ``drop(block, holder)`` takes one copy out of the books; what follows from it."""
+    """A part of the master endpoint. ``drop(block, holder)`` takes one copy out of the books; what follows from it.
+
+    ``restore()`` is what is done for blocks that lack copies then (`MasterReplicas.begin`).
+    """
 
     def __init__(
         self,
         table: BlockTable,
         fates: BlockFates,
         drop: Callable[[BlockId, BlockManagerId], list[tuple[str, Order]]],
+        restore: Callable[[], Outcome | None],
         record: Recorder,
     ) -> None:
         self._table = table
         self._fates = fates
         self._drop = drop
+        self._restore = restore
         self._record = record
         self._reported: set[tuple[BlockId, BlockManagerId, Location]] = set()  # copies that are in the books still
         self._leaving: set[tuple[BlockId, BlockManagerId]] = set()  # that their holder found damaged or gone
@@ -57,7 +62,7 @@ class MasterDamage:
         if self._table.manager(holder) is None:
             tells = self._drop(block_id, holder)
             self._fates.copy_gone(block_id, holder.executor_id)
-            return Outcome(tells=tells)
+            return Outcome(tells=tells, background=self._restore())
         if found_by_holder:
             self._leaving.add((block_id, holder))
         else:
@@ -69,12 +74,16 @@ class MasterDamage:
         if self._table.status(block_id, holder) is not None:
             self._leaving.add((block_id, holder))
 
-    def reported(self, block_id: BlockId, holder: BlockManagerId) -> None:
-        """The holder has told what it has of the block now: nothing, perhaps, after it found the copy damaged."""
-        if (block_id, holder) in self._leaving:
-            self._leaving.discard((block_id, holder))
-            if not self._table.statuses(block_id):
-                self._fates.copy_gone(block_id, holder.executor_id)
+    def reported(self, block_id: BlockId, holder: BlockManagerId) -> Outcome | None:
+        """The holder has told what it has of the block now: nothing, perhaps, after it found the copy damaged. What is
+        to be done in the background then.
+        """
+        if (block_id, holder) not in self._leaving:
+            return None
+        self._leaving.discard((block_id, holder))
+        if not self._table.statuses(block_id):
+            self._fates.copy_gone(block_id, holder.executor_id)
+        return self._restore()
 
     def _holder_of(self, block_id: BlockId, executor_id: str, location: Location) -> BlockManagerId | None:
         for holder, status in self._table.statuses(block_id).items():

@@ -2,8 +2,9 @@
 
 Covers which blocks lack copies, and having one after the other copied in the background: by `ReplicateBlock` to a peer
 that has none, from where the peer can map it, or from a heap by way of its holder (`ShareBlock`). It begins when an
-executor died, and when one has registered, since there may have been no peer before. An adopted copy is a copy. Follows
-Spark's ``spark.storage.replication.proactive``, but that the master tells the peer, not a holder.
+executor died or a copy was found damaged, and when one has registered, since there may have been no peer before. An
+adopted copy is a copy; one that was evicted is not made again, for there is no room. Follows Spark's
+``spark.storage.replication.proactive``, but that the master tells the peer, not a holder.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any, cast
 
 from protocol import block_messages as m
@@ -26,18 +26,23 @@ log = logging.getLogger(__name__)
 
 
 class MasterSharing:
-    """A part of the master endpoint. ``drop(block, holder)`` takes one copy out of the books; what follows from it."""
+    """A part of the master endpoint. ``drop(block, holder)`` takes one copy out of the books; what follows from it.
+
+    ``expired`` are executors that fell silent and may live, at any time.
+    """
 
     def __init__(
         self,
         table: BlockTable,
         leases: LeaseTable,
         replicas: MasterReplicas,
+        expired: Container[str],
         drop: Callable[[BlockId, BlockManagerId], list[tuple[str, Order]]],
     ) -> None:
         self._table = table
         self._leases = leases
         self._replicas = replicas
+        self._expired = expired
         self._drop = drop
         self.handlers: dict[type[Message], Callable[[str, Any, float], Outcome]] = {
             m.GetLocations: self._get_locations,
@@ -70,7 +75,8 @@ class MasterSharing:
                 # The text alone: the error's frames may keep the holder's view.
                 log.warning("%s cannot share block %s: %s", holder.executor_id, block_id, str(location))
                 return Outcome(None)
-            if self._table.manager_of(sender) is None:  # it died while it waited, and would never give back a lease
+            is_dead = self._table.manager_of(sender) is None and sender not in self._expired
+            if is_dead:  # while it waited; it would never give back a lease
                 unread = isinstance(location, ShmLocation) and self._is_unread_copy(block_id, message.holder, location)
                 return Outcome(None, extents_released([(message.holder, location)]) if unread else [])
             if isinstance(location, ShmLocation):

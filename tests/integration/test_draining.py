@@ -13,7 +13,7 @@ import pytest
 
 from localcluster import SparkContext, StorageLevel
 from localcluster.errors import JobError
-from tests.support import InThread, executors, wait_for_executors, wait_until
+from tests.support import InThread, executors, status_of, wait_for_executors, wait_until
 
 EXPECTED = [(key, sum(x for x in range(1000) if x % 5 == key)) for key in range(5)]
 
@@ -91,3 +91,12 @@ def test_its_tasks_end_there_and_those_that_wait_run_elsewhere(
     assert len(leaver) == 1
     wait_until(lambda: executors(sc) == [stays])
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_those_that_have_cached_nothing_leave_first(sc: SparkContext) -> None:
+    cached = sc.parallelize(range(10), 1).persist(StorageLevel.MEMORY_ONLY)
+    assert cached.sum() == 45
+    (holder,) = next(iter(status_of(sc).stored_blocks(cached.id()).values()))
+    drain_to(sc, 1)
+    wait_until(lambda: len(executors(sc)) == 1)
+    assert executors(sc) == [holder]

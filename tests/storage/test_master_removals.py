@@ -116,6 +116,13 @@ def test_a_result_of_one_that_is_silent_is_removed_there_when_it_comes_back(mast
     assert master.send(A, m.RegisterBlockManager(A, 500)).background.asks == [("A", m.RemoveBlock(BLOCK))]
 
 
+def test_one_that_is_silent_and_lives_reads_what_others_have(master: Master) -> None:
+    master.holds(B, HeapLocation("B"))
+    expire(master, B, C)
+    assert master.answer(A, m.FetchBlock(BLOCK, "B"), SHM).reply == SHM
+    assert master.endpoint.statistics().leases == 1
+
+
 # --- what is adopted -------------------------------------------------------------------------------------------------
 
 

@@ -79,6 +79,20 @@ def test_an_adopted_copy_is_a_copy_and_can_be_read_without_its_dead_holder(maste
     assert outcome.background.asks == [("C", m.ReplicateBlock(BLOCK, level.without_replicas, shared))]
 
 
+def test_a_damaged_copy_is_made_again_from_the_good_one(master: Master) -> None:
+    holds_twice(master)
+    master.tell(B, m.ReportCorruptBlock(BLOCK, "B", HeapLocation("B")))
+    update = m.UpdateBlockInfo(B, BLOCK, StorageLevel.NONE, 0, 0, 0, None)
+    outcome = master.send(B, update)
+    assert outcome.background.asks == [("A", m.ShareBlock(BLOCK))]
+    assert outcome.background.combine([COPY]).asks == [("B", m.ReplicateBlock(BLOCK, ONCE, COPY))]
+
+
+def test_one_that_was_evicted_is_not_made_again(master: Master) -> None:
+    holds_twice(master)
+    assert master.send(B, m.UpdateBlockInfo(B, BLOCK, StorageLevel.NONE, 0, 0, 0, None)).background is None
+
+
 def test_one_after_the_other_and_those_that_fail_do_not_hold_up_the_rest(master: Master) -> None:
     blocks = [RDDBlockId(1, number) for number in range(3)]
     for block_id in blocks:
