@@ -76,9 +76,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 def _plan_of(item: pytest.Item) -> Any:
-    fixtures = getattr(item, "funcargs", {})
-    if "_localcluster_plan" in fixtures:
-        return fixtures["_localcluster_plan"]
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    if "_localcluster_plan" in parameters:
+        return parameters["_localcluster_plan"]
     seed = item.config.getoption("--localcluster-chaos")
     if seed is None or not {"sc", "shared_sc"} & set(getattr(item, "fixturenames", ())):
         return None
