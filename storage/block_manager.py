@@ -125,6 +125,11 @@ class BlockManager:
             return None
         return BlockResult(deserialize(data.memoryview(), copy=copy, checked=True), data.size, ReadMethod.NETWORK)
 
+    @property
+    def why_unread(self) -> str:
+        """Why a block of another process could not be read last; for messages."""
+        return self._remote.problem
+
     def get_remote_bytes(self, block_id: BlockId) -> ManagedBuffer | None:
         """Checked. A location that leads nowhere, or to damaged bytes, is reported and the next one is tried."""
         self.flush_lease_releases()

@@ -46,6 +46,7 @@ class RemoteBlocks:
         self._master = master
         self._reader = reader
         self._read_external = read_external
+        self.problem = ""  # why a location could not be read, of the last one; for messages
 
     def get_bytes(self, block_id: BlockId) -> ManagedBuffer | None:
         """The serialised bytes, checked, from the first location that has them; None when none has. Raises
@@ -95,6 +96,7 @@ class RemoteBlocks:
         elif isinstance(location, HeapLocation):
             log.info("%s does not share block %s any more", holder.executor_id, block_id)
             return None
+        self.problem = problem
         log.warning("block %s at %s: %s", block_id, holder.executor_id, problem)
         if not damaged:
             self._master.report_stale_location(block_id, holder, location)
@@ -109,6 +111,7 @@ class RemoteBlocks:
         except StaleLocationError:
             raise
         except StorageError as error:
+            self.problem = str(error)
             log.warning("block %s at %s cannot be read now: %s", block_id, holder.executor_id, error)
             return None
         check(data.memoryview())

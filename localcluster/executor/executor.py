@@ -59,7 +59,13 @@ from protocol.cluster_messages import (
     TasksReturned,
 )
 from protocol.endpoint import Endpoint, Incoming
-from protocol.errors import BlockMasterStoppedError, ChannelError, TaskKilledError
+from protocol.errors import (
+    BlockMasterStoppedError,
+    ChannelError,
+    ClosedChannelError,
+    RemoteAskError,
+    TaskKilledError,
+)
 from protocol.message import Report
 from protocol.message_table import MessageTable
 from storage.block_manager_master import ASK_TIMEOUT
@@ -94,13 +100,13 @@ def executor_main(
     try:
         executor = Executor(order, Endpoint(Channel(orders, name="orders")), reporting, scratch, faults)
         executor.start()
+    except DRIVER_GONE as error:
+        end_without_driver(error)
     except Exception as error:
-        if isinstance(error.__cause__, BlockMasterStoppedError):  # the context was stopped meanwhile
-            return 0
-        short = shortage(error)
-        if short is None:
+        refused = shortage(error) or (str(error) if isinstance(error, OSError) else None)
+        if refused is None:
             raise
-        reporting.tell(LaunchFailed(order.executor_id, short))
+        reporting.tell(LaunchFailed(order.executor_id, refused))
         return 1
     return executor.run()
 
@@ -281,7 +287,13 @@ class _ReportTransport:
         self._reports = reports
 
     def ask(self, message: Report, timeout: float = ASK_TIMEOUT) -> Any:
-        return self._reports.ask(message, timeout)
+        """Raises ClosedChannelError when the master has stopped: to an executor that is as good as a driver's end."""
+        try:
+            return self._reports.ask(message, timeout)
+        except RemoteAskError as error:
+            if isinstance(error.__cause__, BlockMasterStoppedError):
+                raise ClosedChannelError(str(error.__cause__)) from None
+            raise
 
     def tell(self, *messages: Report) -> None:
         self._reports.tell(*messages)

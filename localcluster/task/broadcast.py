@@ -239,7 +239,7 @@ def _bytes_of(blocks: BlockManager, broadcast_id: int) -> ManagedBuffer:
         reason = f"Broadcast({broadcast_id}) was not known to the task when this process was forked; refer to it before"
         raise ContextError(reason) from error
     if found is None and blocks.master.get_block_status(block_id):
-        reason = "is damaged, or this process cannot read it now; the log has the reason"
+        reason = f"is damaged, or this process cannot read it now: {blocks.why_unread}"
         raise BlockNotFoundError(f"{block_id} exists, but {reason}")
     if found is None:
         _raise_destroyed(broadcast_id, ", or when no process had used it for spark.cleaner.ttl" * blocks.drops_unused)
