@@ -69,6 +69,8 @@ class BlockOrders:
         try:
             try:
                 answer = self._perform(incoming.message)
+            except ChannelError:  # the block master's end, or the driver's
+                raise
             except BaseException as error:  # of a user's own block store, say
                 name = type(incoming.message).__name__
                 log.log(logging.DEBUG if self._stopped else logging.WARNING, "%s failed", name, exc_info=True)

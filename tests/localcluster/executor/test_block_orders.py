@@ -24,7 +24,7 @@ from protocol.cluster_messages import (
     TaskKilled,
 )
 from protocol.endpoint import Incoming
-from protocol.errors import BrokenChannelError
+from protocol.errors import BrokenChannelError, ClosedChannelError
 from storage.block_id import BroadcastBlockId, RDDBlockId
 from storage.scratch import Scratch
 from tests.support import DEADLINE
@@ -139,6 +139,22 @@ def test_a_driver_that_is_gone_does_not_matter(orders: BlockOrders) -> None:
     for _ in range(AT_ONCE):
         tell(orders, RemoveBlock(BLOCK), reply)
     assert ask(orders, RemoveBlock(BLOCK)).wait() is True
+
+
+def test_a_block_master_that_is_gone_is_no_failure_to_warn_of(
+    orders: BlockOrders, blocks: Blocks, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = threading.Event()
+
+    def remove_shuffle(shuffle_id: int) -> bool:
+        asked.set()
+        raise ClosedChannelError("the block master has stopped")
+
+    monkeypatch.setattr(blocks, "remove_shuffle", remove_shuffle)
+    tell(orders, RemoveShuffle(1))
+    assert asked.wait(DEADLINE)
+    orders._threads.shutdown(wait=True)
+    assert caplog.text == ""
 
 
 def test_stopping_waits_for_nothing_and_gives_up_what_has_not_begun(orders: BlockOrders, blocks: Blocks) -> None:
