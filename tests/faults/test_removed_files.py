@@ -49,14 +49,13 @@ check(sc.broadcast(list(range(100_000))))
 check(sc.broadcast(list(range(100_000))))
 
 blocks = sc._cluster.env.block_manager
-read = blocks.read_location
-def read_late(location):  # the files go between the end of a task and the look at its result
+read = blocks.load_location
+def read_late(location, block_id):  # the files go between the end of a task and the look at its result
     remove_files()
-    return read(location)
-blocks.read_location = read_late
-sc._cluster.env.block_manager._reader._segments.close()
+    return read(location, block_id)
+blocks.load_location = read_late
 assert [len(r) for r in sc.parallelize([1, 2], 2).map(lambda i: bytes(i * 1_000_000)).collect()] == [1e6, 2e6]
-blocks.read_location = read
+blocks.load_location = read
 sc.stop()
 print("done")
 """
