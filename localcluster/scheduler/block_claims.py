@@ -22,7 +22,8 @@ from storage.block_id import BlockId
 class BlockClaims:
     def __init__(self) -> None:
         self._claims: dict[BlockId, int] = {}  # {block: id of the task that computes it}
-        self._claimed: dict[int, tuple[TaskSet, Sequence[BlockId]]] = {}  # {task id: its set, what it claimed}
+        self._claimed: dict[int, tuple[TaskSet, Sequence[BlockId]]] = {}  # {task id: its set, what it computes}
+        self._heirs: dict[BlockId, list[int]] = {}  # {claimed block: others that compute it: copies, tasks of barriers}
         self._parked: dict[BlockId, list[tuple[TaskSet, int]]] = {}  # {claimed block: positions that wait for it}
 
     def park(self, task_set: TaskSet, position: int, blocks: Sequence[BlockId]) -> bool:
@@ -35,16 +36,24 @@ class BlockClaims:
         return False
 
     def claim(self, task_id: int, task_set: TaskSet, blocks: Sequence[BlockId]) -> None:
-        """A task is launched that computes what is missing of these blocks. One that is claimed stays with its task."""
-        own = [block_id for block_id in blocks if self._claims.setdefault(block_id, task_id) == task_id]
-        if own:
-            self._claimed[task_id] = task_set, own
+        """A task is launched that computes what is missing of these blocks. What is claimed stays with its task, and is
+        this one's when that one ends without it.
+        """
+        for block_id in blocks:
+            if self._claims.setdefault(block_id, task_id) != task_id:
+                self._heirs.setdefault(block_id, []).append(task_id)
+        self._claimed[task_id] = task_set, blocks
 
     def release(self, task_id: int, succeeded: bool = False) -> None:
         """A task has ended, or is about to: it was killed."""
         task_set, blocks = self._claimed.pop(task_id, (None, ()))
         for block_id in blocks:
-            if self._claims.get(block_id) == task_id:
+            heirs = self._heirs.get(block_id, [])
+            if task_id in heirs:
+                heirs.remove(task_id)
+            elif self._claims.get(block_id) == task_id and heirs and not succeeded:
+                self._claims[block_id] = heirs.pop(0)
+            elif self._claims.get(block_id) == task_id:
                 waiting = self._unpark(block_id)
                 if succeeded and task_set is not None:
                     for concerned in [task_set, *(waiter for waiter, _ in waiting)]:
@@ -56,6 +65,7 @@ class BlockClaims:
 
     def _unpark(self, block_id: BlockId) -> list[tuple[TaskSet, int]]:
         del self._claims[block_id]
+        self._heirs.pop(block_id, None)
         waiting = self._parked.pop(block_id, [])
         for task_set, position in reversed(waiting):  # each goes to the front
             task_set.unpark(position)
@@ -66,4 +76,7 @@ class BlockClaims:
         for block_id, task_id in self._claims.items():
             assert task_id in running, f"{block_id} is claimed by a task that is nowhere"
             assert block_id in self._claimed[task_id][1], f"{block_id} is claimed by a task that does not know"
+        for block_id, heirs in self._heirs.items():
+            assert block_id in self._claims, f"{block_id} has heirs and no owner"
+            assert all(heir in running for heir in heirs), f"{block_id} would be claimed by a task that is nowhere"
         assert self._parked.keys() <= self._claims.keys(), "tasks wait for a block that nobody computes"

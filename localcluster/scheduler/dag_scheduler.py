@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 from localcluster.scheduler.barrier_slots import BarrierSlotChecks
 from localcluster.scheduler.exclusions import Abort
-from localcluster.scheduler.instruction import Instruction, OutputReady, Recall, discards, discards_of
+from localcluster.scheduler.instruction import Instruction, Kill, OutputReady, Recall, discards, discards_of
 from localcluster.scheduler.job_history import JobHistory
 from localcluster.scheduler.job_results import JobResults, deliver
 from localcluster.scheduler.limits import Limits
@@ -82,7 +82,13 @@ class DAGScheduler:
             launches += launched
             is_over = not self._give_up_sets(launches, now)
         instructions, self._outbox = self._outbox, []
-        return instructions
+        return [instruction for instruction in instructions if not self._is_void(instruction)]
+
+    def _is_void(self, instruction: Instruction) -> bool:
+        """Whether a task is to be stopped whose end was in the same report as the reason for that."""
+        if not isinstance(instruction, Kill):
+            return False
+        return self._tasks.running_task(instruction.executor_id, instruction.task_id) is None
 
     def _give_up_sets(self, launches: Sequence[Launch], now: float) -> bool:
         """Abort the stages of which a task cannot be sent, or may run nowhere. Whether there were any."""

@@ -190,7 +190,7 @@ class FakeDriver:
             self.killed.append(instruction.task_id)
         elif isinstance(instruction, Recall):
             assert instruction.task_ids
-            assert set(instruction.task_ids) <= self.queues[instruction.executor_id].keys()
+            assert set(instruction.task_ids) <= self.queues[instruction.executor_id].keys() | self.reported
             self.recalled.extend(instruction.task_ids)
         elif isinstance(instruction, DropStage):
             self.binaries.remove((instruction.executor_id, instruction.stage_key))

@@ -239,3 +239,27 @@ def test_all_outputs_that_a_reader_misses_are_computed_again_by_one_attempt(line
     assert job.final_stage.fetch_failures == 1
     driver.finish_all()
     assert_succeeded(job)
+
+
+def test_a_task_that_is_reported_with_what_makes_it_useless_is_not_stopped(lineage: Lineage) -> None:
+    """Nobody would hear of its end, and its executor would be ended for it."""
+    driver = FakeDriver({"a": 2, "b": 1})
+    read = lineage.shuffled(lineage.source(2), partitions=3)
+    job = lineage.job(lineage.shuffled(read))
+    driver.submit(job)
+    while driver.outputs.missing(0):
+        driver.finish(driver.running()[0])
+    tasks = driver.running()
+    failed = next(task for task in tasks if driver.where(task) == "b")
+    old, *others = [task for task in tasks if task != failed]
+    for other in others:
+        driver.finish(other)
+    driver.fail(failed, "fetch", fetch=(0, (0,)))
+    driver.finish(next(task for task in driver.running() if task != old))  # the map output
+    driver.finish(*[task for task in driver.running() if task != old and driver.where(task) != "a"])
+    new = next(task for task in driver.running() if task != old)
+    driver.finish(new, old)
+    assert driver.killed == []
+    driver.finish_all()
+    assert_succeeded(job)
+    driver.assert_idle()

@@ -321,17 +321,12 @@ class RandomRuns(RuleBasedStateMachine):
 
     def copies(self) -> set[int]:
         """Of two tasks of one set that compute the same, the later ones."""
-        sets = {
-            task_set.key: task_set
-            for slots in self.driver.tasks.executors.values()
-            for task_set in slots.tasks.values()
-        }
+        first: dict[tuple[int, int], int] = {}
         found = set()
-        for task_set in sets.values():
-            first: dict[int, int] = {}
-            for task_id, task in task_set.running.items():
-                if first.setdefault(task.position, task_id) != task_id:
-                    found.add(task_id)
+        for task_id in self.driver.running():
+            known = self.driver.tasks.running_task(self.driver.where(task_id), task_id)
+            if known is not None and first.setdefault((known[0].key, known[1].position), task_id) != task_id:
+                found.add(task_id)
         return found
 
     def readers(self) -> list[int]:

@@ -255,6 +255,23 @@ def test_a_copy_does_not_wait_for_a_block_that_the_straggler_computes(lineage: L
     driver.assert_idle()
 
 
+def test_a_block_is_the_copys_to_compute_when_the_straggler_is_lost(lineage: Lineage) -> None:
+    driver = FakeDriver(3, speculation=Speculation(quantile=0.5))
+    source, block_id = lineage.source(2), RDDBlockId(0, 0)
+    source.missing = driver.missing_of({0: [block_id]})
+    driver.submit(lineage.job(source))
+    driver.finish(driver.task(1))
+    driver.speculate(10.0)
+    straggler, copy = driver.running()
+    driver.submit(lineage.job(source))
+    driver.finish(driver.running()[-1])
+    driver.lose(driver.where(straggler))
+    driver.add("d")
+    assert driver.computing(block_id) == [copy], "the other job's task waits for it"
+    driver.finish_all()
+    driver.assert_idle()
+
+
 def test_a_retired_attempt_gets_no_copies(lineage: Lineage) -> None:
     driver = FakeDriver(3, speculation=Speculation(quantile=0.3))
     job = lineage.job(lineage.shuffled(lineage.source(3)))
