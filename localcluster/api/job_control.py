@@ -135,8 +135,8 @@ class JobControl:
         return StatusTracker(self._cluster.status)
 
     def statistics(self) -> Statistics:
-        """Numbers of what the context holds and did so far: executors, jobs, stages, tasks, blocks, messages. A frozen
-        moment, from any thread, also of a context that is stopped. Not PySpark's.
+        """Numbers of what the context holds and did so far: executors, jobs, stages, tasks, blocks, messages, events. A
+        frozen moment, from any thread, also of a context that is stopped. Not PySpark's.
 
         >>> before = sc.statistics()
         >>> sc.parallelize(range(10), 4).sum()
@@ -154,8 +154,9 @@ class JobControl:
     def events(self, *types: type[Event]) -> tuple[Event, ...]: ...
 
     def events(self, *types: type[Any]) -> tuple[Any, ...]:
-        """What has happened so far, oldest first: executors lost, tasks tried again, blocks computed again, faults that
-        fired, and the like; only records of these ``types`` of `localcluster.events`, if any are given. Not PySpark's.
+        """What has happened so far, in the order in which the driver heard of it: executors lost, tasks tried again,
+        blocks computed again, faults that fired, and the like; only those of these ``types`` of `localcluster.events`,
+        if any are given. Not PySpark's.
 
         From any thread, also of a context that is stopped. Of each type the newest 10,000 are kept; how many there were
         is in ``sc.statistics().events``. Raises PySparkTypeError for what is no type of events.
