@@ -268,20 +268,24 @@ class TaskSet:
                 queue.append(position)
 
     def _pop(self, queue: deque[int] | None, barred: Collection[int]) -> int | None:
-        if not queue:
-            return None
-        passed_over: list[int] = []
-        found = None
-        while queue and found is None:
+        if barred:
+            return self._pop_unless(queue, barred)
+        while queue:
             position = queue.popleft()
-            if position in barred:
-                passed_over.append(position)
-            elif position in self._waiting:
+            if position in self._waiting:
                 self._waiting.remove(position)
-                found = position
-        if passed_over:
-            queue.extendleft(reversed(passed_over))
-        return found
+                return position
+        return None
+
+    def _pop_unless(self, queue: deque[int] | None, barred: Collection[int]) -> int | None:
+        """The first that is not barred; those before it stay where they are."""
+        for place, position in enumerate(queue or ()):
+            if position in self._waiting and position not in barred:
+                assert queue is not None
+                del queue[place]
+                self._waiting.remove(position)
+                return position
+        return None
 
     def check(self) -> None:
         """Audit the invariants. Raises AssertionError."""
