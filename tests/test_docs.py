@@ -166,3 +166,10 @@ def test_links_lead_to_files(document: Path) -> None:
 def test_files_named_in_the_documents_exist(document: Path) -> None:
     pattern = r"`((?:protocol|storage|localcluster|scripts|tests|docs)/[\w./-]+)`"
     assert [path for path in re.findall(pattern, document.read_text()) if not (ROOT / path).exists()] == []
+
+
+def test_the_tables_of_lost_messages_have_all_messages() -> None:
+    from localcluster.faults.keys import messages
+
+    section = text_of("docs/fault-injection.md").partition("## Messages\n")[2].partition("\n## ")[0]
+    assert [name for name in messages() if f"`{name}`" not in section] == []
