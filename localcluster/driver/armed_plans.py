@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+ENDED_WHILE_FORKED = 100  # plans that may end while an executor is being forked
+
 
 def report_never_fired(rules: list[str], is_error: bool) -> None:
     """Raises FaultNeverFiredError, or warns."""
@@ -61,8 +63,11 @@ class ArmedPlans:
         return order.number
 
     def orders(self) -> Sequence[Order]:
-        """What an executor is told first: it may have been forked before a plan was armed, and not be reached yet."""
-        return self._here.armed if self._here is not None else ()
+        """What an executor is told first: plans may have begun and ended since it was forked, when it was not reached."""
+        if self._here is None:
+            return ()
+        ended = list(self._never_fired)[-ENDED_WHILE_FORKED:]
+        return [*self._here.armed, *map(DisarmFaults, ended)]
 
     def disarm(self, number: int) -> list[str]:
         """End a plan: from here on nothing of it fires anywhere. Its rules that never fired, also when it had ended."""

@@ -31,7 +31,9 @@ class Moment(NamedTuple):
 MOMENTS = {
     "start": Moment("task.start", (EXECUTOR,), _TASK, "a task begins"),
     "unpickle": Moment("task.unpickle", (EXECUTOR,), _TASK, "a task is about to unpickle its code"),
-    "middle": Moment("task.record", (EXECUTOR,), _TASK, "a task has taken `records` records of its partition"),
+    "middle": Moment(
+        "task.record", (EXECUTOR,), _TASK, "`records` records of the last RDD of a task's stage were taken"
+    ),
     "end": Moment("task.end", (EXECUTOR,), _TASK, "a task has computed its result or written its map output"),
     "pickle": Moment("task.pickle", (EXECUTOR,), _TASK, "a task of a result stage is about to pickle its result"),
     "before_report": Moment("task.report", (EXECUTOR,), _TASK, "a task's outcome is about to be sent"),

@@ -178,6 +178,24 @@ def test_a_replacement_that_cannot_be_forked_comes_later(sc: SparkContext) -> No
     assert [event.process for event in fired(sc)[-2:]] == ["launcher", "launcher"]
 
 
+@pytest.mark.parametrize("at", ["before_report", "registered", "heartbeat"])
+def test_an_exception_outside_of_the_users_code_is_its_executors_end(sc: SparkContext, at: str) -> None:
+    """In whatever thread: without that thread others would wait for it."""
+    victim = executor(sc)
+    with sc.faults(kill(executor=victim), raising(RuntimeError).at(at), strict=True):
+        assert counts(sc) == EXPECTED
+        wait_until(lambda: len(fired(sc)) > 1 and "raise" in fired(sc)[-1].fault)
+    assert counts(sc) == EXPECTED
+    wait_for_executors(sc, 2)
+
+
+def test_an_exception_before_it_registers_is_an_executors_end(sc: SparkContext) -> None:
+    victim = executor(sc)
+    with sc.faults(kill(executor=victim), raising(MemoryError).at("registration"), strict=True):
+        assert counts(sc) == EXPECTED
+        wait_for_executors(sc, 2)
+
+
 # --- when ------------------------------------------------------------------------------------------------------------
 
 
