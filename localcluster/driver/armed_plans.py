@@ -63,7 +63,7 @@ class ArmedPlans:
         return order.number
 
     def orders(self) -> Sequence[Order]:
-        """What an executor is told first: plans may have begun and ended since it was forked, when it was not reached."""
+        """What an executor is told first: plans may have begun and ended since it was forked, out of its reach."""
         if self._here is None:
             return ()
         ended = list(self._never_fired)[-ENDED_WHILE_FORKED:]
