@@ -60,7 +60,8 @@ class ArmedRule:
 
     def _identity(self, facts: Mapping[str, Any]) -> tuple[object, ...]:
         if "partition" in facts:
-            return tuple(facts.get(name) for name in TASK)
+            # A stage that runs again for a damaged output counts attempts anew; the block has another name.
+            return tuple(facts.get(name) for name in (*TASK, "block"))
         return self._process, next(self._seen)
 
 

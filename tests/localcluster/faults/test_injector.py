@@ -317,3 +317,9 @@ def test_a_plan_that_nothing_can_do_is_refused(monkeypatch: pytest.MonkeyPatch) 
     families.require(faults.plan("kill").rules)
     with pytest.raises(FaultPlanError, match="'slow' cannot be done yet; what can: kill"):
         families.require(faults.plan("kill; slow seconds=1").rules)
+
+
+def test_a_block_that_is_written_again_by_the_same_task_is_another_draw(run: Run) -> None:
+    run.arm("corrupt block=shuffle_* probability=0.5", "0")
+    same_task = [run.task("0", "block.put", block=f"shuffle_0_{n}_0.data") is not None for n in range(40)]
+    assert 5 < sum(same_task) < 35
