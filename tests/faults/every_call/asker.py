@@ -25,9 +25,18 @@ PROGRAM = Path(__file__).with_name("program.py")
 
 
 class Case(NamedTuple):
+    """A run in which a call fails, or with a plan of faults."""
+
     mode: str  # library or run
     job: str
-    fault: Fault
+    fault: Fault | None = None
+    plan: str = ""
+
+    def __str__(self) -> str:
+        if self.fault is None:
+            return f"{self.job} in {self.mode} mode with {self.plan!r}"
+        role, errno, nth, always = self.fault
+        return f"{self.job} in {self.mode} mode, {role}: call {nth} {errno} {'from then on' if always else 'once'}"
 
 
 class Judged(NamedTuple):
@@ -39,10 +48,8 @@ class Judged(NamedTuple):
     problems: tuple[str, ...]
 
     def __str__(self) -> str:
-        fault = self.case.fault
-        often = "from then on" if fault.always else "once"
-        what = f"{self.case.job} in {self.case.mode} mode, {fault.role}: call {fault.nth} {fault.errno} {often}"
-        return "\n".join([f"{what} ({self.fired.partition(chr(10))[0] or 'not reached'})", *self.problems, self.error])
+        fired = self.fired.partition("\n")[0] or "not reached"
+        return "\n".join([f"{self.case} ({fired})", *self.problems, self.error])
 
 
 class Asker:
@@ -59,11 +66,11 @@ class Asker:
         self._process: subprocess.Popen[str] | None = None
         self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
 
-    def run(self, job: str, fault: Fault) -> Judged:
-        case = Case(self._mode, job, fault)
+    def run(self, job: str, fault: Fault | None = None, plan: str = "") -> Judged:
+        case = Case(self._mode, job, fault, plan)
         process = self._process or self._start()
         assert process.stdin is not None
-        process.stdin.write(json.dumps({"job": job, "fault": fault}) + "\n")
+        process.stdin.write(json.dumps({"job": job, "fault": fault, "plan": plan}) + "\n")
         process.stdin.flush()
         try:
             line = self._answers.get(timeout=RUN_DEADLINE)
@@ -198,6 +205,8 @@ def judge(case: Case, outcome: dict[str, Any], errors: str) -> Judged:
 
 def _bad_text(case: Case, text: str, fired: str) -> list[str]:
     """An error has to say what the system said, and to name the file if the call that failed had one."""
+    if case.fault is None:
+        return []  # what it has to say depends on the plan
     if not fired:
         return ["an error, and no call had failed"]
     if case.fault.errno == SHORT:

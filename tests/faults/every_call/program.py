@@ -22,6 +22,7 @@ import psutil
 from localcluster import SparkConf, SparkContext, cli
 from localcluster.driver import backoff
 from localcluster.errors import LocalClusterError
+from localcluster.events import FaultFired
 from tests.faults.every_call import failing
 from tests.faults.jobs import JOBS
 
@@ -34,13 +35,19 @@ def answer(order: dict[str, Any], directory: str) -> dict[str, Any]:
     job = JOBS[order["job"]]
     expected = job.expected()
     before = _open_files()
-    failing.order(directory, failing.Fault(*order["fault"]))
+    fault, plan = order["fault"], order["plan"]
+    failing.order(directory, None if fault is None else failing.Fault(*fault))
     outcome: dict[str, Any] = {"right": False, "ours": True, "error": ""}
+    fired: list[str] = []  # by the plan
     started = time.monotonic()
     try:
         conf = SparkConf().set("spark.executor.instances", "2").set("spark.ui.showConsoleProgress", "false")
+        conf.set("localcluster.faults", plan)
         with SparkContext(conf=conf) as sc:
-            result = job.run(sc)
+            try:
+                result = job.run(sc)
+            finally:
+                fired = [event.where for event in sc.events() if isinstance(event, FaultFired)]
         outcome["right"] = result == expected
         outcome["error"] = "" if result == expected else f"a wrong result: {result!r:.500}"
     except Exception as error:
@@ -51,7 +58,7 @@ def answer(order: dict[str, Any], directory: str) -> dict[str, Any]:
         del error, cause
     outcome["seconds"] = time.monotonic() - started
     outcome["left"] = _left()
-    outcome["count"], outcome["fired"] = failing.count(directory), failing.fired(directory)
+    outcome["count"], outcome["fired"] = failing.count(directory), failing.fired(directory) + "\n".join(fired)
     failing.order(directory, None)
     gc.collect()
     outcome["files"] = sorted(_open_files() - before)
