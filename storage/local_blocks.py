@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from protocol import sites
-from protocol.errors import ChannelError, CorruptBlockError, StaleLocationError, StorageError
+from protocol.errors import ChannelError, CorruptBlockError, LocalClusterError, StaleLocationError, StorageError
 from protocol.locations import BlockManagerId, Location, ShmLocation
 from storage.arena import Arena
 from storage.block_id import BlockId
@@ -171,8 +171,9 @@ class LocalBlocks:
         log.warning("putting block %s failed", block_id)
         try:
             self._remove_everywhere(block_id, info.level, info.tell_master)
-        except Exception:  # an external store may raise anything
-            log.warning("cannot undo the put of block %s", block_id, exc_info=True)
+        except Exception as error:  # an external store may raise anything
+            is_ours = isinstance(error, LocalClusterError)
+            log.warning("cannot undo the put of block %s: %s", block_id, error, exc_info=not is_ours)
         finally:
             self.infos.remove_block(block_id)
 

@@ -28,6 +28,7 @@ from tests.faults.jobs import JOBS
 
 GRACE = 10.0  # seconds for what a run left to go
 PATIENCE = 2.0  # seconds for executors that cannot be started, in place of 30
+BARRIERS = {"interval": "1s", "maxFailures": "4"}  # a stage waits as long for executors, in place of ten minutes
 LAST_LINE = "sys.exit("  # of the program that a launcher of library mode runs
 
 
@@ -43,6 +44,8 @@ def answer(order: dict[str, Any], directory: str) -> dict[str, Any]:
     try:
         conf = SparkConf().set("spark.executor.instances", "2").set("spark.ui.showConsoleProgress", "false")
         conf.set("localcluster.faults", plan)
+        for name, value in BARRIERS.items():
+            conf.set(f"spark.scheduler.barrier.maxConcurrentTasksCheck.{name}", value)
         with SparkContext(conf=conf) as sc:
             try:
                 result = job.run(sc)
