@@ -45,7 +45,7 @@ from localcluster.task.profiler import BasicProfiler, MemoryProfiler, Profiler, 
 from localcluster.task.task_context import TaskContext
 from localcluster.task.task_forks import stay
 from localcluster.ui.status_page import StatusPage
-from protocol.errors import ActiveContextError, ContextError, FaultNeverFiredError, PySparkValueError
+from protocol.errors import ActiveContextError, ClusterError, ContextError, FaultNeverFiredError, PySparkValueError
 from protocol.forks import free_in_forks
 from storage import os_layer
 
@@ -114,8 +114,12 @@ class SparkContext(Application, Sources, Files, JobControl):
                 self._profiling = Profiling(self._conf, profiler_cls, udf_profiler_cls, memory_profiler_cls)
                 self.profiler_collector = self._profiling.collector
                 self._start_cluster(values, started)
-                with naming_shortage("the context"):
-                    self._start_parts(pyFiles or (), started)
+                try:
+                    with naming_shortage("the context"):
+                        self._start_parts(pyFiles or (), started)
+                except ClusterError:
+                    self._cluster.check_usable()  # without a launcher directories vanish: then that is what is wrong
+                    raise
                 started.callback(self._resign)
                 started.callback(self._page.stop)  # before another context can want its port
                 SparkContext._active_spark_context = self

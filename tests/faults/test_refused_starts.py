@@ -6,6 +6,9 @@ What the launcher is refused is in ``tests/localcluster/launcher``.
 from __future__ import annotations
 
 import errno
+import os
+import signal
+from typing import Any
 
 import pytest
 
@@ -13,7 +16,7 @@ from localcluster import SparkContext
 from localcluster.base import os_layer as processes
 from localcluster.errors import ClusterError
 from storage import os_layer as files
-from tests.support import fails
+from tests.support import fails, wait_until
 
 
 def test_a_refused_start_says_what_was_refused_and_the_next_one_works(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,3 +34,17 @@ def test_a_refused_start_says_what_was_refused_and_the_next_one_works(monkeypatc
             SparkContext("local[1]")
     with SparkContext("local[1]") as sc:
         assert sc.parallelize([1, 2]).sum() == 3
+
+
+def test_a_start_that_the_launcher_does_not_survive_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its end takes the run's directories along, so that what fails first may be anything."""
+
+    def lose_launcher(context: Any, *_: Any) -> None:
+        os.kill(context._cluster._launcher.pid, signal.SIGKILL)
+        wait_until(lambda: context._cluster.error)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "userFiles")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SparkContext, "_start_parts", lose_launcher)
+        with pytest.raises(ClusterError, match="the launcher is gone"):
+            SparkContext("local[1]")
