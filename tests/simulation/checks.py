@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from protocol.block_messages import GetStorageStatus
 from protocol.errors import ClusterError, JobCancelledError, JobError, TaskError
 from protocol.locations import DRIVER, FileLocation, HeapLocation, ShmLocation
-from storage.block_id import RDDBlockId
+from storage.block_id import BlockId, RDDBlockId
 from storage.block_table import path_of
 
 if TYPE_CHECKING:
@@ -42,17 +42,16 @@ def _cause(world: World, running: RunningJob, error: BaseException) -> bool:
         return running.was_cancelled or world.driver.has_stopped
     if isinstance(error, ClusterError):
         return deaths >= 5 or faults["not fork"] > 0
-    if isinstance(error, TaskError) and "SimulatedError" in text:
-        return bool(running.rdd.bad) or faults["raise in a task"] >= ATTEMPTS
-    if isinstance(error, TaskError) and "is bad" in text:
-        return True
-    if isinstance(error, TaskError) and ("ExecutorLostFailure" in text or "barrier" in text):
-        return deaths + faults["raise in a task"] >= ATTEMPTS or bool(running.rdd.bad)
     if isinstance(error, JobError) and "slots at once" in text:
         return world.program.changes_executors
-    if isinstance(error, JobError) and "failed the maximum allowable number of times" in text:
-        return faults["lose a file"] >= ATTEMPTS or deaths >= ATTEMPTS
-    return False
+    if running.rdd.bad and "is bad" in text:
+        return True
+    raised, lost = faults["raise in a task"], faults["lose a file"]
+    if "maximum allowable number of times" in text or "barrier" in text:
+        return deaths + raised + lost >= ATTEMPTS
+    if isinstance(error, TaskError) and "ExecutorLostFailure" in text:
+        return deaths >= ATTEMPTS
+    return isinstance(error, TaskError) and "SimulatedError" in text and raised >= ATTEMPTS
 
 
 def check_stored(world: World) -> None:
@@ -75,6 +74,18 @@ def check_stored(world: World) -> None:
                 found = world.memory.files.get(path_of(status.location), {}).get(status.location.offset)
                 lost = found is None and world.faults.counts["lose a file"] > 0
                 assert lost or found == expected, f"{what} at {status.location}: {found}"
+
+
+def check_lost(world: World) -> None:
+    """What was in shared memory or files outlives its executor, whatever happens, but for files that were removed."""
+    if world.faults.counts["lose a file"]:
+        return
+    for name in world.driver.lost_blocks:
+        block_id = BlockId.parse(name)
+        level = None if block_id.of_rdd is None else world.rdds.by_id[block_id.of_rdd].level
+        assert level is not None, f"{name} was lost"
+        assert level.use_memory, f"{name} was lost"
+        assert not level.use_off_heap, f"{name} was lost"
 
 
 def check_when_quiet(world: World) -> None:

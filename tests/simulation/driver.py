@@ -19,7 +19,7 @@ from protocol import block_messages as m
 from protocol.cluster_messages import ExecutorHeartbeat
 from protocol.endpoint import Endpoint, Incoming
 from protocol.errors import ChannelError, ClusterError, StaleLocationError
-from protocol.events import Event, TasksLaunched
+from protocol.events import BlockLost, Event, TasksLaunched
 from protocol.hook import Passing
 from protocol.locations import DRIVER, BlockManagerId, SharedLocation
 from protocol.message import Report
@@ -165,6 +165,7 @@ class SimulatedDriver:
         self.jobs: list[RunningJob] = []
         self.hopeless: str | None = None
         self.has_stopped = False
+        self.lost_blocks: list[str] = []  # names
         self._rounds = 0
         outputs = MapOutputTracker()
         conf = CONF | {key: text for key, text in OPTIONS.items() if world.random.random() < 0.3}
@@ -241,6 +242,8 @@ class SimulatedDriver:
 
     def _record(self, event: Event | TasksLaunched) -> None:
         self.world.trace("history", type(event).__name__, event[1:])
+        if isinstance(event, BlockLost):
+            self.lost_blocks.append(event.block_id)
 
     def _no_table_is_large(self, table: bytes) -> BlockId:
         raise AssertionError(f"a table of {len(table)} bytes")

@@ -199,6 +199,8 @@ class SimulatedExecutor(SimulatedProcess):
         self.trace("runs", (task.task_id, f"stage {stage.stage_id}.{stage.attempt}", task.partition_index))
         yield Work(self._faults.task_time())
         if stage.barrier:
+            together = len(stage.barrier)
+            assert together == rdd.getNumPartitions(), f"{together} of {rdd.getNumPartitions()} tasks meet at a barrier"
             yield from self._meet(task)
         if self._faults.happens("die in a task"):
             self.die(None, 9)

@@ -59,9 +59,10 @@ def _again(task: Any, result: Any) -> Any:
     return TaskOutcome(task.position, task.task_id, result.output, result.updates)
 
 
-def _keep_waiting(original: Any) -> Any:
+def _say_nothing(original: Any) -> Any:
     def give_back(self: TaskQueue[Any], task_ids: Any) -> tuple[int, ...]:
-        return tuple(task_id for task_id in task_ids if task_id in self._waiting)
+        original(self, task_ids)
+        return ()
 
     return give_back
 
@@ -97,7 +98,7 @@ MUTANTS: Mapping[str, Mutant] = {
     "an extent is reused while others read it": Mutant(LeaseTable, "retire", _skip(True)),
     "no lease comes with a location": Mutant(LeaseTable, "grant", _skip()),
     "a table of map outputs is kept when an output was lost": Mutant(KeptTables, "advance", _skip()),
-    "a task that was given back runs all the same": Mutant(TaskQueue, "give_back", _keep_waiting),
+    "who gives tasks back does not say so": Mutant(TaskQueue, "give_back", _say_nothing),
     "a doubled frame is taken twice": Mutant(Sequence, "arrived", _deliver_twice),
     "blocks on the heap of a dead executor stay in the table": Mutant(BlockTable, "remove_manager", _keep_heaps),
     "segments of the dead are not removed": Mutant(BlockManagerMasterEndpoint, "_give_up", _skip([])),

@@ -79,13 +79,16 @@ class Program:
         rdds, random = self._world.rdds, self._random
         rdd = self._maybe_kept(rdds.source(random.randint(1, 12)))
         for _ in range(random.choice([0, 1, 1, 2])):
-            rdd = self._maybe_kept(rdds.narrow(rdd))
+            rdd = self._maybe_kept(self._narrow(rdd))
             rdd = self._maybe_kept(rdds.shuffled(rdd, random.randint(1, 8)))
-        fits = rdd.getNumPartitions() <= SLOTS
-        rdd = self._maybe_kept(rdds.narrow(rdd, barrier=fits and random.random() < 0.2))
+        rdd = self._maybe_kept(self._narrow(rdd))
         if random.random() < 0.05:
             rdd.bad = frozenset([0])
         return rdd
+
+    def _narrow(self, rdd: SimulatedRDD) -> SimulatedRDD:
+        fits = rdd.getNumPartitions() <= SLOTS
+        return self._world.rdds.narrow(rdd, barrier=fits and self._random.random() < 0.2)
 
     def _maybe_kept(self, rdd: SimulatedRDD) -> SimulatedRDD:
         if self._random.random() < 0.3:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.simulation.seeds import run_seed
 
+IN_CI = 500
 UNDER_STRESS = "0:100000"
 PROCESSES = 2
 
@@ -40,6 +41,10 @@ def run(first: int, count: int, timeout: float) -> None:
             process.wait()
     for process, output in zip(processes, outputs, strict=True):
         assert process.returncode == 0, output
+
+
+def test_seeds() -> None:
+    run(0, IN_CI, timeout=300)
 
 
 @pytest.mark.stress

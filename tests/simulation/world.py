@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from tests.simulation.checks import check_end_of_job, check_stopped, check_stored, check_when_quiet
+from tests.simulation.checks import check_end_of_job, check_lost, check_stopped, check_stored, check_when_quiet
 from tests.simulation.clock import Clock
 from tests.simulation.driver import LAYOUT, SimulatedDriver
 from tests.simulation.faults import Faults
@@ -42,6 +42,7 @@ class World:
         assert self.clock.run(deadline, self._jobs_are_done), f"hang: {self._unfinished()}"
         for running in self.driver.jobs:
             check_end_of_job(self, running)
+        check_lost(self)
         self._let_pass(max(self.clock.now, self.faults.until) + QUIET)
         if not self.driver.has_stopped:
             check_stored(self)
