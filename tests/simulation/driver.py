@@ -138,6 +138,9 @@ class RunningJob:
             self.end = event
             self._driver.world.trace("job", "ends", (self.rdd.id(), event.error))
             return
+        assert self.job is not None
+        if self.job.final_stage.is_barrier and any(outcome.position is not None for outcome in event):
+            assert len(event) >= len(self.job.final_stage.partitions), "some results of a barrier stage counted alone"
         for outcome in event:
             if outcome.position is None:
                 continue
@@ -167,7 +170,7 @@ class SimulatedDriver:
         self.has_stopped = False
         self.lost_blocks: list[str] = []  # names
         self._rounds = 0
-        outputs = MapOutputTracker()
+        outputs = MapOutputTracker(self._record)
         conf = CONF | {key: text for key, text in OPTIONS.items() if world.random.random() < 0.3}
         dag = make_scheduler(conf, LAYOUT, outputs, self._record)
         self.backend = SchedulerBackend(

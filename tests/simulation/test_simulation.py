@@ -43,8 +43,9 @@ def run(first: int, count: int, timeout: float) -> None:
         assert process.returncode == 0, output
 
 
+@pytest.mark.timeout(300)
 def test_seeds() -> None:
-    run(0, IN_CI, timeout=300)
+    run(0, IN_CI, timeout=290)
 
 
 @pytest.mark.stress
