@@ -48,7 +48,7 @@ def _cause(world: World, running: RunningJob, error: BaseException) -> bool:
         return True
     raised, lost = faults["raise in a task"], faults["lose a file"]
     if "maximum allowable number of times" in text or "barrier" in text:
-        return deaths + raised + lost >= ATTEMPTS
+        return bool(running.rdd.bad) or deaths + raised + lost >= ATTEMPTS
     if isinstance(error, TaskError) and "ExecutorLostFailure" in text:
         return deaths >= ATTEMPTS
     return isinstance(error, TaskError) and "SimulatedError" in text and raised >= ATTEMPTS
