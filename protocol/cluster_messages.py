@@ -308,4 +308,4 @@ class ExecutorExited(Report):
     executor_id: str
     exit_code: int | None
     signal: int | None
-    frames: str = ""  # of the user's code in which it crashed, as in a traceback
+    last_words: str = ""  # of a signal: frames of the user's code, as in a traceback; of an exit: the error

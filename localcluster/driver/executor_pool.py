@@ -272,7 +272,7 @@ class ExecutorPool:
     def exited(self, message: ExecutorExited) -> None:
         executor = self._executors.get(message.executor_id)
         if executor is not None:
-            self._lost(executor, message.exit_code, message.signal, message.frames)
+            self._lost(executor, message.exit_code, message.signal, message.last_words)
 
     def watch(self, now: float) -> None:
         """End those that are stopped, or show no sign of life."""
@@ -322,9 +322,9 @@ class ExecutorPool:
             if isinstance(end, FrameError):  # it lives, and what it says cannot be understood
                 self.kill(executor.executor_id, str(end))
 
-    def _lost(self, executor: Executor, exit_code: int | None, signum: int | None, frames: str = "") -> None:
+    def _lost(self, executor: Executor, exit_code: int | None, signum: int | None, last_words: str = "") -> None:
         self._read_the_rest(executor)
-        reason = executor.how_it_ended(exit_code, signum, frames)
+        reason = executor.how_it_ended(exit_code, signum, last_words)
         del self._executors[executor.executor_id]
         self._close(executor)
         self._silence.forget(executor.executor_id)

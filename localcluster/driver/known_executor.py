@@ -56,7 +56,7 @@ class Executor:
 
     # --- its end ---
 
-    def how_it_ended(self, exit_code: int | None, signum: int | None, frames: str = "") -> str:
+    def how_it_ended(self, exit_code: int | None, signum: int | None, last_words: str = "") -> str:
         """For messages; both are None when its exit status is not known."""
         if self.short_of is not None:
             return f"executor {self.executor_id} could not be started: {self.short_of}"
@@ -67,8 +67,9 @@ class Executor:
             return f"{who} was not needed any more"
         if signum is not None:
             hint = ", often the system's out-of-memory killer" if signum == 9 else ""
-            where = f" in\n{frames}" if frames else ""
+            where = f" in\n{last_words}" if last_words else ""
             return f"{who} was killed by signal {signum}{hint}{where}"
         if exit_code is not None:
-            return f"{who} exited with code {exit_code}"
+            error = f": {last_words}" if last_words else ""
+            return f"{who} exited with code {exit_code}{error}"
         return f"{who} closed its pipes"

@@ -27,7 +27,7 @@ from localcluster.executor.barrier_calls import BarrierCalls
 from localcluster.executor.block_orders import BlockOrders, OrderHandler
 from localcluster.executor.breakpoints import refuse_breakpoints
 from localcluster.executor.child_pickles import pickle_for_children
-from localcluster.executor.crash_report import report_crashes
+from localcluster.executor.crash_report import report_crashes, report_error
 from localcluster.executor.exit_handlers import run_exit_handlers
 from localcluster.executor.kills import Kills
 from localcluster.executor.library_threads import limit_library_threads
@@ -105,6 +105,7 @@ def executor_main(
     except Exception as error:
         refused = shortage(error) or (str(error) if isinstance(error, OSError) else None)
         if refused is None:
+            report_error(error)
             raise
         reporting.tell(LaunchFailed(order.executor_id, refused))
         return 1
@@ -190,8 +191,9 @@ class Executor:
                 self._obey(self._orders.receive())
         except ChannelError as error:
             end_without_driver(error)
-        except BaseException:
+        except BaseException as error:
             log.exception("executor %s cannot take orders any more", self._id)
+            report_error(error)
         os._exit(1)
 
     def _obey(self, incoming: Incoming) -> None:
@@ -242,8 +244,9 @@ class Executor:
                 self._run_task(*task)
             except DRIVER_GONE as error:
                 end_without_driver(error)
-            except BaseException:  # else the driver would wait for the task, and for this thread
+            except BaseException as error:  # else the driver would wait for the task, and for this thread
                 log.exception("executor %s cannot report a task", self._id)
+                report_error(error)
                 os._exit(1)
 
     def _run_task(self, code: StageCode, task: TaskDescription) -> None:

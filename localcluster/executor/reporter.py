@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import psutil
 
+from localcluster.executor.crash_report import report_error
 from localcluster.executor.kills import REPEAT, Kills
 from localcluster.executor.report_batch import ReportBatch
 from protocol import sites
@@ -128,8 +129,9 @@ class Reporter:
                     end.channel.announce(time.monotonic())
         except DRIVER_GONE as error:
             end_without_driver(error)
-        except BaseException:  # else what waits would never be sent
+        except BaseException as error:  # else what waits would never be sent
             log.exception("an executor cannot report any more")
+            report_error(error)
             os._exit(1)
 
     def _heartbeat(self, process: psutil.Process) -> None:

@@ -28,6 +28,9 @@ _FOR_EVER = 365 * 86400.0  # seconds
 # sleeps (``executor.kills``).
 _SLEEP = compile("sleep(seconds)", "<a fault>", "exec")
 
+# So that the traceback of the task has none of our frames, as that of an exception in a user's code.
+_RAISE = compile("raise exception", "<a fault>", "exec")
+
 _CONTINUE = 'i=0; while [ $i -lt "$2" ] && kill -0 "$1"; do sleep 0.1; i=$((i+1)); done; kill -CONT "$1"'
 
 _held: list[bytearray] = []  # what `hog` took
@@ -64,8 +67,9 @@ def _start_helper(seconds: float) -> subprocess.Popen[bytes]:
     return os_layer.start_program(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def _raise(firing: Firing) -> NoReturn:
-    raise make_exception(str(firing.rule.what.exception), f"a fault on purpose ({rule_text(firing.rule)})")
+def _raise(firing: Firing) -> None:
+    text = f"a fault on purpose ({rule_text(firing.rule)})"
+    exec(_RAISE, {"exception": make_exception(str(firing.rule.what.exception), text)})
 
 
 def _hog(firing: Firing) -> None:

@@ -17,7 +17,7 @@ from multiprocess.connection import Connection
 from localcluster.base import os_layer, pyspark_alias
 from localcluster.base.own_stacks import OwnStacks, make_stack_file
 from localcluster.base.standard_streams import print_to_standard_error, print_whole_lines, read_nothing
-from localcluster.executor.crash_report import crash_report
+from localcluster.executor.crash_report import crash_report, reported_error
 from localcluster.executor.executor import executor_main
 from localcluster.faults.process_faults import ProcessFaults
 from localcluster.launcher.forking import die_with_parent, fork, kill, run_child
@@ -111,9 +111,9 @@ class ClusterProcesses:
                 self._tell_janitor(GONE, pid)
         return executor_id
 
-    def crash_report(self, executor_id: str, pid: int) -> str:
-        """Where an executor that a signal ended was in the user's code, if that is known."""
-        return crash_report(self.scratch, executor_id, pid)
+    def last_words(self, executor_id: str, pid: int, code: int) -> str:
+        """Where an executor that a signal ended was in the user's code, or for which error one exited, if known."""
+        return (crash_report if code < 0 else reported_error)(self.scratch, executor_id, pid)
 
     def end(self) -> None:
         """End what still lives, by force, and remove the scratch space."""

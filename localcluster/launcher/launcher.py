@@ -281,12 +281,10 @@ class Launcher:
             self._stopping = True
         elif self._cluster is not None and (executor_id := self._cluster.ended(pid)) is not None:
             code = os.waitstatus_to_exitcode(status)
-            if code >= 0:
-                self._tell_driver(ExecutorExited(executor_id, code, None))
-            else:
-                self._tell_driver(
-                    ExecutorExited(executor_id, None, -code, self._cluster.crash_report(executor_id, pid))
-                )
+            last_words = self._cluster.last_words(executor_id, pid, code) if code else ""
+            self._tell_driver(
+                ExecutorExited(executor_id, code if code >= 0 else None, -code if code < 0 else None, last_words)
+            )
 
     def _await_driver(self) -> None:
         """The driver closed its pipe: it is ending, or a context ended badly. Only its exit status is awaited."""

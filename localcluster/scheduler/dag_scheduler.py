@@ -40,6 +40,7 @@ from storage.block_id import BlockId
 log = logging.getLogger(__name__)
 
 _ABORTED = "Job aborted due to stage failure: "
+_LOST = "ExecutorLostFailure"
 
 TaskFailure: TypeAlias = Callable[[Stage, RunningTask, TaskFailed, int], BaseException]
 
@@ -414,11 +415,13 @@ class DAGScheduler:
 
 
 def _in_brief(text: str) -> str:
-    """Of a traceback the last line that says something: what was raised."""
-    lines = text.strip().splitlines() or [""]
-    return lines[-1] if text.startswith("Traceback") else lines[0]
+    """On one line. Of a traceback the last line, what was raised; of a crash also the frame in which it was."""
+    first, *others = text.strip().splitlines() or [""]
+    if others and text.startswith(_LOST):
+        return f"{first} {others[-1].strip()}"
+    return others[-1] if others and text.startswith("Traceback") else first
 
 
 def _lost_with_executor(task: RunningTask, reason: str) -> TaskFailed:
-    text = f"ExecutorLostFailure ({reason}): Python worker exited unexpectedly (crashed)"  # the latter as in PySpark
+    text = f"{_LOST} ({reason}): Python worker exited unexpectedly (crashed)"  # the latter as in PySpark
     return TaskFailed(task.task_id, None, "executor_lost", text)

@@ -203,6 +203,12 @@ def test_an_exit_without_an_end_of_pipes_is_a_loss_too(bed: Bed) -> None:
     assert [reason for _, reason in bed.lost] == ["executor 0 (pid 4000) exited with code 3"]
 
 
+def test_an_exit_is_told_with_the_error_for_which_the_executor_ended_itself(bed: Bed) -> None:
+    executor_id = bed.launch()
+    bed.pool.exited(ExecutorExited(executor_id, 1, None, "ValueError: no"))
+    assert [reason for _, reason in bed.lost] == ["executor 0 (pid 4000) exited with code 1: ValueError: no"]
+
+
 def test_an_exit_status_that_never_comes_is_not_waited_for_without_end(bed: Bed) -> None:
     executor_id = bed.launch()
     bed.launcher.far[executor_id][1].abort()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from localcluster.base.own_stacks import SIGNAL
-from localcluster.executor.crash_report import crash_report, report_crashes
+from localcluster.executor.crash_report import crash_report, report_crashes, reported_error
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -23,7 +23,7 @@ import ctypes, os, sys
 sys.path.insert(0, ROOT)
 from types import SimpleNamespace
 from localcluster.conf.settings import Settings
-from localcluster.executor.crash_report import report_crashes
+from localcluster.executor.crash_report import report_crashes, report_error
 from localcluster.executor.task_runner import ForksEndHere, run_task
 from localcluster.executor.stage_code import StageCode
 from protocol.cluster_messages import StageDescription, TaskDescription
@@ -42,14 +42,20 @@ SEGFAULT = "ctypes.string_at(0)"
 
 
 def crash(directory: Path, how: str) -> tuple[subprocess.CompletedProcess[str], str]:
-    """How the program ended, and the report."""
+    """How the program ended, and the report of it."""
+    done, pid = run(directory, how)
+    return done, crash_report(scratch(directory), "5", pid)
+
+
+def run(directory: Path, how: str) -> tuple[subprocess.CompletedProcess[str], int]:
+    """How the program ended, and its process id."""
     program = directory / "program.py"
     text = PROGRAM.replace("ROOT", repr(str(ROOT))).replace("DIRECTORY", repr(str(directory))).replace("CRASH", how)
     program.write_text(text)
     process = subprocess.Popen([sys.executable, program], stdout=-1, stderr=-1, text=True, cwd=directory)
     done = subprocess.CompletedProcess((), 0, *process.communicate(timeout=60))
     done.returncode = process.returncode
-    return done, crash_report(scratch(directory), "5", process.pid)
+    return done, process.pid
 
 
 def scratch(directory: Path) -> Any:
@@ -85,3 +91,25 @@ def test_stacks_that_somebody_asked_for_are_no_crash(tmp_path: Path) -> None:
     assert (done.returncode, report) == (3, "")
     done, report = crash(tmp_path, f"os.kill(os.getpid(), {SIGNAL}); {SEGFAULT}")
     assert report.count(" in users_function") == 1
+
+
+def test_an_executor_that_ends_itself_says_for_which_error(tmp_path: Path) -> None:
+    asked_for = f"os.kill(os.getpid(), {SIGNAL})"
+    done, pid = run(tmp_path, f"{asked_for}; report_error(ValueError('no')); os._exit(1)")
+    assert done.returncode == 1, done.stderr
+    assert reported_error(scratch(tmp_path), "5", pid) == "ValueError: no"
+    assert crash_report(scratch(tmp_path), "5", pid) == ""
+
+
+def test_an_error_that_cannot_be_told_is_told_by_its_class_and_a_long_one_is_cut(tmp_path: Path) -> None:
+    silent = "type('Silent', (Exception,), {'__str__': lambda self: 1 / 0})()"
+    _, pid = run(tmp_path, f"report_error({silent}); os._exit(1)")
+    assert reported_error(scratch(tmp_path), "5", pid).startswith("Silent: <exception str() failed")
+    _, pid = run(tmp_path, "report_error(ValueError('x' * 100_000)); os._exit(1)")
+    assert len(reported_error(scratch(tmp_path), "5", pid)) < 10_000
+
+
+def test_an_exit_without_an_error_has_none_to_report(tmp_path: Path) -> None:
+    _, pid = run(tmp_path, "os._exit(3)")
+    assert reported_error(scratch(tmp_path), "5", pid) == ""
+    assert reported_error(scratch(tmp_path), "6", pid) == ""

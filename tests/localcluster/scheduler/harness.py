@@ -102,10 +102,10 @@ class FakeDriver:
         self.dag.executor_added(executor_id, cores, self.now)
         self.step()
 
-    def lose(self, executor_id: str) -> None:
+    def lose(self, executor_id: str, reason: str = "killed") -> None:
         del self.queues[executor_id]
         self.binaries = {held for held in self.binaries if held[0] != executor_id}
-        self.dag.executor_lost(executor_id, "killed", self.now)
+        self.dag.executor_lost(executor_id, reason, self.now)
         self.step()
 
     def drain(self, executor_id: str) -> list[int]:

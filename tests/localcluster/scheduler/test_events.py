@@ -61,6 +61,16 @@ def test_a_task_that_failed_and_runs_again_is_told_with_its_reason_in_brief(
     ]
 
 
+def test_a_crash_in_c_code_is_told_in_brief_by_its_signal_and_the_innermost_frame(lineage: Lineage) -> None:
+    driver = FakeDriver(1)
+    driver.submit(lineage.job(lineage.source(1)))
+    driver.lose("a", 'it was killed by signal 11 in\n  File "a.py", line 1 in outer\n  File "b.py", line 2 in inner')
+    (retried,) = told(driver, TaskRetried)
+    crashed = "Python worker exited unexpectedly (crashed)"
+    where = 'it was killed by signal 11 in File "b.py", line 2 in inner'
+    assert retried.reason == f"ExecutorLostFailure ({where}): {crashed}"
+
+
 def test_the_failure_that_ends_a_job_is_no_retry(lineage: Lineage) -> None:
     driver = FakeDriver(2, max_failures=2)
     driver.submit(lineage.job(lineage.source(2)))
