@@ -23,7 +23,7 @@ from protocol.block_messages import (
     TakeUses,
 )
 from protocol.endpoint import Incoming
-from protocol.errors import ChannelError
+from protocol.errors import ChannelError, LocalClusterError
 from protocol.message import Message
 from storage.block_manager_slave_endpoint import BlockManagerSlaveEndpoint
 
@@ -72,8 +72,9 @@ class BlockOrders:
             except ChannelError:  # the block master's end, or the driver's
                 raise
             except BaseException as error:  # of a user's own block store, say
-                name = type(incoming.message).__name__
-                log.log(logging.DEBUG if self._stopped else logging.WARNING, "%s failed", name, exc_info=True)
+                name, is_ours = type(incoming.message).__name__, isinstance(error, LocalClusterError)
+                level = logging.DEBUG if self._stopped else logging.WARNING
+                log.log(level, "%s failed: %s", name, error, exc_info=not is_ours)
                 if reply is not None:
                     reply.error(error)
             else:

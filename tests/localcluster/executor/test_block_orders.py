@@ -24,7 +24,7 @@ from protocol.cluster_messages import (
     TaskKilled,
 )
 from protocol.endpoint import Incoming
-from protocol.errors import BrokenChannelError, ClosedChannelError
+from protocol.errors import BrokenChannelError, ClosedChannelError, StorageError
 from storage.block_id import BroadcastBlockId, RDDBlockId
 from storage.scratch import Scratch
 from tests.support import DEADLINE
@@ -155,6 +155,18 @@ def test_a_block_master_that_is_gone_is_no_failure_to_warn_of(
     assert asked.wait(DEADLINE)
     orders._threads.shutdown(wait=True)
     assert caplog.text == ""
+
+
+def test_what_cannot_be_removed_is_told_in_a_line(
+    orders: BlockOrders, blocks: Blocks, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def remove_shuffle(shuffle_id: int) -> bool:
+        raise StorageError("cannot remove block")
+
+    monkeypatch.setattr(blocks, "remove_shuffle", remove_shuffle)
+    assert isinstance(ask(orders, RemoveShuffle(1)).wait(), StorageError)
+    assert "RemoveShuffle failed: cannot remove block" in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 def test_stopping_waits_for_nothing_and_gives_up_what_has_not_begun(orders: BlockOrders, blocks: Blocks) -> None:
