@@ -48,6 +48,10 @@ def set_property(key: str, value: str) -> None:
     _set[key] = str(value)
 
 
+def clear_property(key: str) -> None:
+    _set.pop(key, None)
+
+
 def settings() -> dict[str, str]:
     """The properties that are settings of ours."""
     return {key: value for key, value in _set.items() if key.startswith(SETTINGS)}

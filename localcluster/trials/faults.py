@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -54,13 +54,19 @@ def _as_settings(plan: Plan, strict: bool) -> Iterator[None]:
         "localcluster.faults.strict": str(strict).lower(),
     }
     before = {key: system_properties.get_property(key) for key in wanted}
-    for key, value in wanted.items():
-        system_properties.set_property(key, value)
+    _set(wanted)
     try:
         yield
     finally:
-        for key, old in before.items():
-            system_properties.set_property(key, old or "")
+        _set(before)
+
+
+def _set(properties: Mapping[str, str | None]) -> None:
+    for key, value in properties.items():
+        if value is None:
+            system_properties.clear_property(key)
+        else:
+            system_properties.set_property(key, value)
 
 
 class FaultsOfTest:

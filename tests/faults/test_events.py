@@ -132,3 +132,14 @@ def test_a_block_whose_file_vanishes_under_its_living_holder_is_told_as_lost_and
     assert [event.block_id for event in sc.events(BlockLost)] == [str(block)]
     assert [event.block_id for event in sc.events(BlockRecomputed)] == [str(block)]
     assert sc.events(ExecutorLost) == ()
+
+
+def test_as_many_dead_executors_are_remembered_as_the_settings_say() -> None:
+    conf = SparkConf().setMaster("local-cluster[1,1,1024]").set("spark.ui.port", "0")
+    with SparkContext(conf=conf.set("spark.ui.retainedDeadExecutors", "1")) as context:
+        for number in range(2):
+            wait_until(lambda: executors(context), "the executor did not start")
+            os.kill(executors(context)[0].pid, signal.SIGKILL)
+            wait_until(lambda: len(context.events(ExecutorLost)) > number, "its loss was not noticed")  # noqa: B023
+        dead = [each["id"] for each in api(context, "allexecutors") if not each["isActive"]]
+        assert dead == [context.events(ExecutorLost)[-1].executor_id]

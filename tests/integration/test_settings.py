@@ -86,6 +86,7 @@ SHOWN_BY = {
     "spark.ui.port": "integration/test_settings.py::test_the_page_takes_one_of_the_ports_that_the_settings_say",
     "spark.port.maxRetries": "integration/test_status_page_lifetimes.py::test_a_port_that_is_taken_for_good_is_an_error_that_leaves_the_context_usable",
     "spark.ui.retainedJobs": "integration/test_settings.py::test_as_many_jobs_and_stages_are_remembered_as_the_settings_say",
+    "spark.ui.retainedDeadExecutors": "faults/test_events.py::test_as_many_dead_executors_are_remembered_as_the_settings_say",
     "spark.ui.retainedStages": "integration/test_settings.py::test_as_many_jobs_and_stages_are_remembered_as_the_settings_say",
     "spark.ui.showConsoleProgress": "integration/test_settings_one_by_one.py::test_there_are_no_bars_on_a_terminal_where_the_settings_say_so",
     "spark.files": "faults/test_files_of_runs.py::test_settings_and_the_constructor_name_files",
