@@ -47,6 +47,8 @@ def _cause(world: World, running: RunningJob, error: BaseException) -> bool:
     if running.rdd.bad and "is bad" in text:
         return True
     raised, lost = faults["raise in a task"], faults["lose a file"]
+    if "cannot run anywhere due to node and executor excludeOnFailure" in text:
+        return raised > 0
     if "maximum allowable number of times" in text or "barrier" in text:
         return bool(running.rdd.bad) or deaths + raised + lost >= ATTEMPTS
     if isinstance(error, TaskError) and "ExecutorLostFailure" in text:

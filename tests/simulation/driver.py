@@ -36,7 +36,11 @@ CONF = {
     "spark.task.reaper.killTimeout": "5s",
     "localcluster.sharedMemory": "16m",
 }
-OPTIONS = {"spark.speculation": "true", "spark.scheduler.mode": "FAIR"}
+OPTIONS = {
+    "spark.speculation": "true",
+    "spark.scheduler.mode": "FAIR",
+    "spark.excludeOnFailure.enabled": "true",
+}
 """Settings that some seeds have."""
 CHECKED = 5  # rounds between two audits of all tables while jobs run
 LAYOUT = Layout(executors=3, cores=2, max_failures=4)
@@ -245,7 +249,7 @@ class SimulatedDriver:
 
     def _record(self, event: Event | TasksLaunched) -> None:
         self.world.trace("history", type(event).__name__, event[1:])
-        if isinstance(event, BlockLost):
+        if isinstance(event, BlockLost) and not self.has_stopped:
             self.lost_blocks.append(event.block_id)
 
     def _no_table_is_large(self, table: bytes) -> BlockId:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from localcluster.executor.reporter import DRIVER_GONE
 from protocol.endpoint import Endpoint
+from protocol.errors import RemoteAskError
 from tests.simulation.steps import Doing, Steps
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ class SimulatedProcess:
         return Steps(doing, self._later, end or self._must_not_fail)
 
     def _must_not_fail(self, result: Any, error: BaseException | None) -> None:
-        if error is not None:
+        """But for what the driver refused: it has stopped."""
+        if error is not None and not isinstance(error, RemoteAskError):
             raise error
 
     def trace(self, what: str, about: object = "") -> None:

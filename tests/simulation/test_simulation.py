@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +27,7 @@ def run(first: int, count: int, timeout: float) -> None:
     processes = [
         subprocess.Popen(
             [sys.executable, "-m", "tests.simulation", *command],
+            cwd=Path(__file__).parents[2],
             env=os.environ | {"PYTHONHASHSEED": "0"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
