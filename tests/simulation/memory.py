@@ -61,6 +61,7 @@ class Arena:
         self._owner = owner
         self._free: list[ShmLocation] = []
         self.limbo: set[ShmLocation] = set()
+        self._early: set[ShmLocation] = set()  # released before it was given up: the messages travel in different pipes
         self.used: set[ShmLocation] = set()
         self.segments: set[str] = set()
 
@@ -94,12 +95,18 @@ class Arena:
     def retire(self, location: ShmLocation) -> None:
         """Given up; it is free when the master says that nobody reads it."""
         self.used.remove(location)
-        self.limbo.add(location)
+        if location in self._early:
+            self._early.remove(location)
+            self._free.append(location)
+        else:
+            self.limbo.add(location)
 
     def released(self, location: ShmLocation) -> None:
         if location in self.limbo:
             self.limbo.remove(location)
             self._free.append(location)
+        elif location in self.used:
+            self._early.add(location)
 
     def unlink(self) -> None:
         for path in self.segments:
