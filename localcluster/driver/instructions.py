@@ -16,7 +16,7 @@ from localcluster.scheduler.barrier_attempt import BarrierAnswer
 from localcluster.scheduler.exclusions import EndExecutor
 from localcluster.scheduler.instruction import Discard, DropStage, Instruction, Kill, OutputReady, Recall
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
-from localcluster.scheduler.task_scheduler import Launch
+from localcluster.scheduler.task_assignment import Launch
 from localcluster.scheduler.task_set import TaskSet
 from localcluster.shuffle.manager import ShuffleManager
 from localcluster.shuffle.map_status import MapStatus

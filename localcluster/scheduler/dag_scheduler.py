@@ -28,7 +28,8 @@ from localcluster.scheduler.running_task import RunningTask
 from localcluster.scheduler.stage import Job, JobEnd, Stage
 from localcluster.scheduler.stages import Stages
 from localcluster.scheduler.statistics import DAGStatistics, ExecutorTasks, JobStatistics
-from localcluster.scheduler.task_scheduler import Launch, TaskScheduler
+from localcluster.scheduler.task_assignment import Launch
+from localcluster.scheduler.task_scheduler import TaskScheduler
 from localcluster.scheduler.task_set import TaskSet
 from localcluster.shuffle.map_status import MapStatus
 from protocol.cluster_messages import BarrierCall, TaskFailed, TaskResult

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 from localcluster.scheduler.barrier_attempt import BarrierAnswer
 from localcluster.scheduler.exclusions import EndExecutor
 from localcluster.scheduler.stage import Stage, TaskOutcome
-from localcluster.scheduler.task_scheduler import Launch
+from localcluster.scheduler.task_assignment import Launch
 from localcluster.shuffle.map_status import MapStatus
 from protocol.cluster_messages import TaskResult
 from protocol.locations import SharedLocation

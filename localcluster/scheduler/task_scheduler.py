@@ -1,8 +1,9 @@
-"""Which task goes to which executor: task sets in order, executors with room, batches.
+"""What runs where: task sets, the executors that get tasks, and what becomes of these.
 
 A plain state machine: no clock, no pipes; what is to be sent comes back as values. Covers queueing ahead for short
-tasks and recalling what was queued too far ahead. Does not know the order of task sets (``pools``) nor stages'
-dependencies (``dag_scheduler``). Follows Spark's ``TaskSchedulerImpl``.
+tasks and recalling what was queued too far ahead. Does not know the order of task sets (``pools``), who of those with
+room gets how many (``task_assignment``), nor stages' dependencies (``dag_scheduler``). Follows Spark's
+``TaskSchedulerImpl``.
 
 Short tasks are queued ahead at the executors, so that none waits for a message between two tasks: as many as
 ``QUEUE_SECONDS`` of work by the measured task time. Long or unmeasured tasks go one per core, which keeps the load
@@ -13,10 +14,8 @@ back.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
-from itertools import count, islice
-from operator import itemgetter
+from itertools import islice
 from typing import NamedTuple
 
 from localcluster.scheduler.block_claims import BlockClaims
@@ -26,25 +25,14 @@ from localcluster.scheduler.pools import SchedulingOrder, fifo
 from localcluster.scheduler.running_task import RunningTask
 from localcluster.scheduler.speculation import Speculation
 from localcluster.scheduler.statistics import ExecutorTasks, TaskStatistics
+from localcluster.scheduler.task_assignment import Launch, TaskAssignment
 from localcluster.scheduler.task_set import TaskSet
 from localcluster.scheduler.task_set_excludelist import ExcludeOnFailure
-from protocol.cluster_messages import TaskDescription
-from protocol.events import Recorder, TasksLaunched, nobody
+from protocol.events import Recorder, nobody
 from storage.block_id import BlockId
 
 QUEUE_SECONDS = 0.02  # of work kept queued at an executor
 MAX_QUEUED = 512  # tasks
-
-_load = itemgetter(0)
-
-
-class Launch(NamedTuple):
-    """Tasks of one stage attempt to be sent to one executor; ``first``: it has not seen this stage's binary yet."""
-
-    executor_id: str
-    task_set: TaskSet
-    tasks: tuple[TaskDescription, ...]
-    first: bool
 
 
 class LostTask(NamedTuple):
@@ -73,14 +61,12 @@ class TaskScheduler:
         self._locality_wait = locality_wait  # seconds
         self._speculation = speculation
         self._exclusions = None if exclude_on_failure is None else Exclusions(exclude_on_failure, record)
-        self._record = record
-        self._task_ids = count()
         self._sets: dict[int, TaskSet] = {}  # {stage key: set}
-        self._unsendable: list[tuple[TaskSet, Exception]] = []
         self._claims = BlockClaims()
-        self._launched = self._failed = self._returned = self._lost = 0  # tasks so far
+        self._failed = self._returned = self._lost = 0  # tasks so far
         self.executors: dict[str, ExecutorSlots] = {}  # those that get tasks
         self._draining: dict[str, ExecutorSlots] = {}  # those that only finish what they have
+        self._assignment = TaskAssignment(self.executors, self._claims, record)
 
     # --- executors ---
 
@@ -247,17 +233,17 @@ class TaskScheduler:
                     if task_set.pending > self._free_cores():
                         break  # those behind it must not take the cores that it waits for
                     for wait in (math.inf, 0.0):  # first those that find their home free
-                        self._assign_set(task_set, 0, wait, now, launches)
+                        self._assignment.assign_set(task_set, 0, wait, now, launches)
                 elif task_set.pending:
                     ahead = 0 if careful else _queue_ahead(task_set)
-                    self._assign_set(task_set, ahead, self._locality_wait, now, launches)
+                    self._assignment.assign_set(task_set, ahead, self._locality_wait, now, launches)
                 if task_set.copies_wanted:
-                    self._assign_copies(task_set, now, launches)
+                    self._assignment.assign_copies(task_set, now, launches)
         return launches
 
     def take_unsendable(self) -> list[tuple[TaskSet, Exception]]:
         """Task sets that `assign` gave up, since a partition of them cannot be pickled."""
-        unsendable, self._unsendable = self._unsendable, []
+        unsendable, self._assignment.unsendable = self._assignment.unsendable, []
         return unsendable
 
     def recall(self, now: float, patience: float) -> list[tuple[str, list[int]]]:
@@ -282,91 +268,6 @@ class TaskScheduler:
     def _free_cores(self) -> int:
         return sum(max(0, slots.cores - len(slots.tasks)) for slots in self.executors.values() if not slots.excluded)
 
-    def _assign_set(self, task_set: TaskSet, ahead: int, wait: float, now: float, launches: list[Launch]) -> None:
-        """Rounds, until nobody takes any more: an executor's share may have been left by one that must not have it."""
-        launched = -1
-        while task_set.pending and len(launches) != launched:
-            launched = len(launches)
-            self._share_out(task_set, ahead, wait, now, launches)
-
-    def _share_out(self, task_set: TaskSet, ahead: int, wait: float, now: float, launches: list[Launch]) -> None:
-        """One round: fill executors with room to the same level, so that the last tasks do not all go to one."""
-        # Refill when half of a queue is gone, in one batch; a core without a task is filled at once.
-        roomy = [
-            (len(slots.tasks), executor_id, slots)
-            for executor_id, slots in self.executors.items()
-            if (len(slots.tasks) < slots.cores or (len(slots.tasks) < slots.cores + ahead // 2 and not slots.stuck))
-            and not slots.excluded
-        ]
-        roomy.sort(key=_load)
-        loads = sum(map(_load, roomy))
-        for remaining, (load, executor_id, slots) in zip(range(len(roomy), 0, -1), roomy, strict=True):
-            level = -(-(task_set.pending + loads) // remaining)
-            loads -= load
-            limit = min(slots.cores + ahead, level) - load
-            batch = self._take(task_set, executor_id, slots, limit, wait, now)
-            if batch:
-                launches.append(self._launch(task_set, executor_id, slots, batch, now))
-
-    def _assign_copies(self, task_set: TaskSet, now: float, launches: list[Launch]) -> None:
-        """Copies of stragglers take cores that nothing else of their set wants; they are not queued."""
-        for executor_id, slots in self.executors.items():
-            limit = 0 if slots.excluded else slots.cores - len(slots.tasks)
-            batch = self._take(task_set, executor_id, slots, limit, 0.0, now, copies=True)
-            if batch:
-                launches.append(self._launch(task_set, executor_id, slots, batch, now, copies=True))
-
-    def _launch(
-        self,
-        task_set: TaskSet,
-        executor_id: str,
-        slots: ExecutorSlots,
-        batch: Sequence[TaskDescription],
-        now: float,
-        copies: bool = False,
-    ) -> Launch:
-        is_first = task_set.key not in slots.stages
-        slots.stages.add(task_set.key)
-        slots.heard_at = now  # patience starts anew
-        self._record(_launched(task_set, executor_id, batch, copies))
-        return Launch(executor_id, task_set, tuple(batch), is_first)
-
-    def _take(
-        self,
-        task_set: TaskSet,
-        executor_id: str,
-        slots: ExecutorSlots,
-        limit: int,
-        wait: float,
-        now: float,
-        copies: bool = False,
-    ) -> list[TaskDescription]:
-        batch: list[TaskDescription] = []
-        while len(batch) < limit:
-            position = task_set.take_copy(executor_id) if copies else task_set.take(executor_id, now, wait)
-            if position is None:
-                break
-            missing = task_set.missing(position) if task_set.missing is not None else ()
-            can_wait = not copies and task_set.barrier is None
-            if missing and can_wait and self._claims.park(task_set, position, missing):
-                continue
-            try:
-                partition = task_set.stage.inputs.encode(position)
-            except Exception as error:  # nested too deeply, say
-                task_set.stop_launching()
-                self._unsendable.append((task_set, error))
-                break
-            task_id = next(self._task_ids)
-            started = now if len(slots.tasks) < slots.cores else None
-            attempt = task_set.launched(task_id, position, executor_id, started)
-            slots.tasks[task_id] = task_set
-            if missing:
-                self._claims.claim(task_id, task_set, missing)
-            batch.append(TaskDescription(task_id, task_set.stage.partitions[position], attempt, partition))
-        self._launched += len(batch)
-        slots.launched += len(batch)
-        return batch
-
     # --- audit ---
 
     def statistics(self) -> TaskStatistics:
@@ -376,8 +277,8 @@ class TaskScheduler:
         return TaskStatistics(
             pending=sum(task_set.pending for task_set in self._sets.values()),
             at_executors=at_executors,
-            launched=self._launched,
-            finished=self._launched - others,  # not counted one by one, which would take time
+            launched=self._assignment.launched,
+            finished=self._assignment.launched - others,  # not counted one by one, which would take time
             failed=self._failed,
             returned=self._returned,
             lost=self._lost,
@@ -400,15 +301,8 @@ class TaskScheduler:
             assert slots.stages <= self._sets.keys(), "an executor keeps the binary of a stage that ended"
             for task_id, task_set in slots.tasks.items():
                 assert task_set.running[task_id].executor_id == executor_id, "a task is known where it is not"
-        assert not self._unsendable, "a set that was given up was not taken"
+        assert not self._assignment.unsendable, "a set that was given up was not taken"
         assert self.statistics().finished >= 0, "more has become of tasks than were launched"
-
-
-def _launched(
-    task_set: TaskSet, executor_id: str, batch: Sequence[TaskDescription], speculative: bool
-) -> TasksLaunched:
-    tasks = tuple([(task.partition_index, task.attempt) for task in batch])
-    return TasksLaunched(time.time(), executor_id, task_set.stage.id, task_set.attempt, tasks, speculative)
 
 
 def _queue_ahead(task_set: TaskSet) -> int:

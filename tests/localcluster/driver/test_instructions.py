@@ -13,7 +13,7 @@ from localcluster.scheduler.barrier_attempt import BarrierAnswer, BarrierAttempt
 from localcluster.scheduler.instruction import Discard, DropStage, Kill, OutputReady, Recall
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.stage import Stage
-from localcluster.scheduler.task_scheduler import Launch
+from localcluster.scheduler.task_assignment import Launch
 from localcluster.scheduler.task_set import TaskSet
 from localcluster.shuffle.map_status import MapStatus
 from localcluster.shuffle.sort_shuffle import SortShuffleManager
