@@ -2,9 +2,8 @@
 
 A plain state machine: events in (`submit`, `tasks_finished`, `task_failed`, `executor_lost`, …), instructions out
 (`take`). No pipes, no clock, no lock of its own: the driver calls it under its lock and performs the instructions.
-Covers jobs, and what the end of a task means for its stage: results, retries, computing lost map outputs again. Does
-not know the order of stages (``stages``), does not place tasks (``task_scheduler``) or run them. Follows Spark's
-``DAGScheduler``.
+Covers jobs, and the results of tasks; what the failure of a task means is ``stage_failures``'. Does not know the order
+of stages (``stages``), does not place tasks (``task_scheduler``) or run them. Follows Spark's ``DAGScheduler``.
 
 After a fetch failure the attempt of a stage is retired and the stage runs again; tasks of retired attempts that still
 run are welcome to finish: whichever attempt delivers a position first counts.
@@ -14,8 +13,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
 
 from localcluster.scheduler.barrier_slots import BarrierSlotChecks
 from localcluster.scheduler.exclusions import Abort
@@ -26,6 +24,7 @@ from localcluster.scheduler.limits import Limits
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.running_task import RunningTask
 from localcluster.scheduler.stage import Job, JobEnd, Stage
+from localcluster.scheduler.stage_failures import ABORTED, LOST, StageFailures, TaskFailure
 from localcluster.scheduler.stages import Stages
 from localcluster.scheduler.statistics import DAGStatistics, ExecutorTasks, JobStatistics
 from localcluster.scheduler.task_assignment import Launch
@@ -34,16 +33,11 @@ from localcluster.scheduler.task_set import TaskSet
 from localcluster.shuffle.map_status import MapStatus
 from protocol.cluster_messages import BarrierCall, TaskFailed, TaskResult
 from protocol.errors import JobCancelledError, JobError, SerializationError
-from protocol.events import Recorder, TaskDiscarded, TaskRetried, TaskSpeculated, nobody
+from protocol.events import Recorder, TaskDiscarded, TaskSpeculated, nobody
 from protocol.task_output import MapOutput
 from storage.block_id import BlockId
 
 log = logging.getLogger(__name__)
-
-_ABORTED = "Job aborted due to stage failure: "
-_LOST = "ExecutorLostFailure"
-
-TaskFailure: TypeAlias = Callable[[Stage, RunningTask, TaskFailed, int], BaseException]
 
 
 class DAGScheduler:
@@ -64,12 +58,13 @@ class DAGScheduler:
     ) -> None:
         self._tasks = tasks
         self._outputs = outputs
-        self._describe_failure = describe_failure
         self._record = record
         self._limits = limits
         self._jobs: dict[int, Job] = {}
         self.history = history or JobHistory()
         self._stages = Stages(tasks, outputs, self.history, limits, record)
+        failed = self._stages, outputs, limits, describe_failure
+        self._failures = StageFailures(*failed, self._abort_stage, record)
         self._results = JobResults(limits.result_size)
         self._barrier_slots = BarrierSlotChecks(limits.barrier_check_interval, limits.barrier_check_failures)
         self._outbox: list[Instruction] = []
@@ -101,7 +96,7 @@ class DAGScheduler:
         aborts = [verdict for verdict in verdicts if isinstance(verdict, Abort)]
         self._outbox.extend(verdict for verdict in verdicts if not isinstance(verdict, Abort))
         for abort in aborts:
-            self._abort_stage(abort.task_set.stage, JobError(f"{_ABORTED}{abort.reason}"))
+            self._abort_stage(abort.task_set.stage, JobError(f"{ABORTED}{abort.reason}"))
         return bool(unsendable or aborts)
 
     @property
@@ -175,15 +170,15 @@ class DAGScheduler:
             return
         task = task_set.failed(failure.task_id, counts=failure.kind != "fetch")
         if failure.kind == "fetch":
-            self._fetch_failed(task_set, task, failure, now)
+            self._outbox.extend(self._failures.fetch_failed(task_set, task, failure, now))
         elif task is not None and task_set.barrier is not None:
             task_set.barrier.forget(task)
-            self._barrier_failed(task_set, task, failure, now)
+            self._outbox.extend(self._failures.barrier_failed(task_set, task, failure, now))
         elif task is not None:
             queued = self._tasks.task_failed(task_set, task, failure.text, now)
             if queued:
                 self._outbox.append(Recall(executor_id, tuple(queued)))
-            self._give_up_if_hopeless(task_set, task, failure)
+            self._failures.retry_or_give_up(task_set, task, failure)
 
     def task_given_back(self, executor_id: str, task_ids: Iterable[int], now: float) -> None:
         """Tasks that were recalled or killed: back in the queue, no blame."""
@@ -240,14 +235,14 @@ class DAGScheduler:
         for lost in self._tasks.remove_executor(executor_id):
             failure = _lost_with_executor(lost.task, reason)
             if lost.task_set.barrier is not None:
-                self._barrier_failed(lost.task_set, lost.task, failure, now)
+                self._outbox.extend(self._failures.barrier_failed(lost.task_set, lost.task, failure, now))
             elif lost.ran:
-                self._give_up_if_hopeless(lost.task_set, lost.task, failure, lost.blamed)
+                self._failures.retry_or_give_up(lost.task_set, lost.task, failure, lost.blamed)
         for task_set in list(self._stages.running.values()):
             task = task_set.barrier.kept_from(executor_id) if task_set.barrier is not None else None
             if task is not None:  # its output went with the executor, since it had not been told of
                 failure = _lost_with_executor(task, reason)
-                self._barrier_failed(task_set, task, failure, now)
+                self._outbox.extend(self._failures.barrier_failed(task_set, task, failure, now))
 
     def output_lost(self, shuffle_id: int, map_index: int) -> None:
         """A map output was found missing outside a task (fault injection, a lost segment)."""
@@ -317,62 +312,6 @@ class DAGScheduler:
 
     # --- failures ---
 
-    def _give_up_if_hopeless(
-        self, task_set: TaskSet, task: RunningTask, failure: TaskFailed, blamed: bool = True
-    ) -> None:
-        stage = task_set.stage
-        if not self._stages.is_current(task_set):  # the failure of a retired attempt: the current one runs it again
-            self._retried(task_set, task, failure, blamed=False)
-        elif failure.kind != "fatal" and not task_set.exhausted(task.position):
-            self._retried(task_set, task, failure, blamed)
-        else:
-            error = self._describe_failure(stage, task, failure, task_set.failures[task.position])
-            self._abort_stage(stage, error, failure.error)
-
-    def _retried(self, task_set: TaskSet, task: RunningTask, failure: TaskFailed, blamed: bool) -> None:
-        """Nothing is told of what nobody waits for."""
-        if self._stages.map_stages.latest(task_set.stage).jobs:
-            ref, reason = task_set.ref(task), _in_brief(failure.text)
-            self._record(TaskRetried(time.time(), ref, task.executor_id, reason, blamed))
-
-    def _fetch_failed(self, task_set: TaskSet, task: RunningTask | None, failure: TaskFailed, now: float) -> None:
-        """A reducer could not read map outputs: compute them again, then the rest of this stage."""
-        stage = task_set.stage
-        assert failure.fetch is not None
-        shuffle_id, map_indices = failure.fetch
-        for map_index in map_indices:
-            self._outputs.lose_output(shuffle_id, map_index, before=failure.task_id)
-        if not self._stages.is_current(task_set):  # another task of the same attempt reported first
-            if task is not None:
-                self._retried(task_set, task, failure, blamed=False)
-            return
-        stage.fetch_failures += 1
-        if stage.fetch_failures >= self._limits.stage_attempts:
-            text = f"{stage.name} (stage {stage.id}) has failed the maximum allowable number of times"
-            times = f"{text}: {stage.fetch_failures}. {failure.text}"
-            self._abort_stage(stage, JobError(f"{_ABORTED}{times}"))
-            return
-        log.info("stage %d lost an input (%s); computing it again", stage.id, failure.text)
-        if task is not None:
-            self._retried(task_set, task, failure, blamed=False)
-        self._outbox.extend(self._stages.resume(stage, failure.text, now))
-
-    def _barrier_failed(self, task_set: TaskSet, task: RunningTask, failure: TaskFailed, now: float) -> None:
-        """One task of a barrier stage failed: stop the others, and run all of them again."""
-        stage = task_set.stage
-        if not self._stages.is_current(task_set):  # another task of the same attempt failed first
-            self._retried(task_set, task, failure, blamed=False)
-            return
-        stage.barrier_failures += 1
-        most = self._limits.barrier_attempts(stage.shuffle_id is None, failure.kind == "executor_lost")
-        if failure.kind == "fatal" or stage.barrier_failures >= most:
-            error = self._describe_failure(stage, task, failure, stage.barrier_failures)
-            self._abort_stage(stage, error, failure.error)
-            return
-        log.info("a task of barrier stage %d failed; running all of them again", stage.id)
-        self._retried(task_set, task, failure, blamed=True)
-        self._outbox.extend(self._stages.restart(stage, f"another task of barrier stage {stage.id} failed", now))
-
     def _abort_unsendable(self, stage: Stage, error: Exception) -> None:
         failure = SerializationError(f"a partition of {stage.name} (stage {stage.id}) cannot be pickled: {error!r}")
         failure.__cause__ = error
@@ -415,14 +354,6 @@ class DAGScheduler:
         assert not self._outbox, "an instruction was not taken"
 
 
-def _in_brief(text: str) -> str:
-    """On one line. Of a traceback the last line, what was raised; of a crash also the frame in which it was."""
-    first, *others = text.strip().splitlines() or [""]
-    if others and text.startswith(_LOST):
-        return f"{first} {others[-1].strip()}"
-    return others[-1] if others and text.startswith("Traceback") else first
-
-
 def _lost_with_executor(task: RunningTask, reason: str) -> TaskFailed:
-    text = f"{_LOST} ({reason}): Python worker exited unexpectedly (crashed)"  # the latter as in PySpark
+    text = f"{LOST} ({reason}): Python worker exited unexpectedly (crashed)"  # the latter as in PySpark
     return TaskFailed(task.task_id, None, "executor_lost", text)
