@@ -39,7 +39,6 @@ CONF = {
 OPTIONS = {
     "spark.speculation": "true",
     "spark.scheduler.mode": "FAIR",
-    "spark.excludeOnFailure.enabled": "true",
 }
 """Settings that some seeds have."""
 CHECKED = 5  # rounds between two audits of all tables while jobs run
