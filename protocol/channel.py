@@ -19,11 +19,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
-from operator import add
 from typing import Protocol
 
 from protocol.bad_wire import Fate
+from protocol.channel_statistics import ChannelStatistics
 from protocol.errors import (
     AskTimeoutError,
     BrokenChannelError,
@@ -53,26 +52,6 @@ class ConnectionLike(Protocol):
     def fileno(self) -> int: ...
 
     def close(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelStatistics:
-    """What went through a channel so far.
-
-    ``backlog`` is the bytes that a buffered side still keeps. ``doubled`` frames came twice and were dropped, ``early``
-    ones waited for one that was sent before them: a pipe does neither.
-    """
-
-    frames_sent: int = 0
-    frames_received: int = 0
-    bytes_sent: int = 0
-    bytes_received: int = 0
-    backlog: int = 0
-    doubled: int = 0
-    early: int = 0
-
-    def __add__(self, other: ChannelStatistics) -> ChannelStatistics:
-        return ChannelStatistics(*map(add, astuple(self), astuple(other)))
 
 
 class Channel:

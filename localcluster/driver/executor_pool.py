@@ -26,7 +26,7 @@ from localcluster.driver.replacements import SOON, Replacements
 from localcluster.driver.silence import SilenceWatch
 from localcluster.launcher.client import LauncherClient
 from localcluster.scheduler.statistics import ExecutorTasks
-from protocol.channel import ChannelStatistics
+from protocol.channel_statistics import ChannelStatistics
 from protocol.cluster_messages import (
     ExecutorExited,
     ExecutorLaunched,

@@ -24,7 +24,7 @@ from localcluster.scheduler.dag_scheduler import DAGScheduler
 from localcluster.scheduler.job_records import JobRecord, SparkJobInfo, SparkStageInfo, StageRecord
 from localcluster.scheduler.statistics import ExecutorTasks, JobStatistics, StageStatistics, TaskStatistics
 from protocol.block_messages import GetBlockStatus, GetMatchingBlockIds, GetMemoryStatus, GetStorageStatus
-from protocol.channel import ChannelStatistics
+from protocol.channel_statistics import ChannelStatistics
 from protocol.events import Event
 from protocol.forks import disown_in_forks
 from protocol.locations import DRIVER, BlockManagerId

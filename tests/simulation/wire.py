@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from protocol.channel import ChannelStatistics
+from protocol.channel_statistics import ChannelStatistics
 from protocol.errors import BrokenChannelError, ChannelError, ClosedChannelError, FrameError
 from protocol.inbound import GAP_PATIENCE
 from protocol.outbound import ANNOUNCE_INTERVAL

@@ -13,7 +13,7 @@ from localcluster.driver.executor_pool import ExecutorStatistics
 from localcluster.driver.heartbeats import Heartbeats
 from localcluster.driver.status import Status
 from protocol.block_messages import RegisterBlockManager, UpdateBlockInfo
-from protocol.channel import ChannelStatistics
+from protocol.channel_statistics import ChannelStatistics
 from protocol.cluster_messages import ExecutorHeartbeat
 from protocol.locations import DRIVER, BlockManagerId, Location
 from storage.block_id import RDDBlockId
