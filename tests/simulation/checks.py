@@ -49,6 +49,8 @@ def _cause(world: World, running: RunningJob, error: BaseException) -> bool:
     raised, lost = faults["raise in a task"], faults["lose a file"]
     if "cannot run anywhere due to node and executor excludeOnFailure" in text:
         return raised > 0
+    if "SPARK-24819" in text:  # executors where tasks failed are excluded, and the rest has too few slots
+        return raised > 0 or world.program.changes_executors
     if "maximum allowable number of times" in text or "barrier" in text:
         return bool(running.rdd.bad) or deaths + raised + lost >= ATTEMPTS
     if isinstance(error, TaskError) and "ExecutorLostFailure" in text:

@@ -34,11 +34,13 @@ CONF = {
     "spark.executor.heartbeatInterval": "1s",
     "spark.network.timeout": "10s",
     "spark.task.reaper.killTimeout": "5s",
+    "spark.scheduler.barrier.maxConcurrentTasksCheck.interval": "2s",  # 40 times 15 s is longer than a seed may take
     "localcluster.sharedMemory": "16m",
 }
 OPTIONS = {
     "spark.speculation": "true",
     "spark.scheduler.mode": "FAIR",
+    "spark.excludeOnFailure.enabled": "true",
 }
 """Settings that some seeds have."""
 CHECKED = 5  # rounds between two audits of all tables while jobs run
