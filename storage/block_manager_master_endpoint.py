@@ -271,6 +271,7 @@ class BlockManagerMasterEndpoint:
             self._fates.stored(block_id, holder.executor_id)
         else:
             tells = self._drop(block_id, holder)
+            self._removals.gone(block_id, holder.executor_id)
         restore = self._damage.reported(block_id, holder)
         self._dropped.pop((block_id, holder), None)
         released = True

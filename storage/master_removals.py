@@ -2,8 +2,8 @@
 
 Covers the messages that remove blocks. The living are told to, and report each block as gone; until then a block stays
 in the books, so an extent is never reused while a reader that was given its location may still map it. What dead ones
-left is dropped at once. What is left by one that dies before it has answered a removal is dropped then; one that was
-silent, and so not asked, is asked when it comes back.
+left is dropped at once. What is left by one that dies before it has answered a removal, or has answered that it removes
+what is in use as soon as that ends, is dropped then; one that was silent, and so not asked, is when it comes back.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ class MasterRemovals:
         self._fates = fates
         self._replicas = replicas
         self._unanswered: defaultdict[str, set[Removal]] = defaultdict(set)  # {executor id: what it has not confirmed}
+        self._put_off: defaultdict[str, set[BlockId]] = defaultdict(set)  # {executor id: answered for, and still there}
         self._missed: defaultdict[str, set[Removal]] = defaultdict(set)  # {executor id: what came while it was silent}
         self._expired = expired
         self._drop = drop
@@ -126,17 +127,31 @@ class MasterRemovals:
     def _note_answers(self, order: Removal, asked: Sequence[str], answers: Sequence[Any]) -> None:
         for executor_id, answer in zip(asked, answers, strict=True):
             if not isinstance(answer, BaseException) and executor_id in self._unanswered:
+                if answer:
+                    self._put_off[executor_id].update(self._held(order, executor_id))
                 self._unanswered[executor_id].discard(order)
                 if not self._unanswered[executor_id]:
                     del self._unanswered[executor_id]
 
+    def _held(self, order: Removal, executor_id: str) -> Iterable[BlockId]:
+        """Of the blocks that the order is about, those that the executor has not reported as gone."""
+        blocks = self._table.blocks_of(executor_id)
+        if isinstance(order, m.RemoveBlock):
+            return blocks & {cast(BlockId, order.block_id)}
+        return filter(removed_by(order), blocks)
+
+    def gone(self, block_id: BlockId, executor_id: str) -> None:
+        """It has reported the block as gone; what it puts from here on is another one."""
+        if executor_id in self._put_off:
+            self._put_off[executor_id].discard(block_id)
+
     def executor_lost(self, executor_id: str) -> list[tuple[str, Order]]:
         """Its blocks were adopted: drop those that it was to remove, and had not."""
         self._missed.pop(executor_id, None)
-        removals = self._unanswered.pop(executor_id, set())
-        if not removals:
+        put_off, removals = self._put_off.pop(executor_id, set()), self._unanswered.pop(executor_id, set())
+        if not removals and not put_off:
             return []
-        filters = [removed_by(order) for order in removals]
+        filters = [put_off.__contains__, *map(removed_by, removals)]
         adopted = self._table.adopted_copies(lambda block_id: any(is_part(block_id) for is_part in filters))
         mine = [(block_id, holder) for block_id, holder in adopted if holder.executor_id == executor_id]
         return [tell for block_id, holder in mine for tell in self._drop(block_id, holder)]
@@ -155,6 +170,7 @@ class MasterRemovals:
 
     def clear(self) -> None:
         self._unanswered.clear()
+        self._put_off.clear()
         self._missed.clear()
 
     def _drop_unused(self, sender: str, message: m.DropUnusedBlocks, now: float) -> Outcome:

@@ -62,6 +62,29 @@ def test_what_it_has_removed_and_others_hold_is_not_dropped_with_it(master: Mast
     assert master.locations(C, RDDBlockId(1, 7)) == ((B, FILE),)
 
 
+@pytest.mark.parametrize(("removal", "block"), REMOVALS, ids=lambda value: type(value).__name__)
+def test_what_a_holder_was_to_remove_as_soon_as_nobody_uses_it_is_not_kept(
+    master: Master, removal: Any, block: BlockId
+) -> None:
+    """It answers at once; the block, which a task uses or another order removes just now, stays a moment longer."""
+    master.holds(A, SHM, block=block)
+    outcome = master.send(DRIVER, removal)
+    outcome.combine([int(executor_id == "A") for executor_id, _ in outcome.asks])
+    assert master.locations(C, block) == ((A, SHM),)
+    master.send(DRIVER, m.RemoveExecutor("A"))
+    assert master.endpoint.statistics().blocks == 0
+
+
+def test_what_was_removed_when_nobody_used_it_any_more_and_is_cached_again_is_kept(master: Master) -> None:
+    master.holds(A, SHM)
+    outcome = master.send(DRIVER, m.RemoveRdd(1))
+    outcome.combine([int(executor_id == "A") for executor_id, _ in outcome.asks])
+    master.gone(A)
+    master.holds(A, SHM)
+    master.send(DRIVER, m.RemoveExecutor("A"))
+    assert master.locations(C) == ((A, SHM),)
+
+
 def expire(master: Master, *beating: Any) -> None:
     master.now += 11
     for manager in beating:
