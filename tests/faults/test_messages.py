@@ -97,7 +97,14 @@ AT_THE_END = ("StopExecutor", "StopCluster", "ExecutorExited")
 HARMLESS = ("duplicate", "reorder", "delay seconds=0.5")
 
 
-@pytest.mark.parametrize("message", [*FROM_EXECUTORS, *TO_EXECUTORS])
+QUICK = {"RegisterExecutor", "TasksFinished", "UpdateBlockInfo", "LaunchTasks", "GetMapOutputs.answer"}
+LOST = [
+    pytest.param(message, marks=() if message in QUICK else pytest.mark.stress)  # each takes some seconds
+    for message in (*FROM_EXECUTORS, *TO_EXECUTORS)
+]
+
+
+@pytest.mark.parametrize("message", LOST)
 def test_an_executor_that_a_message_was_lost_of_is_replaced(message: str) -> None:
     (reason,) = run(f"drop message={message}", losses=1)
     assert re.search(r"frame \d+ was lost", reason)
