@@ -24,7 +24,7 @@ from storage import fork_readers
 shared._find_for_fork()
 held, over = threading.Event(), threading.Event()
 def hold():
-    locks = [sc._cluster.lock, *(lock for lock in forks._locks if lock is not fork_readers._lock)]
+    locks = [sc._cluster.lock._lock, *(lock for lock in forks._locks if lock is not fork_readers._lock)]
     for lock in locks:
         lock.acquire()
     held.set()
