@@ -5,7 +5,7 @@ Each cell is tried twice. Once: the job goes on with the right answer, and the h
 again, and nothing else. Every time: the job ends with an error that names the cause, the task and where it ran; where
 the task's work is done and safe by then, it goes on.
 
-Registration, the driver and the user's own objects are in ``test_crash_table_elsewhere``.
+Registration and the driver are in ``test_crash_table_elsewhere``, users' objects in ``test_crash_table_of_objects``.
 """
 
 from __future__ import annotations
