@@ -36,7 +36,7 @@ from typing import Any, NamedTuple, TypeAlias
 from xxhash import xxh3_64, xxh3_64_intdigest
 
 from protocol import by_value
-from protocol.errors import CorruptBlockError, LocalClusterError, SerializationError
+from protocol.errors import CorruptBlockError, DeserializationError, LocalClusterError, SerializationError
 from storage.exact_types import are_exact
 from storage.own_arrays import load_own
 from storage.unpicklable import explain_unpicklable
@@ -354,4 +354,4 @@ def _load_pickle(batch: _Batch, copy: bool) -> Any:
     except (MemoryError, LocalClusterError):
         raise
     except Exception as error:  # the bytes are as they were written: a class is missing, or its own code raised
-        raise SerializationError(f"cannot unpickle a record: {type(error).__name__}: {error}") from error
+        raise DeserializationError(f"cannot unpickle a record: {type(error).__name__}: {error}") from error

@@ -28,7 +28,7 @@ from localcluster.task.task_context import TaskContext
 from localcluster.task.task_forks import ForksEndHere
 from protocol import by_value, sites
 from protocol.cluster_messages import StageDescription, TaskDescription, TaskFailed, TaskResult
-from protocol.errors import DeserializationError, FetchFailedError, SerializationError
+from protocol.errors import DeserializationError, FetchFailedError, LocalClusterError, SerializationError
 from protocol.task_output import InBlock, Inline, MapOutput, TaskOutput
 from storage import serializer
 from storage.block_id import TaskResultBlockId
@@ -168,12 +168,23 @@ def rebuild_exception(kind: type[BaseException], args: tuple[Any, ...], attribut
 
 
 def _own_frames_left_out(error: BaseException) -> str:
-    """The traceback as the user should see it: without our own frames, unless there are no others."""
+    """The traceback as the user should see it: without our own frames, unless there are no others. An error of ours has
+    none if another in its chain has the user's: it says itself what that led to.
+    """
     described = traceback.TracebackException.from_exception(error)
-    link: traceback.TracebackException | None = described
-    while link is not None:
-        users = [frame for frame in link.stack if not frame.filename.startswith(OWN_PACKAGES)]
-        if users:
-            link.stack = traceback.StackSummary.from_list(users)
-        link = link.__cause__ or link.__context__
+    chain = list(_links(error, described))
+    users = [[frame for frame in link.stack if not frame.filename.startswith(OWN_PACKAGES)] for _, link in chain]
+    for (each, link), frames in zip(chain, users, strict=True):
+        if frames or (any(users) and isinstance(each, LocalClusterError)):
+            link.stack = traceback.StackSummary.from_list(frames)
     return "".join(described.format())[-MAX_REPORTED // 4 :]  # a character may take four bytes
+
+
+def _links(
+    error: BaseException | None, described: traceback.TracebackException | None
+) -> Iterator[tuple[BaseException | None, traceback.TracebackException]]:
+    """The error, and what it came of, as far as tracebacks show that."""
+    while described is not None:
+        yield error, described
+        described = described.__cause__ or described.__context__
+        error = error and (error.__cause__ or error.__context__)

@@ -11,7 +11,8 @@ import pytest
 from localcluster.executor.task_runner import describe
 from localcluster.shuffle.aggregator import Aggregator
 from protocol.cluster_messages import TaskDescription, TaskFailed
-from protocol.errors import FetchFailedError, SerializationError
+from protocol.errors import DeserializationError, FetchFailedError, SerializationError
+from storage import serializer
 
 TASK = TaskDescription(7, 0, 0, b"")
 
@@ -69,6 +70,24 @@ def test_the_frames_of_a_cause_are_left_out_too() -> None:
     assert "ValueError: bad record" in text
     assert "KeyError: 'wrapped'" in text
     assert "in combine_values" not in text
+
+
+class Unloadable:
+    def __reduce__(self) -> Any:
+        return users_function, ()
+
+
+def test_a_record_that_cannot_be_unpickled_has_the_users_frames_only_and_may_be_tried_again() -> None:
+    block = b"".join(serializer.dumps(Unloadable()))
+    with pytest.raises(DeserializationError) as caught:
+        serializer.loads(block)
+    error = caught.value
+    assert error.__traceback__ is not None
+    report = describe(TASK, error.with_traceback(error.__traceback__.tb_next))
+    assert report.kind == "exception"
+    assert "in users_function" in report.text
+    assert "in _load" not in report.text
+    assert report.text.rstrip().endswith("DeserializationError: cannot unpickle a record: ValueError: bad record")
 
 
 def test_a_context_that_was_suppressed_is_not_shown() -> None:
