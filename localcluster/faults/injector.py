@@ -169,8 +169,9 @@ class Injector:
     def _firing(self, rule: ArmedRule, site: str, facts: Mapping[str, Any]) -> Firing | None:
         try:
             firing = rule.meet(site, facts)
-        except (ClusterError, OSError, ValueError):  # ValueError: it is being disarmed
-            log.exception("a fault was not counted, at %s in %s", site, self._process)
+        except (ClusterError, OSError, ValueError):  # the books of a plan that was disarmed meanwhile are closed
+            level = logging.ERROR if rule in self._by_site.get(site, ()) else logging.DEBUG
+            log.log(level, "a fault was not counted, at %s in %s", site, self._process, exc_info=True)
             return None
         if firing is not None:
             log.info("a fault in %s, %s: %s", self._process, describe(site, facts), rule_text(rule.rule))

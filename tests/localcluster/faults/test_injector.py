@@ -323,3 +323,19 @@ def test_a_block_that_is_written_again_by_the_same_task_is_another_draw(run: Run
     run.arm("corrupt block=shuffle_* probability=0.5", "0")
     same_task = [run.task("0", "block.put", block=f"shuffle_0_{n}_0.data") is not None for n in range(40)]
     assert 5 < sum(same_task) < 35
+
+
+@pytest.mark.parametrize("disarmed", [True, False])
+def test_an_event_that_cannot_be_counted_is_told_unless_its_plan_was_disarmed_meanwhile(
+    run: Run, caplog: pytest.LogCaptureFixture, disarmed: bool
+) -> None:
+    number = run.arm("kill", "0")
+    injector = run.process("0")
+    rules = injector._by_site["task.start"]  # which a thread has when another one disarms
+    if disarmed:
+        injector.disarm(number)
+    else:
+        run.ledgers[number].close()
+    injector._meet(rules, "task.start", TASK)
+    assert run.fired == []
+    assert ("a fault was not counted" in caplog.text) == (not disarmed)
