@@ -13,8 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from localcluster import SparkConf, SparkContext, StorageLevel, TaskContext
+from localcluster import Accumulator, SparkConf, SparkContext, StorageLevel, TaskContext
 from localcluster.events import ExecutorLost
+from localcluster.faults import stop
 from tests.support import executor_pids, executors, status_of, wait_for_executors, wait_until
 
 
@@ -159,3 +160,24 @@ def copies(sc: SparkContext, rdd_id: int) -> list[int]:
     """How many living executors have each block."""
     living = set(executors(sc))
     return [len(living & statuses.keys()) for statuses in status_of(sc).stored_blocks(rdd_id).values()]
+
+
+@pytest.mark.parametrize("moment", ["start", "before_report"])
+def test_whether_a_stopped_executor_is_continued_before_or_after_it_is_taken_for_lost_each_task_counts_once(
+    moment: str,
+) -> None:
+    """With heartbeats of 100 ms it is lost 150 to 300 ms later; what it says when it is continued may count or not."""
+    with SparkContext(conf=conf()) as sc:
+        for seconds in (0.1, 0.2, 0.3, 0.4):
+            wait_for_executors(sc, 2)
+            counted = sc.accumulator(0)
+
+            def count(x: int, counted: Accumulator[int] = counted) -> int:
+                counted.add(1 << (4 * x))  # a hexadecimal digit for each partition
+                return x
+
+            with sc.faults(stop(seconds, partition=1, attempt=0).at(moment), strict=True):
+                assert sc.parallelize(range(4), 4).map(count).collect() == [0, 1, 2, 3]
+            assert hex(counted.value) == "0x1111"
+        assert {lost.signal for lost in losses(sc)} <= {signal.SIGKILL}
+        wait_until(lambda: sc.statistics().tasks.at_executors == 0, "tasks are left")
