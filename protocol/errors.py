@@ -282,6 +282,10 @@ class BlockMasterStoppedError(StorageError):
     """The run ends: its block master answers nothing any more."""
 
 
+RUN_IS_OVER = (BlockMasterStoppedError, ClosedChannelError)
+"""What those get that report to the block master after the run's end, here or across a pipe: to no one's surprise."""
+
+
 class BlockIdError(StorageError, ValueError):
     """A name that is not a block name, or numbers that a block id cannot hold."""
 

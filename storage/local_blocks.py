@@ -18,7 +18,14 @@ from functools import partial
 from typing import Any
 
 from protocol import sites
-from protocol.errors import ChannelError, CorruptBlockError, LocalClusterError, StaleLocationError, StorageError
+from protocol.errors import (
+    RUN_IS_OVER,
+    ChannelError,
+    CorruptBlockError,
+    LocalClusterError,
+    StaleLocationError,
+    StorageError,
+)
 from protocol.locations import BlockManagerId, Location, ShmLocation
 from storage.arena import Arena
 from storage.block_id import BlockId
@@ -123,7 +130,8 @@ class LocalBlocks:
         try:
             self._master.return_segment(path)
         except (ChannelError, StorageError) as error:  # a master that is gone keeps no budget either
-            log.warning("the master was not told that segment %s is gone: %s", path, error)
+            level = logging.DEBUG if isinstance(error, RUN_IS_OVER) else logging.WARNING
+            log.log(level, "the master was not told that segment %s is gone: %s", path, error)
 
     # --- putting ------------------------------------------------------------------------------------------------------
 
@@ -144,8 +152,8 @@ class LocalBlocks:
             stored = store(self._tiers)
             if stored:
                 self._note_stored(block_id)
-        except BaseException:
-            self._take_back(block_id)
+        except BaseException as error:
+            self._take_back(block_id, error)
             raise
         if not stored:
             self.infos.remove_block(block_id)
@@ -165,17 +173,24 @@ class LocalBlocks:
         if info.tell_master:
             self.reporter.report(block_id)
 
-    def _take_back(self, block_id: BlockId) -> None:
-        """Undo a put that raised. An error on the way is logged, so that the put's own is the one seen."""
+    def _take_back(self, block_id: BlockId, reason: BaseException) -> None:
+        """Undo a put that raised. An error on the way is logged, so that the put's own is the one seen; at a run's end
+        neither is news.
+        """
         info = self.infos.assert_locked_for_writing(block_id)
-        log.warning("putting block %s failed", block_id)
+        failure: Exception | None = None
         try:
             self._remove_everywhere(block_id, info.level, info.tell_master)
         except Exception as error:  # an external store may raise anything
-            is_ours = isinstance(error, LocalClusterError)
-            log.warning("cannot undo the put of block %s: %s", block_id, error, exc_info=not is_ours)
+            failure = error
         finally:
             self.infos.remove_block(block_id)
+        is_the_end = isinstance(reason, RUN_IS_OVER) or isinstance(failure, RUN_IS_OVER)
+        level = logging.DEBUG if is_the_end else logging.WARNING
+        log.log(level, "putting block %s failed", block_id)
+        if failure is not None:
+            traced = None if isinstance(failure, LocalClusterError) else failure
+            log.log(level, "cannot undo the put of block %s: %s", block_id, failure, exc_info=traced)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from protocol import block_messages as m
-from protocol.errors import AskTimeoutError, BlockPutError, SerializationError
+from protocol.errors import (
+    AskTimeoutError,
+    BlockMasterStoppedError,
+    BlockPutError,
+    ClosedChannelError,
+    SerializationError,
+)
 from storage import os_layer
 from storage.storage_level import StorageLevel
 from tests.storage.clusters import BIG, LEVELS, ClusterMaker, block, block_files, locations, values
@@ -107,3 +113,29 @@ def test_a_put_of_a_block_that_is_here_changes_nothing(make_cluster: ClusterMake
     assert a.put_single(block(1), 1, StorageLevel.MEMORY_ONLY)
     assert a.put_single(block(1), 2, StorageLevel.DISK_ONLY)
     assert values(a, block(1)) == [1]
+
+
+@pytest.mark.parametrize("news", [BlockMasterStoppedError("stopped"), ClosedChannelError("gone")])
+def test_a_put_that_fails_since_the_run_is_over_is_no_news(
+    make_cluster: ClusterMaker, news: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    a = make_cluster().add("A")
+
+    def over(*arguments: Any) -> Any:
+        raise news
+
+    with monkeypatch.context() as patch:
+        patch.setattr(a.master, "update_block_info", over)
+        with pytest.raises(type(news)):
+            a.put_single(block(1), 1, StorageLevel.MEMORY_ONLY)
+    assert block(1) not in a.block_ids()
+    assert caplog.messages == []
+
+
+def test_a_failed_put_is_news_while_the_run_goes_on(
+    make_cluster: ClusterMaker, caplog: pytest.LogCaptureFixture
+) -> None:
+    a = make_cluster().add("A")
+    with pytest.raises(SerializationError):
+        a.put_single(block(1), Unpicklable(), StorageLevel.DISK_ONLY)
+    assert caplog.messages == [f"putting block {block(1)} failed"]
