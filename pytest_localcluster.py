@@ -15,9 +15,13 @@ import pytest
 if TYPE_CHECKING:
     from localcluster import SparkConf, SparkContext
     from localcluster.trials.events import EventsOfTest
-    from localcluster.trials.faults import FaultsOfTest
+    from localcluster.trials.faults import FaultsOfTest, Trial
 
-PLANS = "faults(*plans): run the test once under each of these plans of faults; a rule that never fires fails it"
+MARK = (
+    "faults(*plans, may_not_fire=False): run the test once under each of these plans of faults (texts, rules, lists of "
+    "both); a rule that never fires fails it, unless it may not"
+)
+TRIAL = "_localcluster_trial"  # the parameter that the mark adds
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", PLANS)
+    config.addinivalue_line("markers", MARK)
     if config.getoption("--localcluster-leaks"):
         from localcluster.trials import leak_check
 
@@ -46,50 +50,50 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marks = list(metafunc.definition.iter_markers("faults"))
     if marks:
-        from localcluster.trials.faults import as_plan, text_of
+        from localcluster.trials.faults import text_of, trials_of
 
-        plans = [as_plan(plan) for mark in marks for plan in mark.args]
-        metafunc.fixturenames.append("_localcluster_plan")
-        metafunc.parametrize("_localcluster_plan", plans, ids=text_of, indirect=True)
+        trials = [trial for mark in marks for trial in trials_of(mark)]
+        metafunc.fixturenames.append(TRIAL)
+        metafunc.parametrize(TRIAL, trials, ids=text_of, indirect=True)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """The plan of the marker, or of chaos, is armed while the test runs, and not in its fixtures."""
-    plan = _plan_of(item)
-    if plan is None:
+    trial = _trial_of(item)
+    if trial is None:
         return (yield)
     from localcluster.trials.faults import armed
 
-    with armed(plan, strict=item.config.getoption("--localcluster-chaos") is None):
+    with armed(*trial):
         return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report: Any = yield
-    if report.failed and (plan := _plan_of(item)) is not None:
+    if report.failed and (trial := _trial_of(item)) is not None:
         from localcluster.trials.faults import text_of
 
-        report.sections.append(("localcluster: the plan of faults", text_of(plan)))
+        report.sections.append(("localcluster: the plan of faults", text_of(trial)))
     return report  # type: ignore[no-any-return]
 
 
-def _plan_of(item: pytest.Item) -> Any:
+def _trial_of(item: pytest.Item) -> Trial | None:
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
-    if "_localcluster_plan" in parameters:
-        return parameters["_localcluster_plan"]
+    if TRIAL in parameters:
+        return parameters[TRIAL]  # type: ignore[no-any-return]
     seed = item.config.getoption("--localcluster-chaos")
     if seed is None or not {"sc", "shared_sc"} & set(getattr(item, "fixturenames", ())):
         return None
-    from localcluster.trials.faults import drawn_plan
+    from localcluster.trials.faults import drawn_trial
 
-    return drawn_plan(seed, item.nodeid)
+    return drawn_trial(seed, item.nodeid)
 
 
-@pytest.fixture
-def _localcluster_plan(request: pytest.FixtureRequest) -> Any:
-    return request.param
+@pytest.fixture(name=TRIAL)
+def _trial(request: pytest.FixtureRequest) -> Trial:
+    return request.param  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="session")

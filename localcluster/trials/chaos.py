@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from localcluster.trials.random_plans import draw
-from localcluster.trials.rounds import Compare, Job, Outcome, difference
+from localcluster.trials.rounds import Compare, Job, Outcome, difference, last_lines
 from localcluster.trials.shrink import shrink
 from protocol.errors import ConfigurationError
 
@@ -68,6 +68,8 @@ class Chaos:
                 f"Let the job print what is the same each time, or say what to compare: --compare MODULE:FUNCTION"
             )
         self.say(f"undisturbed: exit code {first.code}, {first.seconds:.1f} s")
+        if first.code:
+            self.say(f"the job fails without any faults, and is expected to:\n{last_lines(first.stderr)}")
         return first
 
     def _problem(self, undisturbed: Outcome, outcome: Outcome) -> str | None:

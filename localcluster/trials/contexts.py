@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from localcluster.api.context import SparkContext
+from localcluster.trials.leak_check import OUTLIVES_TESTS
 
 if TYPE_CHECKING:
     from localcluster.conf.spark_conf import SparkConf
@@ -22,6 +23,7 @@ class SharedContext:
     def get(self) -> SparkContext:
         if self._context is None:
             self._context = SparkContext(conf=self._conf)
+            setattr(self._context, OUTLIVES_TESTS, True)
         return self._context
 
     def stop(self) -> None:

@@ -4,31 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
+
+import pytest
 
 from localcluster.api.context import SparkContext
+from localcluster.api.fault_plans import one_plan
 from localcluster.conf import system_properties
 from localcluster.faults import Plan, Rule
-from localcluster.faults import plan as parsed
 from localcluster.faults.grammar import text
+from localcluster.faults.vocabulary import unknown
 from localcluster.trials.random_plans import DRAWS, draw
 
 
-def as_plan(plan: str | Rule | Plan) -> Plan:
-    """Raises FaultPlanError for a text or a rule that has no meaning."""
-    if isinstance(plan, str):
-        return parsed(plan)
-    return plan if isinstance(plan, Plan) else Plan([plan])
+class Trial(NamedTuple):
+    """A plan that a test runs under. ``strict``: each rule must fire."""
+
+    plan: Plan
+    strict: bool
 
 
-def text_of(plan: Plan) -> str:
-    """What the plan would be as text."""
-    return text(plan.rules)
+def as_plan(plan: str | Rule | Plan | list[str | Rule | Plan]) -> Plan:
+    """A list is one plan. Raises FaultPlanError for a text or a rule that has no meaning."""
+    return one_plan(plan if isinstance(plan, list) else [plan], None)
 
 
-def drawn_plan(seed: int, test: str) -> Plan:
-    """The plan of this test for a seed: another one for each test."""
-    return parsed("; ".join(draw(f"{seed}/{test}", list(DRAWS))))
+def trials_of(mark: pytest.Mark) -> list[Trial]:
+    """What a mark ``faults(plan, …, may_not_fire=False)`` says. Raises FaultPlanError."""
+    for name in mark.kwargs.keys() - {"may_not_fire"}:
+        raise unknown("keyword of the mark faults", name, ["may_not_fire"])
+    return [Trial(as_plan(plan), not mark.kwargs.get("may_not_fire", False)) for plan in mark.args]
+
+
+def text_of(trial: Trial) -> str:
+    return text(trial.plan.rules)
+
+
+def drawn_trial(seed: int, test: str) -> Trial:
+    """That of this test for a seed: another one for each test."""
+    return Trial(as_plan("; ".join(draw(f"{seed}/{test}", list(DRAWS)))), strict=False)
 
 
 @contextmanager
@@ -49,7 +63,7 @@ def armed(plan: Plan, strict: bool) -> Iterator[None]:
 @contextmanager
 def _as_settings(plan: Plan, strict: bool) -> Iterator[None]:
     wanted = {
-        "localcluster.faults": text_of(plan),
+        "localcluster.faults": text(plan.rules),
         "localcluster.faults.seed": str(plan.seed),
         "localcluster.faults.strict": str(strict).lower(),
     }
@@ -75,7 +89,7 @@ class FaultsOfTest:
     def __init__(self) -> None:
         self._armed = ExitStack()
 
-    def __call__(self, *plans: str | Rule | Plan, may_not_fire: bool = False) -> None:
+    def __call__(self, *plans: str | Rule | Plan | list[str | Rule | Plan], may_not_fire: bool = False) -> None:
         """Raises FaultPlanError. A rule that never fires fails the test, unless it may not."""
         for plan in plans:
             self._armed.enter_context(armed(as_plan(plan), strict=not may_not_fire))

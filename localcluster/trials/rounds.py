@@ -62,8 +62,8 @@ class Job:
         return [sys.executable, "-m", "localcluster", "run", *conf, *self.options, *inject, *words]
 
     def shown(self, rules: Sequence[str], seed: int) -> str:
-        """The same for people, to repeat it."""
-        return shlex.join(["python", *self.command(rules, seed)[1:]])
+        """The same for people, to repeat it: what it writes goes to a directory here."""
+        return shlex.join(["python", *self.command(rules, seed, "chaos-out")[1:]])
 
     def run(self, rules: Sequence[str], seed: int, deadline: float) -> Outcome:
         """Run it to its end, or for ``deadline`` seconds and kill it."""
@@ -145,7 +145,7 @@ Compare = Callable[[Outcome, Outcome], str | None]
 def difference(undisturbed: Outcome, disturbed: Outcome) -> str | None:
     """In exit code, standard output or files."""
     if disturbed.code != undisturbed.code:
-        return f"exit code {disturbed.code} instead of {undisturbed.code}\n{_last_lines(disturbed.stderr)}"
+        return f"exit code {disturbed.code} instead of {undisturbed.code}\n{last_lines(disturbed.stderr)}"
     if disturbed.stdout != undisturbed.stdout:
         return f"standard output\n{_first_change(undisturbed.stdout, disturbed.stdout)}"
     for name in sorted(undisturbed.files.keys() | disturbed.files.keys()):
@@ -157,7 +157,8 @@ def difference(undisturbed: Outcome, disturbed: Outcome) -> str | None:
     return None
 
 
-def _last_lines(text: str) -> str:
+def last_lines(text: str) -> str:
+    """Indented."""
     return "\n".join(f"    {line}" for line in text.splitlines()[-15:])
 
 

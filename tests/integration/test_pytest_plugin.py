@@ -150,7 +150,7 @@ import pytest
 from localcluster.events import ExecutorLost, FaultFired
 from localcluster.faults import kill
 
-survives = pytest.mark.faults("kill nth=1", kill(stage=1), "raise exception=ValueError nth=2")
+survives = pytest.mark.faults("kill nth=1", kill(stage="reduceByKey"), "raise exception=ValueError nth=2")
 
 @pytest.mark.faults("kill nth=1")
 def test_made_in_the_test():
@@ -171,25 +171,30 @@ def test_shared(shared_sc):
 @pytest.mark.faults("kill partition=77")
 def test_proves_nothing(sc):
     assert total(sc) == TOTAL
+
+@pytest.mark.faults([kill(partition=77), "slow seconds=0.1"], may_not_fire=True)
+def test_may_not_fire(sc):
+    assert total(sc) == TOTAL
 """,
     )
-    assert report.counts == {"passed": 7, "failed": 1}, report.text
+    assert report.counts == {"passed": 8, "failed": 1}, report.text
     assert "test_it.py::test_proves_nothing[kill partition=77]" in report.text
     assert "FaultNeverFiredError" in report.text
 
 
-def test_a_plan_without_meaning_fails_the_collection(tmp_path: Path) -> None:
-    report = run_tests(
-        tmp_path,
-        """
+@pytest.mark.parametrize(
+    ("plan", "meant"), [('"kil nth=1"', "did you mean kill"), ('"kill", may_not=True', "did you mean may_not_fire")]
+)
+def test_a_plan_without_meaning_fails_the_collection(tmp_path: Path, plan: str, meant: str) -> None:
+    source = f"""
 import pytest
 
-@pytest.mark.faults("kil nth=1")
+@pytest.mark.faults({plan})
 def test_it(sc): ...
-""",
-    )
+"""
+    report = run_tests(tmp_path, source)
     assert report.code == 2
-    assert "did you mean kill" in report.text
+    assert meant in report.text
 
 
 def test_the_fixture_arms_from_the_call_on(tmp_path: Path) -> None:
@@ -215,6 +220,17 @@ def test_may_not_fire(sc, faults):
     )
     assert report.counts == {"passed": 3, "error": 1}, report.text
     assert "FaultNeverFiredError" in report.text
+
+
+def test_a_shared_context_is_no_leak(tmp_path: Path) -> None:
+    source = """
+def test_makes_it(shared_sc):
+    assert total(shared_sc) == TOTAL
+
+def test_has_it(shared_sc):
+    assert total(shared_sc) == TOTAL
+"""
+    assert run_tests(tmp_path, source, "--localcluster-leaks").counts == {"passed": 2}
 
 
 def test_leaks_are_told_where_asked(tmp_path: Path) -> None:

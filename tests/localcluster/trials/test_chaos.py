@@ -90,6 +90,13 @@ def test_a_job_without_one_result_is_refused(outcomes: list[Outcome], what: str)
         chaos(lambda rules: next(rest))
 
 
+def test_a_job_that_fails_anyway_says_why() -> None:
+    failed = replace(GOOD, code=1, stderr="Traceback\nOSError: no such file")
+    passed, said, _ = chaos(lambda rules: failed, 1)
+    assert passed
+    assert "the job fails without any faults, and is expected to:\n    Traceback\n    OSError: no such file" in said
+
+
 # --- plans -----------------------------------------------------------------------------------------------------------
 
 
