@@ -26,7 +26,7 @@ from protocol.errors import (
     StaleLocationError,
     StorageError,
 )
-from protocol.locations import BlockManagerId, Location, ShmLocation
+from protocol.locations import BlockManagerId, HeapLocation, Location, ShmLocation
 from storage.arena import Arena
 from storage.block_id import BlockId
 from storage.block_info import BlockInfo, BlockInfoManager
@@ -213,7 +213,7 @@ class LocalBlocks:
             self.release_lock(block_id)
             raise
         self.release_lock(block_id)
-        self._forget_lost(block_id)
+        self._forget_lost(block_id, info.level)
         return None
 
     def get_bytes(self, block_id: BlockId) -> ManagedBuffer | None:
@@ -230,7 +230,7 @@ class LocalBlocks:
         finally:
             self.release_lock(block_id)
         if found is None:
-            self._forget_lost(block_id)
+            self._forget_lost(block_id, info.level)
             return None
         return found[0]
 
@@ -278,8 +278,11 @@ class LocalBlocks:
         if moved and info.tell_master:
             self.reporter.report(block_id)
 
-    def _forget_lost(self, block_id: BlockId) -> None:
+    def _forget_lost(self, block_id: BlockId, level: StorageLevel) -> None:
         """Drop a block whose bytes are gone, now or when nobody uses it."""
+        if block_id not in self.lost:  # no store had anything to find damaged
+            where = self.off_heap_store.location(block_id) if level.use_off_heap else HeapLocation(self._me.executor_id)
+            self._report_damage(block_id, where, StaleLocationError(f"no store here has block {block_id}"))
         self._doomed[block_id] = True
         self._remove_if_doomed(block_id)
 

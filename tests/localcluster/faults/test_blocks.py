@@ -15,7 +15,7 @@ from localcluster.shuffle.hash_shuffle import HashShuffleManager
 from localcluster.shuffle.manager import ShuffleManager
 from localcluster.shuffle.sort_shuffle import SortShuffleManager
 from protocol.errors import CorruptBlockError, FetchFailedError
-from protocol.events import BlockCorrupt, Event
+from protocol.events import BlockCorrupt, BlockLost, BlockRecomputed, Event
 from storage import serializer
 from storage.block_id import BroadcastBlockId, RDDBlockId, TaskResultBlockId
 from storage.storage_level import StorageLevel
@@ -78,6 +78,24 @@ def test_a_cached_block_is_made_again(bench: Bench, action: str, name: str, mome
     assert len(made) == 2
     (array,) = values(bench.b, BLOCK) or []
     assert array.sum() == np.arange(1000).sum()
+
+
+@pytest.mark.parametrize("name", [*LEVELS, "MEMORY_ONLY", "MEMORY_AND_DISK_DESER"])
+@pytest.mark.parametrize("moment", ["block_put", "block_read"])
+def test_the_loss_of_a_cached_block_and_its_return_are_events(bench: Bench, name: str, moment: str) -> None:
+    level = StorageLevel.from_string(name)
+    if moment == "block_read":
+        bench.a.put_single(BLOCK, 1, level)
+    bench.arm(f"lose block=rdd_*_3 at={moment}")
+    for _ in range(2):
+        result, _ = bench.a.get_or_else_update(BLOCK, level, lambda: [1])
+        assert result is not None
+        assert list(result.values) == [1]
+    assert [event[1:] for event in bench.events if not isinstance(event, BlockCorrupt)] == [(str(BLOCK), "1")] * 2
+    assert [type(event) for event in bench.events if not isinstance(event, BlockCorrupt)] == [
+        BlockLost,
+        BlockRecomputed,
+    ]
 
 
 @actions
