@@ -1,7 +1,8 @@
 """Random plans of faults that a job should survive: drawn from a seed, the same each time.
 
 Covers what may be drawn; what the rules do is ``localcluster.faults``. Left out is what no job survives: what hangs for
-good in a task (nobody can tell it from long work), and faults of the driver.
+good in a task (nobody can tell it from long work), faults of the driver, and damage to the records of `parallelize`
+(``broadcast_*_data``), which nobody can compute again.
 """
 
 from __future__ import annotations
@@ -13,8 +14,25 @@ from localcluster.faults.vocabulary import ACTIONS, unknown
 
 MOST = 4  # rules of a plan
 
-_MOMENTS = ("start", "unpickle", "end", "before_report", "after_report", "shuffle_read", "shuffle_write", "block_put")
-_BLOCKS = ("rdd_*", "shuffle_*.data", "shuffle_*.index", "broadcast_*", "taskresult_*")
+_MOMENTS = (
+    "start",
+    "unpickle",
+    "end",
+    "before_report",
+    "after_report",
+    "shuffle_read",
+    "shuffle_write",
+    "block_put role=executor",  # the driver puts blocks as well
+)
+_BLOCKS = (
+    "rdd_*",
+    "shuffle_*.data",
+    "shuffle_*.index",
+    "broadcast_*[0-9]",
+    "broadcast_*_stage",
+    "broadcast_*_outputs",
+    "taskresult_*",
+)
 _MESSAGES = (
     "LaunchTasks",
     "TasksFinished",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 
 import pytest
 
@@ -105,6 +106,17 @@ def test_whatever_is_drawn_is_a_rule(kind: str) -> None:
     for seed in range(50):
         for rule in draw(str(seed), [kind]):
             assert parse(rule)[0].what.action == kind
+
+
+def test_nothing_is_drawn_that_no_job_survives() -> None:
+    drawn = [parse(rule)[0] for kind in DRAWS for seed in range(200) for rule in draw(str(seed), [kind])]
+    assert {rule.where.role for rule in drawn if rule.when.at == "block_put" and rule.where.block is None} == {
+        "executor"
+    }
+    patterns = {rule.where.block for rule in drawn if rule.where.block is not None}
+    for name in ("broadcast_5", "broadcast_15_stage", "broadcast_5_outputs", "rdd_1_2"):
+        assert any(fnmatchcase(name, pattern) for pattern in patterns)
+    assert not any(fnmatchcase("broadcast_5_data", pattern) for pattern in patterns)
 
 
 def test_a_seed_draws_the_same_each_time() -> None:
