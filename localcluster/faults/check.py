@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from localcluster.faults.keys import KEYS
 from localcluster.faults.rule import Rule, What, Where
-from localcluster.faults.vocabulary import ABOUT_OTHERS, ACTIONS, EXECUTOR, MOMENTS, ROLES, Action, moment_of, unknown
+from localcluster.faults.vocabulary import (
+    ABOUT_OTHERS,
+    ACTIONS,
+    EXECUTOR,
+    MOMENTS,
+    ROLES,
+    Action,
+    moment_of,
+    roles_of,
+    unknown,
+)
 from protocol.errors import FaultPlanError
 
 _TRIGGERS = ("nth", "every", "after_tasks", "probability")
@@ -31,6 +41,11 @@ def check(rule: Rule) -> None:
     if len(triggers) > 1:
         raise FaultPlanError(f"{what.action} can have one trigger, not {' and '.join(triggers)}")
     _check_moment(rule, action)
+    if (what.exception or "").startswith("__main__.") and EXECUTOR in roles_of(rule):
+        raise FaultPlanError(
+            f"exception={what.exception} is of the program that runs, which executors cannot import: define it in a "
+            "module and import it from there"
+        )
 
 
 def _check_moment(rule: Rule, action: Action) -> None:

@@ -126,6 +126,7 @@ def test_a_star_is_any() -> None:
         ("kill executor=1 executor=2", ["executor= is given twice"]),
         ("raise exception=ValuError", ["'ValuError'", "did you mean ValueError?"]),
         ("raise exception=a..b", ["exception=", "'a..b'"]),
+        ("raise exception=__main__.Mine", ["__main__.Mine", "define it in a module"]),
         ("raise", ["raise needs exception="]),
         ("drop message=TaskFinished", ["'TaskFinished'", "did you mean TasksFinished?"]),
         ("fail call=write errno=ENOSPACE", ["'ENOSPACE'", "did you mean ENOSPC?"]),
@@ -192,6 +193,13 @@ def test_classes_are_named_with_their_modules() -> None:
     from json import JSONDecodeError
 
     assert faults.raising(JSONDecodeError).what.exception == "json.decoder.JSONDecodeError"
+
+
+def test_a_class_of_the_program_itself_can_be_raised_where_the_program_is() -> None:
+    mine = type("Mine", (Exception,), {"__module__": "__main__"})
+    assert Plan([faults.raising(mine).at("job")]).rules[0].what.exception == "__main__.Mine"
+    with pytest.raises(FaultPlanError, match="__main__.Mine is of the program that runs"):
+        Plan([faults.raising(mine, partition=1)])
 
 
 def test_a_place_that_is_none_is_refused() -> None:
