@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from localcluster.conf.settings import Settings
 from localcluster.driver.armed_plans import report_never_fired
 from localcluster.driver.cluster import Cluster
+from localcluster.faults.builders import plan
 from localcluster.faults.exceptions import exception_class
 from localcluster.faults.families import require
 from localcluster.faults.fault_plan import Plan
@@ -24,23 +25,9 @@ from localcluster.rdd.rdd import RDD
 log = logging.getLogger(__name__)
 
 
-def one_plan(parts: Iterable[str | Rule | Plan], seed: int | None) -> Plan:
-    """All these rules as one plan, with this seed, or that of the first plan among them. Raises FaultPlanError."""
-    rules: list[Rule] = []
-    for part in parts:
-        if isinstance(part, str):
-            rules += parse(part)
-        elif isinstance(part, Plan):
-            rules += part.rules
-            seed = part.seed if seed is None else seed
-        else:
-            rules.append(part)
-    return Plan(rules, seed or 0)
-
-
 def plan_of_options(values: Sequence[str]) -> Plan:
     """What the options of a command line say: rules, or names of files that end in .toml. Raises FaultPlanError."""
-    return one_plan([read_toml(value) if value.endswith(".toml") else value for value in values], None)
+    return plan(*(read_toml(value) if value.endswith(".toml") else value for value in values))
 
 
 def check_settings(conf: Mapping[str, str], *, finds_exceptions: bool) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from localcluster.api.status import StatusTracker
     from localcluster.driver.cluster import Cluster
     from localcluster.driver.status import Statistics
-    from localcluster.faults import Plan, Rule
+    from localcluster.faults.builders import Part
     from localcluster.rdd.rdd import RDD
 
 T = TypeVar("T")
@@ -51,18 +51,18 @@ class JobControl:
         parts = self._jobs.run(rdd, lambda _, records: list(partitionFunc(records)), partitions)
         return [record for part in parts for record in part]
 
-    def faults(
-        self, *plans: str | Rule | Plan, seed: int | None = None, strict: bool = False
-    ) -> AbstractContextManager[None]:
-        """Inject these faults on purpose while the ``with`` block runs: texts, rules of ``localcluster.faults``, plans.
+    def faults(self, *plans: Part, seed: int | None = None, strict: bool = False) -> AbstractContextManager[None]:
+        """Inject these faults on purpose while the ``with`` block runs: texts, rules of ``localcluster.faults``, plans,
+        and lists of these.
 
         Blocks may be nested. ``seed`` is that of the first plan, or 0, when it is not given. A rule that never fired is
         warned of at the end, or with ``strict`` raises FaultNeverFiredError. Raises FaultPlanError for what has no
         meaning; nothing is armed then.
         """
-        from localcluster.api import fault_plans  # few programs have faults
+        from localcluster.api.fault_plans import armed  # few programs have faults
+        from localcluster.faults.builders import plan
 
-        return fault_plans.armed(self._cluster, fault_plans.one_plan(plans, seed), strict)
+        return armed(self._cluster, plan(*plans, seed=seed), strict)
 
     def setLocalProperty(self, key: str, value: str | None) -> None:
         """Set a property of the jobs that this thread starts; None removes it.

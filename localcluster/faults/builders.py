@@ -7,11 +7,15 @@ goes together is looked at when the rule gets into a `Plan`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypedDict
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from localcluster.faults import grammar
 from localcluster.faults.fault_plan import Plan
+from localcluster.faults.keys import KEYS
 from localcluster.faults.rule import Rule, What, Where
+from localcluster.faults.vocabulary import unknown
+from protocol.errors import FaultPlanError
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -30,9 +34,31 @@ class Place(TypedDict, total=False):
     role: str
 
 
-def plan(text: str, seed: int = 0) -> Plan:
-    """The plan that a text means. Raises FaultPlanError."""
-    return Plan(grammar.parse(text), seed)
+Part: TypeAlias = "str | Rule | Plan | Iterable[Part]"
+"""What a plan is made of: texts, rules, other plans, and lists of these."""
+
+
+def plan(*parts: Part, seed: int | None = None) -> Plan:
+    """All these rules as one plan, with this seed, or that of the first plan among them, or 0.
+
+    Raises FaultPlanError.
+    """
+    flat = list(_flat(parts))
+    seeds = [part.seed for part in flat if isinstance(part, Plan)]
+    rules = [rule for part in flat for rule in ([part] if isinstance(part, Rule) else part.rules)]
+    return Plan(rules, seed if seed is not None else seeds[0] if seeds else 0)
+
+
+def _flat(parts: Iterable[Part]) -> Iterator[Rule | Plan]:
+    for part in parts:
+        if isinstance(part, str):
+            yield from grammar.parse(part)
+        elif isinstance(part, Rule | Plan):  # a rule is a tuple, too
+            yield part
+        elif isinstance(part, Iterable):
+            yield from _flat(part)
+        else:
+            raise FaultPlanError(f"a plan is made of texts, rules, plans and lists of them, not of {part!r}")
 
 
 # --- what happens to a process ---------------------------------------------------------------------------------------
@@ -161,10 +187,12 @@ def full(**where: Unpack[Place]) -> Rule:
 
 
 def _place(where: Place) -> Where:
+    """Texts mean what they mean in the text form. Raises FaultPlanError, TypeError for an unknown argument."""
     values: dict[str, Any] = dict(where)
-    unknown = values.keys() - set(Where._fields)
-    if unknown:
-        raise TypeError(f"a rule has no {', '.join(sorted(unknown))}; where it acts: {', '.join(Where._fields)}")
+    for name in values.keys() - set(Where._fields):
+        raise TypeError(str(unknown("argument", name, Where._fields)))
     if "executor" in values:
         values["executor"] = str(values["executor"])
-    return Where(**values)
+    return Where(
+        **{name: KEYS[name].parse(value) if isinstance(value, str) else value for name, value in values.items()}
+    )

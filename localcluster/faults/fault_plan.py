@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from localcluster.faults.check import check
 from localcluster.faults.rule import Rule
+from protocol.errors import FaultPlanError
 
 
 @dataclass(frozen=True)
@@ -20,4 +21,6 @@ class Plan:
         object.__setattr__(self, "rules", tuple(rules))
         object.__setattr__(self, "seed", seed)
         for rule in self.rules:
+            if not isinstance(rule, Rule):
+                raise FaultPlanError(f"Plan takes a list of rules, as kill() gives them, and not {rule!r}; see plan()")
             check(rule)

@@ -6,7 +6,7 @@ text form is ``grammar``; a rule is checked when it gets into a `Plan`.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 UNLIMITED = 0
 """As `When.times`: whenever its trigger says so."""
@@ -81,6 +81,6 @@ class Rule(NamedTuple):
         """At each such event with this probability, drawn from the plan's seed."""
         return self._replace(when=self.when._replace(probability=probability))
 
-    def times(self, number: int) -> Rule:
-        """Fire so often at most; `UNLIMITED`: without an end."""
-        return self._replace(when=self.when._replace(times=number))
+    def times(self, number: int | Literal["*"]) -> Rule:
+        """Fire so often at most; `UNLIMITED` or ``"*"``: without an end."""
+        return self._replace(when=self.when._replace(times=UNLIMITED if number == "*" else number))

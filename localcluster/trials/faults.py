@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from localcluster.api.context import SparkContext
-from localcluster.api.fault_plans import one_plan
 from localcluster.conf import system_properties
-from localcluster.faults import Plan, Rule
+from localcluster.faults import Plan, plan
+from localcluster.faults.builders import Part
 from localcluster.faults.grammar import text
 from localcluster.faults.vocabulary import unknown
 from localcluster.trials.random_plans import DRAWS, draw
@@ -24,16 +24,11 @@ class Trial(NamedTuple):
     strict: bool
 
 
-def as_plan(plan: str | Rule | Plan | list[str | Rule | Plan]) -> Plan:
-    """A list is one plan. Raises FaultPlanError for a text or a rule that has no meaning."""
-    return one_plan(plan if isinstance(plan, list) else [plan], None)
-
-
 def trials_of(mark: pytest.Mark) -> list[Trial]:
     """What a mark ``faults(plan, …, may_not_fire=False)`` says. Raises FaultPlanError."""
     for name in mark.kwargs.keys() - {"may_not_fire"}:
         raise unknown("keyword of the mark faults", name, ["may_not_fire"])
-    return [Trial(as_plan(plan), not mark.kwargs.get("may_not_fire", False)) for plan in mark.args]
+    return [Trial(plan(part), not mark.kwargs.get("may_not_fire", False)) for part in mark.args]
 
 
 def text_of(trial: Trial) -> str:
@@ -42,7 +37,7 @@ def text_of(trial: Trial) -> str:
 
 def drawn_trial(seed: int, test: str) -> Trial:
     """That of this test for a seed: another one for each test."""
-    return Trial(as_plan("; ".join(draw(f"{seed}/{test}", list(DRAWS)))), strict=False)
+    return Trial(plan("; ".join(draw(f"{seed}/{test}", list(DRAWS)))), strict=False)
 
 
 @contextmanager
@@ -89,10 +84,10 @@ class FaultsOfTest:
     def __init__(self) -> None:
         self._armed = ExitStack()
 
-    def __call__(self, *plans: str | Rule | Plan | list[str | Rule | Plan], may_not_fire: bool = False) -> None:
+    def __call__(self, *plans: Part, may_not_fire: bool = False) -> None:
         """Raises FaultPlanError. A rule that never fires fails the test, unless it may not."""
-        for plan in plans:
-            self._armed.enter_context(armed(as_plan(plan), strict=not may_not_fire))
+        for part in plans:
+            self._armed.enter_context(armed(plan(part), strict=not may_not_fire))
 
     def __enter__(self) -> FaultsOfTest:
         return self
