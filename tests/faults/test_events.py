@@ -138,7 +138,7 @@ def test_as_many_dead_executors_are_remembered_as_the_settings_say() -> None:
     conf = SparkConf().setMaster("local-cluster[1,1,1024]").set("spark.ui.port", "0")
     with SparkContext(conf=conf.set("spark.ui.retainedDeadExecutors", "1")) as context:
         for number in range(2):
-            wait_until(lambda: executors(context), "the executor did not start")
+            wait_for_executors(context, 1)  # one that has not registered is none to remember
             os.kill(executors(context)[0].pid, signal.SIGKILL)
             wait_until(lambda: len(context.events(ExecutorLost)) > number, "its loss was not noticed")  # noqa: B023
         dead = [each["id"] for each in api(context, "allexecutors") if not each["isActive"]]
