@@ -50,16 +50,27 @@ def deferred() -> Iterator[None]:
         return
     handlers = {int(signum): handler for signum in RAISING if callable(handler := signal.getsignal(signum))}
     came: list[tuple[int, FrameType | None]] = []
+    is_over = False
+
+    def collect(signum: int, frame: FrameType | None) -> None:
+        if is_over:  # it came while handlers are put back, of which one may raise
+            handlers[signum](signum, frame)
+        else:
+            came.append((signum, frame))
+
     try:
         for signum in handlers:
-            signal.signal(signum, lambda *call: came.append(call))
+            signal.signal(signum, collect)
         yield
     finally:
-        for signum, handler in handlers.items():
-            signal.signal(signum, handler)
-        with ExitStack() as all_of_them:  # also when one raises
-            for signum, frame in reversed(came):
-                all_of_them.callback(handlers[signum], signum, frame)
+        is_over = True
+        try:
+            for signum, handler in handlers.items():
+                signal.signal(signum, handler)
+        finally:
+            with ExitStack() as all_of_them:  # also when one raises
+                for signum, frame in reversed(came):
+                    all_of_them.callback(handlers[signum], signum, frame)
 
 
 def _end(signum: int, frame: FrameType | None) -> None:

@@ -79,6 +79,31 @@ def test_each_of_several_signals_is_handled() -> None:
 
 
 @pytest.mark.usefixtures("handled")
+def test_signals_while_handlers_are_put_back_are_lost_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    handled_ones.clear()
+    real = signal.signal
+
+    def put_back(signum: int, handler: Any) -> Any:
+        before = real(signum, handler)
+        if handler is interrupt and signum == RAISING[0]:
+            monkeypatch.undo()
+            os.kill(os.getpid(), RAISING[0])  # raises here, before the others are put back
+        return before
+
+    def change() -> None:
+        with UninterruptedLock():
+            os.kill(os.getpid(), RAISING[1])
+            monkeypatch.setattr(signal, "signal", put_back)
+
+    with pytest.raises(Interrupted):
+        change()
+    assert handled_ones == [RAISING[0], RAISING[1]]
+    with pytest.raises(Interrupted):
+        os.kill(os.getpid(), RAISING[2])
+    assert handled_ones[-1] == RAISING[2]
+
+
+@pytest.mark.usefixtures("handled")
 def test_other_threads_take_it_without_touching_handlers() -> None:
     lock = UninterruptedLock()
     seen = []
