@@ -27,6 +27,7 @@ from protocol.errors import (
     StorageError,
 )
 from protocol.locations import BlockManagerId, HeapLocation, Location, ShmLocation
+from storage import os_layer
 from storage.arena import Arena
 from storage.block_id import BlockId
 from storage.block_info import BlockInfo, BlockInfoManager
@@ -404,10 +405,18 @@ def _checked_values(data: ManagedBuffer) -> Iterator[Any]:
 
 
 def _warn_of_removed_files(scratch: Scratch, path: str) -> None:
-    if scratch.claim("removed-files-noticed"):
-        log.warning(
-            "the file %s was removed while its run lives, and others of the run may be: systemd does that when a user "
-            "logs out (`loginctl enable-linger` or RemoveIPC=no in logind.conf prevents it). The run goes on in new "
-            "files; what can be read no more is computed again",
-            path,
-        )
+    if not scratch.claim("removed-files-noticed"):
+        return
+    if os_layer.exists(path):
+        what = "cut short"
+        why = "something outside of localcluster, or a plan of faults, has done that"
+    else:
+        what = "removed"
+        why = "systemd does that when a user logs out (`loginctl enable-linger` or RemoveIPC=no in logind.conf helps)"
+    log.warning(
+        "the file %s was %s while its run lives, and others of the run may be: %s. The run goes on in new files; what "
+        "can be read no more is computed again",
+        path,
+        what,
+        why,
+    )

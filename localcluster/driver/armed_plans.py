@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 ENDED_WHILE_FORKED = 100  # plans that may end while an executor is being forked
 
 
+_ENDS_AT_ONCE = ("kill", "exit", "segfault")  # what a process cannot outlive
+
+
 def report_never_fired(rules: list[str], is_error: bool) -> None:
     """Raises FaultNeverFiredError, or warns."""
     if is_error:
@@ -44,6 +47,7 @@ class ArmedPlans:
         self._numbers = count(OF_SETTINGS + 1)
         self._ledgers: dict[int, Ledger] = {}
         self._never_fired: dict[int, list[str]] = {}  # {plan that is over: its rules}
+        self._ends: dict[str, str] = {}  # {executor that a rule ended: the rule}, until it was asked for
         self._here: ProcessFaults | None = None
 
     def start(self, scratch: Scratch) -> None:
@@ -90,6 +94,13 @@ class ArmedPlans:
         for ledger in self._ledgers.values():
             for event in ledger.new_firings():
                 self._record(event)
+                if event.fault.split()[0] in _ENDS_AT_ONCE:
+                    self._ends[event.process] = event.fault
+
+    def ended(self, executor_id: str) -> str | None:
+        """The rule by which this executor, which is gone, was ended, if it was one. To be asked once."""
+        self.round()
+        return self._ends.pop(executor_id, None)
 
     def stop(self) -> list[str]:
         """The run is over: the rules of the settings' plan that never fired."""

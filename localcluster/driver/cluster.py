@@ -97,6 +97,7 @@ class Cluster:
             on_hopeless=self._hopeless,
             first_orders=lambda: self.faults.orders(),
             record=self.events.record,
+            fault_in=self.faults.ended,
         )
         self.pool, self.master = self._backend.pool, self._backend.master
         self.blocks = OwnBlocks(self.master, may_wait=lambda: not self._loop.is_this_thread)

@@ -64,7 +64,8 @@ class ExecutorPool:
     ``on_message(executor_id, incoming)``, ``on_lost(executor_id, reason)``, ``on_draining(executor_id)`` and
     ``on_hopeless(reason)`` are the driver's. ``clock()`` is in seconds and never goes back. ``tasks_of(executor_id)``
     are an executor's, until ``on_lost`` was called. ``first_orders()`` it is told as soon as it can be reached.
-    ``has_cached_blocks(executor_id)``: others drain first. ``history`` is told who comes and goes.
+    ``has_cached_blocks(executor_id)``: others drain first. ``fault_in(executor_id)`` is the rule of a plan that ended
+    it, if one did. ``history`` is told who comes and goes.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class ExecutorPool:
         history: ExecutorHistory | None = None,
         first_orders: Callable[[], Sequence[Order]] = tuple,
         record: Recorder = nobody,
+        fault_in: Callable[[str], str | None] = lambda executor_id: None,
     ) -> None:
         self._launcher = launcher
         self._loop = loop
@@ -98,6 +100,7 @@ class ExecutorPool:
         self.history = history or ExecutorHistory()
         self._first_orders = first_orders
         self._record = record
+        self._fault_in = fault_in
         self._ids = count()
         self._target = 0  # executors that there should be
         self._ordered = self._losses = 0  # executors so far
@@ -324,7 +327,7 @@ class ExecutorPool:
 
     def _lost(self, executor: Executor, exit_code: int | None, signum: int | None, last_words: str = "") -> None:
         self._read_the_rest(executor)
-        reason = executor.how_it_ended(exit_code, signum, last_words)
+        reason = executor.how_it_ended(exit_code, signum, last_words, self._fault_in(executor.executor_id))
         del self._executors[executor.executor_id]
         self._close(executor)
         self._silence.forget(executor.executor_id)

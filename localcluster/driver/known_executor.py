@@ -56,8 +56,12 @@ class Executor:
 
     # --- its end ---
 
-    def how_it_ended(self, exit_code: int | None, signum: int | None, last_words: str = "") -> str:
-        """For messages; both are None when its exit status is not known."""
+    def how_it_ended(
+        self, exit_code: int | None, signum: int | None, last_words: str = "", fault: str | None = None
+    ) -> str:
+        """For messages; code and signal are None when its exit status is not known. ``fault`` is what a plan did to end
+        it.
+        """
         if self.short_of is not None:
             return f"executor {self.executor_id} could not be started: {self.short_of}"
         who = f"executor {self.executor_id} (pid {self.pid})"
@@ -65,11 +69,12 @@ class Executor:
             return f"{who} was ended: {self.doomed}"
         if self.was_dismissed and exit_code == 0:
             return f"{who} was not needed any more"
+        by_plan = f", by the fault {fault!r}" if fault else ""
         if signum is not None:
-            hint = ", often the system's out-of-memory killer" if signum == 9 else ""
+            hint = by_plan or (", often the system's out-of-memory killer" if signum == 9 else "")
             where = f" in\n{last_words}" if last_words else ""
             return f"{who} was killed by signal {signum}{hint}{where}"
         if exit_code is not None:
             error = f": {last_words}" if last_words else ""
-            return f"{who} exited with code {exit_code}{error}"
+            return f"{who} exited with code {exit_code}{by_plan}{error}"
         return f"{who} closed its pipes"

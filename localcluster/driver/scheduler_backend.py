@@ -73,6 +73,7 @@ class SchedulerBackend:
         is_whole: Callable[[SharedLocation], bool] = is_whole,
         first_orders: Callable[[], Sequence[Order]] = tuple,
         record: Recorder = nobody,
+        fault_in: Callable[[str], str | None] = lambda executor_id: None,
         clock: Callable[[], float] = time.monotonic,
         look: LookAt = look_at,
     ) -> None:
@@ -97,6 +98,7 @@ class SchedulerBackend:
             history=ExecutorHistory(settings.ui_retained_dead_executors),
             first_orders=first_orders,
             record=record,
+            fault_in=fault_in,
             clock=clock,
         )
         endpoint = BlockManagerMasterEndpoint(

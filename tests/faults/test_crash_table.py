@@ -72,9 +72,11 @@ WAYS = {
     "raise": Way(
         faults.raising(ValueError), r"exited with code 1: ValueError: a fault on purpose \(raise .*\)", None, 1
     ),
-    "exit": Way(faults.exiting(7), "exited with code 7", None, 7),
-    "segfault": Way(faults.segfault(), r"was killed by signal 11 in\n.* in string_at", signal.SIGSEGV),
-    "kill": Way(faults.kill(), "was killed by signal 9, often the system's out-of-memory killer", signal.SIGKILL),
+    "exit": Way(faults.exiting(7), "exited with code 7, by the fault 'exit .*'", None, 7),
+    "segfault": Way(
+        faults.segfault(), r"was killed by signal 11, by the fault 'segfault .*' in\n.* in string_at", signal.SIGSEGV
+    ),
+    "kill": Way(faults.kill(), "was killed by signal 9, by the fault 'kill .*'", signal.SIGKILL),
     "stop": Way(faults.stop(), "was ended: it sent no heartbeat and its process is stopped", signal.SIGKILL),
 }
 

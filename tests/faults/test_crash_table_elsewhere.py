@@ -35,9 +35,9 @@ def sc() -> Iterator[SparkContext]:
 
 WAYS = {
     "raise": (faults.raising(ValueError), r"exited with code 1: ValueError: a fault on purpose \(raise .*\)"),
-    "exit": (faults.exiting(7), "exited with code 7"),
-    "segfault": (faults.segfault(), r"was killed by signal 11 in\n(.*\n)*.* in string_at"),
-    "kill": (faults.kill(), "was killed by signal 9, often the system's out-of-memory killer"),
+    "exit": (faults.exiting(7), "exited with code 7, by the fault 'exit .*'"),
+    "segfault": (faults.segfault(), r"was killed by signal 11, by the fault 'segfault .*' in\n(.*\n)*.* in string_at"),
+    "kill": (faults.kill(), "was killed by signal 9, by the fault 'kill .*'"),
     "stop": (faults.stop(), "was ended: it did not get ready and its process is stopped"),
 }
 ALL_WAYS = pytest.mark.parametrize(("rule", "text"), WAYS.values(), ids=WAYS)

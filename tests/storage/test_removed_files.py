@@ -229,3 +229,18 @@ def test_the_first_of_a_run_to_claim_a_name_has_it(tmp_path: object) -> None:
     assert [scratch.claim("a"), other.claim("a"), other.claim("b"), scratch.claim("b")] == [True, False, True, False]
     scratch.remove()
     assert other.claim("a"), "what cannot be written down is said twice"
+
+
+@pytest.mark.parametrize(("cut", "says"), [(False, "was removed while"), (True, "was cut short while")])
+def test_what_happened_to_the_files_is_told_once(
+    make_cluster: ClusterMaker, caplog: pytest.LogCaptureFixture, cut: bool, says: str
+) -> None:
+    cluster = make_cluster("1")
+    manager = cluster.managers["1"]
+    for number in range(2):
+        manager.put_single(RDDBlockId(9, number), b"x", StorageLevel.OFF_HEAP)
+        path = location_of(cluster, RDDBlockId(9, number)).segment
+        os.truncate(path, 1) if cut else os.unlink(path)
+    manager.put_single(BLOCK, b"x", StorageLevel.OFF_HEAP)
+    assert [says in message for message in caplog.messages if "while its run lives" in message] == [True]
+    assert ("systemd" in caplog.text) is not cut

@@ -90,6 +90,7 @@ class Bed:
         self.looked_at: set[int] = set()
         self.cached: set[str] = set()  # executors with cached blocks
         self.tasks: dict[str, ExecutorTasks] = {}
+        self.faults: dict[str, str] = {}  # {executor: what a plan did to it}
         self.events: list[Any] = []
         self.pool = ExecutorPool(
             self.launcher,  # type: ignore[arg-type]
@@ -104,6 +105,7 @@ class Bed:
             clock=lambda: self.now,
             tasks_of=lambda executor_id: self.tasks.get(executor_id, ExecutorTasks()),
             record=self.events.append,
+            fault_in=self.faults.get,
         )
 
     def look_at(self, pid: int) -> Look:
@@ -195,6 +197,16 @@ def test_a_broken_pipe_waits_for_the_exit_status_which_is_in_the_message(bed: Be
     assert "pid 4000" in reason
     assert "killed by signal 9" in reason
     assert "out-of-memory" in reason
+
+
+def test_what_a_plan_did_is_blamed_on_the_plan(bed: Bed) -> None:
+    bed.faults["0"], bed.faults["2"] = "kill stage=1 nth=2", "exit code=3"
+    bed.exit(bed.launch(), signal=9)
+    bed.pool.exited(ExecutorExited(bed.launch(), 3, None, "words"))
+    assert [reason for _, reason in bed.lost] == [
+        "executor 0 (pid 4000) was killed by signal 9, by the fault 'kill stage=1 nth=2'",
+        "executor 2 (pid 4002) exited with code 3, by the fault 'exit code=3': words",
+    ]
 
 
 def test_an_exit_without_an_end_of_pipes_is_a_loss_too(bed: Bed) -> None:
