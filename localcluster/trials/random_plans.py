@@ -33,6 +33,7 @@ _BLOCKS = (
     "broadcast_*_outputs",
     "taskresult_*",
 )
+_IN_PLACE = ("rdd_*", "broadcast_*[0-9]")
 _MESSAGES = (
     "LaunchTasks",
     "TasksFinished",
@@ -75,7 +76,15 @@ def _message(action: str, more: str = "") -> Draw:
 
 
 def _block(action: str) -> Draw:
-    return lambda rng: f"{action} block={rng.choice(_BLOCKS)} at={rng.choice(('block_put', 'block_read'))} {_nth(rng)}"
+    """Arrays that tasks share and compute on in place are damaged before anybody reads them: no check could tell a task
+    of what happens to them under its hands.
+    """
+
+    def rule(rng: random.Random) -> str:
+        block, at = rng.choice(_BLOCKS), rng.choice(("block_put", "block_read"))
+        return f"{action} block={block} at={'block_put' if block in _IN_PLACE else at} {_nth(rng)}"
+
+    return rule
 
 
 def _fail(rng: random.Random) -> str:
