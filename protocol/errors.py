@@ -278,14 +278,6 @@ class StorageError(LocalClusterError):
     """A block could not be stored or read."""
 
 
-class BlockMasterStoppedError(StorageError):
-    """The run ends: its block master answers nothing any more."""
-
-
-RUN_IS_OVER = (BlockMasterStoppedError, ClosedChannelError)
-"""What those get that report to the block master after the run's end, here or across a pipe: to no one's surprise."""
-
-
 class BlockIdError(StorageError, ValueError):
     """A name that is not a block name, or numbers that a block id cannot hold."""
 
@@ -341,6 +333,14 @@ class FaultNeverFiredError(SparkException):
 
 class ContextError(PySparkRuntimeError):
     """The context is stopped, or is used where there is none (inside a task)."""
+
+
+class BlockMasterStoppedError(StorageError, ContextError):
+    """The run ends: its block master answers nothing any more. A thread gets it that uses a context while it stops."""
+
+
+RUN_IS_OVER = (BlockMasterStoppedError, ClosedChannelError)
+"""What those get that report to the block master after the run's end, here or across a pipe: to no one's surprise."""
 
 
 class ActiveContextError(ContextError, ValueError):
