@@ -24,7 +24,11 @@ MARK = (
 TRIAL = "_localcluster_trial"  # the parameter that the mark adds
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    # pytest rewrites the assertions of every module of a distribution that has a plugin, and has no way to say no: the
+    # whole cluster would be compiled anew in each environment, by a loader that `runpy` cannot use.
+    marked: set[str] = getattr(pluginmanager.rewrite_hook, "_must_rewrite", set())
+    marked.difference_update(("protocol", "storage", "localcluster"))
     group = parser.getgroup("localcluster")
     group.addoption(
         "--localcluster-leaks",

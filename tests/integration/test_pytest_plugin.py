@@ -304,6 +304,10 @@ import sys
 
 def test_it():
     assert [name for name in sys.modules if name.startswith(("localcluster", "storage", "protocol"))] == []
+
+def test_assertions_of_ours_are_not_rewritten():
+    import localcluster
+    assert "Rewriting" not in type(localcluster.__loader__).__name__
 """,
     )
-    assert report.counts == {"passed": 1}, report.text
+    assert report.counts == {"passed": 2}, report.text
