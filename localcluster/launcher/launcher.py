@@ -20,6 +20,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from multiprocess.connection import Connection
@@ -123,6 +124,9 @@ class Launcher:
         self._plans = JobPlans()
         self._terminate_by: float | None = None
         self._interrupted = False  # a SIGINT was passed on
+        self._sent: set[int] = {
+            signal.SIGINT
+        }  # signals to the driver that are no news, as a Ctrl-C, which it tells of itself
         self._stopping = False
         self._wakeup_read, self._wakeup_write = wakeup
 
@@ -140,7 +144,9 @@ class Launcher:
         finally:
             self._stop_cluster(grace=0.0)
             self._end_driver()
-        return self._exit_code() or self._tell_of_faults()
+        code = self._exit_code()
+        self._tell_of_signal()
+        return code or self._tell_of_faults()
 
     def _exit_code(self) -> int:
         if self._driver_status is None:
@@ -149,6 +155,13 @@ class Launcher:
         if code == -signal.SIGUSR2 and self._interrupted:  # near its end, when Python has put back the default handlers
             return INTERRUPTED
         return code if code >= 0 else 128 - code
+
+    def _tell_of_signal(self) -> None:
+        """Of one that ended the driver, which says nothing then, and that did not come from us."""
+        code = 0 if self._driver_status is None else os.waitstatus_to_exitcode(self._driver_status)
+        if code < 0 and -code not in self._sent:
+            with suppress(OSError):  # whoever read it may be gone as well
+                print(f"localcluster: the driver was killed by signal {-code}", file=sys.stderr)
 
     def _tell_of_faults(self) -> int:
         """At the end of a job: its faults that never fired, and the exit code for that."""
@@ -176,7 +189,7 @@ class Launcher:
         if self._parent is not None and os.getppid() != self._parent:
             self._stopping = True  # the control pipe alone would not tell: a fork of the driver may hold its other end
         if self._terminate_by is not None and time.monotonic() > self._terminate_by and self._driver is not None:
-            kill(self._driver, signal.SIGKILL)
+            self._send(signal.SIGKILL)
 
     # --- signals ---
 
@@ -187,11 +200,17 @@ class Launcher:
         """
         while (info := signal.sigtimedwait(SIGNALS, 0)) is not None:
             if self._driver is not None:
-                kill(self._driver, signal.SIGUSR2 if info.si_signo == signal.SIGINT else info.si_signo)
+                self._send(signal.SIGUSR2 if info.si_signo == signal.SIGINT else info.si_signo)
             self._interrupted |= info.si_signo == signal.SIGINT
             if info.si_signo == signal.SIGTERM:
                 self._terminate_by = time.monotonic() + TERM_GRACE
                 self._stopping |= self._driver is None
+
+    def _send(self, signum: int) -> None:
+        """To a driver that we forked."""
+        assert self._driver is not None
+        self._sent.add(signum)
+        kill(self._driver, signum)
 
     # --- control ---
 
@@ -296,7 +315,7 @@ class Launcher:
             self._take_signals()
             self._reap()
             if self._terminate_by is not None and time.monotonic() > self._terminate_by and self._driver is not None:
-                kill(self._driver, signal.SIGKILL)
+                self._send(signal.SIGKILL)
 
     def _stop_cluster(self, grace: float) -> None:
         """End the executors, by force after ``grace`` seconds, and remove the scratch space."""
@@ -315,7 +334,7 @@ class Launcher:
 
     def _end_driver(self) -> None:
         if self._driver is not None:  # only after an error of our own
-            kill(self._driver, signal.SIGKILL)
+            self._send(signal.SIGKILL)
             self._driver_status = os.waitpid(self._driver, 0)[1]
             self._driver = None
 

@@ -86,7 +86,21 @@ def test_a_plan_without_a_meaning_starts_nothing(tmp_path: Path, options: list[s
 )
 def test_the_driver_dies_where_the_plan_says(tmp_path: Path, rule: str) -> None:
     source = JOB.replace("print(sc", "n = sc.accumulator(0)\n    sc.parallelize([1]).foreach(n.add)\n    print(sc", 1)
-    assert outcome(tmp_path, "--inject", rule, source=source).code == 128 + signal.SIGKILL
+    code, _, errors = outcome(tmp_path, "--inject", rule, source=source)
+    assert code == 128 + signal.SIGKILL
+    assert "localcluster: the driver was killed by signal 9\n" in errors
+
+
+def test_a_signal_that_was_passed_on_to_the_driver_is_no_news(tmp_path: Path) -> None:
+    source = """
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+os.kill(os.getppid(), signal.SIGTERM)
+time.sleep(60)
+"""
+    code, _, errors = outcome(tmp_path, source=source)
+    assert code == 128 + signal.SIGTERM
+    assert "was killed" not in errors
 
 
 @pytest.mark.parametrize("rule", ["kill role=launcher after_seconds=0", "kill role=launcher at=fork nth=2"])
