@@ -119,6 +119,10 @@ def _stage(text: str) -> int | str:
     return _whole(text, 0)
 
 
+def _executor(text: str) -> str:
+    return str(_whole(text, 0))
+
+
 def _no_spaces(text: str) -> str:
     if not text or re.search(r"[\s;]", text):
         raise ValueError
@@ -175,7 +179,7 @@ KEYS = {
         Key("limit", "what", parse_bytes, "a size such as 512m or 2g", "how much memory is taken"),
         Key("errno", "what", _errno, "the name of an errno, as ENOSPC", "what the system says"),
         Key("gil", "what", _yes_or_no, "yes or no", "whether the GIL is kept, and so the whole process stands still"),
-        Key("executor", "where", _no_spaces, "the id of an executor", "an executor's id: 0, 1, …"),
+        Key("executor", "where", _executor, "the id of an executor, a whole number", "an executor's id: 0, 1, …"),
         Key("stage", "where", _stage, "a stage's number or an RDD's method", "its number, or the method it ends in"),
         Key("partition", "where", *_NUMBER, "the task's partition"),
         Key("attempt", "where", *_NUMBER, "the task's attempt, from 0"),

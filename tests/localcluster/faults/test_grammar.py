@@ -135,6 +135,7 @@ def test_a_star_is_any() -> None:
         ("kill role=driver at=jobs", ["'jobs'", "did you mean job?"]),
         ("kill role=drivr after_seconds=1", ["'drivr'", "did you mean driver?"]),
         ("kill nth=0", ["nth= must be a whole number from 1 on", "'0'"]),
+        ("kill executor=one", ["executor= must be", "a whole number", "'one'"]),
         ("kill nth=1.5", ["nth=", "'1.5'"]),
         ("kill after_seconds=nan", ["after_seconds=", "'nan'"]),
         ("kill probability=2", ["probability=", "'2'"]),
