@@ -118,6 +118,15 @@ def test_other_threads_take_it_without_touching_handlers() -> None:
     assert seen == [interrupt]
 
 
+@pytest.fixture
+def of_a_shell() -> Iterator[None]:
+    """Ctrl-C as it is in a terminal: pytest may run under nohup, or in the background of a script, which ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("of_a_shell")
 @pytest.mark.parametrize(
     ("owner", "name"),
     [

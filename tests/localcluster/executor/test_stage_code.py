@@ -11,6 +11,7 @@ from localcluster.executor.stage_code import StageCode
 from localcluster.rdd.lineage import dump_lineage
 from protocol.cluster_messages import StageDescription
 from protocol.errors import BlockNotFoundError, SerializationError
+from storage import serializer
 from storage.block_id import BroadcastBlockId
 from storage.managed_buffer import HeapBuffer
 from tests.localcluster.rdd.local_context import LocalContext
@@ -68,9 +69,10 @@ def test_a_binary_that_cannot_be_loaded_says_so_each_time(binary: bytes) -> None
 
 def test_a_binary_in_shared_memory_is_fetched_once_when_it_is_loaded() -> None:
     """The job may be over by the time; or a fetch fails, and the next one does not."""
-    binary = HeapBuffer(dump_lineage(LocalContext().range(3), "action"))
+    binary = HeapBuffer(b"".join(serializer.wrap(dump_lineage(LocalContext().range(3), "action"))))
     found = [None, binary]
-    blocks = SimpleNamespace(get_bytes=lambda block_id: found.pop(0))
+    master = SimpleNamespace(get_block_status=lambda block_id: {})
+    blocks = SimpleNamespace(get_bytes=lambda block_id: found.pop(0), master=master)
     code = StageCode(StageDescription(0, 0, BroadcastBlockId(4), {}, 0), blocks)  # type: ignore[arg-type]
     with pytest.raises(BlockNotFoundError, match="broadcast_4"):
         code.load()
