@@ -339,7 +339,7 @@ class BlockMasterStoppedError(StorageError, ContextError):
     """The run ends: its block master answers nothing any more. A thread gets it that uses a context while it stops."""
 
 
-RUN_IS_OVER = (BlockMasterStoppedError, ClosedChannelError)
+RUN_IS_OVER = (BlockMasterStoppedError, ClosedChannelError, BrokenChannelError)
 """What those get that report to the block master after the run's end, here or across a pipe: to no one's surprise."""
 
 

@@ -25,6 +25,7 @@ from protocol.errors import (
     LocalClusterError,
     StaleLocationError,
     StorageError,
+    TaskKilledError,
 )
 from protocol.locations import BlockManagerId, HeapLocation, Location, ShmLocation
 from storage import os_layer
@@ -176,7 +177,7 @@ class LocalBlocks:
 
     def _take_back(self, block_id: BlockId, reason: BaseException) -> None:
         """Undo a put that raised. An error on the way is logged, so that the put's own is the one seen; at a run's end
-        neither is news.
+        neither is news, nor is a put of a task that was killed.
         """
         info = self.infos.assert_locked_for_writing(block_id)
         failure: Exception | None = None
@@ -188,7 +189,8 @@ class LocalBlocks:
             self.infos.remove_block(block_id)
         is_the_end = isinstance(reason, RUN_IS_OVER) or isinstance(failure, RUN_IS_OVER)
         level = logging.DEBUG if is_the_end else logging.WARNING
-        log.log(level, "putting block %s failed", block_id)
+        is_no_news = is_the_end or isinstance(reason, TaskKilledError)
+        log.log(logging.DEBUG if is_no_news else logging.WARNING, "putting block %s failed", block_id)
         if failure is not None:
             traced = None if isinstance(failure, LocalClusterError) else failure
             log.log(level, "cannot undo the put of block %s: %s", block_id, failure, exc_info=traced)

@@ -12,8 +12,10 @@ from protocol.errors import (
     AskTimeoutError,
     BlockMasterStoppedError,
     BlockPutError,
+    BrokenChannelError,
     ClosedChannelError,
     SerializationError,
+    TaskKilledError,
 )
 from storage import os_layer
 from storage.storage_level import StorageLevel
@@ -115,7 +117,9 @@ def test_a_put_of_a_block_that_is_here_changes_nothing(make_cluster: ClusterMake
     assert values(a, block(1)) == [1]
 
 
-@pytest.mark.parametrize("news", [BlockMasterStoppedError("stopped"), ClosedChannelError("gone")])
+@pytest.mark.parametrize(
+    "news", [BlockMasterStoppedError("stopped"), ClosedChannelError("gone"), BrokenChannelError("")]
+)
 def test_a_put_that_fails_since_the_run_is_over_is_no_news(
     make_cluster: ClusterMaker, news: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -139,3 +143,18 @@ def test_a_failed_put_is_news_while_the_run_goes_on(
     with pytest.raises(SerializationError):
         a.put_single(block(1), Unpicklable(), StorageLevel.DISK_ONLY)
     assert caplog.messages == [f"putting block {block(1)} failed"]
+
+
+def test_a_put_of_a_task_that_is_killed_is_no_news(
+    make_cluster: ClusterMaker, caplog: pytest.LogCaptureFixture
+) -> None:
+    a = make_cluster().add("A")
+
+    def killed() -> Iterator[int]:
+        yield 1
+        raise TaskKilledError("another attempt won")
+
+    with pytest.raises(TaskKilledError):
+        a.get_or_else_update(block(1), StorageLevel.MEMORY_ONLY, killed)
+    assert block(1) not in a.block_ids()
+    assert caplog.messages == []
