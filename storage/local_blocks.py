@@ -27,7 +27,7 @@ from protocol.errors import (
     StorageError,
     TaskKilledError,
 )
-from protocol.locations import BlockManagerId, HeapLocation, Location, ShmLocation
+from protocol.locations import BlockManagerId, Location, ShmLocation
 from storage import os_layer
 from storage.arena import Arena
 from storage.block_id import BlockId
@@ -284,7 +284,7 @@ class LocalBlocks:
     def _forget_lost(self, block_id: BlockId, level: StorageLevel) -> None:
         """Drop a block whose bytes are gone, now or when nobody uses it."""
         if block_id not in self.lost:  # no store had anything to find damaged
-            where = self.off_heap_store.location(block_id) if level.use_off_heap else HeapLocation(self._me.executor_id)
+            where = self._tiers.last_location(block_id, level, self._me.executor_id)
             self._report_damage(block_id, where, StaleLocationError(f"no store here has block {block_id}"))
         self._doomed[block_id] = True
         self._remove_if_doomed(block_id)

@@ -73,6 +73,10 @@ class Tiers:
     def _memory_of(self, level: StorageLevel) -> BlockStore:
         return self.off_heap if level.use_off_heap else self.memory
 
+    def last_location(self, block_id: BlockId, level: StorageLevel, holder: str) -> Location | None:
+        """Where the bytes of a block were that no store has any more."""
+        return self.off_heap.location(block_id) if level.use_off_heap else HeapLocation(holder)
+
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def put_values(self, block_id: BlockId, values: Iterator[Any], level: StorageLevel) -> Iterator[Any] | None:
