@@ -18,9 +18,10 @@ PARTITIONS = 12
 
 
 def kill_one_that_has_reported(sc: SparkContext, died: Path) -> None:
-    """When all but the straggler is done, end the executor that did most."""
+    """When all but the straggler is done, and that gets a copy, end the executor that did most."""
     status = status_of(sc)
     wait_until(lambda: any(stage.done == PARTITIONS - 1 for stage in status.running_stages()))
+    wait_until(lambda: sc.events(TaskSpeculated))
     victim = max(status.executors(), key=lambda executor: executor.tasks.completed)
     os.kill(victim.memory.block_manager_id.pid, signal.SIGKILL)
     died.touch()
