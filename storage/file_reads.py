@@ -14,6 +14,7 @@ from typing import Any
 from protocol.errors import StaleLocationError, StorageError
 from protocol.locations import SharedLocation, ShmLocation
 from storage import os_layer
+from storage.managed_buffer import open_located
 from storage.serializer import load_from
 
 
@@ -47,12 +48,7 @@ def _reading(location: SharedLocation) -> Iterator[Callable[[int, int], bytearra
             raise StaleLocationError(f"{path} was cut short")
         return data
 
-    try:
-        fd = os_layer.open_to_read(path)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise StaleLocationError(f"{path} is gone") from error
-    except OSError as error:
-        raise StorageError(f"cannot open {path}: {error}") from error
+    fd = open_located(path)
     try:
         yield read
     finally:

@@ -91,13 +91,20 @@ class FileSegmentBuffer(_HeldView):
         super().__init__(_map_segment(path, offset, length))
 
 
-def _map_segment(path: str, offset: int, length: int) -> memoryview:
+def open_located(path: str) -> int:
+    """Open a file that has blocks; the descriptor. Raises StaleLocationError when it is gone, StorageError when it
+    cannot be opened now.
+    """
     try:
-        fd = os_layer.open_to_read(path)
+        return os_layer.open_to_read(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise StaleLocationError(f"{path} is gone") from error
     except OSError as error:
         raise StorageError(f"cannot open {path}: {error}") from error
+
+
+def _map_segment(path: str, offset: int, length: int) -> memoryview:
+    fd = open_located(path)
     try:
         # Checked on the open file: touching a mapped page that lies behind the end of the file is a SIGBUS.
         file_size = os_layer.file_size(fd)
