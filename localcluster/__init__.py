@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from localcluster.api.files import SparkFiles
     from localcluster.api.status import SparkExecutorInfo, SparkJobInfo, SparkStageInfo, StatusTracker
     from localcluster.base.storage_level import StorageLevel
+    from localcluster.cache.cache import Cache
     from localcluster.compat.threads import InheritableThread, inheritable_thread_target
     from localcluster.conf import SparkConf
     from localcluster.rdd.barrier_rdd import RDDBarrier
@@ -40,6 +41,7 @@ __all__ = [
     "BasicProfiler",
     "Broadcast",
     "CPickleSerializer",
+    "Cache",
     "InheritableThread",
     "MarshalSerializer",
     "Profiler",
@@ -64,6 +66,7 @@ _HOMES = {
     "BarrierTaskInfo": "localcluster.task.barrier_task_context",
     "BasicProfiler": "localcluster.task.profiler",
     "Broadcast": "localcluster.task.broadcast",
+    "Cache": "localcluster.cache.cache",
     "CPickleSerializer": "localcluster.serializers",
     "MarshalSerializer": "localcluster.serializers",
     "Profiler": "localcluster.task.profiler",

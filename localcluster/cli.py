@@ -1,4 +1,4 @@
-"""The command line: ``localcluster run``, ``chaos``, ``dump``, ``clean``, ``docs``, ``--version``.
+"""The command line: ``localcluster run``, ``chaos``, ``cache``, ``dump``, ``clean``, ``docs``, ``--version``.
 
 Covers exit codes: the job's own; 2 for usage; 130 for Ctrl-C; 128 + n when signal n ended the job. The options of
 ``run`` are in ``submit_options``, the program that it runs is `job_program`'s business.
@@ -15,6 +15,7 @@ from typing import Any
 
 from localcluster.base import pyspark_alias
 from localcluster.base.py_files import extend_import_path, search_paths
+from localcluster.cli_cache import add_cache
 from localcluster.conf import SparkConf, submit_options
 from localcluster.conf.master_url import layout
 from localcluster.conf.settings import Settings, check
@@ -22,7 +23,7 @@ from localcluster.hash_seed import fix_hash_seed
 from localcluster.job_program import JobProgram, NoModule
 from localcluster.launcher import interrupts
 from localcluster.version import __version__
-from protocol.errors import ClusterError, ConfigurationError
+from protocol.errors import CacheError, ClusterError, ConfigurationError
 
 USAGE_ERROR = 2
 
@@ -69,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     run.usage = "localcluster run [OPTIONS] (JOB | -m MODULE) [ARGS ...]"
     run.set_defaults(parser=run)
     _add_chaos(commands.add_parser("chaos", help="run a job under random faults and compare", allow_abbrev=False))
+    add_cache(commands.add_parser("cache", help="look at the machine's cache, and stop its server"))
     clean = commands.add_parser("clean", help="remove what dead runs left (after a power cut, say)")
     clean.add_argument("--local-dirs", metavar="A,B", help="directories to look in, besides the temporary directory")
     dump = commands.add_parser("dump", help="show what the processes of a run are doing: their Python stacks")
@@ -104,15 +106,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code; exits by itself on usage errors, as argparse does."""
     arguments = parser().parse_args(argv)
     try:
-        return {"run": _run, "chaos": _chaos, "dump": _dump, "clean": _clean, "docs": _docs}[arguments.command](
-            arguments
-        )
+        return _COMMANDS[arguments.command](arguments)
     except ConfigurationError as error:
         print(f"localcluster: error: {error}", file=sys.stderr)
         return USAGE_ERROR
-    except ClusterError as error:
+    except (ClusterError, CacheError) as error:
         print(f"localcluster: error: {error}", file=sys.stderr)
         return 1
+
+
+def _cache(arguments: argparse.Namespace) -> int:
+    return int(arguments.do(arguments))
 
 
 def _clean(arguments: argparse.Namespace) -> int:
@@ -269,3 +273,6 @@ def _drive(job: JobProgram, conf: dict[str, str]) -> int:
         sys.excepthook(type(error), error.with_traceback(users), users)  # which may be the program's
         return 1
     return 0
+
+
+_COMMANDS = {"run": _run, "chaos": _chaos, "cache": _cache, "dump": _dump, "clean": _clean, "docs": _docs}

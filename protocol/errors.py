@@ -305,6 +305,14 @@ class OutOfSharedMemoryError(StorageError, MemoryError):
     """Neither shared memory nor the file-backed fall-back has room for the bytes asked for."""
 
 
+class CacheError(StorageError):
+    """The machine's cache: a directory that is not ours, no server, no room. The message says the way out."""
+
+
+class CacheKeyError(CacheError, TypeError):
+    """This is no key, namespace or argument that the cache can tell from others."""
+
+
 class SerializationError(PySparkPicklingError):
     """A closure, a record or a result could not be pickled or unpickled. The message names the object."""
 

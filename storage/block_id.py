@@ -23,6 +23,8 @@ _NUMBER = "(0|[1-9][0-9]{0,18})"  # not \d, which takes the digits of every scri
 _UUID = "([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
 _FIELD = "[A-Za-z0-9_]+"
 _RUN = "[A-Za-z0-9-]+"
+_NAMESPACE = "[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+_DIGEST = "[0-9a-f]{32}"
 
 
 class BlockId:
@@ -239,6 +241,28 @@ class ExternalBlockId(BlockId):
         return ExternalBlockId, (self.run, self.block)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class CacheBlockId(BlockId):
+    """An entry of the machine's cache, ``cache_features_<digest of its key>``: a namespace, 32 hexadecimal digits."""
+
+    namespace: str
+    digest: str
+    is_cached_data: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if re.fullmatch(_NAMESPACE, self.namespace) is None:
+            raise BlockIdError(
+                "a namespace of the cache has up to 100 letters, digits and . _ - only, a letter or digit first, "
+                f"not {self.namespace!r}"
+            )
+        if re.fullmatch(_DIGEST, self.digest) is None:
+            raise BlockIdError(f"a digest has 32 hexadecimal digits, not {self.digest!r}")
+        _set_name(self, f"cache_{self.namespace}_{self.digest}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CacheBlockId, (self.namespace, self.digest)
+
+
 def _of_numbers(kind: Callable[..., BlockId]) -> Callable[..., BlockId]:
     return lambda *numbers: kind(*map(int, numbers))
 
@@ -256,5 +280,6 @@ _PARSERS: list[tuple[re.Pattern[str], Callable[..., BlockId]]] = [
     (re.compile(f"input-{_NUMBER}-{_NUMBER}"), _of_numbers(StreamBlockId)),
     (re.compile(f"temp_local_{_UUID}"), lambda text: TempLocalBlockId(UUID(text))),
     (re.compile(f"temp_shuffle_{_UUID}"), lambda text: TempShuffleBlockId(UUID(text))),
+    (re.compile(f"cache_({_NAMESPACE})_({_DIGEST})"), CacheBlockId),
     (re.compile(rf"({_RUN})\.(.+)"), lambda run, name: ExternalBlockId(run, BlockId.parse(name))),
 ]

@@ -121,6 +121,11 @@ def read_at(fd: int, length: int, offset: int) -> bytearray:
     return data
 
 
+def read_some(fd: int, length: int) -> bytes:
+    """Up to so many bytes at the file's position, in one call."""
+    return os.read(fd, length)
+
+
 def truncate(path: str, size: int) -> None:
     """Cut a file short."""
     os.truncate(path, size)
@@ -141,6 +146,12 @@ def rename(source: str, target: str) -> None:
 def exists(path: str) -> bool:
     """Whether something has this name; half the price of ``os.path.exists``."""
     return os.access(path, os.F_OK)
+
+
+def space_at(path: str) -> tuple[int, int]:
+    """(size, free bytes) of the file system that the path is in."""
+    space = shutil.disk_usage(path)
+    return space.total, space.free
 
 
 def size_of(path: str) -> int | None:
@@ -193,6 +204,13 @@ def map_file(fd: int, length: int, *, offset: int = 0, writable: bool = False) -
     if sys.version_info >= (3, 13):  # earlier versions keep a duplicate of the descriptor as long as the mapping lives
         return mmap.mmap(fd, length, prot=protection, offset=offset, trackfd=False)
     return mmap.mmap(fd, length, prot=protection, offset=offset)
+
+
+def map_privately(fd: int, length: int) -> mmap.mmap:
+    """Map an open file from its start, writable: what is written is this process's own, and only pages that are written
+    to are copied. The mapping keeps a duplicate of the descriptor, and so its `lock_shared`, as long as it lives.
+    """
+    return mmap.mmap(fd, length, access=mmap.ACCESS_COPY)
 
 
 def populate(mapping: mmap.mmap, start: int, length: int) -> None:
@@ -265,6 +283,17 @@ def list_directory(path: str) -> list[str]:
     return os.listdir(path)
 
 
+def scan(path: str) -> list[os.DirEntry[str]]:
+    """The entries of a directory, with what the system says of each for little more; none when there is no such
+    directory.
+    """
+    try:
+        with os.scandir(path) as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def names_in(path: str) -> list[str]:
     """As `list_directory`; none when there is no such directory."""
     try:
@@ -289,6 +318,15 @@ def lock(fd: int, *, wait: bool) -> bool:
     """
     try:
         fcntl.flock(fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def lock_shared(fd: int) -> bool:
+    """Take a shared `flock`, which others may have as well; False when another holds the exclusive one."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -6,6 +6,7 @@ was read-only, and what is read from it would be again, the copy that a program 
 
 from __future__ import annotations
 
+import ctypes
 import io
 import pickle
 from collections.abc import Callable, Iterable
@@ -13,9 +14,14 @@ from functools import partial
 from typing import Any
 
 
-def load_own(payload: bytes | memoryview, buffers: Iterable[bytearray] = ()) -> Any:
+def load_own(payload: bytes | memoryview, buffers: Iterable[bytearray | ctypes.Array[Any]] = ()) -> Any:
     """As ``pickle.loads``. Raises what that raises."""
     return _OwningUnpickler(io.BytesIO(payload), buffers=buffers).load()
+
+
+def in_place(view: memoryview | bytearray) -> ctypes.Array[Any]:
+    """A buffer for `load_own` that is the view's memory, which has to be writable. It keeps the view's owner alive."""
+    return (ctypes.c_char * len(view)).from_buffer(view)
 
 
 class _OwningUnpickler(pickle.Unpickler):
@@ -30,5 +36,5 @@ def _make_writable(make_array: Callable[..., Any], data: Any, *described: Any) -
     """``data``: one of the buffers, as a read-only view where it was that when it was pickled; bytes in the pickle."""
     view = memoryview(data)
     if view.readonly:
-        data = view.obj if isinstance(view.obj, bytearray) else bytearray(view)
+        data = view.obj if isinstance(view.obj, (bytearray, ctypes.Array)) else bytearray(view)
     return make_array(data, *described)

@@ -38,7 +38,7 @@ from xxhash import xxh3_64, xxh3_64_intdigest
 from protocol import by_value
 from protocol.errors import CorruptBlockError, DeserializationError, LocalClusterError, SerializationError
 from storage.exact_types import are_exact
-from storage.own_arrays import load_own
+from storage.own_arrays import in_place, load_own
 from storage.unpicklable import explain_unpicklable
 
 BytesLike: TypeAlias = bytes | bytearray | memoryview
@@ -129,9 +129,28 @@ def dumps(value: Any) -> list[BytesLike]:
     return list(_write_batch([value], None))
 
 
-def loads(data: BytesLike, copy: bool = False, checked: bool = False) -> Any:
-    """The object of a block that `dumps` made; errors, ``copy`` and ``checked`` as for `deserialize`."""
-    return _load(_single(data, checked), copy)[0]
+def dumps_by_name(value: Any) -> tuple[list[BytesLike], bool]:
+    """As `dumps`, for a reader that is another run of the program: functions and classes go by their names, those of
+    ``__main__`` too, so that they are the reader's own. (pieces, whether some went as code, for want of a name.)
+    """
+    payload = _marshal([value])
+    if payload is not None:
+        return _lay_out(MARSHAL, SINGLE, 1, payload, []), False
+    buffers: list[memoryview] = []
+    try:
+        return _lay_out(PICKLE, SINGLE, 1, _pickle_with(pickle.dumps, [value], buffers), buffers), False
+    except (MemoryError, LocalClusterError):
+        raise
+    except Exception:
+        buffers.clear()
+        return _lay_out(PICKLE, SINGLE, 1, _pickle_by_value([value], buffers, None), buffers), True
+
+
+def loads(data: BytesLike, copy: bool = False, checked: bool = False, writable: bool = False) -> Any:
+    """The object of a block that `dumps` made; errors, ``copy`` and ``checked`` as for `deserialize`. ``writable``:
+    arrays may be written to if ``data`` may, which is nobody else's then.
+    """
+    return _load(_single(data, checked, writable), copy, writable)[0]
 
 
 def load_from(read: Callable[[int, int], bytearray], size: int) -> Any:
@@ -178,8 +197,8 @@ def unwrap(data: BytesLike, checked: bool = False) -> memoryview:
     return batch.payload
 
 
-def _single(data: BytesLike, checked: bool) -> _Batch:
-    batches = list(_read_batches(data, checked))
+def _single(data: BytesLike, checked: bool, writable: bool = False) -> _Batch:
+    batches = list(_read_batches(data, checked, writable))
     if len(batches) != 1 or not batches[0].flags & SINGLE:
         raise CorruptBlockError("the block does not hold a single object")
     return batches[0]
@@ -251,6 +270,10 @@ def _pickle(records: list[Any], buffers: list[memoryview], first: int | None) ->
     except Exception:
         pass  # lambdas and the like; when they cannot go by value either, its error is the one to report
     buffers.clear()
+    return _pickle_by_value(records, buffers, first)
+
+
+def _pickle_by_value(records: list[Any], buffers: list[memoryview], first: int | None) -> bytes:
     try:
         return _pickle_with(by_value.dumps, records, buffers)
     except (MemoryError, LocalClusterError):
@@ -285,8 +308,9 @@ class _Batch(NamedTuple):
     buffers: Sequence[memoryview | bytearray]  # bytearrays are the reader's own
 
 
-def _read_batches(data: BytesLike, checked: bool = False) -> Iterator[_Batch]:
-    view = memoryview(data).cast("B").toreadonly()
+def _read_batches(data: BytesLike, checked: bool = False, writable: bool = False) -> Iterator[_Batch]:
+    view = memoryview(data).cast("B")
+    view = view if writable else view.toreadonly()
     start = 0
     while start < len(view):
         batch, start = _read_batch(view, start, checked)
@@ -326,11 +350,11 @@ def _aligned(position: int) -> int:
     return position + -position % ALIGNMENT
 
 
-def _load(batch: _Batch, copy: bool) -> list[Any]:
+def _load(batch: _Batch, copy: bool, writable: bool = False) -> list[Any]:
     if batch.kind == MARSHAL:
         values = _load_marshal(batch)
     elif batch.kind == PICKLE:
-        values = _load_pickle(batch, copy)
+        values = _load_pickle(batch, copy, writable)
     else:
         raise CorruptBlockError(f"this version knows no batch of kind {batch.kind}")
     if type(values) is not list or len(values) != batch.records:
@@ -345,11 +369,12 @@ def _load_marshal(batch: _Batch) -> Any:
         raise CorruptBlockError(f"a batch of builtin records cannot be read: {error}") from error
 
 
-def _load_pickle(batch: _Batch, copy: bool) -> Any:
+def _load_pickle(batch: _Batch, copy: bool, writable: bool = False) -> Any:
     try:
         if copy and batch.buffers:
-            own = (each if isinstance(each, bytearray) else bytearray(each) for each in batch.buffers)
-            return load_own(batch.payload, own)
+            return load_own(batch.payload, (e if isinstance(e, bytearray) else bytearray(e) for e in batch.buffers))
+        if writable and batch.buffers:
+            return load_own(batch.payload, map(in_place, batch.buffers))
         return pickle.loads(batch.payload, buffers=batch.buffers)
     except (MemoryError, LocalClusterError):
         raise

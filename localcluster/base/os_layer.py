@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -63,3 +64,42 @@ def receive_fds(sock: socket.socket, most: int) -> tuple[str, list[int], bool]:
     """The name, the descriptors, and whether some were lost because this process cannot have more. Raises OSError."""
     name, fds, flags, _ = socket.recv_fds(sock, 64, most)
     return name.decode(), fds, bool(flags & socket.MSG_CTRUNC)
+
+
+def listen_at(path: str) -> socket.socket:
+    """A socket that others reach by this path, mode 0600. Raises OSError, also for a path of more bytes than the
+    system takes (108).
+    """
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listening.bind(path)
+        os.chmod(path, 0o600)
+        listening.listen(128)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
+
+def connect_to(path: str, timeout: float) -> socket.socket:
+    """A connection to whoever listens at the path. Raises OSError: ENOENT or ECONNREFUSED when nobody does, EAGAIN or
+    TimeoutError when it takes no connection in so many seconds.
+    """
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(timeout)
+        connection.connect(path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def peer_of(connection: socket.socket) -> tuple[int, int]:
+    """(pid, uid) of the process at the other end, as the kernel says."""
+    if hasattr(socket, "SO_PEERCRED"):
+        pid, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return pid, uid
+    # macOS: LOCAL_PEERCRED gives a version and the uid, LOCAL_PEERPID the pid; Python has no names for them.
+    _, uid = struct.unpack("2i", connection.getsockopt(0, 0x001, 76)[:8])
+    return struct.unpack("i", connection.getsockopt(0, 0x002, 4))[0], uid

@@ -14,7 +14,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import AbstractContextManager
 from typing import Any
 
-from localcluster.driver.side_thread import SideThread
+from localcluster.base.side_thread import SideThread
 from protocol.block_messages import GetLocationsMultipleBlockIds
 from protocol.endpoint import Reply
 from protocol.errors import AskTimeoutError, BlockMasterStoppedError, BrokenChannelError, ChannelError

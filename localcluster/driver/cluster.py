@@ -16,20 +16,20 @@ from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin
 from contextlib import AbstractContextManager, suppress
 from typing import Any
 
+from localcluster.base.event_loop import EventLoop
 from localcluster.base.own_stacks import OwnStacks
 from localcluster.base.py_files import SharedImportPath
+from localcluster.base.side_thread import SideThread
 from localcluster.conf.master_url import Layout
 from localcluster.conf.settings import Settings
 from localcluster.driver.armed_plans import ArmedPlans, report_never_fired
 from localcluster.driver.event_history import EventHistory
-from localcluster.driver.event_loop import EventLoop
 from localcluster.driver.forked_lock import FORKED, ForkedLock
 from localcluster.driver.make_scheduler import make_scheduler
 from localcluster.driver.own_blocks import OwnBlocks
 from localcluster.driver.progress import Progress
 from localcluster.driver.progress_views import progress_view
 from localcluster.driver.scheduler_backend import SchedulerBackend
-from localcluster.driver.side_thread import SideThread
 from localcluster.driver.status import Status
 from localcluster.driver.uninterrupted_lock import UninterruptedLock
 from localcluster.launcher.client import LauncherClient

@@ -17,8 +17,8 @@ from concurrent.futures import Future
 from itertools import count
 from typing import Any, NamedTuple
 
+from localcluster.base.event_loop import EventLoop
 from localcluster.base.shortage import shortage
-from localcluster.driver.event_loop import EventLoop
 from localcluster.driver.executor_history import ExecutorHistory
 from localcluster.driver.known_executor import Executor, State
 from localcluster.driver.liveness import Liveness

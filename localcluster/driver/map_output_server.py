@@ -11,8 +11,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
+from localcluster.base.side_thread import SideThread
 from localcluster.driver.block_master import BlockMaster, respond
-from localcluster.driver.side_thread import SideThread
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.shuffle.payload import IN_MESSAGE
 from protocol.block_messages import RemoveBlock

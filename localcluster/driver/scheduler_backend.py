@@ -14,10 +14,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
+from localcluster.base.event_loop import EventLoop
+from localcluster.base.side_thread import SideThread
 from localcluster.conf.master_url import Layout
 from localcluster.conf.settings import Settings, shared_memory
 from localcluster.driver.block_master import BlockMaster
-from localcluster.driver.event_loop import EventLoop
 from localcluster.driver.executor_history import ExecutorHistory
 from localcluster.driver.executor_loss import ExecutorLoss
 from localcluster.driver.executor_messages import ExecutorMessages
@@ -26,7 +27,6 @@ from localcluster.driver.heartbeats import Heartbeats
 from localcluster.driver.instructions import Instructions
 from localcluster.driver.liveness import LookAt, look_at
 from localcluster.driver.map_output_server import MapOutputServer
-from localcluster.driver.side_thread import SideThread
 from localcluster.driver.silence import SilenceWatch
 from localcluster.launcher.client import LauncherClient
 from localcluster.scheduler.dag_scheduler import DAGScheduler

@@ -18,10 +18,10 @@ from localcluster import SparkContext
 from localcluster.api.files import AddedFiles
 from localcluster.api.jobs import Jobs
 from localcluster.api.kept import Kept
+from localcluster.base.event_loop import EventLoop
+from localcluster.base.side_thread import SideThread
 from localcluster.driver.cluster import Cluster
-from localcluster.driver.event_loop import EventLoop
 from localcluster.driver.own_blocks import OwnBlocks
-from localcluster.driver.side_thread import SideThread
 from localcluster.launcher.client import LauncherClient
 
 

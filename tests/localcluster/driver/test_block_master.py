@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from localcluster.base.side_thread import SideThread
 from localcluster.driver.block_master import BlockMaster
-from localcluster.driver.side_thread import SideThread
 from protocol.errors import AskTimeoutError, BrokenChannelError
 from protocol.locations import DRIVER
 from storage.outcome import Outcome

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from multiprocess.connection import Pipe
 
+from localcluster.base.event_loop import EventLoop
 from localcluster.driver.backoff import LONGEST_PAUSE, PATIENCE
-from localcluster.driver.event_loop import EventLoop
 from localcluster.driver.executor_history import FormerExecutor
 from localcluster.driver.executor_pool import (
     EXIT_STATUS_WAIT,

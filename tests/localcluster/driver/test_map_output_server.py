@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from localcluster.base.side_thread import SideThread
 from localcluster.driver.map_output_server import MapOutputServer
-from localcluster.driver.side_thread import SideThread
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.shuffle.map_status import MapStatus
 from localcluster.shuffle.payload import IN_MESSAGE

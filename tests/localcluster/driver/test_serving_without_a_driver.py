@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from multiprocess.connection import Pipe
 
+from localcluster.base.event_loop import EventLoop
+from localcluster.base.side_thread import SideThread
 from localcluster.driver.block_master import BlockMaster
-from localcluster.driver.event_loop import EventLoop
-from localcluster.driver.side_thread import SideThread
 from protocol.block_messages import RemoveExecutor
 from protocol.channel import Channel
 from protocol.endpoint import Endpoint, Incoming

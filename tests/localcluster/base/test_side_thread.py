@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from localcluster.driver.side_thread import SideThread
+from localcluster.base.side_thread import SideThread
 from tests.support import DEADLINE
 
 

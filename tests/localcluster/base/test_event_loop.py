@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from multiprocess.connection import Pipe
 
-from localcluster.driver.event_loop import EventLoop
+from localcluster.base.event_loop import EventLoop
 from protocol.channel import Channel
 from protocol.endpoint import Endpoint
 from protocol.errors import ChannelError, EndOfChannel

@@ -1,0 +1,174 @@
+"""``localcluster cache``: what a user asks of the machine's cache at the command line. `cli` has the options."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pickle
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from localcluster.cache import entry_file
+from localcluster.cache.client import CacheClient, NoServer, ServerOptions
+from localcluster.cache.home import CacheHome, Tier
+from localcluster.cache.keys import block_id_of
+from protocol import cache_messages as m
+from protocol.errors import BlockIdError, CacheError, CorruptBlockError
+from storage import os_layer
+from storage.block_id import CacheBlockId
+
+STOP_POLL = 0.05  # seconds
+
+
+class Listed(NamedTuple):
+    """One entry. Sizes in bytes, times in seconds since the epoch; ``expires`` 0: never."""
+
+    namespace: str
+    key: Any
+    size: int
+    tier: str
+    created: float
+    used: float
+    expires: float
+    pinned: bool
+
+
+def start(directory: str | None, options: ServerOptions) -> dict[str, Any]:
+    """Start the server, if there is none; its status. Raises CacheError."""
+    client = CacheClient.of(CacheHome(directory), options)
+    return dataclasses.asdict(client.ask(m.GetCacheStatus()))
+
+
+def status(directory: str | None) -> dict[str, Any]:
+    """Of the server; without one, what is on the disk."""
+    home = CacheHome(directory)
+    try:
+        return dataclasses.asdict(CacheClient.of(home, ServerOptions()).ask(m.GetCacheStatus(), start=False))
+    except NoServer as error:
+        if os.path.exists(home.socket):
+            raise CacheError(str(error)) from None
+    entries = list(listed(directory))
+    tiers = {
+        tier: {
+            "directory": home.root(tier),
+            "entries": sum(each.tier == tier.value for each in entries),
+            "used": sum(each.size for each in entries if each.tier == tier.value),
+        }
+        for tier in Tier
+    }
+    return {"pid": None, "memory": tiers[Tier.MEMORY], "disk": tiers[Tier.DISK]}
+
+
+def listed(directory: str | None, namespace: str | None = None) -> Iterator[Listed]:
+    """The entries that can be read now, by namespace."""
+    home = CacheHome(directory)
+    home.require_own()
+    for tier in Tier:
+        for folder in sorted(os_layer.scan(home.entries(tier)), key=lambda entry: entry.name):
+            if namespace in (None, folder.name):
+                for file in os_layer.scan(folder.path):
+                    found = _look(folder.name, file, tier)
+                    if found is not None:
+                        yield found
+
+
+def _look(namespace: str, file: os.DirEntry[str], tier: Tier) -> Listed | None:
+    try:
+        header, stat = entry_file.header_at(file.path), file.stat()
+    except (OSError, CorruptBlockError):
+        return None
+    if header.is_expired:
+        return None
+    pinned = not stat.st_mode & 0o200
+    key = pickle.loads(header.key)
+    return Listed(namespace, key, stat.st_size, tier.value, header.created, stat.st_mtime, header.expires, pinned)
+
+
+def remove(directory: str | None, namespace: str, keys: list[str]) -> int:
+    """How many of these keys, texts, there were."""
+    block_ids = tuple(block_id_of(namespace, key) for key in keys)
+    return int(CacheClient.of(CacheHome(directory), ServerOptions()).ask(m.RemoveEntries(block_ids)))
+
+
+def clear(directory: str | None, namespace: str | None) -> int:
+    """How many entries there were. Raises CacheError."""
+    if namespace is not None:
+        try:
+            CacheBlockId(namespace, "0" * 32)
+        except BlockIdError as error:
+            raise CacheError(str(error)) from None
+    return int(CacheClient.of(CacheHome(directory), ServerOptions()).ask(m.ClearCache(namespace)))
+
+
+def stop(directory: str | None, deadline: float) -> bool:
+    """Have the server end, and wait ``deadline`` seconds at most; False when there is none. Raises CacheError."""
+    home = CacheHome(directory)
+    client = CacheClient.of(home, ServerOptions())
+    try:
+        pid = client.ask(m.GetCacheStatus(), start=False).pid
+        client.ask(m.StopCache(), start=False)
+    except NoServer as error:
+        if os.path.exists(home.socket):
+            raise CacheError(str(error)) from None
+        return False
+    client.close()
+    until = time.monotonic() + deadline
+    while _lives(pid):
+        if time.monotonic() > until:
+            raise CacheError(f"the server, process {pid}, did not end in {deadline:g} s; it may have much to move")
+        time.sleep(STOP_POLL)
+    return True
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def as_text(report: dict[str, Any]) -> str:
+    """A status for people."""
+    if report["pid"] is None:
+        lines = ["no server is running"]
+    else:
+        lines = [f"server {report['pid']}, for {report['uptime']:.0f} s, {report['clients'] - 1} programs connected"]
+    for tier in Tier:
+        found = report[tier.value]
+        limit = f" of {_size(found['limit'])}" if "limit" in found else ""
+        lines.append(f"{tier.value:7} {found['entries']} entries, {_size(found['used'])}{limit}  {found['directory']}")
+    if report["pid"] is not None:
+        counts = ("computing", "waiting", "stored", "removed", "expired", "moved", "evicted")
+        lines.append(", ".join(f"{report[name]} {name}" for name in counts))
+    return "\n".join(lines)
+
+
+def as_line(entry: Listed, now: float) -> str:
+    """An entry for people."""
+    notes = [entry.tier, f"used {_time(now - entry.used)} ago"]
+    notes += [f"expires in {_time(entry.expires - now)}"] if entry.expires else []
+    notes += ["pinned"] if entry.pinned else []
+    key = entry.key if isinstance(entry.key, str) else repr(entry.key)
+    return f"{entry.namespace:20} {_size(entry.size):>9}  {key}  ({', '.join(notes)})"
+
+
+def as_json(value: Any) -> str:
+    return json.dumps(value, default=repr)
+
+
+def _size(size: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024 or unit == "GiB":
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    raise AssertionError("not reached")
+
+
+def _time(seconds: float) -> str:
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"

@@ -1,0 +1,180 @@
+"""The file of one entry: a header, the key, and the value as a block's bytes.
+
+Little-endian; the value starts at the next multiple of 64 behind the key::
+
+    header    64 bytes: magic with the version of the format, checksum of all up to the value, lengths of key and value,
+              times of creation and expiry (seconds since the epoch; 0: never), Python's version, flags, zeros
+    key       a pickle
+    value     as `storage.serializer.dumps` lays it out, with a checksum of its own
+
+A file is written aside and renamed, and never changed afterwards but for its time of modification, which is when it was
+last used, and its permission to be written, which a pinned entry lacks. So who reads needs nobody's leave. A shared
+``flock`` is the reader's lease: the kernel gives it back when the last process is dead or done that has the file
+mapped, forks included. Nothing breaks without it; the server only moves other entries first, since this one's memory
+would not come free.
+
+What another version wrote is no entry for this one. Neither is, for another version of Python, a value that has code in
+it. Does not cover where the file is (`home`) nor which of two is the entry (`entries`).
+"""
+
+from __future__ import annotations
+
+import pickle
+import struct
+import sys
+import time
+from typing import Any, NamedTuple
+
+from xxhash import xxh3_64_intdigest
+
+from localcluster.cache.keys import Key
+from protocol.errors import CorruptBlockError
+from storage import os_layer
+from storage.serializer import ALIGNMENT, BytesLike, dumps_by_name, loads
+
+MAGIC = b"LCENTRY1"
+SMALL = 32 << 10  # bytes of a file; it is read at once, a larger one is mapped
+VERIFY_BELOW = 1 << 20  # bytes of a value that are checked at each read: 0.1 ms
+HAS_CODE = 1  # flag: functions or classes are in the value, as Python's byte code
+
+_HEADER = struct.Struct("<8sQIQddBBH16x")  # magic, checksum, key length, value length, created, expires, Python, flags
+_CHECKED_FROM = 16
+_PYTHON = sys.version_info[:2]
+assert _HEADER.size == ALIGNMENT
+
+
+class Header(NamedTuple):
+    start: int  # of the value
+    end: int  # of the value, and of the file
+    created: float
+    expires: float
+    python: tuple[int, int]
+    flags: int
+    key: bytes  # pickled
+
+    @property
+    def is_expired(self) -> bool:
+        return bool(self.expires) and self.expires <= time.time()
+
+    @property
+    def is_for_this_python(self) -> bool:
+        return not self.flags & HAS_CODE or self.python == _PYTHON
+
+
+class Content(NamedTuple):
+    """What is to be written: pieces to be laid end to end, some of them views of the value's own memory."""
+
+    pieces: list[BytesLike]
+    size: int
+    expires: float
+
+
+def content(key: Key, value: Any, ttl: float | None = None) -> Content:
+    """The file of an entry that holds this value, and is good for ``ttl`` seconds. Raises SerializationError."""
+    block, has_code = dumps_by_name(value)
+    pickled = pickle.dumps(key, protocol=5)
+    now = time.time()
+    expires = 0.0 if ttl is None else now + ttl
+    start = _start(len(pickled))
+    size = sum(map(len, block))
+    fields = (len(pickled), size, now, expires, *_PYTHON, HAS_CODE if has_code else 0)
+    head = bytearray(start)
+    _HEADER.pack_into(head, 0, MAGIC, 0, *fields)
+    head[ALIGNMENT : ALIGNMENT + len(pickled)] = pickled
+    struct.pack_into("<Q", head, 8, xxh3_64_intdigest(memoryview(head)[_CHECKED_FROM:]))
+    return Content([head, *block], start + size, expires)
+
+
+def write(path: str, entry: Content) -> None:
+    """Make the file. Raises OSError; a file that was begun is for the caller to remove."""
+    fd = os_layer.create(path)
+    try:
+        if entry.size <= SMALL:
+            os_layer.write_all(fd, b"".join(entry.pieces))
+        else:
+            for piece in entry.pieces:
+                os_layer.write_all(fd, piece)
+    finally:
+        os_layer.close(fd)
+
+
+def read_header(data: BytesLike) -> Header:
+    """From the first bytes of a file. Raises CorruptBlockError, also for what another version wrote."""
+    if len(data) < ALIGNMENT:
+        raise CorruptBlockError("too short for an entry")
+    magic, checksum, key, value, created, expires, *python, flags = _HEADER.unpack_from(data)
+    if magic != MAGIC:
+        raise CorruptBlockError("no entry, or one of another version")
+    start = _start(key)
+    if start > len(data) or xxh3_64_intdigest(memoryview(data)[_CHECKED_FROM:start]) != checksum:
+        raise CorruptBlockError("the header or the key was changed")
+    pickled = bytes(memoryview(data)[ALIGNMENT : ALIGNMENT + key])
+    return Header(start, start + value, created, expires, (python[0], python[1]), flags, pickled)
+
+
+def header_at(path: str) -> Header:
+    """Raises CorruptBlockError, OSError."""
+    fd = os_layer.open_existing(path)
+    try:
+        return _header(fd, os_layer.read_some(fd, SMALL))
+    finally:
+        os_layer.let_go(fd)
+
+
+def _header(fd: int, begin: bytes) -> Header:
+    """``begin`` is what was read of the file. Only a key of many KiB is longer."""
+    try:
+        return read_header(begin)
+    except CorruptBlockError:
+        key = _HEADER.unpack_from(begin)[2] if len(begin) >= ALIGNMENT else 0
+        if begin[:8] != MAGIC or _start(key) <= len(begin):
+            raise
+        return read_header(os_layer.read_at(fd, _start(key), 0))
+
+
+class Found(NamedTuple):
+    value: Any
+    header: Header
+
+
+def read(path: str, *, views_writable: bool = True, verify: bool = True) -> Found | None:
+    """The value in the file; None when there is no such file, or it is expired or made for another Python.
+
+    A large value's buffers are views of the file, mapped privately: writable, and what is written nobody else sees;
+    not ``views_writable``: read-only, and shared. ``verify``: check all bytes of a large value, too. Raises
+    CorruptBlockError, DeserializationError, and OSError when the file cannot be read now.
+    """
+    try:
+        fd = os_layer.open_existing(path)
+    except FileNotFoundError:
+        return None
+    try:
+        begin = os_layer.read_some(fd, SMALL)
+        header = _header(fd, begin)
+        if header.is_expired or not header.is_for_this_python:
+            return None
+        if header.end <= len(begin):
+            data = memoryview(begin)[header.start : header.end]
+            return Found(loads(data, copy=True), header)
+        return Found(_map(fd, header, views_writable, verify), header)
+    finally:
+        os_layer.let_go(fd)
+
+
+def _map(fd: int, header: Header, views_writable: bool, verify: bool) -> Any:
+    if os_layer.file_size(fd) < header.end:
+        raise CorruptBlockError("the file was cut off")
+    os_layer.lock_shared(fd)  # refused while the server moves the entry: this mapping stays good all the same
+    view = memoryview(os_layer.map_privately(fd, header.end))[header.start : header.end]
+    checked = not verify and header.end - header.start > VERIFY_BELOW
+    return loads(view, checked=checked, writable=views_writable)
+
+
+def is_leased(fd: int) -> bool:
+    """Whether a process has the file mapped. If not, this descriptor has the exclusive lock from now on."""
+    return not os_layer.lock(fd, wait=False)
+
+
+def _start(key_length: int) -> int:
+    end = ALIGNMENT + key_length
+    return end + -end % ALIGNMENT

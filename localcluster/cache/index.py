@@ -1,0 +1,138 @@
+"""What the server knows of the entries: sizes, tiers, what goes first. A state machine: no files, no clock, no threads.
+
+The files are the truth, and this is made of them anew whenever a server starts. Covers the budgets of both tiers and
+the order in which entries leave them, least recently used first. Sizes are in bytes as the file system counts them,
+times in seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+
+from localcluster.cache.home import Tier
+from storage.block_id import CacheBlockId
+
+PAGE = 4096  # bytes; what a file takes is a multiple of it
+
+
+@dataclass(slots=True)
+class Entry:
+    tier: Tier
+    size: int
+    used_at: float
+    expires: float = 0.0  # 0: never
+    pinned: bool = False
+
+
+class CacheIndex:
+    """``limits``: bytes of each tier."""
+
+    def __init__(self, limits: dict[Tier, int]) -> None:
+        self.limits = limits
+        self.used = dict.fromkeys(Tier, 0)  # with what is reserved
+        self._entries: dict[CacheBlockId, Entry] = {}
+        self._counts = dict.fromkeys(Tier, 0)
+        # Those whose entry has gone or changed since stay in the heaps until they come up.
+        self._cold: dict[Tier, list[tuple[float, CacheBlockId]]] = {tier: [] for tier in Tier}
+        self._expiring: list[tuple[float, CacheBlockId]] = []
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, block_id: object) -> bool:
+        return block_id in self._entries
+
+    def get(self, block_id: CacheBlockId) -> Entry | None:
+        return self._entries.get(block_id)
+
+    def count(self, tier: Tier) -> int:
+        return self._counts[tier]
+
+    def of_namespace(self, namespace: str | None) -> list[CacheBlockId]:
+        """All of them, if it is None."""
+        return [block_id for block_id in self._entries if namespace in (None, block_id.namespace)]
+
+    # --- room ---------------------------------------------------------------------------------------------------------
+
+    def has_room(self, tier: Tier, size: int) -> bool:
+        return self.used[tier] + on_disk(size) <= self.limits[tier]
+
+    def reserve(self, tier: Tier, size: int) -> None:
+        """Count these bytes, whether there is room or not, until `release`."""
+        self.used[tier] += on_disk(size)
+
+    def release(self, tier: Tier, size: int) -> None:
+        self.used[tier] -= on_disk(size)
+
+    def coldest(self, tier: Tier, sparing: Container[CacheBlockId] = ()) -> CacheBlockId | None:
+        """The entry of a tier that was used longest ago, as far as was told. Those spared, and on the disk those
+        pinned, do not count.
+        """
+        heap, spared = self._cold[tier], []
+        try:
+            while heap:
+                used_at, block_id = heap[0]
+                entry = self._entries.get(block_id)
+                if entry is None or entry.tier is not tier or entry.used_at != used_at:
+                    heapq.heappop(heap)
+                elif block_id in sparing or (entry.pinned and tier is Tier.DISK):
+                    spared.append(heapq.heappop(heap))
+                else:
+                    return block_id
+            return None
+        finally:
+            for item in spared:
+                heapq.heappush(heap, item)
+
+    # --- entries come and go --------------------------------------------------------------------------------------
+
+    def put(self, block_id: CacheBlockId, entry: Entry) -> Entry | None:
+        """From now on this is the entry; the one that it takes the place of."""
+        before = self.remove(block_id)
+        self._entries[block_id] = entry
+        self._counts[entry.tier] += 1
+        self.used[entry.tier] += on_disk(entry.size)
+        heapq.heappush(self._cold[entry.tier], (entry.used_at, block_id))
+        if entry.expires:
+            heapq.heappush(self._expiring, (entry.expires, block_id))
+        return before
+
+    def touch(self, block_id: CacheBlockId, used_at: float, pinned: bool) -> None:
+        """What a look at the file told."""
+        entry = self._entries[block_id]
+        entry.pinned = pinned
+        if entry.used_at != used_at:
+            entry.used_at = used_at
+            heapq.heappush(self._cold[entry.tier], (used_at, block_id))
+
+    def remove(self, block_id: CacheBlockId) -> Entry | None:
+        entry = self._entries.pop(block_id, None)
+        if entry is not None:
+            self._counts[entry.tier] -= 1
+            self.used[entry.tier] -= on_disk(entry.size)
+        return entry
+
+    def take_expired(self, now: float) -> Iterator[CacheBlockId]:
+        """Entries whose time is over. They stay until they are removed, but are not given again."""
+        while self._expiring and self._expiring[0][0] <= now:
+            expires, block_id = heapq.heappop(self._expiring)
+            entry = self._entries.get(block_id)
+            if entry is not None and entry.expires == expires:
+                yield block_id
+
+    def check(self, reserved: dict[Tier, int]) -> None:
+        """Audit the sums; ``reserved`` is what is reserved now. Raises AssertionError."""
+        for tier in Tier:
+            entries = [entry for entry in self._entries.values() if entry.tier is tier]
+            assert self._counts[tier] == len(entries), f"{tier}: {self._counts[tier]} entries, not {len(entries)}"
+            used = sum(on_disk(entry.size) for entry in entries) + reserved.get(tier, 0)
+            assert self.used[tier] == used, f"{tier}: {self.used[tier]} bytes counted, {used} there"
+            listed = {block_id for _, block_id in self._cold[tier]}
+            assert all(block_id in listed for block_id, e in self._entries.items() if e.tier is tier), "one never goes"
+
+
+def on_disk(size: int) -> int:
+    """Bytes that a file of this size takes."""
+    return size + -size % PAGE

@@ -1,0 +1,369 @@
+"""The server of a cache: who computes, what is kept where, and for how long.
+
+Covers the connections of programs and the answers to their messages (`protocol.cache_messages`). The decisions are
+those of two state machines, `claims` and `index`; files are moved by `mover`. Does not cover how the process starts and
+ends: `server_process`. It reads no values, and programs read entries without it, so nothing that is cached waits for
+it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, cast
+
+import psutil
+
+from localcluster.base import os_layer as processes
+from localcluster.base.event_loop import EventLoop
+from localcluster.base.side_thread import SideThread
+from localcluster.cache import entry_file
+from localcluster.cache.claims import Claims
+from localcluster.cache.home import CacheHome, Tier
+from localcluster.cache.index import CacheIndex, Entry
+from localcluster.cache.mover import Mover, try_to_unlink
+from protocol import cache_messages as m
+from protocol.channel import Channel
+from protocol.endpoint import Endpoint, Incoming, Reply
+from protocol.errors import BlockIdError, CacheError, ChannelError, CorruptBlockError
+from protocol.message_table import MessageTable
+from storage import os_layer
+from storage.block_id import CacheBlockId
+
+log = logging.getLogger(__name__)
+
+ROUND = 0.5  # seconds between two looks at what time has brought
+STOPPED_FOR = 10.0  # seconds that a claimant may be stopped (SIGSTOP) before the next one computes
+STOP_TIMEOUT = 5.0  # seconds for threads to end
+
+Answer: TypeAlias = Callable[[Any], object]
+
+
+@dataclass
+class _Program:
+    """One connection."""
+
+    number: int
+    pid: int
+    endpoint: Endpoint
+    reserved: dict[str, int] = field(default_factory=dict)  # {path of a file that it writes: bytes}
+    stopped_since: float | None = None
+
+
+class CacheServer:
+    """``limits``: bytes for each tier. ``listening``: where programs connect. ``on_end()`` is called when it is to end:
+    it was asked to, or there was nobody, and nothing in memory, for ``idle_timeout`` seconds.
+    """
+
+    def __init__(
+        self,
+        home: CacheHome,
+        limits: dict[Tier, int],
+        idle_timeout: float,
+        listening: socket.socket,
+        on_end: Callable[[], object],
+    ) -> None:
+        self._home = home
+        self._idle_timeout = idle_timeout
+        self._listening = listening
+        self._on_end = on_end
+        self._lock = threading.RLock()
+        self._index = CacheIndex(limits)
+        self._claims = Claims()
+        self._mover = Mover(home, self._index, self._lock)
+        self._programs: dict[int, _Program] = {}
+        self._connections = 0
+        self._counts = {"stored": 0, "removed": 0, "expired": 0}
+        self._started = self._busy_at = time.monotonic()
+        self._side = SideThread("localcluster-cache-mover")
+        self._loop = EventLoop(self._lock, self._round, self._crashed, name="localcluster-cache")
+        self._handlers: MessageTable[Callable[[_Program, Any, Answer], None]] = MessageTable("the cache's server")
+        self._handlers.register(
+            {
+                m.ClaimEntry: self._claim,
+                m.ReleaseClaim: self._release_claim,
+                m.ReserveEntry: self._reserve,
+                m.AbandonEntry: self._abandon,
+                m.CommitEntry: self._commit,
+                m.RemoveEntries: self._remove_entries,
+                m.ClearCache: self._clear,
+                m.GetCacheStatus: self._status,
+                m.StopCache: self._stop,
+            }
+        )
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Make the books of the files that are there, then answer."""
+        for tier in Tier:
+            self._read_files(tier)
+        self._side.start()
+        self._loop.start()
+
+    def accept(self) -> None:
+        """Let programs in, until the listening socket is closed."""
+        while True:
+            try:
+                connection, _ = self._listening.accept()
+            except OSError:
+                return
+            try:
+                pid, uid = processes.peer_of(connection)
+            except OSError as error:
+                log.warning("a program was not let in: %s", error)
+                connection.close()
+                continue
+            if uid != os.getuid():
+                log.error("process %s of user %s tried to connect", pid, uid)
+                connection.close()
+                continue
+            with self._lock:
+                self._let_in(connection, pid)
+
+    def stop(self) -> None:
+        """End, with all that is in memory on the disk. Programs see their connections end."""
+        moved = threading.Event()
+        self._side.submit(self._mover.move_all_to_disk)
+        self._side.submit(moved.set)
+        moved.wait()
+        self._loop.stop(STOP_TIMEOUT)
+        self._side.stop(STOP_TIMEOUT)
+        for program in list(self._programs.values()):
+            program.endpoint.channel.close()
+
+    def _crashed(self, error: BaseException) -> None:
+        self._on_end()  # programs go on without it, and start another one
+
+    def check(self) -> None:
+        """Audit the books. Raises AssertionError."""
+        with self._lock:
+            reserved = dict.fromkeys(Tier, 0)
+            for program in self._programs.values():
+                for path, size in program.reserved.items():
+                    reserved[self._home.tier_of(path)] += size + -size % 4096
+            self._index.check(reserved)
+            self._claims.check()
+
+    def _read_files(self, tier: Tier) -> None:
+        for leftover in os_layer.scan(self._home.aside(tier)):
+            try_to_unlink(leftover.path)  # whoever writes it would not be known by us
+        for namespace in os_layer.scan(self._home.entries(tier)):
+            for file in os_layer.scan(namespace.path):
+                try:
+                    block_id = CacheBlockId(namespace.name, file.name)
+                except BlockIdError:
+                    log.warning("%s is no entry", file.path)
+                    continue
+                self._add_file(tier, block_id, file.path, file.stat())
+
+    def _add_file(self, tier: Tier, block_id: CacheBlockId, path: str, status: os.stat_result) -> None:
+        expires = 0.0
+        try:
+            expires = entry_file.header_at(path).expires
+        except (CorruptBlockError, OSError) as error:  # it takes room until it goes, and nobody will read it
+            log.warning("%s: %s", path, error)
+        pinned = not status.st_mode & 0o200
+        before = self._index.put(block_id, Entry(tier, status.st_size, status.st_mtime, expires, pinned))
+        if before is not None:  # it was being moved, or replaced: readers look into memory first
+            try_to_unlink(path)
+            self._index.put(block_id, before)
+
+    def _let_in(self, connection: socket.socket, pid: int) -> None:
+        self._connections += 1
+        connection.setblocking(False)
+        endpoint = Endpoint(Channel(connection, name=f"program {pid}", buffered=True))
+        program = _Program(self._connections, pid, endpoint)
+        self._programs[program.number] = program
+        self._loop.add(
+            endpoint, lambda incoming: self._receive(program, incoming), lambda error: self._program_gone(program)
+        )
+
+    def _program_gone(self, program: _Program) -> None:
+        self._programs.pop(program.number, None)
+        program.endpoint.channel.close()
+        self._claims.connection_lost(program.number)
+        for path in list(program.reserved):
+            self._give_back(program, path)
+        self._busy_at = time.monotonic()
+
+    def _round(self, now: float) -> float:
+        self._claims.out_of_patience(now)
+        for program in list(self._programs.values()):
+            program.endpoint.expire(now)
+        for block_id in self._index.take_expired(time.time()):
+            self._counts["expired"] += self._remove(block_id)
+        for number in self._claims.waited_for():
+            self._look_at(self._programs[number], now)
+        if self._programs or self._index.count(Tier.MEMORY):
+            self._busy_at = now
+        elif now - self._busy_at >= self._idle_timeout:
+            self._on_end()
+        return ROUND
+
+    def _look_at(self, program: _Program, now: float) -> None:
+        """Others wait for what it computes. One that is stopped may be so for ever."""
+        try:
+            stopped = psutil.Process(program.pid).status() == psutil.STATUS_STOPPED
+        except psutil.Error:
+            return  # its connection will end
+        if not stopped:
+            program.stopped_since = None
+        elif program.stopped_since is None:
+            program.stopped_since = now
+        elif now - program.stopped_since >= STOPPED_FOR:
+            log.warning("process %s is stopped: the next one computes what it had begun", program.pid)
+            self._claims.give_up_of(program.number)
+
+    # --- messages -----------------------------------------------------------------------------------------------------
+
+    def _receive(self, program: _Program, incoming: list[Incoming]) -> None:
+        for each in incoming:
+            handler = self._handlers.get(type(each.message))
+            if handler is None:
+                self._handlers.refuse(each)
+                continue
+            try:
+                handler(program, each.message, _answer_by(each.reply))
+            except Exception as error:
+                log.exception("%s of process %s failed", type(each.message).__name__, program.pid)
+                if each.reply is not None:
+                    each.reply.error(error)
+
+    def _claim(self, program: _Program, message: m.ClaimEntry, answer: Answer) -> None:
+        block_id = cast(CacheBlockId, message.block_id)
+        if self._is_there(block_id, message.useless):
+            answer(m.Claim.READY)
+            return
+        until = time.monotonic() + message.patience
+        self._claims.claim(block_id, (program.number, message.claimant), until, answer)
+        self._loop.wake()
+
+    def _is_there(self, block_id: CacheBlockId, useless: int) -> bool:
+        entry = self._index.get(block_id)
+        if entry is None or (entry.expires and entry.expires <= time.time()):
+            return False
+        try:
+            status = os.stat(self._home.path(entry.tier, block_id))
+        except OSError:
+            return False
+        return status.st_ino != useless
+
+    def _release_claim(self, program: _Program, message: m.ReleaseClaim, answer: Answer) -> None:
+        self._claims.release(cast(CacheBlockId, message.block_id), program.number)
+
+    def _reserve(self, program: _Program, message: m.ReserveEntry, answer: Answer) -> None:
+        size = message.size
+        if not message.on_disk and self._index.has_room(Tier.MEMORY, size):
+            self._index.reserve(Tier.MEMORY, size)
+            answer(self._reserved(program, Tier.MEMORY, size))
+            return
+        tiers = [Tier.DISK] if message.on_disk else [Tier.MEMORY, Tier.DISK]
+        self._side.submit(lambda: self._admit(program, tiers, size, answer))
+
+    def _admit(self, program: _Program, tiers: list[Tier], size: int, answer: Answer) -> None:
+        """In the mover's thread."""
+        path = None
+        for tier in tiers:
+            if self._mover.make_room(tier, size):
+                with self._lock:
+                    path = self._reserved(program, tier, size)
+                break
+        answer(path)
+
+    def _reserved(self, program: _Program, tier: Tier, size: int) -> str | None:
+        if program.number not in self._programs:  # it ended while others made room for it
+            self._index.release(tier, size)
+            return None
+        path = os.path.join(self._home.aside(tier), uuid.uuid4().hex)
+        program.reserved[path] = size
+        return path
+
+    def _abandon(self, program: _Program, message: m.AbandonEntry, answer: Answer) -> None:
+        if message.path in program.reserved:
+            self._give_back(program, message.path)
+
+    def _give_back(self, program: _Program, path: str) -> None:
+        self._index.release(self._home.tier_of(path), program.reserved.pop(path))
+        try_to_unlink(path)
+
+    def _commit(self, program: _Program, message: m.CommitEntry, answer: Answer) -> None:
+        block_id, path = cast(CacheBlockId, message.block_id), message.path
+        reserved = program.reserved.pop(path, None)
+        if reserved is None:
+            answer(False)
+            return
+        tier = self._home.tier_of(path)
+        self._index.release(tier, reserved)
+        try:
+            self._home.make_namespace(tier, block_id.namespace)
+            status = os.stat(path)
+            os_layer.rename(path, self._home.path(tier, block_id))
+        except (OSError, CacheError) as error:
+            log.warning("%s was not stored: %s", block_id, error)
+            try_to_unlink(path)
+            answer(False)
+            return
+        before = self._index.put(block_id, Entry(tier, status.st_size, status.st_mtime, message.expires))
+        if before is not None and before.tier is not tier:
+            try_to_unlink(self._home.path(before.tier, block_id))
+        self._counts["stored"] += 1
+        self._claims.ready(block_id)
+        answer(True)
+
+    def _remove_entries(self, program: _Program, message: m.RemoveEntries, answer: Answer) -> None:
+        answer(self._remove_all([cast(CacheBlockId, block_id) for block_id in message.block_ids]))
+
+    def _clear(self, program: _Program, message: m.ClearCache, answer: Answer) -> None:
+        answer(self._remove_all(self._index.of_namespace(message.namespace)))
+
+    def _remove_all(self, block_ids: list[CacheBlockId]) -> int:
+        removed = sum(map(self._remove, block_ids))
+        self._counts["removed"] += removed
+        return removed
+
+    def _remove(self, block_id: CacheBlockId) -> bool:
+        entry = self._index.remove(block_id)
+        found = [try_to_unlink(self._home.path(tier, block_id)) for tier in Tier]
+        return entry is not None or any(found)
+
+    def _status(self, program: _Program, message: m.GetCacheStatus, answer: Answer) -> None:
+        answer(
+            m.CacheStatus(
+                pid=os.getpid(),
+                uptime=time.monotonic() - self._started,
+                memory=self._tier_status(Tier.MEMORY),
+                disk=self._tier_status(Tier.DISK),
+                clients=len(self._programs),
+                computing=len(self._claims),
+                waiting=self._claims.waiting,
+                moved=self._mover.moved,
+                evicted=self._mover.evicted,
+                **self._counts,
+            )
+        )
+
+    def _tier_status(self, tier: Tier) -> m.TierStatus:
+        index = self._index
+        return m.TierStatus(self._home.root(tier), index.count(tier), index.used[tier], index.limits[tier])
+
+    def _stop(self, program: _Program, message: m.StopCache, answer: Answer) -> None:
+        answer(None)
+        self._on_end()
+
+
+def _answer_by(reply: Reply | None) -> Answer:
+    def answer(value: Any) -> None:
+        if reply is not None:
+            try:
+                reply(value)
+            except ChannelError as error:
+                log.debug("an answer did not arrive: %s", error)
+
+    return answer
