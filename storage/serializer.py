@@ -103,13 +103,14 @@ def has_buffers(data: BytesLike) -> bool:
     return any(batch.buffers for batch in _read_batches(data, checked=True))
 
 
-def deserialize(data: BytesLike, *, copy: bool = False, checked: bool = False) -> Iterator[Any]:
+def deserialize(data: BytesLike, *, copy: bool = False, checked: bool = False, writable: bool = False) -> Iterator[Any]:
     """The values of a block. All its bytes are checked by this call, unless they were: ``checked``.
 
-    Without ``copy``, arrays are read-only views of ``data`` and keep it alive; with it they own writable memory. Raises
+    Without ``copy``, arrays are read-only views of ``data`` and keep it alive; with it they own writable memory.
+    ``writable``: they are views which may be written to, if ``data`` may, which is nobody else's then. Raises
     CorruptBlockError at once, and SerializationError when it comes to a value that cannot be unpickled.
     """
-    return _values_of(list(_read_batches(data, checked)), copy)
+    return _values_of(list(_read_batches(data, checked, writable)), copy, writable)
 
 
 def deserialize_stream(data: BytesLike) -> Iterator[Any]:
@@ -119,9 +120,9 @@ def deserialize_stream(data: BytesLike) -> Iterator[Any]:
     return _values_of(_read_batches(data), copy=True)
 
 
-def _values_of(batches: Iterable[_Batch], copy: bool) -> Iterator[Any]:
+def _values_of(batches: Iterable[_Batch], copy: bool, writable: bool = False) -> Iterator[Any]:
     for batch in batches:
-        yield from _load(batch, copy)
+        yield from _load(batch, copy, writable)
 
 
 def dumps(value: Any) -> list[BytesLike]:
@@ -147,9 +148,7 @@ def dumps_by_name(value: Any) -> tuple[list[BytesLike], bool]:
 
 
 def loads(data: BytesLike, copy: bool = False, checked: bool = False, writable: bool = False) -> Any:
-    """The object of a block that `dumps` made; errors, ``copy`` and ``checked`` as for `deserialize`. ``writable``:
-    arrays may be written to if ``data`` may, which is nobody else's then.
-    """
+    """The object of a block that `dumps` made; errors and how as for `deserialize`."""
     return _load(_single(data, checked, writable), copy, writable)[0]
 
 

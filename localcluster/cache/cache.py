@@ -11,13 +11,13 @@ import os
 import pickle
 import threading
 import time
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from localcluster.cache import entry_file
 from localcluster.cache.client import CacheClient, NoServer, ServerOptions
-from localcluster.cache.entry_file import Found
+from localcluster.cache.entry_file import Content, Found
 from localcluster.cache.home import CacheHome, Tier
 from localcluster.cache.keys import Key, block_id_of
 from localcluster.cache.mover import try_to_unlink
@@ -25,6 +25,7 @@ from protocol import cache_messages as m
 from protocol.errors import BlockIdError, CacheError, CacheKeyError, CorruptBlockError, DeserializationError
 from storage import os_layer
 from storage.block_id import CacheBlockId
+from storage.serializer import deserialize, serialize
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,10 @@ class CacheStatistics:
     misses: int = 0
     computed: int = 0
     kept: int = 0
+
+
+class _Made(NamedTuple):
+    value: Any  # what was computed by this process
 
 
 class Cache(MutableMapping[Key, Any]):
@@ -171,22 +176,40 @@ class Cache(MutableMapping[Key, Any]):
         raises is raised here, and the next one tries. A value that cannot be kept (there is no server, or no room) is
         returned all the same. Raises SerializationError for a value that cannot be pickled.
         """
+        made = self._find_or_make(key, function, lambda value: entry_file.content(key, value, ttl))
+        return made.value  # type: ignore[no-any-return]
+
+    def get_or_compute_records(
+        self, key: Key, make_iterator: Callable[[], Iterable[T]], *, ttl: float | None = None
+    ) -> Iterator[T]:
+        """As `get_or_compute`, of a value that is many records: their bytes, at most, are in memory as a whole."""
+        made = self._find_or_make(
+            key,
+            lambda: serialize(make_iterator()),
+            lambda block: entry_file.content_of_records(key, block, ttl),
+        )
+        if isinstance(made, Found):
+            return made.value  # type: ignore[no-any-return]
+        found = self._find(block_id_of(self.namespace, key))  # as everybody else sees it: in place, if it was kept
+        return deserialize(b"".join(made.value), copy=True, checked=True) if found is None else found.value
+
+    def _find_or_make(self, key: Key, make: Callable[[], Any], content: Callable[[Any], Content]) -> Found | _Made:
         block_id = block_id_of(self.namespace, key)
         useless = 0
         while True:
             try:
                 found = self._find(block_id)
                 if found is not None:
-                    return found.value  # type: ignore[no-any-return]
+                    return found
             except DeserializationError as error:
                 log.warning("the entry %r of %s is computed again: %s", key, self.namespace, error)
                 useless = self._inode(block_id)
             claim = self._claim(block_id, useless or self._inode(block_id))
             if claim is None or claim is m.Claim.CIRCLE:
                 self.statistics.computed += 1
-                return function()
+                return _Made(make())
             if claim is m.Claim.YOURS:
-                return self._compute(block_id, key, function, ttl)
+                return _Made(self._make(block_id, key, make, content))
             useless = 0
 
     def _claim(self, block_id: CacheBlockId, useless: int) -> m.Claim | None:
@@ -198,18 +221,20 @@ class Cache(MutableMapping[Key, Any]):
             return None
         return claim
 
-    def _compute(self, block_id: CacheBlockId, key: Key, function: Callable[[], T], ttl: float | None) -> T:
+    def _make(self, block_id: CacheBlockId, key: Key, make: Callable[[], T], content: Callable[[T], Content]) -> T:
+        self.statistics.computed += 1
+        kept = False
         try:
-            self.statistics.computed += 1
-            value = function()
-            self._store(block_id, entry_file.content(key, value, ttl))
-        except CacheError as error:
-            self._client.tell(m.ReleaseClaim(block_id))
-            log.info("the value of %r was not kept: %s", key, error)
-        except BaseException:
-            self._client.tell(m.ReleaseClaim(block_id))
-            raise
-        return value
+            value = make()
+            try:
+                self._store(block_id, content(value))
+                kept = True
+            except CacheError as error:
+                log.info("the value of %r was not kept: %s", key, error)
+            return value
+        finally:
+            if not kept:
+                self._client.tell(m.ReleaseClaim(block_id))
 
     # --- reading --------------------------------------------------------------------------------------------------
 
@@ -270,7 +295,7 @@ class Cache(MutableMapping[Key, Any]):
 
     # --- writing and removing -------------------------------------------------------------------------------------
 
-    def _store(self, block_id: CacheBlockId, content: entry_file.Content) -> None:
+    def _store(self, block_id: CacheBlockId, content: Content) -> None:
         """Raises CacheError."""
         on_disk = False
         while True:

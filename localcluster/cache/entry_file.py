@@ -30,12 +30,12 @@ from xxhash import xxh3_64_intdigest
 from localcluster.cache.keys import Key
 from protocol.errors import CorruptBlockError
 from storage import os_layer
-from storage.serializer import ALIGNMENT, BytesLike, dumps_by_name, loads
+from storage.serializer import ALIGNMENT, JOIN_BELOW, BytesLike, deserialize, dumps_by_name, loads
 
 MAGIC = b"LCENTRY1"
 SMALL = 32 << 10  # bytes of a file; it is read at once, a larger one is mapped
 VERIFY_BELOW = 1 << 20  # bytes of a value that are checked at each read: 0.1 ms
-HAS_CODE = 1  # flag: functions or classes are in the value, as Python's byte code
+HAS_CODE, RECORDS = 1, 2  # flags: there are functions or classes in it, as byte code; the value are many records
 
 _HEADER = struct.Struct("<8sQIQddBBH16x")  # magic, checksum, key length, value length, created, expires, Python, flags
 _CHECKED_FROM = 16
@@ -72,12 +72,23 @@ class Content(NamedTuple):
 def content(key: Key, value: Any, ttl: float | None = None) -> Content:
     """The file of an entry that holds this value, and is good for ``ttl`` seconds. Raises SerializationError."""
     block, has_code = dumps_by_name(value)
+    return _content(key, block, HAS_CODE if has_code else 0, ttl)
+
+
+def content_of_records(key: Key, block: list[BytesLike], ttl: float | None = None) -> Content:
+    """The file of an entry whose value are records, serialised as a block of an RDD is."""
+    # By value goes what cloudpickle puts together; where only the data has the word, the entry is for this Python, too.
+    has_code = any(b"cloudpickle" in bytes(piece) for piece in block if len(piece) < JOIN_BELOW)
+    return _content(key, block, RECORDS | (HAS_CODE if has_code else 0), ttl)
+
+
+def _content(key: Key, block: list[BytesLike], flags: int, ttl: float | None) -> Content:
     pickled = pickle.dumps(key, protocol=5)
     now = time.time()
     expires = 0.0 if ttl is None else now + ttl
     start = _start(len(pickled))
     size = sum(map(len, block))
-    fields = (len(pickled), size, now, expires, *_PYTHON, HAS_CODE if has_code else 0)
+    fields = (len(pickled), size, now, expires, *_PYTHON, flags)
     head = bytearray(start)
     _HEADER.pack_into(head, 0, MAGIC, 0, *fields)
     head[ALIGNMENT : ALIGNMENT + len(pickled)] = pickled
@@ -133,7 +144,7 @@ def _header(fd: int, begin: bytes) -> Header:
 
 
 class Found(NamedTuple):
-    value: Any
+    value: Any  # an iterator over records, if they are what the entry holds
     header: Header
 
 
@@ -155,7 +166,7 @@ def read(path: str, *, views_writable: bool = True, verify: bool = True) -> Foun
             return None
         if header.end <= len(begin):
             data = memoryview(begin)[header.start : header.end]
-            return Found(loads(data, copy=True), header)
+            return Found(_deserialize(data, header, copy=True), header)
         return Found(_map(fd, header, views_writable, verify), header)
     finally:
         os_layer.let_go(fd)
@@ -167,7 +178,11 @@ def _map(fd: int, header: Header, views_writable: bool, verify: bool) -> Any:
     os_layer.lock_shared(fd)  # refused while the server moves the entry: this mapping stays good all the same
     view = memoryview(os_layer.map_privately(fd, header.end))[header.start : header.end]
     checked = not verify and header.end - header.start > VERIFY_BELOW
-    return loads(view, checked=checked, writable=views_writable)
+    return _deserialize(view, header, checked=checked, writable=views_writable)
+
+
+def _deserialize(data: memoryview, header: Header, **how: bool) -> Any:
+    return deserialize(data, **how) if header.flags & RECORDS else loads(data, **how)
 
 
 def is_leased(fd: int) -> bool:
