@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from localcluster.base.call_site import call_site
 from localcluster.conf.job_properties import JOB_GROUP, JobProperties, check_tag, tags_of
+from localcluster.rdd.cached_as import look_at_entries
 from localcluster.serializers.record_encoding import EncodedResult
 from protocol.sql_errors import IllegalArgumentException
 
@@ -65,6 +66,7 @@ class Jobs:
                 raise IllegalArgumentException(
                     f"Attempting to access a non-existent partition: {index}. Total number of partitions: {known}"
                 )
+        look_at_entries(rdd)
         if self._encoding is not None:
             func = EncodedResult(func, self._encoding)
         return self._runner.plan(rdd, func, partitions, self.properties.copy(), call_site(), on_result)

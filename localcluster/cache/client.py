@@ -130,7 +130,7 @@ class CacheClient:
                 connection = processes.connect_to(self.home.socket, CONNECT_TIMEOUT)
             except (FileNotFoundError, ConnectionRefusedError):
                 if not start:
-                    raise
+                    raise NoServer(f"the cache in {self.home.directory} has no server") from None
                 self._start()
                 connection = processes.connect_to(self.home.socket, CONNECT_TIMEOUT)
             pid, uid = processes.peer_of(connection)

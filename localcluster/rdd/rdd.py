@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from localcluster.base.no_data_frames import ToDataFrame
 from localcluster.rdd.approximate import Approximate
+from localcluster.rdd.cached_as import CachedAs
 from localcluster.rdd.checkpoint import Checkpointing
 from localcluster.rdd.core import RDDCore
 from localcluster.rdd.dependency import OneToOneDependency
@@ -42,6 +43,7 @@ class RDD(
     Output[T],
     StageDemands[T],
     Checkpointing[T],
+    CachedAs[T],
     ToDataFrame,
 ):
     """A resilient distributed dataset: PySpark's ``RDD``."""

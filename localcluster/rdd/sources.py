@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from localcluster.base.arguments import PathLike, path_text, whole_number
 from localcluster.rdd.binary_records_rdd import BinaryRecordsRDD
+from localcluster.rdd.cached_as import cached
 from localcluster.rdd.hadoop import HadoopSources
 from localcluster.rdd.input_paths import check_paths, file_uri, local_path
 from localcluster.rdd.parallel_collection_rdd import empty, parallelize, parallelize_range
@@ -103,6 +104,13 @@ class Sources(HadoopSources):
     def union(self: JobService, rdds: list[RDD[T]]) -> RDD[T]:
         """All records of several RDDs, one after the other."""
         return union(self, rdds)
+
+    def cached(self: JobService, name: str) -> RDD[Any]:
+        """The records that an RDD was made of which some program cached by ``rdd.cacheAs(name)``.
+
+        Raises CacheError when they are not there, or not all of them.
+        """
+        return cached(self, name)
 
     def setCheckpointDir(self: JobService, dirName: PathLike) -> None:
         """Where checkpoints go: a new directory in ``dirName``, a path or ``file:`` URI. It stays when the context

@@ -93,6 +93,7 @@ SHOWN_BY = {
     "spark.archives": "faults/test_files_of_runs.py::test_settings_and_the_constructor_name_files",
     "spark.submit.pyFiles": "faults/test_files_of_runs.py::test_options_name_files_which_the_script_can_import_at_once",
     "localcluster.externalBlockStore.class": "integration/test_external_stores.py::test_blocks_outlive_their_executor_and_not_their_run",
+    "localcluster.cache.directory": "integration/test_cached_as.py::test_partitions_lie_in_the_directory_that_the_settings_name",
     "spark.executor.allowSparkContext": "integration/test_contexts.py::test_no_context_is_made_in_a_task_unless_its_conf_says_so",
     "localcluster.faults": "faults/test_plans_in_settings.py::test_a_plan_in_the_settings_is_carried_out_and_replacements_have_it",
     "localcluster.faults.seed": "faults/test_plans_in_settings.py::test_chance_falls_as_the_seed_says",
