@@ -10,15 +10,29 @@ from __future__ import annotations
 
 import faulthandler
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+
+from localcluster.cache import command
+from localcluster.cache.home import DIRECTORY_VARIABLE
 
 settings.register_profile("here", deadline=None, print_blob=True)
 settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True, database=None)
 settings.load_profile("ci" if {"CI", "CI_RUN"} & os.environ.keys() else "here")
 
 RANDOM_TEST_LIMIT = 420  # seconds: five minutes of hypothesis's for a shorter example, and the limit of other tests
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Not the user's: what tests cache without naming a directory goes into one of the session's."""
+    directory = str(tmp_path_factory.mktemp("cache"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(DIRECTORY_VARIABLE, directory)
+        yield
+        command.stop(directory, 30)
 
 
 @pytest.hookimpl(trylast=True)  # the plugin of hypothesis marks its tests before

@@ -9,25 +9,30 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
+from localcluster.cache import command
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ["word_count", "page_rank", "kmeans", "log_report", "cached_pipeline"]
 USAGE_ERROR = 2
 
 
-def run(script: str, *arguments: object, python_path: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "localcluster", "run", "--executors", "2", f"scripts/{script}.py"]
-    environment = os.environ | ({"PYTHONPATH": str(python_path)} if python_path else {})
+def run(
+    script: str, *arguments: object, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "localcluster", "run", "--executors", "2", f"scripts/{script}.py"]
+    variables = os.environ | (environment or {})
     return subprocess.run(
-        [*command, *map(str, arguments)], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=50
+        [*words, *map(str, arguments)], cwd=ROOT, env=variables, capture_output=True, text=True, timeout=50
     )
 
 
-def output(script: str, *arguments: object) -> str:
-    done = run(script, *arguments)
+def output(script: str, *arguments: object, environment: Mapping[str, str] | None = None) -> str:
+    done = run(script, *arguments, environment=environment)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
@@ -51,7 +56,7 @@ def test_a_path_that_does_not_exist_is_a_usage_error_that_names_it(script: str, 
 @pytest.mark.parametrize("script", ["kmeans", "cached_pipeline"])
 def test_without_numpy_the_script_says_how_to_get_it(script: str, tmp_path: Path) -> None:
     (tmp_path / "numpy.py").write_text("raise ImportError('not here')")
-    done = run(script, python_path=tmp_path)
+    done = run(script, environment={"PYTHONPATH": str(tmp_path)})
     assert done.returncode == USAGE_ERROR
     assert "pip install numpy" in done.stderr
 
@@ -126,10 +131,24 @@ def test_log_report_answers_from_sources(tmp_path: Path) -> None:
     assert "5 events" in printed
 
 
-def test_cached_arrays_are_read_only_and_shared() -> None:
+def test_a_second_run_of_the_pipeline_does_none_of_the_costly_step(tmp_path: Path) -> None:
     pytest.importorskip("numpy")
-    printed = output("cached_pipeline", ROOT / "localcluster", ROOT / "storage", "--bytes", "256k")
-    assert "same result" in printed
-    places = re.findall(r"process \d+: \d+ x (.*)", printed)
-    assert places
-    assert all(place.startswith("read-only in /dev/shm/localcluster-") for place in places), places
+    paths = ROOT / "localcluster", ROOT / "storage", "--bytes", "2m"
+    directory = str(tmp_path / "cache")
+
+    def pipeline() -> str:
+        printed = output("cached_pipeline", *paths, environment={"LOCALCLUSTER_CACHE_DIRECTORY": directory})
+        assert "same result" in printed
+        return printed
+
+    try:
+        assert re.search(r"^computed the features of \d+ files", pipeline(), re.MULTILINE)
+        printed = pipeline()
+        assert "computed nothing" in printed
+        places = re.findall(r"process \d+: \d+ x (.*)", printed)
+        assert places
+        assert all(place.startswith("writable in a file of /dev/shm/localcluster-cache-") for place in places), places
+    finally:
+        assert command.stop(directory, 30)
+    assert "computed nothing" in pipeline()  # from the disk
+    assert not command.stop(directory, 30)
