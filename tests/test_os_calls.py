@@ -55,7 +55,10 @@ OUTSIDE = {
     # Runs that are tried from outside, and what they leave: of the one who tries them, not of a run.
     "localcluster/trials/rounds.py": {"open", "subprocess.Popen", "tempfile.TemporaryDirectory"},
     "localcluster/trials/leaks.py": {"tempfile.gettempdir", "os.listdir"},
+    # The cache's server leaves whoever started it.
+    "localcluster/cache/server_process.py": {"os.dup2"},
     # Where the temporary directory is.
+    "localcluster/cache/home.py": {"tempfile.gettempdir"},
     "storage/scratch.py": {"tempfile.gettempdir"},
     "storage/stale_runs.py": {"tempfile.gettempdir"},
     "localcluster/compat/external/disk.py": {"tempfile.gettempdir"},
