@@ -37,11 +37,12 @@ class ClaimEntry(Report):
 
 @dataclass(frozen=True, slots=True)
 class ReleaseClaim(Report):
-    """The asker computes the entry no more, and there is none. Triggered by a computation that raises, and by a value
-    that cannot be kept. Told.
+    """The asker neither computes the entry any more nor waits for it. Triggered by a computation that raises, a value
+    that cannot be kept, and a Ctrl-C while it waits. Told.
     """
 
     block_id: BlockIdLike
+    claimant: int  # as in `ClaimEntry`
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class CommitEntry(Report):
 
 @dataclass(frozen=True, slots=True)
 class RemoveEntries(Report):
-    """Triggered by ``del``, `clear`, and by a reader that found damaged bytes. Answer: how many there were."""
+    """Triggered by ``del`` and ``localcluster cache rm``. Answer: how many there were."""
 
     block_ids: tuple[BlockIdLike, ...]
 
@@ -121,7 +122,7 @@ class CacheStatus:
     computing: int  # entries that somebody computes
     waiting: int  # who waits for them
     stored: int
-    removed: int  # by programs, damaged ones among them
+    removed: int  # because programs said so
     expired: int
     moved: int  # from memory to disk
     evicted: int  # for want of room

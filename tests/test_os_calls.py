@@ -45,6 +45,7 @@ OUTSIDE = {
     "localcluster/hash_seed.py": {"os.execv"},
     "localcluster/base/standard_streams.py": {"os.open", "os.dup2"},
     "localcluster/launcher/janitor.py": {"os.open", "os.dup2", "os.listdir"},
+    "localcluster/cache/server_process.py": {"os.fdopen", "os.dup2"},
     "localcluster/launcher/bottom_lines.py": {"os.open", "os.dup", "os.write"},
     # A name for `ps` if it can be had, and what explains a crash or a run that hangs.
     "localcluster/launcher/process_title.py": {"open"},
@@ -62,6 +63,7 @@ OUTSIDE = {
     "storage/scratch.py": {"tempfile.gettempdir"},
     "storage/stale_runs.py": {"tempfile.gettempdir"},
     "localcluster/compat/external/disk.py": {"tempfile.gettempdir"},
+    "localcluster/cache/home.py": {"tempfile.gettempdir"},
     # PySpark's own class, as it does it; how much space there is, with a default.
     "localcluster/compat/external/group_by_key.py": {"tempfile.TemporaryFile", "os.pread"},
     "localcluster/conf/settings.py": {"os.statvfs"},

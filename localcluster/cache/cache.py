@@ -1,28 +1,29 @@
 """`Cache`: a namespace of the machine's cache, as programs see it.
 
-Covers reading, which asks nobody, and what is asked of the server: who computes, where to write. Does not cover keys
-made of functions and their arguments: `memoize`.
+Covers what is asked of the server: who computes, where to write. Does not cover reading, which asks nobody (`reader`),
+nor keys made of functions and their arguments (`memoize`).
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import pickle
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from localcluster.cache import entry_file
 from localcluster.cache.client import CacheClient, NoServer, ServerOptions
-from localcluster.cache.entry_file import Content, Found
+from localcluster.cache.entry_file import NOT_PINNED, PINNED, Content, Found
 from localcluster.cache.home import CacheHome, Tier
-from localcluster.cache.keys import Key, block_id_of
+from localcluster.cache.keys import Key, block_id_of, digest_of
 from localcluster.cache.mover import try_to_unlink
+from localcluster.cache.reader import EntryReader
 from protocol import cache_messages as m
-from protocol.errors import BlockIdError, CacheError, CacheKeyError, CorruptBlockError, DeserializationError
+from protocol.errors import BlockIdError, CacheError, CacheKeyError, DeserializationError
 from storage import os_layer
 from storage.block_id import CacheBlockId
 from storage.serializer import deserialize, serialize
@@ -33,7 +34,6 @@ T = TypeVar("T")
 
 PATIENCE = 2.0  # seconds that the server may wait before it says that another one still computes
 CLAIM_TIMEOUT = 15.0  # seconds for its answer, which is late on a busy machine
-TOUCH_EVERY = 1.0  # seconds between two notes, by one process, that an entry was used
 MODES = ("c", "r")
 
 
@@ -86,10 +86,7 @@ class Cache(MutableMapping[Key, Any]):
         self._home = CacheHome(None if directory is None else os.fspath(directory))
         self._home.require_own()
         self._client = CacheClient.of(self._home, self._options)
-        self._touched: dict[str, float] = {}  # {path: time.monotonic()}
-        self._verified: set[tuple[str, int]] = (
-            set()
-        )  # (path, inode) of large files on the disk whose bytes were checked
+        self._reader = EntryReader(self._home, namespace, views_writable=mode == "c")
 
     @property
     def directory(self) -> str:
@@ -108,9 +105,11 @@ class Cache(MutableMapping[Key, Any]):
     # --- a mapping ------------------------------------------------------------------------------------------------
 
     def __getitem__(self, key: Key) -> Any:
-        found = self._find(block_id_of(self.namespace, key))
+        found = self._reader.find(digest_of(key))
         if found is None:
+            self.statistics.misses += 1
             raise KeyError(key)
+        self.statistics.hits += 1
         return found.value
 
     def __setitem__(self, key: Key, value: Any) -> None:
@@ -122,21 +121,14 @@ class Cache(MutableMapping[Key, Any]):
 
     def __contains__(self, key: object) -> bool:
         """Whether there is an entry now; it may have gone a moment later, so `get` it at once if you need it."""
-        block_id = block_id_of(self.namespace, key)  # type: ignore[arg-type]  # raises for what is no key
-        return any(self._header(tier, block_id) for tier in Tier)
+        return self._reader.header(digest_of(key)) is not None  # type: ignore[arg-type]  # raises for what is no key
 
     def __iter__(self) -> Iterator[Key]:
-        seen = set()
-        for tier in Tier:
-            for file in os_layer.scan(os.path.join(self._home.entries(tier), self.namespace)):
-                if file.name not in seen:
-                    seen.add(file.name)
-                    header = self._header(tier, CacheBlockId(self.namespace, file.name))
-                    if header is not None:
-                        yield pickle.loads(header.key)
+        for header in self._reader.headers():
+            yield pickle.loads(header.key)
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return sum(1 for _ in self._reader.headers())
 
     def put(self, key: Key, value: Any, *, ttl: float | None = None, pin: bool = False) -> None:
         """Store a value, for ``ttl`` seconds or for good. ``pin``: it is not evicted, though it may go to the disk.
@@ -144,16 +136,14 @@ class Cache(MutableMapping[Key, Any]):
         Raises SerializationError, and CacheError when there is no server or no room; the entry before is still there
         then.
         """
-        self._store(block_id_of(self.namespace, key), entry_file.content(key, value, ttl))
-        if pin:
-            self.pin(key)
+        self._store(block_id_of(self.namespace, key), entry_file.content(key, value, ttl), pinned=pin)
 
     def pin(self, key: Key, pinned: bool = True) -> None:
         """Have the entry stay until it is removed, or with False no more. Raises KeyError."""
         block_id = block_id_of(self.namespace, key)
         for tier in Tier:
             try:
-                return os.chmod(self._home.path(tier, block_id), 0o400 if pinned else 0o600)
+                return os.chmod(self._home.path(tier, block_id), PINNED if pinned else NOT_PINNED)
             except FileNotFoundError:
                 continue
         raise KeyError(key)
@@ -190,124 +180,85 @@ class Cache(MutableMapping[Key, Any]):
         )
         if isinstance(made, Found):
             return made.value  # type: ignore[no-any-return]
-        found = self._find(block_id_of(self.namespace, key))  # as everybody else sees it: in place, if it was kept
+        found = self._reader.find(digest_of(key))  # as everybody else sees it: in place, if it was kept
         return deserialize(b"".join(made.value), copy=True, checked=True) if found is None else found.value
 
     def _find_or_make(self, key: Key, make: Callable[[], Any], content: Callable[[Any], Content]) -> Found | _Made:
         block_id = block_id_of(self.namespace, key)
         useless = 0
-        while True:
+        for attempt in itertools.count():
             try:
-                found = self._find(block_id)
+                found = self._reader.find(block_id.digest)
                 if found is not None:
+                    self.statistics.hits += 1
                     return found
             except DeserializationError as error:
-                log.warning("the entry %r of %s is computed again: %s", key, self.namespace, error)
-                useless = self._inode(block_id)
-            claim = self._claim(block_id, useless or self._inode(block_id))
+                if attempt == 0:
+                    log.warning("the entry %r of %s is computed again: %s", key, self.namespace, error)
+            if attempt == 0:
+                self.statistics.misses += 1
+            claim = self._claim_and_make(block_id, useless, make, content)
+            if isinstance(claim, _Made):
+                return claim
             if claim is None or claim is m.Claim.CIRCLE:
                 self.statistics.computed += 1
                 return _Made(make())
+            useless = self._reader.inode(block_id.digest)  # before the next look: what is there later is another one
+        raise AssertionError("not reached")
+
+    def _claim_and_make(
+        self, block_id: CacheBlockId, useless: int, make: Callable[[], Any], content: Callable[[Any], Content]
+    ) -> _Made | m.Claim | None:
+        """The server's answer, None if there is none; and when the entry is ours to compute, what was made of it.
+
+        Whatever raises, a Ctrl-C for one, the server hears that nobody is to be waited for any more.
+        """
+        claimant = threading.get_ident()
+        left = False
+        try:
+            try:
+                claim: m.Claim = self._client.ask(m.ClaimEntry(block_id, claimant, PATIENCE, useless), CLAIM_TIMEOUT)
+            except NoServer:
+                left = True
+                return None
             if claim is m.Claim.YOURS:
-                return _Made(self._make(block_id, key, make, content))
-            useless = 0
-
-    def _claim(self, block_id: CacheBlockId, useless: int) -> m.Claim | None:
-        """None when nobody can be asked."""
-        question = m.ClaimEntry(block_id, threading.get_ident(), PATIENCE, useless)
-        try:
-            claim: m.Claim = self._client.ask(question, CLAIM_TIMEOUT)
-        except NoServer:
-            return None
-        return claim
-
-    def _make(self, block_id: CacheBlockId, key: Key, make: Callable[[], T], content: Callable[[T], Content]) -> T:
-        self.statistics.computed += 1
-        kept = False
-        try:
-            value = make()
-            try:
-                self._store(block_id, content(value))
-                kept = True
-            except CacheError as error:
-                log.info("the value of %r was not kept: %s", key, error)
-            return value
+                self.statistics.computed += 1
+                value = make()
+                left = self._keep(block_id, lambda: content(value))
+                return _Made(value)
+            left = True
+            return claim
         finally:
-            if not kept:
-                self._client.tell(m.ReleaseClaim(block_id))
+            if not left:
+                self._client.tell(m.ReleaseClaim(block_id, claimant))
 
-    # --- reading --------------------------------------------------------------------------------------------------
-
-    def _find(self, block_id: CacheBlockId) -> Found | None:
-        """None when there is no entry, or none that can be read. Raises DeserializationError."""
-        for tier in Tier:
-            path = self._home.path(tier, block_id)
-            try:
-                found = self._read(tier, path)
-            except DeserializationError:
-                raise
-            except CorruptBlockError as error:
-                log.warning("the entry in %s is lost: %s", path, error)
-                self._remove(block_id)
-                break
-            except OSError as error:
-                log.warning("%s cannot be read: %s", path, error)
-                continue
-            if found is not None:
-                self.statistics.hits += 1
-                self._touch(path)
-                return found
-        self.statistics.misses += 1
-        return None
-
-    def _read(self, tier: Tier, path: str) -> Found | None:
-        if tier is Tier.MEMORY:
-            return entry_file.read(path, views_writable=self.mode == "c", verify=False)
-        inode = _inode_of(path)
-        if not inode:
-            return None
-        found = entry_file.read(path, views_writable=self.mode == "c", verify=(path, inode) not in self._verified)
-        self._verified.add((path, inode))
-        return found
-
-    def _touch(self, path: str) -> None:
-        """Note that it was used: the file's time of modification says when that was last, to every process."""
-        now = time.monotonic()
-        if now - self._touched.get(path, 0.0) > TOUCH_EVERY:
-            if len(self._touched) > 10_000:
-                self._touched.clear()
-            self._touched[path] = now
-            try:
-                os.utime(path)
-            except OSError as error:
-                log.debug("%s was used, which is not noted: %s", path, error)
-
-    def _header(self, tier: Tier, block_id: CacheBlockId) -> entry_file.Header | None:
+    def _keep(self, block_id: CacheBlockId, content: Callable[[], Content]) -> bool:
         try:
-            header = entry_file.header_at(self._home.path(tier, block_id))
-        except (OSError, CorruptBlockError):
-            return None
-        return None if header.is_expired else header
-
-    def _inode(self, block_id: CacheBlockId) -> int:
-        """Of the file that is the entry, and of no use to us; 0: there is none."""
-        return next(filter(None, (_inode_of(self._home.path(tier, block_id)) for tier in Tier)), 0)
+            self._store(block_id, content())
+        except CacheError as error:
+            log.info("the value of %s was not kept: %s", block_id, error)
+            return False
+        return True
 
     # --- writing and removing -------------------------------------------------------------------------------------
 
-    def _store(self, block_id: CacheBlockId, content: Content) -> None:
+    def _store(self, block_id: CacheBlockId, content: Content, *, pinned: bool = False) -> None:
         """Raises CacheError."""
+        for _ in range(2):  # the server may end meanwhile, in good order, and there is another one
+            path = self._write(block_id, content, pinned)
+            if self._client.ask(m.CommitEntry(block_id, path, content.expires)):
+                self.statistics.kept += 1
+                return
+        raise CacheError(f"{content.size} bytes were written to the cache in {self.directory}, and not taken there")
+
+    def _write(self, block_id: CacheBlockId, content: Content, pinned: bool) -> str:
+        """Write the file where the server has room for it; its path. Raises CacheError."""
         on_disk = False
         while True:
-            path = self._client.ask(m.ReserveEntry(block_id, content.size, on_disk))
-            if path is None:
-                raise CacheError(
-                    f"no room for {content.size} bytes: what is in the cache in {self.directory} is pinned, in use, or "
-                    "smaller; give it more by max_memory and max_disk"
-                )
+            path = self._reserve(block_id, content.size, on_disk)
             try:
-                entry_file.write(path, content)
-                break
+                entry_file.write(path, content, pinned=pinned)
+                return path
             except OSError as error:
                 self._client.tell(m.AbandonEntry(path))
                 if on_disk or self._home.tier_of(path) is Tier.DISK:
@@ -316,24 +267,27 @@ class Cache(MutableMapping[Key, Any]):
             except BaseException:
                 self._client.tell(m.AbandonEntry(path))
                 raise
-        if not self._client.ask(m.CommitEntry(block_id, path, content.expires)):
+
+    def _reserve(self, block_id: CacheBlockId, size: int, on_disk: bool) -> str:
+        try:
+            path: str | None = self._client.ask(m.ReserveEntry(block_id, size, on_disk))
+        except CacheError:
+            raise
+        except BaseException:
+            self._client.close()  # the room that the server has for us by now would be lost
+            raise
+        if path is None:
             raise CacheError(
-                f"the server of the cache in {self.directory} changed while {content.size} bytes were written"
+                f"no room for {size} bytes: what is in the cache in {self.directory} is pinned, in use, or smaller; "
+                "give it more by max_memory and max_disk"
             )
-        self.statistics.kept += 1
+        return path
 
     def _remove(self, block_id: CacheBlockId) -> bool:
         try:
             return bool(self._client.ask(m.RemoveEntries((block_id,))))
         except NoServer:
             return sum(try_to_unlink(self._home.path(tier, block_id)) for tier in Tier) > 0  # both: any() would stop
-
-
-def _inode_of(path: str) -> int:
-    try:
-        return os.stat(path).st_ino
-    except OSError:
-        return 0
 
 
 def _remake(kind: type[Cache], namespace: str, directory: str, mode: str, options: ServerOptions) -> Cache:

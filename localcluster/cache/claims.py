@@ -56,7 +56,10 @@ class Claims:
         return {computed.by[0] for computed in self._computed.values() if computed.waiting}
 
     def claim(self, block_id: CacheBlockId, claimant: Claimant, until: float, answer: Answer) -> None:
-        """The entry is missing, and the claimant wants it; it waits for at most until then."""
+        """The entry is missing, and the claimant wants it; it waits for at most until then. It may have waited for
+        something before, and gone away without a word.
+        """
+        self._leave(claimant)
         computed = self._computed.get(block_id)
         if computed is None:
             self._computed[block_id] = _Computed(claimant)
@@ -68,8 +71,10 @@ class Claims:
             computed.waiting.append(_Waiting(claimant, until, answer))
 
     def _closes_a_circle(self, claimant: Claimant, block_id: CacheBlockId) -> bool:
+        """Whether the claimant, should it wait for the entry, would wait for itself."""
         wanted: CacheBlockId | None = block_id
-        while wanted is not None and (computed := self._computed.get(wanted)) is not None:
+        while wanted is not None:
+            computed = self._computed[wanted]
             if computed.by == claimant:
                 return True
             wanted = self._waits_for.get(computed.by)
@@ -81,11 +86,27 @@ class Claims:
         for waiting in computed.waiting if computed else ():
             self._answer(waiting, Claim.READY)
 
-    def release(self, block_id: CacheBlockId, connection: int) -> None:
-        """Its claimant of this connection gives up: the next one is to compute it."""
+    def release(self, block_id: CacheBlockId, claimant: Claimant) -> None:
+        """It gives up. If it was the one who computes, the next one is to do so."""
+        if self._waits_for.get(claimant) == block_id:
+            self._leave(claimant)
         computed = self._computed.get(block_id)
-        if computed is None or computed.by[0] != connection:
-            return
+        if computed is not None and computed.by == claimant:
+            self._hand_on(block_id, computed)
+
+    def connection_lost(self, connection: int) -> None:
+        """Nobody of this connection computes or waits any more."""
+        for claimant in [each for each in self._waits_for if each[0] == connection]:
+            self._leave(claimant)
+        self.give_up_of(connection)
+
+    def give_up_of(self, connection: int) -> None:
+        """Nobody is to be waited for who computes by this connection."""
+        for block_id, computed in list(self._computed.items()):
+            if computed.by[0] == connection:
+                self._hand_on(block_id, computed)
+
+    def _hand_on(self, block_id: CacheBlockId, computed: _Computed) -> None:
         if not computed.waiting:
             del self._computed[block_id]
             return
@@ -93,19 +114,12 @@ class Claims:
         computed.by = following.claimant
         self._answer(following, Claim.YOURS)
 
-    def connection_lost(self, connection: int) -> None:
-        """Nobody of this connection computes or waits any more."""
-        for computed in self._computed.values():
-            gone = [waiting for waiting in computed.waiting if waiting.claimant[0] == connection]
-            for waiting in gone:
-                computed.waiting.remove(waiting)
-                del self._waits_for[waiting.claimant]
-        self.give_up_of(connection)
-
-    def give_up_of(self, connection: int) -> None:
-        """Nobody is to be waited for who computes by this connection."""
-        for block_id in [each for each, computed in self._computed.items() if computed.by[0] == connection]:
-            self.release(block_id, connection)
+    def _leave(self, claimant: Claimant) -> None:
+        """It waits no more, if it did, and nobody hears of it."""
+        block_id = self._waits_for.pop(claimant, None)
+        if block_id is not None:
+            computed = self._computed[block_id]
+            computed.waiting = deque(each for each in computed.waiting if each.claimant != claimant)
 
     def out_of_patience(self, now: float) -> None:
         """Answer those who have waited long enough: they ask again, if they live."""
@@ -122,3 +136,7 @@ class Claims:
         """Audit. Raises AssertionError."""
         waiting = {each.claimant: block_id for block_id, c in self._computed.items() for each in c.waiting}
         assert waiting == self._waits_for, f"{waiting} wait, not {self._waits_for}"
+        assert sum(len(c.waiting) for c in self._computed.values()) == len(waiting), "one waits twice"
+        for block_id, computed in self._computed.items():
+            wanted = self._waits_for.get(computed.by)
+            assert wanted is None or not self._closes_a_circle(computed.by, wanted), f"a circle with {block_id}"

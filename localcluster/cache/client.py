@@ -7,9 +7,12 @@ its own.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
+import math
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -24,7 +27,7 @@ from localcluster.base import os_layer as processes
 from localcluster.cache.home import CacheHome
 from protocol.channel import Channel
 from protocol.endpoint import Endpoint
-from protocol.errors import AskTimeoutError, CacheError, ChannelError
+from protocol.errors import AskTimeoutError, CacheError, ChannelError, RemoteAskError
 from protocol.forks import free_in_forks
 from protocol.message import Report
 
@@ -36,11 +39,15 @@ ASK_TIMEOUT = 30.0  # seconds for most answers
 RETRY_AFTER = 5.0  # seconds before a server that did not answer is asked again
 
 _PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-_INHERITED = ("HOME", "PATH", "LANG", "LC_ALL", "TMPDIR", "TZ")  # of the starter's environment
+_INHERITED = ("HOME", "PATH", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH")  # of the starter's environment
 
 
 class NoServer(CacheError):
     """There is no server, or it does not answer. Nobody is asked for the next few seconds."""
+
+
+class NotRunning(NoServer):
+    """There is no server, and the question was not worth to start one."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,14 @@ class ServerOptions:
     max_memory: int | None = None
     max_disk: int | None = None
     idle_timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_memory", "max_disk"):
+            size = getattr(self, name)
+            if size is not None and (not isinstance(size, int) or size < 0):
+                raise CacheError(f"{name} is a number of bytes, not {size!r}")
+        if self.idle_timeout is not None and not 0 < self.idle_timeout < math.inf:
+            raise CacheError(f"idle_timeout is a number of seconds more than 0, not {self.idle_timeout!r}")
 
 
 class CacheClient:
@@ -70,10 +85,13 @@ class CacheClient:
 
     @classmethod
     def of(cls, home: CacheHome, options: ServerOptions) -> CacheClient:
+        """Options that say nothing leave those that were said before."""
         with cls._making:
             client = cls._of.get(home.directory)
             if client is None:
                 client = cls._of[home.directory] = cls(home, options)
+            elif options != ServerOptions():
+                client._options = options
             return client
 
     def __del__(self) -> None:
@@ -87,12 +105,17 @@ class CacheClient:
             endpoint.channel.close()
 
     def ask(self, message: Report, timeout: float = ASK_TIMEOUT, *, start: bool = True) -> Any:
-        """The server's answer. Raises NoServer, RemoteAskError. ``start``: if there is no server, start one."""
+        """The server's answer. Raises NoServer. ``start``: if there is no server, start one."""
         for attempt in (1, 2):
             endpoint = self._connected(start)
             try:
-                return endpoint.ask(message, timeout)
+                answer = endpoint.ask(message, timeout)
+                self._warned = False
+                return answer
+            except RemoteAskError as error:
+                raise self._no_server(f"the cache's server failed: {error}") from error
             except AskTimeoutError as error:
+                self._forget(endpoint)  # should it answer late, nobody would know of the claim, or the room, that it is
                 raise self._no_server(f"the cache's server does not answer: {error}") from error
             except ChannelError as error:
                 self._forget(endpoint)
@@ -115,46 +138,46 @@ class CacheClient:
                 self._pid, self._endpoint, self._silent_until = os.getpid(), None, 0.0
             if time.monotonic() < self._silent_until:
                 raise NoServer("the cache's server did not answer a moment ago")
-            if self._endpoint is None:
-                self._endpoint = self._connect(start)
-            elif _is_stopped(self._server):
-                raise self._no_server(
-                    f"the cache's server, process {self._server.pid if self._server else 0}, is stopped"
-                )
-            return self._endpoint
+            endpoint = self._endpoint or self._connect(start)
+            if self._server is not None and _is_stopped(self._server):
+                endpoint.channel.abort()  # it may go on one day, and answer what nobody waits for any more
+                self._endpoint = None
+                raise self._no_server(f"the cache's server, process {self._server.pid}, is stopped")
+            self._endpoint = endpoint
+            return endpoint
 
     def _connect(self, start: bool) -> Endpoint:
+        connection = self._reach(start)
+        endpoint = Endpoint(Channel(connection, name="cache server"))  # at once, for the sake of forks
+        try:
+            pid, uid = processes.peer_of(connection)
+            if uid != os.getuid():
+                raise CacheError(f"user {uid} listens at {self.home.socket}")
+            self._server = psutil.Process(pid)
+        except (CacheError, OSError, psutil.Error) as error:
+            endpoint.channel.abort()
+            raise self._no_server(f"the cache in {self.home.directory} has no server: {error}") from error
+        return endpoint
+
+    def _reach(self, start: bool) -> socket.socket:
         try:
             self.home.require_own()
             try:
-                connection = processes.connect_to(self.home.socket, CONNECT_TIMEOUT)
+                return processes.connect_to(self.home.socket, CONNECT_TIMEOUT)
             except (FileNotFoundError, ConnectionRefusedError):
                 if not start:
-                    raise NoServer(f"the cache in {self.home.directory} has no server") from None
+                    raise NotRunning(f"the cache in {self.home.directory} has no server") from None
                 self._start()
-                connection = processes.connect_to(self.home.socket, CONNECT_TIMEOUT)
-            pid, uid = processes.peer_of(connection)
-        except (OSError, subprocess.SubprocessError) as error:
+                return processes.connect_to(self.home.socket, CONNECT_TIMEOUT)
+        except NotRunning:
+            raise
+        except (CacheError, OSError, subprocess.SubprocessError) as error:
             raise self._no_server(f"the cache in {self.home.directory} has no server: {error}") from error
-        if uid != os.getuid():
-            connection.close()
-            raise CacheError(f"user {uid} listens at {self.home.socket}")
-        try:
-            self._server = psutil.Process(pid)
-        except psutil.NoSuchProcess as error:
-            connection.close()
-            raise self._no_server("the cache's server has just ended") from error
-        self._warned = False
-        return Endpoint(Channel(connection, name="cache server"))
 
     def _start(self) -> None:
-        options = self._options
-        arguments = {
-            "directory": self.home.directory,
-            "max_memory": options.max_memory,
-            "max_disk": options.max_disk,
-            "idle_timeout": options.idle_timeout,
-        }
+        """Raises CacheError, OSError, TimeoutExpired."""
+        said = {name: value for name, value in dataclasses.asdict(self._options).items() if value is not None}
+        arguments = {"directory": self.home.directory, **said}
         command = [sys.executable, "-m", "localcluster.cache.server_process", json.dumps(arguments)]
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [_PACKAGES, os.environ.get("PYTHONPATH")]))
@@ -167,14 +190,18 @@ class CacheClient:
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        try:
-            _, problem = process.communicate(timeout=START_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-            raise
-        if process.returncode:
-            raise CacheError(f"the cache's server did not start: {problem.decode(errors='replace').strip()}")
+        assert process.stderr is not None
+        with process.stderr as problem:
+            try:
+                code = process.wait(START_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise
+            if code:
+                os.set_blocking(problem.fileno(), False)  # a fork of this process may have the other end open
+                text = (problem.read() or b"").decode(errors="replace").strip()
+                raise CacheError(f"it did not start: {text or f'exit code {code}'}")
 
     def _forget(self, endpoint: Endpoint) -> None:
         endpoint.channel.close()

@@ -8,10 +8,13 @@ import os
 import pickle
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
+import psutil
+
 from localcluster.cache import entry_file
-from localcluster.cache.client import CacheClient, NoServer, ServerOptions
+from localcluster.cache.client import CacheClient, NotRunning, ServerOptions
 from localcluster.cache.home import CacheHome, Tier
 from localcluster.cache.keys import block_id_of
 from protocol import cache_messages as m
@@ -44,11 +47,8 @@ def start(directory: str | None, options: ServerOptions) -> dict[str, Any]:
 def status(directory: str | None) -> dict[str, Any]:
     """Of the server; without one, what is on the disk."""
     home = CacheHome(directory)
-    try:
+    with suppress(NotRunning):
         return dataclasses.asdict(CacheClient.of(home, ServerOptions()).ask(m.GetCacheStatus(), start=False))
-    except NoServer as error:
-        if os.path.exists(home.socket):
-            raise CacheError(str(error)) from None
     entries = list(listed(directory))
     tiers = {
         tier: {
@@ -81,7 +81,7 @@ def _look(namespace: str, file: os.DirEntry[str], tier: Tier) -> Listed | None:
         return None
     if header.is_expired:
         return None
-    pinned = not stat.st_mode & 0o200
+    pinned = entry_file.is_pinned(stat)
     key = pickle.loads(header.key)
     return Listed(namespace, key, stat.st_size, tier.value, header.created, stat.st_mtime, header.expires, pinned)
 
@@ -103,16 +103,17 @@ def clear(directory: str | None, namespace: str | None) -> int:
 
 
 def stop(directory: str | None, deadline: float) -> bool:
-    """Have the server end, and wait ``deadline`` seconds at most; False when there is none. Raises CacheError."""
+    """Have the server end, and wait ``deadline`` seconds at most; False when there is none. Of one that was killed the
+    entries are in memory: another one takes them to the disk. Raises CacheError.
+    """
     home = CacheHome(directory)
     client = CacheClient.of(home, ServerOptions())
     try:
-        pid = client.ask(m.GetCacheStatus(), start=False).pid
-        client.ask(m.StopCache(), start=False)
-    except NoServer as error:
-        if os.path.exists(home.socket):
-            raise CacheError(str(error)) from None
+        pid = client.ask(m.GetCacheStatus(), start=os.path.exists(home.shared)).pid
+    except NotRunning:
         return False
+    with suppress(NotRunning):  # it ended just now, by itself
+        client.ask(m.StopCache(), start=False)
     client.close()
     until = time.monotonic() + deadline
     while _lives(pid):
@@ -124,10 +125,9 @@ def stop(directory: str | None, deadline: float) -> bool:
 
 def _lives(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    return True
 
 
 def as_text(report: dict[str, Any]) -> str:

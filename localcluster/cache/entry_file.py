@@ -14,33 +14,46 @@ mapped, forks included. Nothing breaks without it; the server only moves other e
 would not come free.
 
 What another version wrote is no entry for this one. Neither is, for another version of Python, a value that has code in
-it. Does not cover where the file is (`home`) nor which of two is the entry (`entries`).
+it. Does not cover where the file is (`home`) nor which of two is the entry (`reader`).
 """
 
 from __future__ import annotations
 
+import logging
+import math
+import mmap
+import os
 import pickle
+import resource
 import struct
 import sys
 import time
+import weakref
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from xxhash import xxh3_64_intdigest
 
 from localcluster.cache.keys import Key
-from protocol.errors import CorruptBlockError
+from protocol.errors import CacheError, CorruptBlockError
 from storage import os_layer
-from storage.serializer import ALIGNMENT, JOIN_BELOW, BytesLike, deserialize, dumps_by_name, loads
+from storage.serializer import ALIGNMENT, BytesLike, deserialize, dumps_by_name, loads
+
+log = logging.getLogger(__name__)
 
 MAGIC = b"LCENTRY1"
 SMALL = 32 << 10  # bytes of a file; it is read at once, a larger one is mapped
+FOR_HEADER = 512  # bytes that most headers and keys are within
 VERIFY_BELOW = 1 << 20  # bytes of a value that are checked at each read: 0.1 ms
+PINNED, NOT_PINNED = 0o400, 0o600  # permissions of a file
 HAS_CODE, RECORDS = 1, 2  # flags: there are functions or classes in it, as byte code; the value are many records
 
 _HEADER = struct.Struct("<8sQIQddBBH16x")  # magic, checksum, key length, value length, created, expires, Python, flags
 _CHECKED_FROM = 16
 _PYTHON = sys.version_info[:2]
 assert _HEADER.size == ALIGNMENT
+
+_mappings: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()  # of this process; a fork has them too
 
 
 class Header(NamedTuple):
@@ -57,8 +70,13 @@ class Header(NamedTuple):
         return bool(self.expires) and self.expires <= time.time()
 
     @property
-    def is_for_this_python(self) -> bool:
-        return not self.flags & HAS_CODE or self.python == _PYTHON
+    def is_very_large(self) -> bool:
+        return self.end - self.start > VERIFY_BELOW
+
+    @property
+    def is_readable(self) -> bool:
+        """Not expired, nor made for another Python."""
+        return not self.is_expired and (not self.flags & HAS_CODE or self.python == _PYTHON)
 
 
 class Content(NamedTuple):
@@ -78,7 +96,8 @@ def content(key: Key, value: Any, ttl: float | None = None) -> Content:
 def content_of_records(key: Key, block: list[BytesLike], ttl: float | None = None) -> Content:
     """The file of an entry whose value are records, serialised as a block of an RDD is."""
     # By value goes what cloudpickle puts together; where only the data has the word, the entry is for this Python, too.
-    has_code = any(b"cloudpickle" in bytes(piece) for piece in block if len(piece) < JOIN_BELOW)
+    # Pickles are bytes; what else there is are the values' own buffers.
+    has_code = any(b"cloudpickle" in piece for piece in block if isinstance(piece, bytes))
     return _content(key, block, RECORDS | (HAS_CODE if has_code else 0), ttl)
 
 
@@ -86,6 +105,8 @@ def _content(key: Key, block: list[BytesLike], flags: int, ttl: float | None) ->
     pickled = pickle.dumps(key, protocol=5)
     now = time.time()
     expires = 0.0 if ttl is None else now + ttl
+    if ttl is not None and not 0 < ttl < math.inf:
+        raise CacheError(f"ttl is a number of seconds more than 0, not {ttl!r}")
     start = _start(len(pickled))
     size = sum(map(len, block))
     fields = (len(pickled), size, now, expires, *_PYTHON, flags)
@@ -96,7 +117,7 @@ def _content(key: Key, block: list[BytesLike], flags: int, ttl: float | None) ->
     return Content([head, *block], start + size, expires)
 
 
-def write(path: str, entry: Content) -> None:
+def write(path: str, entry: Content, *, pinned: bool = False) -> None:
     """Make the file. Raises OSError; a file that was begun is for the caller to remove."""
     fd = os_layer.create(path)
     try:
@@ -105,6 +126,8 @@ def write(path: str, entry: Content) -> None:
         else:
             for piece in entry.pieces:
                 os_layer.write_all(fd, piece)
+        if pinned:
+            os.fchmod(fd, PINNED)
     finally:
         os_layer.close(fd)
 
@@ -127,20 +150,20 @@ def header_at(path: str) -> Header:
     """Raises CorruptBlockError, OSError."""
     fd = os_layer.open_existing(path)
     try:
-        return _header(fd, os_layer.read_some(fd, SMALL))
+        return _header(fd, os_layer.read_some(fd, FOR_HEADER))
     finally:
         os_layer.let_go(fd)
 
 
 def _header(fd: int, begin: bytes) -> Header:
-    """``begin`` is what was read of the file. Only a key of many KiB is longer."""
+    """``begin`` is what was read of the file. Only a long key needs more."""
     try:
         return read_header(begin)
     except CorruptBlockError:
-        key = _HEADER.unpack_from(begin)[2] if len(begin) >= ALIGNMENT else 0
-        if begin[:8] != MAGIC or _start(key) <= len(begin):
+        start = _start(_HEADER.unpack_from(begin)[2]) if len(begin) >= ALIGNMENT else 0
+        if begin[:8] != MAGIC or not len(begin) < start <= os_layer.file_size(fd):
             raise
-        return read_header(os_layer.read_at(fd, _start(key), 0))
+        return read_header(os_layer.read_at(fd, start, 0))
 
 
 class Found(NamedTuple):
@@ -148,12 +171,13 @@ class Found(NamedTuple):
     header: Header
 
 
-def read(path: str, *, views_writable: bool = True, verify: bool = True) -> Found | None:
+def read(path: str, is_checked: Callable[[str, Header], bool], *, views_writable: bool = True) -> Found | None:
     """The value in the file; None when there is no such file, or it is expired or made for another Python.
 
     A large value's buffers are views of the file, mapped privately: writable, and what is written nobody else sees;
-    not ``views_writable``: read-only, and shared. ``verify``: check all bytes of a large value, too. Raises
-    CorruptBlockError, DeserializationError, and OSError when the file cannot be read now.
+    not ``views_writable``: read-only, and shared. ``is_checked(path, header)`` says of a very large one that its bytes
+    were checked before, or need not be. Raises CorruptBlockError, DeserializationError, and OSError when the file
+    cannot be read now.
     """
     try:
         fd = os_layer.open_existing(path)
@@ -162,23 +186,33 @@ def read(path: str, *, views_writable: bool = True, verify: bool = True) -> Foun
     try:
         begin = os_layer.read_some(fd, SMALL)
         header = _header(fd, begin)
-        if header.is_expired or not header.is_for_this_python:
+        if not header.is_readable:
             return None
         if header.end <= len(begin):
             data = memoryview(begin)[header.start : header.end]
             return Found(_deserialize(data, header, copy=True), header)
-        return Found(_map(fd, header, views_writable, verify), header)
+        if os_layer.file_size(fd) < header.end:
+            raise CorruptBlockError("the file was cut off")
+        view = memoryview(_map(fd, header.end))[header.start :]
+        checked = header.is_very_large and is_checked(path, header)
+        return Found(_deserialize(view, header, checked=checked, writable=views_writable), header)
     finally:
         os_layer.let_go(fd)
 
 
-def _map(fd: int, header: Header, views_writable: bool, verify: bool) -> Any:
-    if os_layer.file_size(fd) < header.end:
-        raise CorruptBlockError("the file was cut off")
-    os_layer.lock_shared(fd)  # refused while the server moves the entry: this mapping stays good all the same
-    view = memoryview(os_layer.map_privately(fd, header.end))[header.start : header.end]
-    checked = not verify and header.end - header.start > VERIFY_BELOW
-    return _deserialize(view, header, checked=checked, writable=views_writable)
+def _map(fd: int, length: int) -> mmap.mmap | bytearray:
+    """The file's bytes, writable, nobody else's. A mapping takes a descriptor as long as it lives, so a program that
+    has very many gets copies.
+    """
+    if len(_mappings) >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2:
+        return os_layer.read_at(fd, length, 0)
+    try:
+        os_layer.lock_shared(fd)  # refused while the server moves the entry: this mapping stays good all the same
+    except OSError as error:
+        log.debug("no lease, as the file system knows none: %s", error)
+    mapping = os_layer.map_privately(fd, length)
+    _mappings.add(mapping)
+    return mapping
 
 
 def _deserialize(data: memoryview, header: Header, **how: bool) -> Any:
@@ -187,7 +221,15 @@ def _deserialize(data: memoryview, header: Header, **how: bool) -> Any:
 
 def is_leased(fd: int) -> bool:
     """Whether a process has the file mapped. If not, this descriptor has the exclusive lock from now on."""
-    return not os_layer.lock(fd, wait=False)
+    try:
+        return not os_layer.lock(fd, wait=False)
+    except OSError:  # the file system knows no locks, so nobody has one
+        return False
+
+
+def is_pinned(status: os.stat_result) -> bool:
+    """By the permissions of the entry's file."""
+    return not status.st_mode & 0o200
 
 
 def _start(key_length: int) -> int:

@@ -48,7 +48,6 @@ class CacheHome:
         self.lock = os.path.join(self.directory, "lock")
         self._roots = {Tier.MEMORY: self.shared, Tier.DISK: self.directory}
         self._entries = {tier: os.path.join(root, "entries") for tier, root in self._roots.items()}
-        self._made: set[str] = set()  # a set's add is atomic, and making a directory twice does no harm
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CacheHome) and other.directory == self.directory
@@ -88,11 +87,14 @@ class CacheHome:
             ) from error
 
     def make_namespace(self, tier: Tier, namespace: str) -> None:
-        """The directory that the entry's file is to be renamed into. Raises OSError."""
-        path = os.path.join(self._entries[tier], namespace)
-        if path not in self._made:
-            _make_own(path)
-            self._made.add(path)
+        """The directory that the entry's file is to be renamed into. Raises OSError, CacheError."""
+        _make_own(os.path.join(self._entries[tier], namespace))
+
+    def marks(self) -> tuple[object, ...]:
+        """What a server stands on, to see whether it was taken from under it: by ``rm -rf ~/.cache``, say, or by a
+        system that removes a user's files from shared memory when he logs out.
+        """
+        return tuple(map(file_identity, (self.lock, self.socket, self.aside(Tier.MEMORY), self.aside(Tier.DISK))))
 
     def require_own(self) -> None:
         """Raises CacheError when one of the directories is there and is not this user's alone."""
@@ -108,6 +110,15 @@ def usual_directory() -> str:
         return named
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return os.path.join(base, "localcluster", "cache")
+
+
+def file_identity(path: str | int) -> tuple[int, int] | None:
+    """What tells a file from a later one of the same name; None: there is none. Of a path or a descriptor."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _make_own(path: str) -> None:

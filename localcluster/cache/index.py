@@ -1,8 +1,7 @@
 """What the server knows of the entries: sizes, tiers, what goes first. A state machine: no files, no clock, no threads.
 
 The files are the truth, and this is made of them anew whenever a server starts. Covers the budgets of both tiers and
-the order in which entries leave them, least recently used first. Sizes are in bytes as the file system counts them,
-times in seconds since the epoch.
+the order in which entries leave them, least recently used first. Sizes are in bytes, times in seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from localcluster.cache.home import Tier
 from storage.block_id import CacheBlockId
 
 PAGE = 4096  # bytes; what a file takes is a multiple of it
+STALE = 1000  # items of a heap, beside as many as there are entries, that may be of entries which have gone
 
 
 @dataclass(slots=True)
@@ -59,6 +59,10 @@ class CacheIndex:
     def has_room(self, tier: Tier, size: int) -> bool:
         return self.used[tier] + on_disk(size) <= self.limits[tier]
 
+    def can_have_room(self, tier: Tier, size: int) -> bool:
+        """Whether there would be, if all entries went."""
+        return on_disk(size) <= self.limits[tier]
+
     def reserve(self, tier: Tier, size: int) -> None:
         """Count these bytes, whether there is room or not, until `release`."""
         self.used[tier] += on_disk(size)
@@ -94,10 +98,20 @@ class CacheIndex:
         self._entries[block_id] = entry
         self._counts[entry.tier] += 1
         self.used[entry.tier] += on_disk(entry.size)
-        heapq.heappush(self._cold[entry.tier], (entry.used_at, block_id))
+        self._list(block_id, entry)
         if entry.expires:
             heapq.heappush(self._expiring, (entry.expires, block_id))
+            if len(self._expiring) > 2 * len(self._entries) + STALE:
+                self._expiring = [(e.expires, each) for each, e in self._entries.items() if e.expires]
+                heapq.heapify(self._expiring)
         return before
+
+    def _list(self, block_id: CacheBlockId, entry: Entry) -> None:
+        cold = self._cold[entry.tier]
+        heapq.heappush(cold, (entry.used_at, block_id))
+        if len(cold) > 2 * self._counts[entry.tier] + STALE:
+            cold[:] = [(each.used_at, key) for key, each in self._entries.items() if each.tier is entry.tier]
+            heapq.heapify(cold)
 
     def touch(self, block_id: CacheBlockId, used_at: float, pinned: bool) -> None:
         """What a look at the file told."""
@@ -105,7 +119,7 @@ class CacheIndex:
         entry.pinned = pinned
         if entry.used_at != used_at:
             entry.used_at = used_at
-            heapq.heappush(self._cold[entry.tier], (used_at, block_id))
+            self._list(block_id, entry)
 
     def remove(self, block_id: CacheBlockId) -> Entry | None:
         entry = self._entries.pop(block_id, None)
@@ -129,8 +143,11 @@ class CacheIndex:
             assert self._counts[tier] == len(entries), f"{tier}: {self._counts[tier]} entries, not {len(entries)}"
             used = sum(on_disk(entry.size) for entry in entries) + reserved.get(tier, 0)
             assert self.used[tier] == used, f"{tier}: {self.used[tier]} bytes counted, {used} there"
-            listed = {block_id for _, block_id in self._cold[tier]}
-            assert all(block_id in listed for block_id, e in self._entries.items() if e.tier is tier), "one never goes"
+            listed = set(self._cold[tier])
+            assert all((e.used_at, each) in listed for each, e in self._entries.items() if e.tier is tier), (
+                "one never goes"
+            )
+            assert len(self._cold[tier]) <= 2 * len(entries) + STALE, "the heap grows"
 
 
 def on_disk(size: int) -> int:

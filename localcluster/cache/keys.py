@@ -19,26 +19,28 @@ _PLAIN = frozenset({str, bytes, int, float, bool, type(None)})
 
 def block_id_of(namespace: str, key: Key) -> CacheBlockId:
     """Raises CacheKeyError for what is no key."""
+    return CacheBlockId(namespace, digest_of(key))
+
+
+def digest_of(key: Key) -> str:
+    """Raises CacheKeyError for what is no key."""
     if type(key) is not str:
         _require_plain(key)
-    # repr of these types is the same in every process, and differs where type or value do.
-    return CacheBlockId(
-        namespace, hashlib.blake2b(repr(key).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-    )
+    # ascii() of these types is the same in every process and version of Python, and differs where type or value do.
+    try:
+        text = ascii(key)
+    except ValueError as error:  # an int of thousands of digits
+        raise CacheKeyError(f"a key's parts are to be smaller: {error}") from None
+    return hashlib.blake2b(text.encode("ascii"), digest_size=16).hexdigest()
 
 
 def _require_plain(key: Any) -> None:
     if type(key) is not tuple:
-        raise CacheKeyError(f"a key is a str or a tuple of plain values, not {_named(key)}")
+        raise CacheKeyError(f"a key is a str or a tuple of plain values, not {type(key).__name__}")
     for item in key:
         if type(item) is tuple:
             _require_plain(item)
         elif type(item) not in _PLAIN:
             raise CacheKeyError(
-                f"a key's parts are str, bytes, int, float, bool, None and tuples of them, not {_named(item)}"
+                f"a key's parts are str, bytes, int, float, bool, None and tuples of them, not {type(item).__name__}"
             )
-
-
-def _named(value: object) -> str:
-    text = repr(value)
-    return f"{type(value).__name__} {text if len(text) <= 80 else text[:77] + '...'}"

@@ -12,9 +12,10 @@ import os
 import uuid
 from contextlib import AbstractContextManager
 
-from localcluster.cache.entry_file import is_leased
+from localcluster.cache.entry_file import NOT_PINNED, PINNED, is_leased, is_pinned
 from localcluster.cache.home import CacheHome, Tier
 from localcluster.cache.index import CacheIndex, Entry
+from protocol.errors import CacheError
 from storage import os_layer
 from storage.block_id import CacheBlockId
 
@@ -39,7 +40,7 @@ class Mover:
                 if self._index.has_room(tier, size):
                     self._index.reserve(tier, size)
                     return True
-                if size > self._index.limits[tier]:
+                if not self._index.can_have_room(tier, size):
                     return False
                 block_id = self._index.coldest(tier, spared)
                 entry = None if block_id is None else self._index.get(block_id)
@@ -54,7 +55,7 @@ class Mover:
             entries = [(each, entry) for each in self._index.of_namespace(None) if (entry := self._index.get(each))]
         for block_id, entry in sorted(entries, key=lambda pair: pair[1].used_at):
             if entry.tier is Tier.MEMORY:
-                self._to_disk(block_id, entry)
+                self._to_disk_at_the_end(block_id, entry)
 
     def _give_way(self, block_id: CacheBlockId, entry: Entry) -> bool:
         """Whether there is more room now, or at least the books say more about the entry than before."""
@@ -69,8 +70,8 @@ class Mover:
             return False
         try:
             status = os.fstat(fd)
-            used_at, pinned = status.st_mtime, not status.st_mode & 0o200
-            if used_at > entry.used_at or pinned != entry.pinned:
+            used_at, pinned = status.st_mtime, is_pinned(status)
+            if used_at != entry.used_at or pinned != entry.pinned:
                 with self._lock:
                     if self._index.get(block_id) is entry:
                         self._index.touch(block_id, used_at, pinned)
@@ -78,32 +79,45 @@ class Mover:
             if is_leased(fd):
                 return False
             if entry.tier is Tier.MEMORY:
-                return self._to_disk(block_id, entry) or (not pinned and self._evict(block_id, entry))
+                return self._to_disk(block_id, entry, fd) or (not pinned and self._evict(block_id, entry))
             return self._evict(block_id, entry)
         finally:
             os_layer.let_go(fd)
 
-    def _to_disk(self, block_id: CacheBlockId, entry: Entry) -> bool:
+    def _to_disk_at_the_end(self, block_id: CacheBlockId, entry: Entry) -> None:
+        try:
+            fd = os_layer.open_existing(self._home.path(Tier.MEMORY, block_id))
+        except OSError as error:
+            log.warning("%s was not moved to the disk: %s", block_id, error)
+            return
+        try:
+            self._to_disk(block_id, entry, fd)
+        finally:
+            os_layer.let_go(fd)
+
+    def _to_disk(self, block_id: CacheBlockId, entry: Entry, fd: int) -> bool:
+        """``fd``: of the entry's file."""
         if not self.make_room(Tier.DISK, entry.size):
             return False
         source = self._home.path(Tier.MEMORY, block_id)
         target = self._home.path(Tier.DISK, block_id)
         aside = os.path.join(self._home.aside(Tier.DISK), uuid.uuid4().hex)
         try:
-            os_layer.copy_file(
-                source, aside
-            )  # with its times and permissions, which say when it was used, and if it is pinned
+            # With its times and permissions, which say when it was used, and if it is pinned.
+            os_layer.copy_file(source, aside)
             self._home.make_namespace(Tier.DISK, block_id.namespace)
             with self._lock:
                 if self._index.get(block_id) is not entry:
-                    os_layer.unlink(aside)  # a new one was committed, or it was removed
+                    try_to_unlink(aside)  # a new one was committed, or it was removed
                     return True
                 os_layer.rename(aside, target)
-                self._index.put(block_id, Entry(Tier.DISK, entry.size, entry.used_at, entry.expires, entry.pinned))
-            os_layer.unlink(source)
+                os_layer.unlink(source)  # now, before a new one may get this name
+                pinned = is_pinned(os.fstat(fd))  # which a program may have changed meanwhile
+                os.chmod(target, PINNED if pinned else NOT_PINNED)
+                self._index.put(block_id, Entry(Tier.DISK, entry.size, entry.used_at, entry.expires, pinned))
             self.moved += 1
             return True
-        except OSError as error:
+        except (OSError, CacheError) as error:
             log.warning("%s was not moved to the disk: %s", block_id, error)
             try_to_unlink(aside)
             return False

@@ -8,6 +8,7 @@ it.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import socket
@@ -15,6 +16,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
@@ -26,7 +28,7 @@ from localcluster.base.side_thread import SideThread
 from localcluster.cache import entry_file
 from localcluster.cache.claims import Claims
 from localcluster.cache.home import CacheHome, Tier
-from localcluster.cache.index import CacheIndex, Entry
+from localcluster.cache.index import CacheIndex, Entry, on_disk
 from localcluster.cache.mover import Mover, try_to_unlink
 from protocol import cache_messages as m
 from protocol.channel import Channel
@@ -41,6 +43,8 @@ log = logging.getLogger(__name__)
 ROUND = 0.5  # seconds between two looks at what time has brought
 STOPPED_FOR = 10.0  # seconds that a claimant may be stopped (SIGSTOP) before the next one computes
 STOP_TIMEOUT = 5.0  # seconds for threads to end
+MOVE_TIMEOUT = 60.0  # seconds for one entry to be moved to the disk, at the end
+ACCEPT_AGAIN = 0.5  # seconds after a program could not be let in, for want of descriptors say
 
 Answer: TypeAlias = Callable[[Any], object]
 
@@ -81,6 +85,9 @@ class CacheServer:
         self._connections = 0
         self._counts = {"stored": 0, "removed": 0, "expired": 0}
         self._started = self._busy_at = time.monotonic()
+        self._marks: tuple[object, ...] = ()
+        self._ending = threading.Event()
+        self._all_moved = threading.Event()
         self._side = SideThread("localcluster-cache-mover")
         self._loop = EventLoop(self._lock, self._round, self._crashed, name="localcluster-cache")
         self._handlers: MessageTable[Callable[[_Program, Any, Answer], None]] = MessageTable("the cache's server")
@@ -104,39 +111,48 @@ class CacheServer:
         """Make the books of the files that are there, then answer."""
         for tier in Tier:
             self._read_files(tier)
+        self._marks = self._home.marks()
         self._side.start()
         self._loop.start()
 
     def accept(self) -> None:
-        """Let programs in, until the listening socket is closed."""
-        while True:
+        """Let programs in, until the listening socket is shut down or closed."""
+        while not self._ending.is_set():
             try:
                 connection, _ = self._listening.accept()
-            except OSError:
-                return
+            except OSError as error:
+                if error.errno in (errno.EINVAL, errno.EBADF):
+                    return
+                log.warning("no program can be let in: %s", error)
+                self._ending.wait(ACCEPT_AGAIN)
+                continue
             try:
                 pid, uid = processes.peer_of(connection)
+                if uid != os.getuid():
+                    raise PermissionError(errno.EPERM, f"process {pid} is user {uid}'s")
+                with self._lock:
+                    if not self._ending.is_set():
+                        self._let_in(connection, pid)
             except OSError as error:
                 log.warning("a program was not let in: %s", error)
                 connection.close()
-                continue
-            if uid != os.getuid():
-                log.error("process %s of user %s tried to connect", pid, uid)
-                connection.close()
-                continue
-            with self._lock:
-                self._let_in(connection, pid)
 
-    def stop(self) -> None:
-        """End, with all that is in memory on the disk. Programs see their connections end."""
-        moved = threading.Event()
-        self._side.submit(self._mover.move_all_to_disk)
-        self._side.submit(moved.set)
-        moved.wait()
+    def stop(self, *, move: bool = True) -> None:
+        """End, with all that is in memory on the disk if it is to be moved. Programs see their connections end at once:
+        what they would put now would be lost.
+        """
+        with self._lock:
+            self._ending.set()
         self._loop.stop(STOP_TIMEOUT)
-        self._side.stop(STOP_TIMEOUT)
         for program in list(self._programs.values()):
-            program.endpoint.channel.close()
+            program.endpoint.channel.abort()
+        if move:
+            self._side.submit(self._mover.move_all_to_disk)
+        self._side.submit(self._all_moved.set)
+        moved = -1
+        while not self._all_moved.wait(MOVE_TIMEOUT) and moved != self._mover.moved:
+            moved = self._mover.moved
+        self._side.stop(STOP_TIMEOUT)
 
     def _crashed(self, error: BaseException) -> None:
         self._on_end()  # programs go on without it, and start another one
@@ -147,7 +163,7 @@ class CacheServer:
             reserved = dict.fromkeys(Tier, 0)
             for program in self._programs.values():
                 for path, size in program.reserved.items():
-                    reserved[self._home.tier_of(path)] += size + -size % 4096
+                    reserved[self._home.tier_of(path)] += on_disk(size)
             self._index.check(reserved)
             self._claims.check()
 
@@ -161,7 +177,8 @@ class CacheServer:
                 except BlockIdError:
                     log.warning("%s is no entry", file.path)
                     continue
-                self._add_file(tier, block_id, file.path, file.stat())
+                with suppress(FileNotFoundError):  # a program removed it
+                    self._add_file(tier, block_id, file.path, file.stat())
 
     def _add_file(self, tier: Tier, block_id: CacheBlockId, path: str, status: os.stat_result) -> None:
         expires = 0.0
@@ -169,7 +186,7 @@ class CacheServer:
             expires = entry_file.header_at(path).expires
         except (CorruptBlockError, OSError) as error:  # it takes room until it goes, and nobody will read it
             log.warning("%s: %s", path, error)
-        pinned = not status.st_mode & 0o200
+        pinned = entry_file.is_pinned(status)
         before = self._index.put(block_id, Entry(tier, status.st_size, status.st_mtime, expires, pinned))
         if before is not None:  # it was being moved, or replaced: readers look into memory first
             try_to_unlink(path)
@@ -199,8 +216,15 @@ class CacheServer:
             program.endpoint.expire(now)
         for block_id in self._index.take_expired(time.time()):
             self._counts["expired"] += self._remove(block_id)
-        for number in self._claims.waited_for():
-            self._look_at(self._programs[number], now)
+        waited_for = self._claims.waited_for()
+        for program in self._programs.values():
+            if program.number in waited_for:
+                self._look_at(program, now)
+            else:
+                program.stopped_since = None
+        if self._home.marks() != self._marks:
+            log.warning("the directories of the cache were removed: this server ends")
+            self._on_end()
         if self._programs or self._index.count(Tier.MEMORY):
             self._busy_at = now
         elif now - self._busy_at >= self._idle_timeout:
@@ -256,7 +280,7 @@ class CacheServer:
         return status.st_ino != useless
 
     def _release_claim(self, program: _Program, message: m.ReleaseClaim, answer: Answer) -> None:
-        self._claims.release(cast(CacheBlockId, message.block_id), program.number)
+        self._claims.release(cast(CacheBlockId, message.block_id), (program.number, message.claimant))
 
     def _reserve(self, program: _Program, message: m.ReserveEntry, answer: Answer) -> None:
         size = message.size
@@ -270,12 +294,14 @@ class CacheServer:
     def _admit(self, program: _Program, tiers: list[Tier], size: int, answer: Answer) -> None:
         """In the mover's thread."""
         path = None
-        for tier in tiers:
-            if self._mover.make_room(tier, size):
-                with self._lock:
-                    path = self._reserved(program, tier, size)
-                break
-        answer(path)
+        try:
+            for tier in tiers:
+                if self._mover.make_room(tier, size):
+                    with self._lock:
+                        path = self._reserved(program, tier, size)
+                    break
+        finally:
+            answer(path)
 
     def _reserved(self, program: _Program, tier: Tier, size: int) -> str | None:
         if program.number not in self._programs:  # it ended while others made room for it
@@ -310,7 +336,9 @@ class CacheServer:
             try_to_unlink(path)
             answer(False)
             return
-        before = self._index.put(block_id, Entry(tier, status.st_size, status.st_mtime, message.expires))
+        pinned = entry_file.is_pinned(status)
+        entry = Entry(tier, status.st_size, status.st_mtime, message.expires, pinned)
+        before = self._index.put(block_id, entry)
         if before is not None and before.tier is not tier:
             try_to_unlink(self._home.path(before.tier, block_id))
         self._counts["stored"] += 1
@@ -329,9 +357,9 @@ class CacheServer:
         return removed
 
     def _remove(self, block_id: CacheBlockId) -> bool:
-        entry = self._index.remove(block_id)
+        self._index.remove(block_id)
         found = [try_to_unlink(self._home.path(tier, block_id)) for tier in Tier]
-        return entry is not None or any(found)
+        return any(found)
 
     def _status(self, program: _Program, message: m.GetCacheStatus, answer: Answer) -> None:
         answer(

@@ -2,8 +2,8 @@
 
 ``python -m localcluster.cache.server_process`` with a JSON object of arguments. The program that is started forks, and
 ends when its child serves, or with what went wrong on standard error; so to wait for it is to wait for the server. The
-child is in a session of its own, with none of the starter's descriptors. Of two that are started at once, one gets the
-lock, and the other one sees that it is not needed.
+child is in a session of its own; that it has none of the starter's descriptors is the starter's care. Of two that are
+started at once, one gets the lock, and the other one sees that it is not needed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import Any
 
 from localcluster.base import os_layer as processes
-from localcluster.cache.home import CacheHome, Tier
+from localcluster.cache.home import CacheHome, Tier, file_identity
 from localcluster.cache.server import CacheServer
 from protocol.errors import CacheError
 from storage import os_layer
@@ -42,7 +42,7 @@ def main(arguments: dict[str, Any]) -> int:
     reading, writing = os_layer.pipe()
     if processes.fork() == 0:
         os.close(reading)
-        _detach(keeping=writing)
+        _detach()
         os._exit(_serve(arguments, writing))
     os.close(writing)
     problem = bytearray()
@@ -54,15 +54,13 @@ def main(arguments: dict[str, Any]) -> int:
     return 1
 
 
-def _detach(keeping: int) -> None:
+def _detach() -> None:
     os.setsid()
     os.chdir("/")
     os.umask(0o077)
     null = os_layer.open_existing(os.devnull, writable=True)
     for fd in (0, 1, 2):
         os.dup2(null, fd)
-    os.closerange(3, keeping)
-    os.closerange(keeping + 1, 256)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
@@ -83,7 +81,8 @@ def _serve(arguments: dict[str, Any], ready: int) -> int:
         os_layer.unlink(home.socket)
         listening = processes.listen_at(home.socket)
         ended = threading.Event()
-        server = CacheServer(home, limits, arguments.get("idle_timeout") or IDLE_TIMEOUT, listening, ended.set)
+        idle_timeout = arguments.get("idle_timeout", IDLE_TIMEOUT)
+        server = CacheServer(home, limits, idle_timeout, listening, ended.set)
         server.start()
     except (CacheError, OSError) as error:
         os_layer.write_all(ready, f"{error}\n".encode())
@@ -96,28 +95,31 @@ def _serve(arguments: dict[str, Any], ready: int) -> int:
     log.info("serving %s: up to %d bytes in memory, %d on the disk", home.directory, *limits.values())
     while not ended.wait(60.0):  # a wait without an end would keep the signals' handlers from running, on some systems
         pass
-    _end(home, listening, server)
+    _end(home, lock, listening, server)
     return 0
 
 
-def _end(home: CacheHome, listening: socket.socket, server: CacheServer) -> None:
-    os_layer.unlink(home.socket)  # from now on programs start the next server, which waits for our lock
+def _end(home: CacheHome, lock: int, listening: socket.socket, server: CacheServer) -> None:
+    is_ours = file_identity(lock) == file_identity(home.lock)  # else all there is may be the next server's by now
+    if is_ours:
+        os_layer.unlink(home.socket)  # from now on programs start the next server, which waits for our lock
     with suppress(OSError):
         listening.shutdown(socket.SHUT_RDWR)
     listening.close()
-    server.stop()
-    os_layer.remove_what_can_be(home.shared)
+    server.stop(move=is_ours)
+    if is_ours:
+        os_layer.remove_what_can_be(home.shared)
     log.info("ended")
 
 
 def _lock(home: CacheHome) -> int | None:
     """The descriptor that holds the lock as long as it is open; None when another server answers. Raises CacheError."""
-    try:
-        fd = os_layer.create(home.lock)
-    except FileExistsError:
-        fd = os_layer.open_existing(home.lock, writable=True)
     deadline = time.monotonic() + LOCK_DEADLINE
-    while not os_layer.lock(fd, wait=False):
+    while True:
+        fd = _open_lock(home)
+        if os_layer.lock(fd, wait=False) and file_identity(fd) == file_identity(home.lock):
+            return fd
+        os_layer.let_go(fd)
         try:
             processes.connect_to(home.socket, LOCK_POLL).close()
             return None
@@ -128,7 +130,13 @@ def _lock(home: CacheHome) -> int | None:
                     f"{LOCK_DEADLINE:g} s; it may be stopped, or be moving much to the disk"
                 ) from None
             time.sleep(LOCK_POLL)
-    return fd
+
+
+def _open_lock(home: CacheHome) -> int:
+    try:
+        return os_layer.create(home.lock)
+    except FileExistsError:
+        return os_layer.open_existing(home.lock, writable=True)
 
 
 def _limits(home: CacheHome, max_memory: int | None, max_disk: int | None) -> dict[Tier, int]:

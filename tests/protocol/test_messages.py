@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from protocol import block_messages, cluster_messages
+from protocol import block_messages, cache_messages, cluster_messages
 from protocol.cluster_messages import LaunchTasks, TaskDescription, TaskResult, TasksFinished
 from protocol.locations import BlockManagerId, FileLocation, HeapLocation, ShmLocation
 from protocol.message import BlockIdLike, Message, Order, Report, StorageLevelLike
@@ -45,6 +45,7 @@ SAMPLES: dict[str, Any] = {
     "int": 7,
     "int | None": None,
     "str": "7",
+    "str | None": None,
     "float": 0.25,
     "bool": False,
     "bytes": b"\0pickled",
@@ -77,7 +78,7 @@ SAMPLES: dict[str, Any] = {
 
 MESSAGES = [
     member
-    for module in (block_messages, cluster_messages)
+    for module in (block_messages, cache_messages, cluster_messages)
     for _, member in inspect.getmembers(module, inspect.isclass)
     if issubclass(member, Message) and member.__module__ == module.__name__
 ]
