@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from localcluster.cache.cache import Cache
     from localcluster.compat.threads import InheritableThread, inheritable_thread_target
     from localcluster.conf import SparkConf
+    from localcluster.futures.cluster_executor import ClusterExecutor
     from localcluster.rdd.barrier_rdd import RDDBarrier
     from localcluster.rdd.rdd import RDD
     from localcluster.serializers import CPickleSerializer, MarshalSerializer
@@ -42,6 +43,7 @@ __all__ = [
     "Broadcast",
     "CPickleSerializer",
     "Cache",
+    "ClusterExecutor",
     "InheritableThread",
     "MarshalSerializer",
     "Profiler",
@@ -68,6 +70,7 @@ _HOMES = {
     "Broadcast": "localcluster.task.broadcast",
     "Cache": "localcluster.cache.cache",
     "CPickleSerializer": "localcluster.serializers",
+    "ClusterExecutor": "localcluster.futures.cluster_executor",
     "MarshalSerializer": "localcluster.serializers",
     "Profiler": "localcluster.task.profiler",
     "RDD": "localcluster.rdd.rdd",

@@ -71,6 +71,20 @@ class Jobs:
             func = EncodedResult(func, self._encoding)
         return self._runner.plan(rdd, func, partitions, self.properties.copy(), call_site(), on_result)
 
+    def plan_calls(
+        self,
+        rdd: RDD[T],
+        func: Callable[[TaskContext, Iterable[T]], U],
+        name: str,
+        on_result: Callable[[int, U], None],
+        told: Callable[[], object],
+    ) -> RunningJob:
+        """A job on all partitions whose results are not records of the program's: nothing encodes them. ``told()`` is
+        called whenever there is something for ``collect(0)``, under the driver's lock.
+        """
+        partitions = range(rdd.getNumPartitions())
+        return self._runner.plan(rdd, func, partitions, self.properties.copy(), name, on_result, told=told)
+
     def finish_in_background(self, job: PlannedJob) -> None:
         self._runner.finish_in_background(job)
 

@@ -56,11 +56,11 @@ class Kept:
         self._cleaner.register(partition, lambda: self._cluster.blocks.remove_broadcast(block_id.broadcast_id))
         return partition
 
-    def broadcast(self, value: T) -> Broadcast[T]:
-        """Its blocks are removed when the variable is collected."""
+    def broadcast(self, value: T, keep: bool = True) -> Broadcast[T]:
+        """Its blocks are removed when the variable is collected. ``keep``: see `Broadcast`."""
         self._cluster.check_usable()
         broadcast_id = self._cluster.blocks.next_broadcast_id()
-        variable = Broadcast(broadcast_id, value, self._cluster.blocks.remove_broadcast)
+        variable = Broadcast(broadcast_id, value, self._cluster.blocks.remove_broadcast, keep)
         self._cleaner.register(variable, lambda: self._cluster.blocks.remove_broadcast(broadcast_id))
         return variable
 

@@ -56,9 +56,11 @@ class JobRunner:
         name: str,
         on_result: Callable[[int, Any], None],
         attempts: int = RESULT_ATTEMPTS,
+        told: Callable[[], object] | None = None,
     ) -> RunningJob:
         """A job that can be started: ``func(task_context, iterator)`` on each partition. ``on_result(position, value)``
-        is called as results come.
+        is called by the thread that collects, as results come; ``told()`` under the driver's lock, when there is
+        something to collect: it must be quick and must not raise.
 
         Raises ClusterError, ContextError, SerializationError.
         """
@@ -66,7 +68,8 @@ class JobRunner:
         planner = Planner(self._pickle_stage, self._stage_ids.__next__, self._cluster.slots, self._cluster.master)
         stage = planner.result_stage(rdd, ResultAction(func), partitions, name)
         events: SimpleQueue[JobEvent] = SimpleQueue()
-        job = Job(next(self._job_ids), stage, planner.map_stages, properties, events.put)
+        deliver = events.put if told is None else _put_and_tell(events, told)
+        job = Job(next(self._job_ids), stage, planner.map_stages, properties, deliver)
 
         def again(position: int) -> Any:
             # Tasks of a barrier stage run together, or not at all.
@@ -114,6 +117,14 @@ class JobRunner:
             blocks, broadcast_id = self._cluster.blocks, block_id.broadcast_id
             self._cleaner.register(keeper, lambda: blocks.remove_broadcast(broadcast_id))
         return block_id
+
+
+def _put_and_tell(events: SimpleQueue[JobEvent], told: Callable[[], object]) -> Callable[[JobEvent], None]:
+    def deliver(event: JobEvent) -> None:
+        events.put(event)
+        told()
+
+    return deliver
 
 
 def _finish(job: PlannedJob) -> None:

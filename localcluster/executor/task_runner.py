@@ -121,19 +121,16 @@ def _with_sites(records: Iterator[Any], stage: StageDescription, task: TaskDescr
 
 def describe(task: TaskDescription, error: BaseException) -> TaskFailed:
     """The report of a task that raised."""
-    try:
-        text = _own_frames_left_out(error)
-    except BaseException as second:  # the user's exceptions may raise anything when they are looked at
-        text = f"{type(error).__qualname__} (and {type(second).__qualname__}, when it was to be described)"
+    text = users_traceback(error)
     if isinstance(error, FetchFailedError):
         return TaskFailed(task.task_id, None, "fetch", str(error), (error.shuffle_id, error.map_indices))
     # What one process cannot unpickle another one may; what cannot be pickled cannot be pickled anywhere.
     fatal = isinstance(error, SerializationError) and not isinstance(error, DeserializationError)
     kind = "fatal" if fatal else "exception"
-    return TaskFailed(task.task_id, _pickled(error), kind, text)
+    return TaskFailed(task.task_id, pickled_exception(error), kind, text)
 
 
-def _pickled(error: BaseException) -> bytes | None:
+def pickled_exception(error: BaseException) -> bytes | None:
     """The exception for the driver to raise from; None when it cannot travel.
 
     Many exceptions pickle well and cannot be built again, because their ``__init__`` takes something else than
@@ -167,9 +164,17 @@ def rebuild_exception(kind: type[BaseException], args: tuple[Any, ...], attribut
     return error
 
 
+def users_traceback(error: BaseException) -> str:
+    """The traceback as the user should see it."""
+    try:
+        return _own_frames_left_out(error)
+    except BaseException as second:  # the user's exceptions may raise anything when they are looked at
+        return f"{type(error).__qualname__} (and {type(second).__qualname__}, when it was to be described)"
+
+
 def _own_frames_left_out(error: BaseException) -> str:
-    """The traceback as the user should see it: without our own frames, unless there are no others. An error of ours has
-    none if another in its chain has the user's: it says itself what that led to.
+    """Our own frames stay where there are no others. An error of ours has none if another in its chain has the user's:
+    it says itself what that led to.
     """
     described = traceback.TracebackException.from_exception(error)
     chain = list(_links(error, described))

@@ -57,14 +57,17 @@ class Broadcast(Generic[T]):
     [1, 2, 3, 1, 2, 3]
     """
 
-    def __init__(self, broadcast_id: int, value: T, remove: Callable[[int, bool, bool], None]) -> None:
+    def __init__(
+        self, broadcast_id: int, value: T, remove: Callable[[int, bool, bool], None], keep: bool = True
+    ) -> None:
+        """``keep``: hold on to the value's own arrays, of which a damaged block can be written anew."""
         self.id = broadcast_id
         self._remove = remove
         self._destroyed = False
         self._found: ManagedBuffer | None = None  # what a fork of this process can load
         forget(broadcast_id)  # ids start anew with each context, and the driver may have loaded an earlier one's
         self._blocks = get_env().block_manager
-        self._blocks.put_shared(BroadcastBlockId(broadcast_id), _serialize(value), keep=True)
+        self._blocks.put_shared(BroadcastBlockId(broadcast_id), _serialize(value), keep=keep)
         _made[id(self)] = self
 
     @property
