@@ -4,6 +4,7 @@ that end.
 
 from __future__ import annotations
 
+import doctest
 import multiprocessing
 import os
 import signal
@@ -19,6 +20,7 @@ import pytest
 
 from localcluster import ClusterExecutor, SparkContext, TaskContext
 from localcluster.errors import ContextError, TaskError
+from localcluster.futures import cluster_executor
 from protocol.errors import JobCancelledError, PySparkTypeError, SerializationError
 from tests.support import DEADLINE, wait_until
 
@@ -36,6 +38,12 @@ def fail(text: str) -> None:
 
 
 # --- calls ---
+
+
+def test_the_example_of_the_docstring(sc: SparkContext) -> None:
+    ran = doctest.testmod(cluster_executor, extraglobs={"sc": sc})
+    assert ran.attempted > 2
+    assert ran.failed == 0
 
 
 def test_calls_run_in_executors(executor: ClusterExecutor) -> None:

@@ -147,7 +147,7 @@ def test_an_array_that_changed_between_two_loops_is_seen_changed() -> None:
 def test_a_loop_that_takes_too_long_is_given_up_and_its_tasks_end(sc: SparkContext, tmp_path: Path) -> None:
     with pytest.raises(multiprocessing.TimeoutError):
         Parallel(timeout=0.1)(delayed(hang)(tmp_path / "gate", tmp_path / "started") for _ in range(2))
-    wait_until(lambda: sc.statistics().tasks.running == 0)
+    wait_until(lambda: sc.statistics().tasks.at_executors == 0)
     assert Parallel()(delayed(square)(i) for i in range(4)) == [0, 1, 4, 9], "executors are free again"
 
 
