@@ -45,7 +45,6 @@ OUTSIDE = {
     "localcluster/hash_seed.py": {"os.execv"},
     "localcluster/base/standard_streams.py": {"os.open", "os.dup2"},
     "localcluster/launcher/janitor.py": {"os.open", "os.dup2", "os.listdir"},
-    "localcluster/cache/server_process.py": {"os.fdopen", "os.dup2"},
     "localcluster/launcher/bottom_lines.py": {"os.open", "os.dup", "os.write"},
     # A name for `ps` if it can be had, and what explains a crash or a run that hangs.
     "localcluster/launcher/process_title.py": {"open"},
@@ -57,13 +56,12 @@ OUTSIDE = {
     "localcluster/trials/rounds.py": {"open", "subprocess.Popen", "tempfile.TemporaryDirectory"},
     "localcluster/trials/leaks.py": {"tempfile.gettempdir", "os.listdir"},
     # The cache's server leaves whoever started it.
-    "localcluster/cache/server_process.py": {"os.dup2"},
+    "localcluster/cache/server_process.py": {"os.dup2", "os.fdopen"},
     # Where the temporary directory is.
     "localcluster/cache/home.py": {"tempfile.gettempdir"},
     "storage/scratch.py": {"tempfile.gettempdir"},
     "storage/stale_runs.py": {"tempfile.gettempdir"},
     "localcluster/compat/external/disk.py": {"tempfile.gettempdir"},
-    "localcluster/cache/home.py": {"tempfile.gettempdir"},
     # PySpark's own class, as it does it; how much space there is, with a default.
     "localcluster/compat/external/group_by_key.py": {"tempfile.TemporaryFile", "os.pread"},
     "localcluster/conf/settings.py": {"os.statvfs"},
