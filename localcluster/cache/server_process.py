@@ -148,8 +148,7 @@ def _limits(home: CacheHome, max_memory: int | None, max_disk: int | None) -> di
 
 
 def _log_to(path: str) -> None:
-    os_layer.unlink(path)
-    handler = logging.StreamHandler(os.fdopen(os_layer.create(path), "w"))  # to the end of the process
+    handler = logging.FileHandler(path, mode="w")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     for name in ("localcluster", "storage", "protocol"):
         logger = logging.getLogger(name)
