@@ -46,9 +46,20 @@ class ReleaseClaim(Report):
 
 
 @dataclass(frozen=True, slots=True)
+class StoreEntry(Report):
+    """Write a small entry. Triggered by a put that makes no file itself. Answer: bool, False: there is no room."""
+
+    block_id: BlockIdLike
+    data: bytes  # the file
+    expires: float  # seconds since the epoch; 0: never
+    pinned: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ReserveEntry(Report):
-    """Where may so many bytes be written? Triggered by a put. Answer: the path of a file to be made, on the disk when
-    there is no room in memory, or when ``on_disk`` says that there was none; None when there is no room at all.
+    """Where may so many bytes be written? Triggered by a put of what is larger. Answer: the path of a file to be made,
+    on the disk when there is no room in memory, or when ``on_disk`` says that there was none; None when there is no
+    room at all.
     """
 
     block_id: BlockIdLike

@@ -56,7 +56,7 @@ OUTSIDE = {
     "localcluster/trials/rounds.py": {"open", "subprocess.Popen", "tempfile.TemporaryDirectory"},
     "localcluster/trials/leaks.py": {"tempfile.gettempdir", "os.listdir"},
     # The cache's server leaves whoever started it.
-    "localcluster/cache/server_process.py": {"os.dup2", "os.fdopen"},
+    "localcluster/cache/server_process.py": {"os.dup2"},
     # Where the temporary directory is.
     "localcluster/cache/home.py": {"tempfile.gettempdir"},
     "storage/scratch.py": {"tempfile.gettempdir"},

@@ -244,6 +244,12 @@ class Cache(MutableMapping[Key, Any]):
 
     def _store(self, block_id: CacheBlockId, content: Content, *, pinned: bool = False) -> None:
         """Raises CacheError."""
+        if content.size <= entry_file.SMALL:
+            data = b"".join(content.pieces)
+            if not self._client.ask(m.StoreEntry(block_id, data, content.expires, pinned)):
+                raise self._no_room(content.size)
+            self.statistics.kept += 1
+            return
         for _ in range(2):  # the server may end meanwhile, in good order, and there is another one
             path = self._write(block_id, content, pinned)
             if self._client.ask(m.CommitEntry(block_id, path, content.expires)):
@@ -277,11 +283,14 @@ class Cache(MutableMapping[Key, Any]):
             self._client.close()  # the room that the server has for us by now would be lost
             raise
         if path is None:
-            raise CacheError(
-                f"no room for {size} bytes: what is in the cache in {self.directory} is pinned, in use, or smaller; "
-                "give it more by max_memory and max_disk"
-            )
+            raise self._no_room(size)
         return path
+
+    def _no_room(self, size: int) -> CacheError:
+        return CacheError(
+            f"no room for {size} bytes: what is in the cache in {self.directory} is pinned, in use, or smaller; give "
+            "it more by max_memory and max_disk"
+        )
 
     def _remove(self, block_id: CacheBlockId) -> bool:
         try:

@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
@@ -95,6 +95,7 @@ class CacheServer:
             {
                 m.ClaimEntry: self._claim,
                 m.ReleaseClaim: self._release_claim,
+                m.StoreEntry: self._store,
                 m.ReserveEntry: self._reserve,
                 m.AbandonEntry: self._abandon,
                 m.CommitEntry: self._commit,
@@ -282,16 +283,50 @@ class CacheServer:
     def _release_claim(self, program: _Program, message: m.ReleaseClaim, answer: Answer) -> None:
         self._claims.release(cast(CacheBlockId, message.block_id), (program.number, message.claimant))
 
-    def _reserve(self, program: _Program, message: m.ReserveEntry, answer: Answer) -> None:
-        size = message.size
-        if not message.on_disk and self._index.has_room(Tier.MEMORY, size):
-            self._index.reserve(Tier.MEMORY, size)
-            answer(self._reserved(program, Tier.MEMORY, size))
-            return
-        tiers = [Tier.DISK] if message.on_disk else [Tier.MEMORY, Tier.DISK]
-        self._side.submit(lambda: self._admit(program, tiers, size, answer))
+    def _store(self, program: _Program, message: m.StoreEntry, answer: Answer) -> None:
+        self._admit(program, tuple(Tier), len(message.data), lambda path: self._write(program, message, answer, path))
 
-    def _admit(self, program: _Program, tiers: list[Tier], size: int, answer: Answer) -> None:
+    def _write(self, program: _Program, message: m.StoreEntry, answer: Answer, path: str | None) -> None:
+        if path is None:
+            answer(False)
+            return
+        try:
+            fd = os_layer.create(path)
+            try:
+                os_layer.write_all(fd, message.data)
+                if message.pinned:
+                    os.fchmod(fd, 0o400)
+            finally:
+                os_layer.close(fd)
+        except OSError as error:
+            log.warning("%s was not written: %s", path, error)
+            on_disk = self._home.tier_of(path) is Tier.DISK
+            with self._lock:
+                self._abandon(program, m.AbandonEntry(path), answer)
+            next_tiers = () if on_disk else (Tier.DISK,)
+            self._admit(
+                program, next_tiers, len(message.data), lambda path: self._write(program, message, answer, path)
+            )
+        else:
+            with self._lock:
+                self._commit(program, m.CommitEntry(message.block_id, path, message.expires), answer)
+
+    def _reserve(self, program: _Program, message: m.ReserveEntry, answer: Answer) -> None:
+        self._admit(program, (Tier.DISK,) if message.on_disk else tuple(Tier), message.size, answer)
+
+    def _admit(self, program: _Program, tiers: Sequence[Tier], size: int, answer: Answer) -> None:
+        """Answer with the path of a file that may be written, in the first tier that has, or makes, room; or None."""
+        with self._lock:
+            at_once = tiers[:1] == (Tier.MEMORY,) and self._index.has_room(Tier.MEMORY, size)
+            if at_once:
+                self._index.reserve(Tier.MEMORY, size)
+                path = self._reserved(program, Tier.MEMORY, size)
+        if at_once:
+            answer(path)
+        else:
+            self._side.submit(lambda: self._make_room(program, tiers, size, answer))
+
+    def _make_room(self, program: _Program, tiers: Sequence[Tier], size: int, answer: Answer) -> None:
         """In the mover's thread."""
         path = None
         try:

@@ -49,8 +49,9 @@ class Engine(ABC):
     def get(self, key: str) -> Any: ...
 
     @classmethod
-    def clean(cls, directory: Path) -> None:  # noqa: B027  # most need nothing
-        """After the last process of a run."""
+    def clean(cls, directory: Path) -> None:  # most need nothing
+        """After the last process of a run: end what it started."""
+        return
 
 
 class Localcluster(Engine):
