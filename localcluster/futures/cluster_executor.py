@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import pickle
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +21,7 @@ from localcluster.base.arguments import wrong_type
 from localcluster.base.call_site import first_spark_call
 from localcluster.futures.dispatcher import Call, Dispatcher
 from localcluster.futures.large_arguments import LargeArguments
-from localcluster.futures.remote_call import RemoteCall
+from localcluster.futures.remote_call import PickledCall, RemoteCall
 from protocol.errors import ClusterError, ContextError
 from protocol.forks import free_in_forks
 
@@ -84,11 +83,12 @@ class ClusterExecutor(Executor):
         atexit.register(self._finish)  # after the context, so it runs before that stops
         weakref.finalize(self, self._dispatcher.close).atexit = False  # what was submitted goes on, as with others
 
-    def _initializer(self, function: Callable[..., object] | None, args: tuple[Any, ...]) -> bytes | None:
+    def _initializer(self, function: Callable[..., object] | None, args: tuple[Any, ...]) -> PickledCall | None:
         if function is None:
             return None
-        call, self._initializer_blocks = self._large.dumps_call(function, args, {})
-        return call
+        parts = self._large.dumps(function), self._large.dumps_arguments(args, {})
+        self._initializer_blocks = [blocks for _, blocks in parts]
+        return parts[0][0], parts[1][0]
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have ``fn(*args, **kwargs)`` called. The arguments are pickled now: later changes to them do not show.
@@ -103,8 +103,10 @@ class ClusterExecutor(Executor):
         self._check()
         future: Future[T] = Future()
         try:
-            data, blocks = self._large.dumps_call(fn, args, kwargs)
-            call = Call(future, self._context._kept.put_partition([data]), (blocks, fn))
+            function = fn if isinstance(fn, _Pickled) else _Pickled(*self._large.dumps(fn))
+            arguments = _Pickled(*self._large.dumps_arguments(args, kwargs))
+            data = self._context._kept.put_partition([function.data, arguments.data])
+            call = Call(future, data, (function.blocks, arguments.blocks))
         except Exception as error:
             self._check()  # it may be the context's end
             future.set_running_or_notify_cancel()
@@ -133,11 +135,11 @@ class ClusterExecutor(Executor):
             raise ValueError("chunksize must be >= 1.")
         self._large.values_may_have_changed()
         try:
-            function: Any = _Pickled(*self._large.dumps(fn))
+            function: Any = _Pickled(*self._large.dumps(partial(_call_on_chunk, fn)))
         except Exception:
-            function = fn  # the futures will say why
+            function = partial(_call_on_chunk, fn)  # the futures will say why
         chunks = _chunks(zip(*iterables), chunksize)  # noqa: B905  # as the builtin, the shortest decides
-        results = super().map(partial(_call_on_chunk, function), chunks, timeout=timeout, **kwargs)
+        results = super().map(function, chunks, timeout=timeout, **kwargs)
         return _flattened(results)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -192,18 +194,15 @@ def _finish(dispatcher: Dispatcher, pid: int) -> None:
         dispatcher.thread.join()
 
 
-# --- chunks of a map ---
-
-
 class _Pickled:
-    """A function that is pickled already. ``blocks`` are what it needs."""
+    """A function, or arguments, that are pickled already, and the blocks that these need."""
 
     def __init__(self, data: bytes, blocks: object) -> None:
-        self._data = data
-        self._blocks = blocks
+        self.data = data
+        self.blocks = blocks
 
-    def __reduce__(self) -> Any:
-        return pickle.loads, (self._data,)
+
+# --- chunks of a map ---
 
 
 def _call_on_chunk(function: Callable[..., T], chunk: Iterable[tuple[Any, ...]]) -> list[T]:

@@ -171,7 +171,7 @@ class Dispatcher:
             return
         try:
             if batch.job.collect(0):
-                self._batches.discard(batch)
+                self._forget(batch)
         except Exception as error:
             self._failed(batch, error)
 
@@ -189,7 +189,7 @@ class Dispatcher:
         """A job failed, and with it all calls that had not ended: one of them has ended its executors, or returned too
         much. Which one shows when each is alone.
         """
-        self._batches.discard(batch)
+        self._forget(batch)
         calls = list(batch.unsettled.values())
         self._check_context()
         if self.broken is None and len(calls) > 1 and _is_of_one_call(error):
@@ -197,6 +197,11 @@ class Dispatcher:
             return
         for call in calls:
             _settle(partial(call.future.set_exception, self.broken or error))
+
+    def _forget(self, batch: Batch) -> None:
+        """A job has ended. It knows its batch: without a cut, data would wait for the collector."""
+        self._batches.discard(batch)
+        batch.job = None
 
     # --- ends ---
 
@@ -222,14 +227,14 @@ class Dispatcher:
 
     def _end_all(self, error: BaseException) -> None:
         """End all calls with an error, those that run too."""
-        batches, self._batches = self._batches, set()
         calls = [*self._alone, *(call for call in self._waiting if call.future.set_running_or_notify_cancel())]
         self._alone.clear()
         self._waiting.clear()
-        for batch in batches:
+        for batch in list(self._batches):
             calls += batch.unsettled.values()
             if batch.job is not None:
                 batch.job.abandon()
+            self._forget(batch)
         for call in calls:
             _settle(partial(call.future.set_exception, error))
 

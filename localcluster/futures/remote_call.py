@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterable
 from multiprocessing.process import current_process
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from localcluster.futures.outcome import Outcome, Raised, Returned
 from protocol.errors import ChannelError, TaskKilledError
@@ -20,39 +20,43 @@ from protocol.forks import free_in_forks
 if TYPE_CHECKING:
     from localcluster.task.task_context import TaskContext
 
+PickledCall: TypeAlias = tuple[bytes, bytes]
 PASSED_ON = (TaskKilledError, ChannelError)
 
-_prepared: tuple[bytes | None, Raised | None] = None, None  # the initializer that ran here last, and what it raised
+_prepared: tuple[PickledCall | None, Raised | None] = (
+    None,
+    None,
+)  # the initializer that ran here last, and what it raised
 _preparing = free_in_forks(threading.RLock())
 
 
 class RemoteCall:
-    """What a task does with its one record, a pickled ``(function, args, kwargs)``.
+    """What a task does with its two records, a pickled function and a pickled ``(args, kwargs)``.
 
-    ``initializer`` is pickled so, too. It is called before the first call in a process, and again when that of another
-    executor came between.
+    ``initializer`` are two such pickles. It is called before the first call in a process, and again when that of
+    another executor came between.
     """
 
-    def __init__(self, initializer: bytes | None) -> None:
+    def __init__(self, initializer: PickledCall | None) -> None:
         self._initializer = initializer
         self._authkey = bytes(current_process().authkey)
 
     def __call__(self, context: TaskContext, records: Iterable[bytes]) -> Outcome:
-        (call,) = records
+        function, arguments = records
         if current_process().authkey != self._authkey:  # for queues and the like of the driver's `multiprocessing`
             current_process().authkey = self._authkey
         if self._initializer is not None:
             failure = _prepare(self._initializer)
             if failure is not None:
                 return failure
-        return run(call)
+        return run((function, arguments))
 
 
-def run(call: bytes, of_initializer: bool = False) -> Outcome:
-    """What becomes of a pickled call, here and now."""
+def run(call: PickledCall, of_initializer: bool = False) -> Outcome:
+    """What becomes of a call, here and now."""
     started = time.perf_counter()
     try:
-        function, args, kwargs = pickle.loads(call)
+        function, (args, kwargs) = map(pickle.loads, call)
         value = function(*args, **kwargs)
         return Returned.of(None if of_initializer else value, time.perf_counter() - started)
     except PASSED_ON:
@@ -61,7 +65,7 @@ def run(call: bytes, of_initializer: bool = False) -> Outcome:
         return _raised(error, time.perf_counter() - started, of_initializer)
 
 
-def _prepare(initializer: bytes) -> Raised | None:
+def _prepare(initializer: PickledCall) -> Raised | None:
     global _prepared
     with _preparing:  # an executor may run several tasks at once
         ran, failure = _prepared

@@ -5,13 +5,14 @@ that end.
 from __future__ import annotations
 
 import doctest
+import gc
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import BrokenExecutor, Future, as_completed
+from concurrent.futures import BrokenExecutor, Future, TimeoutError, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,18 @@ def test_blocks_of_large_arguments_go_with_the_executor(sc: SparkContext) -> Non
         assert executor.submit(len, numbers).result(DEADLINE) == LARGE
         assert sc.statistics().blocks.broadcasts == before + 1
     wait_until(lambda: sc.statistics().blocks.broadcasts == before, "a block is left")
+
+
+def test_what_went_with_a_call_goes_with_it(sc: SparkContext, executor: ClusterExecutor) -> None:
+    """And does not wait for the collector."""
+    executor.submit(abs, -1).result(DEADLINE)
+    before = sc.statistics().blocks.broadcasts
+    gc.disable()
+    try:
+        assert executor.submit(len, [f"{i:100}" for i in range(1000)]).result(DEADLINE) == 1000
+        wait_until(lambda: sc.statistics().blocks.broadcasts == before, "a block is left")
+    finally:
+        gc.enable()
 
 
 def test_a_large_result_is_the_programs_own(executor: ClusterExecutor) -> None:

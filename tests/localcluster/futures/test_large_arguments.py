@@ -48,9 +48,9 @@ class Blocks:
     def call(self, function: Any, *args: Any) -> tuple[Any, list[Any]]:
         """What the call gives when it is made from its pickle, and the blocks that it keeps."""
         self.large.values_may_have_changed()
-        data, blocks = self.large.dumps_call(function, args, {})
-        received_function, received_args, kwargs = pickle.loads(data)
-        return received_function(*received_args, **kwargs), blocks
+        (called, of_function), (given, of_arguments) = self.large.dumps(function), self.large.dumps_arguments(args, {})
+        received_args, kwargs = pickle.loads(given)
+        return pickle.loads(called)(*received_args, **kwargs), of_function + of_arguments
 
 
 def array(start: int = 0) -> Any:

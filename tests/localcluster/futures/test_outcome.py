@@ -8,14 +8,18 @@ import numpy as np
 import pytest
 
 from localcluster.futures.outcome import Outcome, Raised
-from localcluster.futures.remote_call import RemoteCall, run
+from localcluster.futures.remote_call import PickledCall, RemoteCall, run
 from protocol import by_value
 from protocol.errors import SerializationError, TaskKilledError
 
 
+def pickled(function: Any, *args: Any) -> PickledCall:
+    return by_value.dumps(function), by_value.dumps((args, {}))
+
+
 def outcome_of(function: Any, *args: Any) -> Outcome:
     """As it travels: large buffers beside the pickle, then as the driver's own memory."""
-    return travelled(run(by_value.dumps((function, args, {}))))
+    return travelled(run(pickled(function, *args)))
 
 
 def travelled(outcome: Outcome) -> Outcome:
@@ -79,7 +83,7 @@ def test_an_exception_has_the_remote_traceback_as_its_cause() -> None:
 
 def test_exceptions_that_pickle_but_cannot_be_built_again_come_back() -> None:
     assert type(settled(outcome_of(raise_it, SystemExit(3))).exception()) is SystemExit
-    error = settled(travelled(run(by_value.dumps((lambda: raise_it(Picky(1, 2)), (), {}))))).exception()
+    error = settled(travelled(run(pickled(lambda: raise_it(Picky(1, 2)))))).exception()
     assert type(error) is Picky
 
 
@@ -100,7 +104,7 @@ def test_a_result_that_cannot_be_read_is_the_end_of_its_call_only() -> None:
 
 def test_a_kill_is_no_outcome() -> None:
     with pytest.raises(TaskKilledError):
-        run(by_value.dumps((raise_it, (TaskKilledError("stop"),), {})))
+        run(pickled(raise_it, TaskKilledError("stop")))
 
 
 # --- initializers ---
@@ -112,15 +116,11 @@ def note(text: str) -> None:
     calls.append(text)
 
 
-def pickled(function: Any, *args: Any) -> bytes:
-    return pickle.dumps((function, args, {}))
-
-
 def test_an_initializer_runs_before_the_first_call_and_again_after_another_one() -> None:
     calls.clear()
     first, second = RemoteCall(pickled(note, "first")), RemoteCall(pickled(note, "second"))
     for action in (first, first, second, first):
-        assert settled(action(None, [pickled(note, "call")])).result() is None  # type: ignore[arg-type]
+        assert settled(action(None, pickled(note, "call"))).result() is None  # type: ignore[arg-type]
     assert calls == ["first", "call", "call", "second", "call", "first", "call"]
 
 
@@ -128,7 +128,7 @@ def test_no_call_runs_when_the_initializer_failed() -> None:
     calls.clear()
     action = RemoteCall(pickled(fail, "not ready"))
     for _ in range(2):
-        outcome = action(None, [pickled(note, "call")])  # type: ignore[arg-type]
+        outcome = action(None, pickled(note, "call"))  # type: ignore[arg-type]
         assert isinstance(outcome, Raised)
         assert outcome.of_initializer
     assert calls == []
