@@ -116,7 +116,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _cache(arguments: argparse.Namespace) -> int:
-    return int(arguments.do(arguments))
+    try:
+        return int(arguments.do(arguments))
+    except BrokenPipeError:
+        _end_output()
+        return 0
 
 
 def _clean(arguments: argparse.Namespace) -> int:
@@ -169,8 +173,13 @@ def _print(texts: Iterable[str]) -> None:
     try:
         for text in texts:
             print(text, flush=True)
-    except BrokenPipeError:  # who reads, `head` say, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end of the process
+    except BrokenPipeError:
+        _end_output()
+
+
+def _end_output() -> None:
+    """Who reads, `head` say, has seen enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end of the process
 
 
 # --- run -----------------------------------------------------------------------------------------------------------

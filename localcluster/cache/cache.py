@@ -35,6 +35,7 @@ T = TypeVar("T")
 PATIENCE = 2.0  # seconds that the server may wait before it says that another one still computes
 CLAIM_TIMEOUT = 15.0  # seconds for its answer, which is late on a busy machine
 MODES = ("c", "r")
+_NOTHING = object()
 
 
 @dataclass
@@ -118,6 +119,17 @@ class Cache(MutableMapping[Key, Any]):
     def __delitem__(self, key: Key) -> None:
         if not self._remove(block_id_of(self.namespace, key)):
             raise KeyError(key)
+
+    def pop(self, key: Key, default: Any = _NOTHING) -> Any:
+        """Of two that do so at once, both may get the value."""
+        try:
+            value = self[key]
+        except KeyError:
+            if default is _NOTHING:
+                raise
+            return default
+        self._remove(block_id_of(self.namespace, key))
+        return value
 
     def __contains__(self, key: object) -> bool:
         """Whether there is an entry now; it may have gone a moment later, so `get` it at once if you need it."""

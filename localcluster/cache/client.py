@@ -68,12 +68,14 @@ class ServerOptions:
 
 
 class CacheClient:
-    """Thread-safe. `of` gives the one of this process for a cache."""
+    """Thread-safe. `of` gives the one of this process for a cache. ``warns``: a program goes on without a server, and
+    its user is to know.
+    """
 
     _of: ClassVar[weakref.WeakValueDictionary[str, CacheClient]] = weakref.WeakValueDictionary()
     _making: ClassVar[Any] = free_in_forks(threading.Lock())
 
-    def __init__(self, home: CacheHome, options: ServerOptions) -> None:
+    def __init__(self, home: CacheHome, options: ServerOptions, *, warns: bool = True) -> None:
         self.home = home
         self._options = options
         self._lock = free_in_forks(threading.Lock())
@@ -81,7 +83,7 @@ class CacheClient:
         self._endpoint: Endpoint | None = None
         self._server: psutil.Process | None = None
         self._silent_until = 0.0  # time.monotonic()
-        self._warned = False
+        self._warns = self._is_to_warn = warns
 
     @classmethod
     def of(cls, home: CacheHome, options: ServerOptions) -> CacheClient:
@@ -110,7 +112,7 @@ class CacheClient:
             endpoint = self._connected(start)
             try:
                 answer = endpoint.ask(message, timeout)
-                self._warned = False
+                self._is_to_warn = self._warns
                 return answer
             except RemoteAskError as error:
                 raise self._no_server(f"the cache's server failed: {error}") from error
@@ -212,8 +214,8 @@ class CacheClient:
     def _no_server(self, text: str) -> NoServer:
         """The first time after a server has answered this is a warning, for the program goes on without the cache."""
         self._silent_until = time.monotonic() + RETRY_AFTER
-        if not self._warned:
-            self._warned = True
+        if self._is_to_warn:
+            self._is_to_warn = False
             log.warning("%s. Until one answers, what is missing is computed and not kept", text)
         return NoServer(text)
 

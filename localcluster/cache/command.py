@@ -23,6 +23,7 @@ from storage import os_layer
 from storage.block_id import CacheBlockId
 
 STOP_POLL = 0.05  # seconds
+_NONE_SAID = ServerOptions()
 
 
 class Listed(NamedTuple):
@@ -40,15 +41,14 @@ class Listed(NamedTuple):
 
 def start(directory: str | None, options: ServerOptions) -> dict[str, Any]:
     """Start the server, if there is none; its status. Raises CacheError."""
-    client = CacheClient.of(CacheHome(directory), options)
-    return dataclasses.asdict(client.ask(m.GetCacheStatus()))
+    return dataclasses.asdict(_client(directory, options).ask(m.GetCacheStatus()))
 
 
 def status(directory: str | None) -> dict[str, Any]:
     """Of the server; without one, what is on the disk."""
     home = CacheHome(directory)
     with suppress(NotRunning):
-        return dataclasses.asdict(CacheClient.of(home, ServerOptions()).ask(m.GetCacheStatus(), start=False))
+        return dataclasses.asdict(_client(directory).ask(m.GetCacheStatus(), start=False))
     entries = list(listed(directory))
     tiers = {
         tier: {
@@ -88,28 +88,25 @@ def _look(namespace: str, file: os.DirEntry[str], tier: Tier) -> Listed | None:
 
 def remove(directory: str | None, namespace: str, keys: list[str]) -> int:
     """How many of these keys, texts, there were."""
+    _require_namespace(namespace)
     block_ids = tuple(block_id_of(namespace, key) for key in keys)
-    return int(CacheClient.of(CacheHome(directory), ServerOptions()).ask(m.RemoveEntries(block_ids)))
+    return int(_client(directory).ask(m.RemoveEntries(block_ids)))
 
 
 def clear(directory: str | None, namespace: str | None) -> int:
     """How many entries there were. Raises CacheError."""
     if namespace is not None:
-        try:
-            CacheBlockId(namespace, "0" * 32)
-        except BlockIdError as error:
-            raise CacheError(str(error)) from None
-    return int(CacheClient.of(CacheHome(directory), ServerOptions()).ask(m.ClearCache(namespace)))
+        _require_namespace(namespace)
+    return int(_client(directory).ask(m.ClearCache(namespace)))
 
 
 def stop(directory: str | None, deadline: float) -> bool:
     """Have the server end, and wait ``deadline`` seconds at most; False when there is none. Of one that was killed the
     entries are in memory: another one takes them to the disk. Raises CacheError.
     """
-    home = CacheHome(directory)
-    client = CacheClient.of(home, ServerOptions())
+    client = _client(directory)
     try:
-        pid = client.ask(m.GetCacheStatus(), start=os.path.exists(home.shared)).pid
+        pid = client.ask(m.GetCacheStatus(), start=os.path.exists(client.home.shared)).pid
     except NotRunning:
         return False
     with suppress(NotRunning):  # it ended just now, by itself
@@ -121,6 +118,17 @@ def stop(directory: str | None, deadline: float) -> bool:
             raise CacheError(f"the server, process {pid}, did not end in {deadline:g} s; it may have much to move")
         time.sleep(STOP_POLL)
     return True
+
+
+def _client(directory: str | None, options: ServerOptions = _NONE_SAID) -> CacheClient:
+    return CacheClient(CacheHome(directory), options, warns=False)
+
+
+def _require_namespace(namespace: str) -> None:
+    try:
+        CacheBlockId(namespace, "0" * 32)
+    except BlockIdError as error:
+        raise CacheError(str(error)) from None
 
 
 def _lives(pid: int) -> bool:

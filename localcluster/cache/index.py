@@ -147,7 +147,6 @@ class CacheIndex:
             assert all((e.used_at, each) in listed for each, e in self._entries.items() if e.tier is tier), (
                 "one never goes"
             )
-            assert len(self._cold[tier]) <= 2 * len(entries) + STALE, "the heap grows"
 
 
 def on_disk(size: int) -> int:

@@ -25,7 +25,7 @@ from localcluster.cache.server import CacheServer
 from protocol.errors import CacheError
 from storage import os_layer
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("localcluster.cache.server_process")  # its name as a program is another one
 
 LOCK_DEADLINE = 20.0  # seconds for an earlier server to end: it may have much to move to the disk
 LOCK_POLL = 0.05  # seconds
