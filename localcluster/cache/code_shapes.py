@@ -1,0 +1,226 @@
+"""What code is like, for a walk: functions, classes and modules, with all that they refer to.
+
+Of a function of the program: its code (`code_text`), defaults, what its closure holds, and what the global names in it
+stand for: values by content, functions and classes of the program by their own code, and so on. Of names such as
+``helpers.clean`` only that attribute of the module, of a module that is used otherwise all that it has. Modules that
+the function imports while it runs are imported for that, if they are the program's. Of a class: its bases and all
+attributes. Of a library: name and version, and what its closures and wrappers (``__wrapped__``) hold of the program.
+
+Not followed, so a key does not change with it: the state of libraries (`os.environ`, `sys.argv`, numpy's global random
+numbers), files, the clock; what is found by a text at run time, as by `getattr`, `eval` or `importlib`; docstrings and
+annotations of functions; attributes of functions, unless the code names them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Collection, Iterator
+from enum import Enum
+from functools import cached_property
+from importlib.util import find_spec, resolve_name
+from types import CodeType, FunctionType, GenericAlias, GetSetDescriptorType, MemberDescriptorType, ModuleType
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
+
+from localcluster.cache.code_text import text_of
+from localcluster.cache.program import MAINS, build_of, is_of_library, version_of
+from localcluster.cache.reads import MISSING, Reads
+from localcluster.cache.walk import Shape
+
+_CODE = (FunctionType, ModuleType, CodeType, type, staticmethod, classmethod, property, cached_property)
+_SLOTS = (GetSetDescriptorType, MemberDescriptorType)
+_WEAK = (WeakKeyDictionary, WeakValueDictionary, WeakSet)
+_BY_PYTHON = """
+    __dict__ __weakref__ __doc__ __module__ __qualname__ __firstlineno__ __static_attributes__ __slotnames__
+    __annotate_func__ __annotations_cache__ __conditional_annotations__ __abstractmethods__ _abc_impl
+    __builtins__ __cached__ __file__ __loader__ __name__ __package__ __path__ __spec__
+"""
+_OF_NO_ACCOUNT = frozenset(_BY_PYTHON.split())
+"""What Python itself puts into the dictionaries of classes and modules, and adds to them later."""
+_LASTING = frozenset(("__annotations__", "__dataclass_fields__", "__dataclass_params__", "__slots__"))
+"""Attributes of classes that nobody changes once they are there, and that would take long to look at at each call."""
+
+Named = Iterator[tuple[str, Any]]
+
+
+def is_code(value: object) -> bool:
+    """Whether `CodeShapes` tells what it is; also callables that a library made of a function, as `lru_cache` does."""
+    if type(value) is GenericAlias:  # says that it is a class, up to Python 3.10
+        return False
+    return isinstance(value, _CODE) or (
+        callable(value)
+        and "__wrapped__" in (getattr(value, "__dict__", None) or ())
+        and version_of(type(value).__module__) is not None
+    )
+
+
+class CodeShapes:
+    """Shapes of code; what they are made of is told to `reads`. Names to be ignored are left out everywhere."""
+
+    def __init__(self, reads: Reads, ignore: Collection[str] = ()) -> None:
+        self._reads = reads
+        self._ignore = ignore
+        self.ignored: set[str] = set()
+        """Names that were met and left out."""
+
+    def shape_of(self, value: Any) -> Shape:
+        if isinstance(value, FunctionType):
+            return self._function(value)
+        if isinstance(value, type):
+            return self._class(value)
+        if isinstance(value, ModuleType):
+            return self._module(value)
+        if isinstance(value, CodeType):
+            return Shape(("code", text_of(value).digest))
+        if isinstance(value, (staticmethod, classmethod)):
+            return self._shape(("method", type(value).__name__), iter([("function", value.__func__)]))
+        if isinstance(value, property):
+            return self._shape(
+                ("property",), iter([("getter", value.fget), ("setter", value.fset), ("deleter", value.fdel)])
+            )
+        if isinstance(value, cached_property):
+            return self._shape(("cached property",), iter([("function", value.func)]))
+        wrapped = self._reads.attribute(value, "__wrapped__")
+        return self._shape(("wrapper", type(value).__qualname__), iter([("wrapped function", wrapped)]))
+
+    def _shape(self, head: tuple[Any, ...], named: Named) -> Shape:
+        """Children are the values; names of globals count, too, and so they are in the head."""
+        kept = [(name, value) for name, value in named if not self._is_ignored(name)]
+        names = [name for name, _ in kept]
+        for name, value in kept:
+            if name not in _LASTING:
+                self._reads.value(value)
+        return Shape((*head, names), [value for _, value in kept], lambda place: f"{names[place]!r} of {_of(head)}")
+
+    def _is_ignored(self, name: str) -> bool:
+        if name not in self._ignore:
+            return False
+        self.ignored.add(name)
+        return True
+
+    def _function(self, function: FunctionType) -> Shape:
+        head: tuple[Any, ...] = ("function", module_of(function), function.__qualname__)
+        code = self._reads.attribute(function, "__code__")
+        if is_of_library(code.co_filename):
+            return self._shape((*head, version_of(_module_of_file(function)) or ""), self._closure(function, code))
+        text = text_of(code)
+        return self._shape((*head, text.digest), self._all_of(function, code, text.names, text.imports))
+
+    def _all_of(self, function: FunctionType, code: CodeType, names: Any, imports: Any) -> Named:
+        yield from self._closure(function, code)
+        yield from enumerate_defaults(self._reads, function)
+        for chain in sorted(names):
+            if not self._is_ignored(chain[0]):
+                yield from self._global(function, chain)
+        for module, level, attributes in imports:
+            yield from self._imported(function, module, level, attributes)
+
+    def _closure(self, function: FunctionType, code: CodeType) -> Named:
+        for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+            value = self._reads.attribute(cell, "cell_contents")
+            if not isinstance(value, _WEAK):  # what a library keeps as long as others need it, as `singledispatch` does
+                yield name, value
+
+    def _global(self, function: FunctionType, chain: tuple[str, ...]) -> Named:
+        value = self._reads.item(function.__globals__, chain[0])
+        if value is MISSING:
+            value = self._reads.item(_builtins(function), chain[0])
+        for place, attribute in enumerate(chain[1:], 1):
+            name = ".".join(chain[:place])
+            if isinstance(value, FunctionType) and (attribute in value.__dict__ or attribute == "__doc__"):
+                yield f"{name}.{attribute}", self._reads.attribute(value, attribute)
+            if not isinstance(value, ModuleType):
+                yield name, value
+                return
+            library = version_of(value.__name__)
+            value = self._attribute(value, attribute)
+            if library is not None and not isinstance(value, ModuleType) and not is_code(value):
+                yield f"{name}.{attribute}", library
+                return
+        yield ".".join(chain), value
+
+    def _attribute(self, module: ModuleType, name: str) -> Any:
+        value = self._reads.item(vars(module), name)
+        return getattr(module, name, MISSING) if value is MISSING else value
+
+    def _imported(self, function: FunctionType, name: str, level: int, attributes: tuple[str, ...]) -> Named:
+        try:
+            full = resolve_name("." * level + name, function.__globals__.get("__package__") or "") if level else name
+            module = sys.modules.get(full)
+            if module is None:
+                spec = find_spec(full)
+                if spec is None or is_of_library(spec.origin or ""):
+                    yield full, spec and "library"
+                    return
+                module = importlib.import_module(full)
+        except ImportError:
+            yield full, MISSING
+            return
+        if not attributes or version_of(full) is not None or "*" in attributes:
+            yield full, module
+            return
+        for attribute in attributes:
+            yield f"{full}.{attribute}", self._attribute(module, attribute)
+
+    def _class(self, kind: type) -> Shape:
+        head = ("class", module_of(kind), kind.__qualname__)
+        version = version_of(kind.__module__)
+        if version is not None:
+            return Shape((*head, version))
+        return self._shape((*head, build_of(kind.__module__)), self._all_of_class(kind))
+
+    def _all_of_class(self, kind: type) -> Named:
+        if type(kind) is not type:
+            yield "its metaclass", type(kind)
+        for place, base in enumerate(self._reads.attribute(kind, "__bases__")):
+            yield f"base {place}", base
+        members = getattr(kind, "__members__", {}) if issubclass(kind, Enum) else {}
+        for name, member in members.items():
+            yield name, member._value_
+        attributes = self._reads.all_of(vars(kind))
+        for name in sorted(attributes.keys() - members.keys() - _OF_NO_ACCOUNT):
+            value = attributes[name]
+            if not isinstance(value, _SLOTS) and not (members and name.startswith("_") and name.endswith("_")):
+                yield name, value
+
+    def _module(self, module: ModuleType) -> Shape:
+        head = ("module", module.__name__)
+        version = version_of(module.__name__)
+        if version is not None:
+            return Shape((*head, version))
+        return self._shape((*head, build_of(module.__name__)), self._all_of_module(module))
+
+    def _all_of_module(self, module: ModuleType) -> Named:
+        attributes = self._reads.all_of(vars(module))
+        for name in sorted(attributes.keys() - _OF_NO_ACCOUNT - {"__doc__"}):
+            if not isinstance(attributes[name], ModuleType):
+                yield name, attributes[name]
+
+
+def enumerate_defaults(reads: Reads, function: FunctionType) -> Named:
+    for place, value in enumerate(reads.attribute(function, "__defaults__") or ()):
+        yield f"default {place}", value
+    defaults = reads.attribute(function, "__kwdefaults__")
+    if defaults:
+        yield "defaults of keywords", defaults
+
+
+def module_of(value: Any) -> str:
+    """The name of its module; a script is called the same in all processes."""
+    name = value.__module__ or ""
+    return MAINS[0] if name in MAINS else str(name)
+
+
+def _module_of_file(function: FunctionType) -> str:
+    """The module that a function's code is from, which its name need not tell: `functools.wraps` copies that."""
+    return str(function.__globals__.get("__name__", ""))
+
+
+def _builtins(function: FunctionType) -> dict[str, Any]:
+    builtins: dict[str, Any] = function.__builtins__  # type: ignore[attr-defined]
+    return builtins
+
+
+def _of(head: tuple[Any, ...]) -> str:
+    return f"{head[0]} {'.'.join(map(str, head[1:3]))}"
