@@ -313,6 +313,24 @@ class CacheKeyError(CacheError, TypeError):
     """This is no key, namespace or argument that the cache can tell from others."""
 
 
+class UnstableContentError(CacheKeyError):
+    """Something has no content that would be the same in another process, so no key can be made of it. ``places`` lead
+    to it from what the key was to be of.
+    """
+
+    def __init__(self, what: str, *places: str) -> None:
+        super().__init__(what, *places)
+        self.what = what
+        self.places = places
+
+    def inside(self, *places: str) -> UnstableContentError:
+        """The same, seen from further outside."""
+        return UnstableContentError(self.what, *places, *self.places)
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.places)}: {self.what}" if self.places else self.what
+
+
 class SerializationError(PySparkPicklingError):
     """A closure, a record or a result could not be pickled or unpickled. The message names the object."""
 
@@ -334,27 +352,6 @@ class FaultPlanError(ConfigurationError):
 
 class FaultNeverFiredError(SparkException):
     """Rules of a plan of faults did not fire, and were meant to. The message has their text."""
-
-
-# --- the machine's cache ---------------------------------------------------------------------------------------------
-
-
-class UnstableContentError(LocalClusterError, TypeError):
-    """Something has no content that would be the same in another process, so no key can be made of it. ``places`` lead
-    to it from what the key was to be of.
-    """
-
-    def __init__(self, what: str, *places: str) -> None:
-        super().__init__(what, *places)
-        self.what = what
-        self.places = places
-
-    def inside(self, *places: str) -> UnstableContentError:
-        """The same, seen from further outside."""
-        return UnstableContentError(self.what, *places, *self.places)
-
-    def __str__(self) -> str:
-        return f"{', '.join(self.places)}: {self.what}" if self.places else self.what
 
 
 # --- jobs ------------------------------------------------------------------------------------------------------------

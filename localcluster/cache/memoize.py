@@ -5,7 +5,7 @@ to (`code_shapes` says what that is), and of the ``version`` that its author gav
 content, bound to their names. Methods count their instance, by its content, among the arguments. Of functions that run
 in an event loop `coroutines` tells. Generators are refused: what they give is used up.
 
-What keeps the results is a `Store`.
+What keeps the results is a `Store`, as `Cache` is one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import inspect
 import pickle
 import sys
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from types import MethodType
 from typing import Any, NamedTuple, Protocol
 
@@ -35,19 +36,19 @@ from protocol.importable import only_here
 class Store(Protocol):
     """What keeps results, for all processes that use it. ``ttl`` is in seconds; None: as long as there is room."""
 
-    def get_or_compute(self, key: str, function: Callable[[], Any], ttl: float | None = None) -> Any:
+    def get_or_compute(self, key: str, function: Callable[[], Any], *, ttl: float | None = None) -> Any:
         """The value of the key. If there is none, one computes it and all others wait."""
 
-    def put(self, key: str, value: Any, ttl: float | None = None) -> None:
+    def put(self, key: str, value: Any, *, ttl: float | None = None) -> None:
         """A value in place of the one that may be there."""
 
-    def is_cached(self, key: str) -> bool: ...
+    def __contains__(self, key: object) -> bool: ...
 
-    def remove(self, key: str) -> None:
-        """Nothing happens if there is no such key."""
+    def __delitem__(self, key: str) -> None:
+        """Raises KeyError when there is none."""
 
-    def clear(self, prefix: str) -> None:
-        """All keys that begin so are removed."""
+    def __iter__(self) -> Iterator[Any]:
+        """All keys, those of others, too."""
 
 
 class Statistics(NamedTuple):
@@ -132,19 +133,23 @@ class Memoized:
         return prefix + self._binding.digest(args, kwargs).hex()
 
     def is_cached(self, *args: Any, **kwargs: Any) -> bool:
-        return self._store.is_cached(self.key(*args, **kwargs))
+        return self.key(*args, **kwargs) in self._store
 
     check_call_in_cache = is_cached  # as in `joblib.Memory`
 
     def forget(self, *args: Any, **kwargs: Any) -> None:
         """Remove the result of one such call."""
-        self._store.remove(self.key(*args, **kwargs))
+        with suppress(KeyError):
+            del self._store[self.key(*args, **kwargs)]
 
     def clear(self, warn: bool = True) -> None:
         """Remove all results of this function, those of its former code, too. ``warn`` is there for programs that were
         written for `joblib.Memory`, and means nothing.
         """
-        self._store.clear(self._name + "/")
+        for key in [*self._store]:
+            if isinstance(key, str) and key.startswith(f"{self._name}/"):
+                with suppress(KeyError):
+                    del self._store[key]
 
     def statistics(self) -> Statistics:
         with self._lock:
@@ -165,14 +170,14 @@ class Memoized:
             computed = True
             return function()
 
-        value = self._store.get_or_compute(key, compute, self._ttl)
+        value = self._store.get_or_compute(key, compute, ttl=self._ttl)
         with self._lock:
             self._misses += computed
             self._hits += not computed
         return value
 
     def _put(self, key: str, value: Any) -> Any:
-        self._store.put(key, value, self._ttl)
+        self._store.put(key, value, ttl=self._ttl)
         return value
 
     async def _put_awaited(self, key: str, value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from protocol import by_value
@@ -19,29 +19,28 @@ class DictStore:
         self._lock = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
 
-    def get_or_compute(self, key: str, function: Callable[[], Any], ttl: float | None = None) -> Any:
+    def get_or_compute(self, key: str, function: Callable[[], Any], *, ttl: float | None = None) -> Any:
         with self._lock:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:
             if key not in self.entries:
                 value = function()
-                self.put(key, value, ttl)
+                self.put(key, value, ttl=ttl)
                 return value
             return pickle.loads(self.entries[key])
 
-    def put(self, key: str, value: Any, ttl: float | None = None) -> None:
+    def put(self, key: str, value: Any, *, ttl: float | None = None) -> None:
         self.entries[key] = by_value.dumps(value)
         self.ttls[key] = ttl
 
-    def is_cached(self, key: str) -> bool:
+    def __contains__(self, key: object) -> bool:
         return key in self.entries
 
-    def remove(self, key: str) -> None:
-        self.entries.pop(key, None)
+    def __delitem__(self, key: str) -> None:
+        del self.entries[key]
 
-    def clear(self, prefix: str) -> None:
-        for key in [key for key in self.entries if key.startswith(prefix)]:
-            del self.entries[key]
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
 
     def __reduce__(self) -> Any:
         return _with, (self.entries,)

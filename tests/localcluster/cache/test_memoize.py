@@ -19,9 +19,10 @@ import cloudpickle
 import numpy as np
 import pytest
 
-from localcluster.cache.memoize import Memoized
+from localcluster.cache.memoize import Memoized, Store
 from protocol import by_value
 from protocol.errors import UnstableContentError
+from tests.localcluster.cache.conftest import Serving
 from tests.localcluster.cache.store_double import DictStore
 
 store = DictStore()
@@ -147,7 +148,7 @@ def test_the_version_and_the_code_count(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_function_that_calls_itself() -> None:
-    store.clear("")
+    store.entries.clear()
     assert fibonacci(30) == 832040
     assert fibonacci.statistics().misses == 31
 
@@ -218,7 +219,7 @@ class Other(Scale):
 
 
 def test_methods() -> None:
-    store.clear("")
+    store.entries.clear()
     two = Scale(2)
     assert (two.times(3), Scale(2).times(3), Scale(3).times(3), Scale.times(two, 3)) == (6, 6, 9, 6)
     assert Scale.times.statistics() == (2, 2)
@@ -294,6 +295,23 @@ def test_threads_compute_once() -> None:
         thread.join(30)
     assert calls == [1]
     assert memoized.statistics() == (7, 1)
+
+
+def test_the_cache_is_such_a_store(serving: Serving) -> None:
+    cache: Store = serving.cache()
+    memoized, other = Memoized(plain, cache, ttl=1000), Memoized(many, cache)
+    other(1)
+    assert memoized(1) is None
+    assert memoized.is_cached(1)
+    memoized.forget(1)
+    memoized.forget(1)
+    assert not memoized.is_cached(1)
+    memoized.call(1)
+    again = Memoized(plain, serving.cache())
+    assert again(1) is None
+    assert again.statistics() == (1, 0)
+    memoized.clear()
+    assert [*cache] == [other.key(1)]
 
 
 # --- coroutines ------------------------------------------------------------------------------------------------------
