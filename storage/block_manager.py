@@ -136,8 +136,7 @@ class BlockManager:
         data = self._remote.get_bytes(block_id)
         if data is not None:
             self._local.uses.note(block_id)
-            if block_id in self._local.lost:
-                self._local.lost.discard(block_id)
+            if self._local.damage.is_back(block_id):
                 self.master.report_replica_read(block_id)
         return data
 
