@@ -11,7 +11,7 @@ marked, and whoever gives back the last lock on it removes it.
 from __future__ import annotations
 
 import logging
-import secrets
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -84,7 +84,7 @@ class LocalBlocks:
         self._me = me
         self._master = master
         # A name of its own: what an executor of the same name left behind may still be in use.
-        name = f"{me.executor_id}-{secrets.token_hex(4)}"
+        name = f"{me.executor_id}-{os.urandom(4).hex()}"
         self.arena = Arena(
             SHARED_MEMORY,
             f"{scratch.name}-{name}",
