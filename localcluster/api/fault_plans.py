@@ -6,15 +6,15 @@ Loaded with the first plan. How plans are carried out is ``localcluster.faults``
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 from localcluster.conf.settings import Settings
 from localcluster.driver.armed_plans import report_never_fired
 from localcluster.driver.cluster import Cluster
 from localcluster.faults.builders import plan
-from localcluster.faults.exceptions import exception_class
+from localcluster.faults.exceptions import ON_PURPOSE, make_exception
 from localcluster.faults.families import require
 from localcluster.faults.fault_plan import Plan
 from localcluster.faults.grammar import parse, read_toml, rule_text, text
@@ -22,8 +22,6 @@ from localcluster.faults.rule import Rule
 from localcluster.faults.vocabulary import unknown
 from localcluster.rdd.rdd import RDD
 from protocol.errors import FaultPlanError
-
-log = logging.getLogger(__name__)
 
 
 def plan_of_options(values: Sequence[str]) -> Plan:
@@ -95,22 +93,37 @@ def check(rules: Iterable[Rule], *, finds_exceptions: bool) -> None:
             error = unknown("stage that ends in", stage, sorted(methods - _END_NO_STAGE))
             raise FaultPlanError(f"{rule_text(rule)!r}: {error}")
         if exception is not None and (finds_exceptions or "." not in exception):
-            exception_class(exception)
+            make_exception(exception, ON_PURPOSE)
 
 
-@contextmanager
-def armed(cluster: Cluster, plan: Plan, strict: bool) -> Iterator[None]:
-    """Arms the plan meanwhile. Raises FaultPlanError, and FaultNeverFiredError at the end."""
-    check(plan.rules, finds_exceptions=True)
-    cluster.check_usable()
-    with cluster.lock:
-        number = cluster.faults.arm(text(plan.rules), plan.seed)
-    went_well = False
-    try:
-        yield
-        went_well = True
-    finally:
-        with cluster.lock:
-            never_fired = cluster.faults.disarm(number)
+class Faults(AbstractContextManager[None]):
+    """A plan that is armed inside of a ``with`` block, and nowhere else. Raises FaultPlanError."""
+
+    _is_unused = False  # what was refused has no use
+
+    def __init__(self, cluster: Cluster, plan: Plan, strict: bool) -> None:
+        check(plan.rules, finds_exceptions=True)
+        self._cluster = cluster
+        self._plan = plan
+        self._strict = strict
+        self._is_unused = True
+
+    def __enter__(self) -> None:
+        self._is_unused = False
+        self._cluster.check_usable()
+        with self._cluster.lock:
+            self._number = self._cluster.faults.arm(text(self._plan.rules), self._plan.seed)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Raises FaultNeverFiredError."""
+        with self._cluster.lock:
+            never_fired = self._cluster.faults.disarm(self._number)
         if never_fired:
-            report_never_fired(never_fired, is_error=strict and went_well)  # an error in the block says more
+            report_never_fired(never_fired, is_error=self._strict and kind is None)  # an error in the block says more
+
+    def __repr__(self) -> str:
+        return f"<faults of a with block: {text(self._plan.rules)}>"
+
+    def __del__(self) -> None:
+        if self._is_unused:
+            warnings.warn(f"{self!r} armed nothing: write `with sc.faults(...):`", RuntimeWarning, stacklevel=2)

@@ -80,7 +80,7 @@ class ArmedPlans:
             return self._never_fired.get(number, [])
         try:
             ledger.end()
-        except ClusterError as error:
+        except (ClusterError, OSError) as error:
             log.warning("a plan of faults was not ended: %s", error)
         self.round()
         self._never_fired[number] = [rule for rule, has_fired in ledger.has_fired().items() if not has_fired]

@@ -43,7 +43,7 @@ class ArmedRule:
         event, firings, is_firing = self._ledger.count(self._number, self._fires, self._process, describe(site, facts))
         self._spent = is_spent(self.rule, firings)
         chance = draw(self._seed, self._number, event, bits)
-        return Firing(self.rule, facts, event, chance) if is_firing else None
+        return Firing(self.rule, facts, event, chance, self._ledger) if is_firing else None
 
     @property
     def is_due(self) -> bool:

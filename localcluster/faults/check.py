@@ -41,6 +41,11 @@ def check(rule: Rule) -> None:
     if len(triggers) > 1:
         raise FaultPlanError(f"{what.action} can have one trigger, not {' and '.join(triggers)}")
     _check_moment(rule, action)
+    if not roles_of(rule):
+        raise FaultPlanError(
+            f"{what.action} would hold up driver or launcher for good, and the run would wait for ever: say for "
+            "how long, slow seconds= or stop seconds=; or end it, kill"
+        )
     if (what.exception or "").startswith("__main__.") and EXECUTOR in roles_of(rule):
         raise FaultPlanError(
             f"exception={what.exception} is of the program that runs, which executors cannot import: define it in a "

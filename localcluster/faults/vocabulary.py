@@ -148,10 +148,16 @@ def times_of(rule: Rule) -> int:
 
 
 def roles_of(rule: Rule) -> tuple[str, ...]:
-    """Of the processes that the rule may act in."""
+    """Of the processes that the rule may act in. None that has to go on is held up for good: nobody would end that."""
     moment = moment_of(rule)
+    roles = (EXECUTOR,) if moment is None else MOMENTS[moment].roles
     if rule.where.role is not None:
-        return (rule.where.role,)
-    if rule.where.executor is not None and moment not in ABOUT_OTHERS:
-        return (EXECUTOR,)
-    return (EXECUTOR,) if moment is None else MOMENTS[moment].roles
+        roles = (rule.where.role,)
+    elif rule.where.executor is not None and moment not in ABOUT_OTHERS:
+        roles = (EXECUTOR,)
+    return tuple(role for role in roles if role == EXECUTOR or not is_for_good(rule))
+
+
+def is_for_good(rule: Rule) -> bool:
+    """Whether what it holds up does not go on by itself."""
+    return rule.what.action == "hang" or (rule.what.action == "stop" and rule.what.seconds is None)

@@ -93,10 +93,10 @@ def test_an_exception_is_raised_in_the_task_that_is_named(sc: SparkContext) -> N
 
 
 def test_an_exception_in_every_attempt_ends_the_job_by_its_name(sc: SparkContext) -> None:
-    rule = raising("json.decoder.JSONDecodeError", partition=1).at("middle", records=3).times(faults.UNLIMITED)
+    rule = raising("queue.Empty", partition=1).at("middle", records=3).times(faults.UNLIMITED)
     with sc.faults(rule), pytest.raises(TaskError, match="a fault on purpose") as raised:
         sc.parallelize(range(20), 2).count()
-    assert type(raised.value.cause).__name__ == "JSONDecodeError"
+    assert type(raised.value.cause).__name__ == "Empty"
 
 
 def test_the_middle_is_after_as_many_records(sc: SparkContext) -> None:
@@ -270,6 +270,7 @@ def test_a_fault_that_must_fire_is_an_error_when_it_does_not(sc: SparkContext) -
         ("kill stage=reduceByKy", "did you mean reduceByKey"),
         (raising("json.JSONDecoderError"), "json.JSONDecoderError cannot be found"),
         (raising("json.dumps"), "is no exception"),
+        (raising("localcluster.errors.FetchFailedError"), "cannot be made of one text"),
         (kill().nth(0), "nth="),
     ],
 )

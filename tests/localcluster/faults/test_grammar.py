@@ -15,7 +15,7 @@ from localcluster.faults import Plan, grammar
 from localcluster.faults.check import check
 from localcluster.faults.keys import KEYS, calls, messages
 from localcluster.faults.rule import UNLIMITED, Rule, What, When, Where
-from localcluster.faults.vocabulary import ACTIONS, MOMENTS, ROLES
+from localcluster.faults.vocabulary import ACTIONS, EXECUTOR, MOMENTS, ROLES, roles_of
 from protocol.errors import FaultPlanError
 
 counts = st.integers(1, 1000)
@@ -116,6 +116,45 @@ def test_several_rules_are_separated_by_semicolons_or_lines() -> None:
 
 def test_a_star_is_any() -> None:
     assert grammar.parse("slow partition=* seconds=0.5") == grammar.parse("slow seconds=0.5")
+
+
+PLACES = [(at, role) for at, moment in MOMENTS.items() if at not in ("message", "call") for role in moment.roles]
+
+
+@pytest.mark.parametrize(("at", "role"), PLACES)
+@pytest.mark.parametrize("action", ["hang", "hang gil=yes", "stop"])
+def test_only_executors_are_held_up_for_good(action: str, at: str, role: str) -> None:
+    """They are looked at by the driver, and what hangs in a task is a task that hangs."""
+    text = f"{action} role={role} at={at}" + " records=1" * (at == "middle")
+    if role == EXECUTOR:
+        assert roles_of(grammar.parse(text)[0]) == (EXECUTOR,)
+    else:
+        with pytest.raises(
+            FaultPlanError, match="would wait for ever: say for how long, slow seconds= or stop seconds="
+        ):
+            grammar.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hang at=fork",
+        "hang at=job",
+        "hang executor=3 at=fork",
+        "stop at=accumulators",
+        "stop role=driver after_seconds=1",
+        "stop role=launcher after_seconds=1",
+    ],
+)
+def test_others_are_held_up_for_a_time(text: str) -> None:
+    with pytest.raises(FaultPlanError, match="would wait for ever"):
+        grammar.parse(text)
+    assert grammar.parse(text.replace("stop", "stop seconds=1").replace("hang", "slow seconds=1"))
+
+
+def test_what_may_hold_up_either_only_holds_up_executors() -> None:
+    assert roles_of(grammar.parse("hang at=block_put")[0]) == ("executor",)
+    assert roles_of(grammar.parse("slow seconds=1 at=block_put")[0]) == ("executor", "driver")
 
 
 @pytest.mark.parametrize(

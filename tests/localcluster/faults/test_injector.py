@@ -281,7 +281,7 @@ def test_a_timer_that_is_disarmed_does_not_go_off(run: Run) -> None:
 
 
 def test_the_launchers_timers_go_off_as_it_ticks_once_each(run: Run) -> None:
-    run.arm("stop role=launcher after_seconds=0 times=*; kill role=launcher after_seconds=3600", "launcher")
+    run.arm("stop seconds=1 role=launcher after_seconds=0 times=*; kill role=launcher after_seconds=3600", "launcher")
     assert not [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
     for _ in range(3):
         run.process("launcher")(TICK)
