@@ -318,11 +318,12 @@ class Launcher:
                 self._send(signal.SIGKILL)
 
     def _stop_cluster(self, grace: float) -> None:
-        """End the executors, by force after ``grace`` seconds, and remove the scratch space."""
+        """End the executors, by force after ``grace`` seconds or if they are stopped, and remove the scratch space."""
         deadline = time.monotonic() + grace
         if self._cluster is None:
             return
         while self._cluster.executors and time.monotonic() < deadline:
+            self._cluster.kill_stopped()
             _wait_readable(self._wakeup_read, min(TICK, max(0.0, deadline - time.monotonic())))
             _drain(self._wakeup_read)
             self._reap()

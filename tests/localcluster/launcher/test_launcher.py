@@ -284,6 +284,17 @@ def test_what_is_told_is_carried_out_in_its_order(bed: Bed) -> None:
     assert told == [ExecutorLaunched("1", bed.forked[-1].pid), ExecutorExited("1", None, signal.SIGKILL)]
 
 
+def test_an_executor_that_is_stopped_is_ended_at_once_and_not_awaited(bed: Bed) -> None:
+    bed.start_cluster()
+    bed.order("1")
+    executor = bed.forked[-1]
+    executor.send_signal(signal.SIGSTOP)
+    os.waitpid(executor.pid, os.WUNTRACED)
+    bed.launcher._stop_cluster(grace=DEADLINE)
+    # After the grace nothing would be told.
+    assert bed.driver.receive(DEADLINE).message == ExecutorExited("1", None, signal.SIGKILL)
+
+
 def test_an_executor_is_killed_by_nobody_where_there_is_no_cluster(bed: Bed) -> None:
     bed.launcher._handle(Incoming(KillExecutor("1", "enough")))
     assert bed.forked == []
