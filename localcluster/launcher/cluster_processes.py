@@ -101,7 +101,7 @@ class ClusterProcesses:
                 kill(pid, signal.SIGKILL)
 
     def kill_stopped(self) -> None:
-        """Those that a signal has stopped (SIGSTOP): they do nothing that they are told, so nothing of theirs is awaited."""
+        """End those that SIGSTOP has stopped, which do nothing that they are told."""
         for pid in self._executors:
             with suppress(psutil.Error, OSError):  # it ended meanwhile; there is no descriptor to look at it with
                 if psutil.Process(pid).status() == psutil.STATUS_STOPPED:
