@@ -182,9 +182,10 @@ def test_a_replacement_that_cannot_be_forked_comes_later(sc: SparkContext) -> No
 def test_an_exception_outside_of_the_users_code_is_its_executors_end(sc: SparkContext, at: str) -> None:
     """In whatever thread: without that thread others would wait for it."""
     victim = executor(sc)
+    before = len(fired(sc))
     with sc.faults(kill(executor=victim), raising(RuntimeError).at(at), strict=True):
         assert counts(sc) == EXPECTED
-        wait_until(lambda: len(fired(sc)) > 1 and "raise" in fired(sc)[-1].fault)
+        wait_until(lambda: any("raise" in event.fault for event in fired(sc)[before:]))
     assert counts(sc) == EXPECTED
     wait_for_executors(sc, 2)
 

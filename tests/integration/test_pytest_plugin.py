@@ -236,6 +236,9 @@ def test_has_it(shared_sc):
 def test_leaks_are_told_where_asked(tmp_path: Path) -> None:
     source = """
 import subprocess, sys, threading
+from localcluster.trials import leaks
+
+leaks.GRACE = 0.1
 
 def test_process():
     test_process.child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
