@@ -17,11 +17,8 @@ from localcluster.faults.builders import plan
 from localcluster.faults.exceptions import ON_PURPOSE, make_exception
 from localcluster.faults.families import require
 from localcluster.faults.fault_plan import Plan
-from localcluster.faults.grammar import parse, read_toml, rule_text, text
+from localcluster.faults.grammar import parse, read_toml, text
 from localcluster.faults.rule import Rule
-from localcluster.faults.vocabulary import unknown
-from localcluster.rdd.rdd import RDD
-from protocol.errors import FaultPlanError
 
 
 def plan_of_options(values: Sequence[str]) -> Plan:
@@ -35,63 +32,13 @@ def check_settings(conf: Mapping[str, str], *, finds_exceptions: bool) -> None:
     check(Plan(parse(settings.faults or ""), settings.faults_seed).rules, finds_exceptions=finds_exceptions)
 
 
-_END_NO_STAGE = {
-    "barrier",
-    "cache",
-    "cartesian",
-    "checkpoint",
-    "cleanShuffleDependencies",
-    "compute",
-    "context",
-    "filter",
-    "flatMap",
-    "flatMapValues",
-    "getCheckpointFile",
-    "getNumPartitions",
-    "getResourceProfile",
-    "getStorageLevel",
-    "glom",
-    "id",
-    "isCheckpointed",
-    "isLocallyCheckpointed",
-    "iterator",
-    "keyBy",
-    "keys",
-    "kind",
-    "localCheckpoint",
-    "map",
-    "mapPartitions",
-    "mapPartitionsWithIndex",
-    "mapPartitionsWithSplit",
-    "mapValues",
-    "name",
-    "persist",
-    "pipe",
-    "preferred_locations",
-    "sample",
-    "setName",
-    "starts_barrier",
-    "toDebugString",
-    "union",
-    "unpersist",
-    "values",
-    "withResources",
-    "zipWithUniqueId",
-}
-"""What RDDs have that neither shuffles nor starts a job."""
-
-
 def check(rules: Iterable[Rule], *, finds_exceptions: bool) -> None:
-    """Raises FaultPlanError for an action that nobody does, a method that ends no stage, and, where exceptions can be
-    found already, one that cannot be.
+    """Raises FaultPlanError for an action that nobody does, and for an exception that cannot be made: those of modules
+    only where they can be found already.
     """
     require(rules)
-    methods = {name for name in dir(RDD) if not name.startswith("_")} | {"runJob"}
     for rule in rules:
-        stage, exception = rule.where.stage, rule.what.exception
-        if isinstance(stage, str) and stage not in methods - _END_NO_STAGE:
-            error = unknown("stage that ends in", stage, sorted(methods - _END_NO_STAGE))
-            raise FaultPlanError(f"{rule_text(rule)!r}: {error}")
+        exception = rule.what.exception
         if exception is not None and (finds_exceptions or "." not in exception):
             make_exception(exception, ON_PURPOSE)
 

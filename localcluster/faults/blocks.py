@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 from localcluster.faults.firing import Act, Firing
-from localcluster.faults.grammar import rule_text
+from localcluster.faults.keys import rule_text
 from protocol.locations import FileLocation, ShmLocation
 from storage import os_layer
 from storage.memory_store import MemoryStore

@@ -6,7 +6,7 @@ can be imported (`exceptions`), which is known where it is raised.
 
 from __future__ import annotations
 
-from localcluster.faults.keys import KEYS
+from localcluster.faults.keys import KEYS, rule_text
 from localcluster.faults.rule import Rule, What, Where
 from localcluster.faults.vocabulary import (
     ABOUT_OTHERS,
@@ -26,6 +26,13 @@ _TRIGGERS = ("nth", "every", "after_tasks", "probability")
 
 def check(rule: Rule) -> None:
     """Raises FaultPlanError when the rule says something that has no meaning for its action."""
+    try:
+        _check(rule)
+    except FaultPlanError as error:
+        raise FaultPlanError(f"{rule_text(rule)!r}: {error}") from None
+
+
+def _check(rule: Rule) -> None:
     what, when = rule.what, rule.when
     action = ACTIONS.get(what.action)
     if action is None:
@@ -42,6 +49,8 @@ def check(rule: Rule) -> None:
         raise FaultPlanError(f"{what.action} can have one trigger, not {' and '.join(triggers)}")
     _check_moment(rule, action)
     if not roles_of(rule):
+        if what.action == "silence":
+            raise FaultPlanError("silence is of executors: others send no heartbeats")
         raise FaultPlanError(
             f"{what.action} would hold up driver or launcher for good, and the run would wait for ever: say for "
             "how long, slow seconds= or stop seconds=; or end it, kill"

@@ -16,7 +16,7 @@ from typing import Any
 
 from localcluster.faults.check import check
 from localcluster.faults.fault_plan import Plan
-from localcluster.faults.keys import KEYS, text_of
+from localcluster.faults.keys import KEYS, rule_text, text_of
 from localcluster.faults.rule import Rule, What, When, Where
 from localcluster.faults.vocabulary import ACTIONS, unknown
 from protocol.errors import FaultPlanError
@@ -41,12 +41,6 @@ def parse_rule(text: str) -> Rule:
 def text(rules: Iterable[Rule]) -> str:
     """The text that means these rules."""
     return "; ".join(map(rule_text, rules))
-
-
-def rule_text(rule: Rule) -> str:
-    """The text that means this rule."""
-    values = [(name, value) for part in rule for name, value in part._asdict().items() if value is not None]
-    return " ".join(value if name == "action" else f"{name}={text_of(name, value)}" for name, value in values)
 
 
 def read_toml(path: str) -> Plan:
@@ -98,8 +92,8 @@ def _rule(where: str, action: str, pairs: list[tuple[str, str]]) -> Rule:
                 raise FaultPlanError(f"{name}= is given twice")
             seen.add(name)
             parts[KEYS[name].part][name] = KEYS[name].parse(value)
-        rule = Rule(What(action, **parts["what"]), Where(**parts["where"]), When(**parts["when"]))
-        check(rule)
     except FaultPlanError as error:
         raise FaultPlanError(f"{where!r}: {error}") from None
+    rule = Rule(What(action, **parts["what"]), Where(**parts["where"]), When(**parts["when"]))
+    check(rule)
     return rule

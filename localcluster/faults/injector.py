@@ -18,7 +18,7 @@ from localcluster.faults.armed_rule import ArmedRule, describe
 from localcluster.faults.families import acts, answers, doors
 from localcluster.faults.fault_plan import Plan
 from localcluster.faults.firing import Firing
-from localcluster.faults.grammar import rule_text
+from localcluster.faults.keys import rule_text
 from localcluster.faults.ledger import Ledger
 from localcluster.faults.unwatched import is_unwatched, unwatched
 from localcluster.faults.vocabulary import ABOUT_OTHERS, LAUNCHER, MOMENTS, moment_of, roles_of

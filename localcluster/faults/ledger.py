@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import repeat
 
-from localcluster.faults.grammar import rule_text
+from localcluster.faults.keys import rule_text
 from localcluster.faults.rule import Rule
 from localcluster.faults.unwatched import unwatched
 from protocol.errors import ClusterError

@@ -19,7 +19,7 @@ from typing import NoReturn
 from localcluster.base import os_layer
 from localcluster.faults.exceptions import ON_PURPOSE, make_exception
 from localcluster.faults.firing import Act, Firing
-from localcluster.faults.grammar import rule_text
+from localcluster.faults.keys import rule_text
 from localcluster.faults.ledger import Ledger, nobody_in_the_books
 
 _CHUNK = 16 << 20  # bytes that `hog` takes at once

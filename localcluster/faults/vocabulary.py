@@ -53,6 +53,17 @@ MOMENTS = {
     "call": Moment("call", ROLES, frozenset({"executor", "call"}), "the operating system is called"),
 }
 
+ENDS_OF_STAGES = """
+    aggregate aggregateByKey coalesce cogroup collect collectAsMap collectWithJobGroup combineByKey count
+    countApprox countApproxDistinct countByKey countByValue distinct first fold foldByKey foreach foreachPartition
+    fullOuterJoin groupBy groupByKey groupWith histogram intersection isEmpty join leftOuterJoin lookup max mean
+    meanApprox min partitionBy reduce reduceByKey reduceByKeyLocally repartition repartitionAndSortWithinPartitions
+    rightOuterJoin runJob sampleStdev sampleVariance saveAsPickleFile saveAsTextFile sortBy sortByKey stats stdev
+    subtract subtractByKey sum sumApprox take takeOrdered takeSample toLocalIterator top treeAggregate treeReduce
+    variance zipWithIndex
+""".split()  # noqa: SIM905 - which would be a line for each
+"""Methods that shuffle or start a job; what RDDs have beside these (`map`, `zip`) ends no stage."""
+
 ABOUT_OTHERS = ("fork", "message")
 """Moments whose ``executor`` need not be the process that comes to them."""
 
@@ -148,14 +159,17 @@ def times_of(rule: Rule) -> int:
 
 
 def roles_of(rule: Rule) -> tuple[str, ...]:
-    """Of the processes that the rule may act in. None that has to go on is held up for good: nobody would end that."""
+    """Of the processes that the rule may act in. Others than executors send no heartbeats, and are not
+    held up for good: nobody would end that.
+    """
     moment = moment_of(rule)
     roles = (EXECUTOR,) if moment is None else MOMENTS[moment].roles
     if rule.where.role is not None:
         roles = (rule.where.role,)
     elif rule.where.executor is not None and moment not in ABOUT_OTHERS:
         roles = (EXECUTOR,)
-    return tuple(role for role in roles if role == EXECUTOR or not is_for_good(rule))
+    only_executors = rule.what.action == "silence" or is_for_good(rule)
+    return tuple(role for role in roles if role == EXECUTOR or not only_executors)
 
 
 def is_for_good(rule: Rule) -> bool:

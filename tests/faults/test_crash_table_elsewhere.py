@@ -16,6 +16,7 @@ from localcluster import SparkConf, SparkContext, faults
 from localcluster.errors import ClusterError
 from localcluster.events import ExecutorLost, ExecutorReplaced, FaultFired, TaskRetried
 from localcluster.faults import Rule
+from localcluster.faults.keys import rule_text
 from tests.faults.runs import Run
 from tests.support import executors, wait_for_executors, wait_until
 
@@ -69,7 +70,7 @@ def test_an_executor_that_ends_once_before_it_has_registered(sc: SparkContext, r
 
 @ALL_WAYS
 def test_executors_that_all_end_before_they_have_registered(rule: Rule, text: str) -> None:
-    plan = faults.grammar.rule_text(rule.at("registration").times(faults.UNLIMITED))
+    plan = rule_text(rule.at("registration").times(faults.UNLIMITED))
     told = rf"5 executors in a row died before they were ready; the last: executor \d+ \(pid \d+\) {text}"
     with pytest.raises(ClusterError) as raised, SparkContext(conf=conf().set("localcluster.faults", plan)) as sc:
         sc.parallelize(range(8), 8).sum()

@@ -11,7 +11,7 @@ from localcluster import SparkContext, faults
 from localcluster.errors import FaultPlanError
 from localcluster.events import ExecutorLost, FaultFired
 from localcluster.faults import Rule, kill, slow
-from localcluster.faults.grammar import rule_text
+from localcluster.faults.keys import rule_text
 from tests.support import InThread, wait_until
 
 

@@ -16,6 +16,7 @@ from localcluster import SparkConf, SparkContext, faults
 from localcluster.errors import FaultNeverFiredError, FaultPlanError, JobCancelledError, TaskError
 from localcluster.events import ExecutorLost, FaultFired
 from localcluster.faults import Rule, kill, raising, slow
+from localcluster.faults.keys import rule_text
 from protocol import sites
 from tests.support import InThread, in_each_executor, wait_for_executors, wait_until
 
@@ -63,7 +64,7 @@ def test_a_job_survives_the_end_of_an_executor_in_a_task(sc: SparkContext, rule:
     assert len(fired(sc)) == before + 1
     event = fired(sc)[-1]
     assert event.process not in ("driver", "launcher")
-    assert event.fault == faults.grammar.rule_text(rule.at(at).nth(3))
+    assert event.fault == rule_text(rule.at(at).nth(3))
 
 
 @pytest.mark.parametrize("at", ["pickle", "shuffle_write", "shuffle_read"])
