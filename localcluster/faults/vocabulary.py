@@ -159,19 +159,14 @@ def times_of(rule: Rule) -> int:
 
 
 def roles_of(rule: Rule) -> tuple[str, ...]:
-    """Of the processes that the rule may act in. Others than executors send no heartbeats, and are not
-    held up for good: nobody would end that.
+    """Of the processes that the rule may act in. Only executors send heartbeats; nor is what has to go on held up for
+    good, since nobody would end that.
     """
-    moment = moment_of(rule)
+    what, where, moment = rule.what, rule.where, moment_of(rule)
     roles = (EXECUTOR,) if moment is None else MOMENTS[moment].roles
-    if rule.where.role is not None:
-        roles = (rule.where.role,)
-    elif rule.where.executor is not None and moment not in ABOUT_OTHERS:
+    if where.role is not None:
+        roles = (where.role,)
+    elif where.executor is not None and moment not in ABOUT_OTHERS:
         roles = (EXECUTOR,)
-    only_executors = rule.what.action == "silence" or is_for_good(rule)
+    only_executors = what.action in ("hang", "silence") or (what.action == "stop" and what.seconds is None)
     return tuple(role for role in roles if role == EXECUTOR or not only_executors)
-
-
-def is_for_good(rule: Rule) -> bool:
-    """Whether what it holds up does not go on by itself."""
-    return rule.what.action == "hang" or (rule.what.action == "stop" and rule.what.seconds is None)

@@ -1,4 +1,4 @@
-"""Which methods end a stage, so that a rule may name it by them: each of `ENDS_OF_STAGES` does, and some others do not."""
+"""Which methods end a stage, so that a rule may name it by them: those of `ENDS_OF_STAGES`; some others do not."""
 
 from __future__ import annotations
 
