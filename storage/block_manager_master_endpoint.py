@@ -187,7 +187,9 @@ class BlockManagerMasterEndpoint:
             log.error("%s takes the place of %s, which is taken for dead", manager_id, known)
             outcome = self._remove_executor(sender, m.RemoveExecutor(known.executor_id), now)
         self._table.register(manager_id, message.max_memory, now)
-        if self._expired.pop(manager_id.executor_id, None) is not None:
+        held = self._expired.pop(manager_id.executor_id, None)
+        if held is not None:
+            self._fates.came_back(held)
             outcome.background = self._removals.came_back(manager_id.executor_id)
         elif outcome.background is None:
             outcome.background = self._replicas.begin()  # there may have been no peer for a copy before
@@ -268,7 +270,8 @@ class BlockManagerMasterEndpoint:
         if known and message.storage_level.is_valid:
             self._table.put(block_id, holder, _status(message))
             self._replicas.want(block_id, cast(StorageLevel, message.storage_level))
-            self._fates.stored(block_id, holder.executor_id)
+            is_copy = self._replicas.is_copy(block_id, holder)
+            self._fates.stored(block_id, holder.executor_id, is_copy=is_copy)
         else:
             tells = self._drop(block_id, holder)
             self._removals.gone(block_id, holder.executor_id)

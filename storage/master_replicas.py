@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from protocol import block_messages as m
@@ -21,6 +21,7 @@ from protocol.locations import BlockManagerId, ExternalLocation, FileLocation, S
 from storage.block_id import BlockId
 from storage.block_table import BlockTable
 from storage.lease_table import LeaseTable
+from storage.master_queries import ask
 from storage.outcome import Outcome
 from storage.replication import order_peers
 from storage.storage_level import StorageLevel
@@ -36,7 +37,8 @@ class MasterReplicas:
         self._leases = leases
         self._wanted: dict[BlockId, StorageLevel] = {}  # {block in the books: level, of more than one copy}
         self._refused: set[tuple[BlockId, BlockManagerId]] = set()  # peers that took no copy since the last `begin`
-        self._copied: set[BlockId] = set()  # now
+        self._ordered: set[tuple[BlockId, BlockManagerId]] = set()  # copies that peers are told to make, by whomever
+        self._copied: set[BlockId] = set()  # here, now
         self._asked: set[str] = set()  # executor ids of those who have not answered
         self._left: defaultdict[str, list[BlockId]] = defaultdict(list)  # {whom to ask for the bytes, or "": blocks}
 
@@ -44,6 +46,31 @@ class MasterReplicas:
         """A block was put with this level; what a holder reports of it later is the level of its tier."""
         if level.replication > 1:
             self._wanted[block_id] = level
+
+    def order(
+        self,
+        block_id: BlockId,
+        level: StorageLevel,
+        location: SharedLocation,
+        peers: Sequence[BlockManagerId],
+        combine: Callable[[list[Any]], Outcome],
+    ) -> Outcome:
+        """Have peers copy the bytes at a location, which they read under leases."""
+        if isinstance(location, ShmLocation):
+            for peer in peers:
+                self._leases.grant(location, peer.executor_id)
+        copies = {(block_id, peer) for peer in peers}
+        self._ordered |= copies
+
+        def ended(answers: list[Any]) -> Outcome:
+            self._ordered.difference_update(copies)
+            return combine(answers)
+
+        return ask(peers, m.ReplicateBlock(block_id, level.without_replicas, location), ended)
+
+    def is_copy(self, block_id: BlockId, holder: BlockManagerId) -> bool:
+        """Whether what the holder stores now is a copy that it was told to make."""
+        return (block_id, holder) in self._ordered
 
     def removed(self, is_part: Callable[[BlockId], bool]) -> None:
         """Nobody wants these blocks any more."""
@@ -144,9 +171,6 @@ class MasterReplicas:
         return outcome
 
     def _send(self, block_id: BlockId, peer: BlockManagerId, location: SharedLocation) -> Outcome:
-        if isinstance(location, ShmLocation):
-            self._leases.grant(location, peer.executor_id)
-
         def combine(answers: list[Any]) -> Outcome:
             if answers[0] is not True:
                 self._refused.add((block_id, peer))
@@ -155,10 +179,8 @@ class MasterReplicas:
                 outcome.tells.append((peer.executor_id, m.RemoveBlock(block_id)))
             return outcome
 
-        level = self._wanted[block_id]
-        order = m.ReplicateBlock(block_id, level.without_replicas, location)
         log.info("block %s is copied to %s again", block_id, peer.executor_id)
-        return Outcome(asks=[(peer.executor_id, order)], combine=combine)
+        return self.order(block_id, self._wanted[block_id], location, [peer], combine)
 
     def _ended(self, block_id: BlockId, peer: BlockManagerId) -> Outcome:
         """The copy is made, or failed; the block may need another."""

@@ -91,22 +91,18 @@ class MasterSharing:
         """The peers read under leases; `sender` is told when the last of them is done, in case it made a copy to be
         read.
         """
-        location, level = message.location, cast(StorageLevel, message.level)
-        self._replicas.want(cast(BlockId, message.block_id), level)
+        block_id, level = cast(BlockId, message.block_id), cast(StorageLevel, message.level)
+        location = message.location
+        self._replicas.want(block_id, level)
         peers = [peer for peer in message.peers if self._table.manager(peer) is not None]
-        if isinstance(location, ShmLocation):
-            for peer in peers:
-                self._leases.grant(location, peer.executor_id)
 
         def combine(answers: list[Any]) -> Outcome:
             stored = tuple(peer for peer, answer in zip(peers, answers, strict=True) if answer is True)
-            if isinstance(location, ShmLocation) and self._is_unread_copy(
-                cast(BlockId, message.block_id), sender, location
-            ):
+            if isinstance(location, ShmLocation) and self._is_unread_copy(block_id, sender, location):
                 return Outcome(stored, extents_released([(sender, location)]))
             return Outcome(stored)
 
-        return ask(peers, m.ReplicateBlock(message.block_id, level.without_replicas, location), combine)
+        return self._replicas.order(block_id, level, location, peers, combine)
 
     def _is_unread_copy(self, block_id: BlockId, owner: str, location: ShmLocation) -> bool:
         """Whether the extent is a copy made to be read once, and nobody reads it any more; else it waits in limbo."""
