@@ -238,7 +238,7 @@ class Endpoint:
                 return
             raise AskTimeoutError(f"{pending.what}: no answer within {timeout} s from {self._channel.name}") from None
         if frame.kind not in (Kind.REPLY, Kind.ERROR):
-            raise self._refuse(f"{frame.kind.name} frame on the side that asks")
+            raise self._channel.refuse(f"{frame.kind.name} frame on the side that asks")
         self._settle(frame)
 
     def _settle(self, frame: Frame) -> None:
@@ -305,7 +305,7 @@ class Endpoint:
             value = loads(frame.payload)
         except SerializationError as error:
             if frame.kind is not Kind.ASK:
-                raise self._refuse(f"{frame.kind.name} frame: {error}") from error
+                raise self._channel.refuse(f"{frame.kind.name} frame: {error}") from error
             Reply(self, frame.correlation).error(error)
             return ()
         incoming: Iterable[Incoming]
@@ -316,13 +316,8 @@ class Endpoint:
         elif isinstance(value, tuple):
             incoming = map(Incoming, value)
         else:
-            raise self._refuse(f"BATCH frame of {describe(value)}")
+            raise self._channel.refuse(f"BATCH frame of {describe(value)}")
         return incoming if self.hook is None else self._let_in(frame, incoming)
-
-    def _refuse(self, what: str) -> FrameError:
-        error = FrameError(f"channel {self._channel.name}: {what}")
-        self._channel.fail(error)
-        return error
 
     # --- the hook ---
 

@@ -39,10 +39,8 @@ class Outbound:
         self._sequence = sequence
         self._resends = resends
         self._kept: deque[_Kept] = deque()  # in order
-        self._announced, self._announced_at = (
-            (0, 0),
-            0.0,
-        )  # frames sent and received that the peer was told of, and when
+        self._announced = 0, 0  # frames sent and received that the peer was told of
+        self._announced_at = 0.0  # seconds, monotonic
         self._bad_wire: BadWire | None = None
 
     def add(self, frames: tuple[Frame, ...], fate: Fate | None = None) -> int:

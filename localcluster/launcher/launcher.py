@@ -124,9 +124,8 @@ class Launcher:
         self._plans = JobPlans()
         self._terminate_by: float | None = None
         self._interrupted = False  # a SIGINT was passed on
-        self._sent: set[int] = {
-            signal.SIGINT
-        }  # signals to the driver that are no news, as a Ctrl-C, which it tells of itself
+        # Signals to the driver that are no news; nor is a Ctrl-C, which it tells of itself.
+        self._sent: set[int] = {signal.SIGINT}
         self._stopping = False
         self._wakeup_read, self._wakeup_write = wakeup
 

@@ -79,13 +79,11 @@ class DAGScheduler:
             launches += launched
             is_over = not self._give_up_sets(launches, now)
         instructions, self._outbox = self._outbox, []
-        return [instruction for instruction in instructions if not self._is_void(instruction)]
+        return [each for each in instructions if not (isinstance(each, Kill) and self._is_void(each))]
 
-    def _is_void(self, instruction: Instruction) -> bool:
-        """Whether a task is to be stopped whose end was in the same report as the reason for that."""
-        if not isinstance(instruction, Kill):
-            return False
-        return self._tasks.running_task(instruction.executor_id, instruction.task_id) is None
+    def _is_void(self, kill: Kill) -> bool:
+        """Whether the end of the task was in the same report as the reason to stop it."""
+        return self._tasks.running_task(kill.executor_id, kill.task_id) is None
 
     def _give_up_sets(self, launches: Sequence[Launch], now: float) -> bool:
         """Abort the stages of which a task cannot be sent, or may run nowhere. Whether there were any."""
