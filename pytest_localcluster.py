@@ -46,7 +46,10 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARK)
     if config.getoption("--localcluster-leaks"):
-        from localcluster.trials import leak_check
+        try:
+            from localcluster.trials import leak_check
+        except ImportError as error:  # beside a program's own storage.py
+            raise pytest.UsageError(str(error)) from error
 
         config.pluginmanager.register(leak_check)
 

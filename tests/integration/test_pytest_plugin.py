@@ -314,3 +314,27 @@ def test_assertions_of_ours_are_not_rewritten():
 """,
     )
     assert report.counts == {"passed": 2}, report.text
+
+
+def test_tests_beside_a_storage_module_are_told_so(tmp_path: Path) -> None:
+    """Where their directory is searched from the start, and where pytest finds it when the package is loaded."""
+    (tmp_path / "storage.py").write_text("ANSWER = 42")
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "protocol.py").write_text("ANSWER = 42")
+    (tmp_path / "tests" / "test_it.py").write_text("import protocol\n\ndef test_it(sc): ...\n")
+    for directory, command, module in (
+        (tmp_path, ["-m", "pytest"], "storage.py"),
+        (tmp_path.parent, ["-c", "import pytest, sys; sys.path.remove(''); sys.exit(pytest.main())"], "protocol.py"),
+    ):
+        options = ["-q", "-p", "no:cacheprovider", "-p", "pytest_localcluster", "--localcluster-leaks"]
+        done = subprocess.run(
+            [sys.executable, *command, *options, str(tmp_path / "tests")],
+            cwd=directory,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=4 * DEADLINE,
+        )
+        assert done.returncode != 0
+        assert f"{module} is in the place of a package" in done.stdout + done.stderr
+        assert "INTERNALERROR" not in done.stdout + done.stderr
