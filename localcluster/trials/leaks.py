@@ -134,18 +134,31 @@ def everything() -> dict[object, str]:
     return found
 
 
-def left_behind(before: dict[object, str]) -> dict[object, str]:
+def left_behind(before: dict[object, str], launcher: int | None) -> dict[object, str]:
     new = {key: name for key, name in everything().items() if key not in before}
+    if launcher is not None:
+        new = {key: name for key, name in new.items() if not may_be_a_contexts(key, launcher)}
     return {key: name for key, name in new.items() if not (isinstance(key, Run) and is_alive(key))}
 
 
-def still_left_after_grace(before: dict[object, str]) -> dict[object, str]:
-    """What is left once everything had `GRACE` seconds to end; returns as soon as nothing is left."""
+def may_be_a_contexts(key: object, launcher: int) -> bool:
+    """Whether it may be of a context that lives on, with this launcher: also pipes and sockets, whoever's they are."""
+    if isinstance(key, tuple):
+        _, target = key
+        return not os.path.isfile(target) or RUN_NAME.search(target) is not None
+    return key == launcher or (isinstance(key, threading.Thread) and key.name.startswith("localcluster-"))
+
+
+def still_left_after_grace(before: dict[object, str], launcher: int | None = None) -> dict[object, str]:
+    """What is left once everything had `GRACE` seconds to end; returns as soon as nothing is left.
+
+    ``launcher``: the process id of that of a context that lives on. What may be the context's is not looked at.
+    """
     deadline = time.monotonic() + GRACE
-    left = left_behind(before)
+    left = left_behind(before, launcher)
     if left:
         gc.collect()  # what only a reference cycle (an exception's traceback, say) keeps open is not lost
     while left and time.monotonic() < deadline:
         time.sleep(POLL)
-        left = left_behind(before)
+        left = left_behind(before, launcher)
     return left

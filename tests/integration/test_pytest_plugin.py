@@ -233,6 +233,41 @@ def test_has_it(shared_sc):
     assert run_tests(tmp_path, source, "--localcluster-leaks").counts == {"passed": 2}
 
 
+def test_what_a_test_leaves_beside_a_shared_context_is_its_leak(tmp_path: Path) -> None:
+    source = """
+import subprocess, sys, threading
+from localcluster.faults import kill
+from localcluster.trials import leaks
+
+leaks.GRACE = 0.1
+
+def test_first(shared_sc):
+    test_first.file = open(__file__)
+
+def test_process(shared_sc):
+    test_process.child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+
+def test_thread(shared_sc):
+    threading.Thread(target=threading.Event().wait, args=[60], daemon=True, name="mine").start()
+
+def test_descriptor(shared_sc):
+    test_descriptor.file = open(__file__)
+
+def test_clean(shared_sc):
+    with shared_sc.faults(kill(partition=1)):
+        assert total(shared_sc) == TOTAL
+    shared_sc.parallelize(range(9), 3).cache().count()
+
+def test_without():
+    test_without.file = open(__file__)
+"""
+    report = run_tests(tmp_path, source, "--localcluster-leaks")
+    failed = [name for name in report.text.splitlines() if name.startswith("ERROR ")]
+    for name in ("first", "process", "thread", "descriptor", "without"):
+        assert any(f"::test_{name} - " in line for line in failed), report.text
+    assert not any("test_clean" in line for line in failed), report.text
+
+
 def test_leaks_are_told_where_asked(tmp_path: Path) -> None:
     source = """
 import subprocess, sys, threading
