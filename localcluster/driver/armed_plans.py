@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ENDED_WHILE_FORKED = 100  # plans that may end while an executor is being forked
-
-
 _ENDS_AT_ONCE = ("kill", "exit", "segfault")  # what a process cannot outlive
 
 

@@ -15,12 +15,14 @@ from localcluster.faults.vocabulary import (
     MOMENTS,
     ROLES,
     Action,
+    Moment,
     moment_of,
     roles_of,
     unknown,
 )
 from protocol.errors import FaultPlanError
 
+_TIMER = Moment("", ROLES, frozenset({"executor"}), "")  # what needs no moment
 _TRIGGERS = ("nth", "every", "after_tasks", "probability")
 
 
@@ -74,14 +76,9 @@ def _check_moment(rule: Rule, action: Action) -> None:
         raise FaultPlanError("at=middle needs records=, and records= needs at=middle")
     if when.after_tasks is not None and name != "after_report":
         raise FaultPlanError(f"after_tasks= is the moment after a task's report, not at={name}")
-    if name is None:
-        _check_role(where.role, ROLES, "a timer")
-        if where.executor is not None and where.role not in (None, EXECUTOR):
-            raise FaultPlanError(f"executor= is not of the {where.role}")
-        return
-    moment = MOMENTS[name]
-    _refuse(where, {"role", *moment.facts}, f"at={name} has no")
-    _check_role(where.role, moment.roles, f"at={name}")
+    _, roles, facts, _ = _TIMER if name is None else MOMENTS[name]
+    _refuse(where, {"role", *facts}, f"at={name} has no")
+    _check_role(where.role, roles, "a timer" if name is None else f"at={name}")
     if where.executor is not None and where.role not in (None, EXECUTOR) and name not in ABOUT_OTHERS:
         raise FaultPlanError(f"executor= is not of the {where.role}")
 

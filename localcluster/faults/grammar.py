@@ -25,11 +25,10 @@ from storage import os_layer
 
 def parse(text: str) -> tuple[Rule, ...]:
     """The rules of a text. Raises FaultPlanError that names what is wrong, and what was meant."""
-    return tuple(parse_rule(part) for part in re.split(r"[;\n]", text) if part.strip())
+    return tuple(_parse_rule(part) for part in re.split(r"[;\n]", text) if part.strip())
 
 
-def parse_rule(text: str) -> Rule:
-    """Raises as `parse`."""
+def _parse_rule(text: str) -> Rule:
     action, *words = text.split()
     pairs = [word.partition("=") for word in words]
     for name, equals, _ in pairs:

@@ -87,14 +87,12 @@ class Injector:
         rules: dict[str, list[ArmedRule]] = {}
         for index, rule in enumerate(plan.rules):
             moment = moment_of(rule)
-            if self._role in roles_of(rule) and self._may_be(rule.where.executor, moment):
+            is_about_us = rule.where.executor in (None, self._process) or moment in ABOUT_OTHERS
+            if self._role in roles_of(rule) and is_about_us:
                 site = _TIMER if moment is None else MOMENTS[moment].site
                 armed = ArmedRule(rule, index, plan.seed, ledger, self._process, since)
                 rules.setdefault(site, []).append(armed)
         return rules
-
-    def _may_be(self, executor: str | None, moment: str | None) -> bool:
-        return executor is None or executor == self._process or moment in ABOUT_OTHERS
 
     def _path(self, number: int) -> str:
         return os.path.join(self._directory, f"faults-{number}")

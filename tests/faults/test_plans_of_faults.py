@@ -1,11 +1,13 @@
-"""Plans of faults in a cluster that runs: what each action does to it, when, and for how long a plan is armed."""
+"""Plans of faults in a cluster that runs: what actions do to it, when, and for how long a plan is armed.
+
+How processes end is the crash table (``test_crash_table``).
+"""
 
 from __future__ import annotations
 
 import logging
 import os
 import re
-import signal
 from collections.abc import Iterator
 from operator import add
 
@@ -14,9 +16,8 @@ import pytest
 
 from localcluster import SparkConf, SparkContext, faults
 from localcluster.errors import FaultNeverFiredError, FaultPlanError, JobCancelledError, TaskError
-from localcluster.events import ExecutorLost, FaultFired
+from localcluster.events import FaultFired
 from localcluster.faults import Rule, kill, raising, slow
-from localcluster.faults.keys import rule_text
 from protocol import sites
 from tests.support import InThread, in_each_executor, wait_for_executors, wait_until
 
@@ -52,37 +53,6 @@ def own_id() -> str:
 
 
 # --- what happens ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("rule", [kill(), faults.exiting(7), faults.segfault()], ids=["kill", "exit", "segfault"])
-@pytest.mark.parametrize("at", ["start", "unpickle", "end", "before_report", "after_report"])
-def test_a_job_survives_the_end_of_an_executor_in_a_task(sc: SparkContext, rule: Rule, at: str) -> None:
-    wait_for_executors(sc, 2)
-    before = len(fired(sc))
-    with sc.faults(rule.at(at).nth(3), strict=True):
-        assert counts(sc) == EXPECTED
-    assert len(fired(sc)) == before + 1
-    event = fired(sc)[-1]
-    assert event.process not in ("driver", "launcher")
-    assert event.fault == rule_text(rule.at(at).nth(3))
-
-
-@pytest.mark.parametrize("at", ["pickle", "shuffle_write", "shuffle_read"])
-def test_a_job_survives_the_end_of_an_executor_where_only_some_tasks_come(sc: SparkContext, at: str) -> None:
-    wait_for_executors(sc, 2)
-    with sc.faults(kill().at(at), strict=True):
-        assert counts(sc) == EXPECTED
-
-
-def test_the_way_in_which_an_executor_ends_is_the_rules(sc: SparkContext) -> None:
-    lost = len(sc.events(ExecutorLost))
-    for rule in (kill(), faults.exiting(7), faults.segfault()):
-        wait_for_executors(sc, 2)
-        with sc.faults(rule, strict=True):
-            assert counts(sc) == EXPECTED
-    wait_until(lambda: len(sc.events(ExecutorLost)) == lost + 3)
-    ends = [(event.signal, event.exit_code) for event in sc.events(ExecutorLost)[lost:]]
-    assert ends == [(signal.SIGKILL, None), (None, 7), (signal.SIGSEGV, None)]
 
 
 def test_an_exception_is_raised_in_the_task_that_is_named(sc: SparkContext) -> None:
@@ -162,13 +132,6 @@ def test_a_silent_executor_sends_no_heartbeat_and_works_on(sc: SparkContext) -> 
     with sc.faults(faults.silence(0.3, executor=victim), strict=True):
         assert counts(sc) == EXPECTED
         assert counts(sc) == EXPECTED
-
-
-def test_an_executor_that_dies_before_it_registers_is_replaced(sc: SparkContext) -> None:
-    victim = executor(sc)
-    with sc.faults(kill(executor=victim), kill().at("registration"), strict=True):
-        assert counts(sc) == EXPECTED
-        wait_for_executors(sc, 2)
 
 
 def test_a_replacement_that_cannot_be_forked_comes_later(sc: SparkContext) -> None:
