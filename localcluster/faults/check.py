@@ -13,16 +13,13 @@ from localcluster.faults.vocabulary import (
     ACTIONS,
     EXECUTOR,
     MOMENTS,
-    ROLES,
     Action,
-    Moment,
     moment_of,
     roles_of,
     unknown,
 )
 from protocol.errors import FaultPlanError
 
-_TIMER = Moment("", ROLES, frozenset({"executor"}), "")  # what needs no moment
 _TRIGGERS = ("nth", "every", "after_tasks", "probability")
 
 
@@ -50,25 +47,12 @@ def _check(rule: Rule) -> None:
     if len(triggers) > 1:
         raise FaultPlanError(f"{what.action} can have one trigger, not {' and '.join(triggers)}")
     _check_moment(rule, action)
-    if not roles_of(rule):
-        if what.action == "silence":
-            raise FaultPlanError("silence is of executors: others send no heartbeats")
-        raise FaultPlanError(
-            f"{what.action} would hold up driver or launcher for good, and the run would wait for ever: say for "
-            "how long, slow seconds= or stop seconds=; or end it, kill"
-        )
-    if (what.exception or "").startswith("__main__.") and EXECUTOR in roles_of(rule):
-        raise FaultPlanError(
-            f"exception={what.exception} is of the program that runs, which executors cannot import: define it in a "
-            "module and import it from there"
-        )
+    _check_processes(rule)
 
 
 def _check_moment(rule: Rule, action: Action) -> None:
     what, where, when = rule
     name = moment_of(rule)
-    if when.at is not None and when.at not in MOMENTS:
-        raise unknown("moment at=", when.at, action.moments)
     if name is not None and name not in action.moments:
         word = f"at={name}" if when.at is not None else "after_tasks="
         raise FaultPlanError(f"{what.action} has no {word}; it acts at: {', '.join(action.moments)}")
@@ -76,21 +60,34 @@ def _check_moment(rule: Rule, action: Action) -> None:
         raise FaultPlanError("at=middle needs records=, and records= needs at=middle")
     if when.after_tasks is not None and name != "after_report":
         raise FaultPlanError(f"after_tasks= is the moment after a task's report, not at={name}")
-    _, roles, facts, _ = _TIMER if name is None else MOMENTS[name]
-    _refuse(where, {"role", *facts}, f"at={name} has no")
-    _check_role(where.role, roles, "a timer" if name is None else f"at={name}")
-    if where.executor is not None and where.role not in (None, EXECUTOR) and name not in ABOUT_OTHERS:
-        raise FaultPlanError(f"executor= is not of the {where.role}")
-
-
-def _check_role(role: str | None, roles: tuple[str, ...], what: str) -> None:
-    if role is not None and role not in ROLES:
-        raise unknown("role", role, ROLES)
-    if role is not None and role not in roles:
-        moments = [name for name, moment in MOMENTS.items() if role in moment.roles]
+    if name is None:
+        return
+    moment = MOMENTS[name]
+    _refuse(where, {"role", *moment.facts}, f"at={name} has no")
+    if where.role not in (None, *moment.roles):
+        others = [other for other, moment in MOMENTS.items() if where.role in moment.roles]
         raise FaultPlanError(
-            f"{what} is of the {' and '.join(roles)}, not of the {role}; say when: after_seconds=, or at= one of "
-            f"{', '.join(moments)}"
+            f"at={name} is of the {' and '.join(moment.roles)}, not of the {where.role}; say when: after_seconds=, or "
+            f"at= one of {', '.join(others)}"
+        )
+
+
+def _check_processes(rule: Rule) -> None:
+    what, where, _ = rule
+    roles = roles_of(rule)
+    if where.executor is not None and where.role not in (None, EXECUTOR) and moment_of(rule) not in ABOUT_OTHERS:
+        raise FaultPlanError(f"executor= is not of the {where.role}")
+    if not roles and what.action == "silence":
+        raise FaultPlanError("silence is of executors: others send no heartbeats")
+    if not roles:
+        raise FaultPlanError(
+            f"{what.action} would hold up driver or launcher for good, and the run would wait for ever: say for "
+            "how long, slow seconds= or stop seconds=; or end it, kill"
+        )
+    if (what.exception or "").startswith("__main__.") and EXECUTOR in roles:
+        raise FaultPlanError(
+            f"exception={what.exception} is of the program that runs, which executors cannot import: define it in a "
+            "module and import it from there"
         )
 
 
