@@ -325,7 +325,7 @@ class BlockManager:
             self._local.adopt(block_id)
 
     def release_segment(self, path: str, remove: bool) -> None:
-        """A dead process's segment or file is not needed any more: unmap it, and remove the file if told to."""
+        """A segment or file of another process is not needed any more: unmap it, and remove the file if told to."""
         self._reader.drop_segment(path)
         if remove:
             os_layer.unlink(path)

@@ -323,7 +323,8 @@ class BlockManagerMasterEndpoint:
     def _return_segment(self, sender: str, message: m.ReturnSegment, now: float) -> Outcome:
         self._budget.give_back(message.segment)
         self._leases.segment_gone(message.segment)
-        return Outcome()
+        others = [manager.executor_id for manager in self._table.managers if manager.executor_id != sender]
+        return Outcome(tells=[(other, m.ReleaseSegment(message.segment)) for other in others])
 
 
 def _status(message: m.UpdateBlockInfo) -> BlockStatus:
