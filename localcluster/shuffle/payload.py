@@ -33,7 +33,7 @@ def read_payload(blocks: BlockManager, payload: bytes | BlockIdLike) -> bytes | 
     """The bytes of a payload that holds no records, whichever way it came. Raises BlockNotFoundError when its block is
     gone, CorruptBlockError when it is not what was written.
     """
-    return payload if isinstance(payload, bytes) else serializer.unwrap(_bytes_of(blocks, payload))
+    return payload if isinstance(payload, bytes) else serializer.unwrap(_bytes_of(blocks, payload), checked=True)
 
 
 def read_records(blocks: BlockManager, payload: bytes | BlockIdLike) -> Iterator[Any]:

@@ -8,7 +8,7 @@ import pytest
 
 from protocol import block_messages as m
 from protocol.errors import BrokenChannelError
-from protocol.locations import DRIVER, FileLocation, HeapLocation, ShmLocation
+from protocol.locations import DRIVER, FileLocation, HeapLocation
 from storage.block_id import BlockId, BroadcastBlockId, RDDBlockId, ShuffleDataBlockId
 from tests.storage.masters import BLOCK, FILE, SEGMENT, SHM, A, B, C, Master
 
@@ -44,7 +44,7 @@ def test_what_a_holder_was_to_remove_when_it_died_is_not_kept(
     else:
         outcome.combine(answers)
         tells = master.tell(DRIVER, m.RemoveExecutor("A"))
-    path = location.segment if isinstance(location, ShmLocation) else location.path
+    path = location.path
     assert (DRIVER, m.ReleaseSegment(path, remove=True)) in tells
     told = master.endpoint.statistics()
     assert (told.blocks, told.adopted_paths, told.shared_memory_used) == (0, 0, 0)
