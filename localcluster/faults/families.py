@@ -11,7 +11,7 @@ from typing import Any
 
 from localcluster.faults import blocks, calls, messages, process_actions
 from localcluster.faults.firing import Act
-from localcluster.faults.process_actions import is_silent
+from localcluster.faults.process_actions import is_silent, let_go
 from protocol.sites import Armed
 
 
@@ -28,3 +28,8 @@ def doors() -> dict[str, Callable[[Armed | None], None]]:
 def answers() -> dict[str, Callable[[], Any]]:
     """What an armed process says at a site when no rule that fires there does: of lasting effects. {site: it}"""
     return {"heartbeat": is_silent}
+
+
+def plan_ended() -> None:
+    """A plan was disarmed in this process: its lasting effects end."""
+    let_go()

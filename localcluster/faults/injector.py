@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from localcluster.faults.armed_rule import ArmedRule, describe
-from localcluster.faults.families import acts, answers, doors
+from localcluster.faults.families import acts, answers, doors, plan_ended
 from localcluster.faults.fault_plan import Plan
 from localcluster.faults.firing import Firing
 from localcluster.faults.keys import rule_text
@@ -106,6 +106,7 @@ class Injector:
             for timer in armed.timers:
                 timer.cancel()
             armed.ledger.close()
+            plan_ended()
 
     def disarm_all(self) -> None:
         for number in list(self._plans):

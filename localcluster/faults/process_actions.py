@@ -35,8 +35,9 @@ _RAISE = compile("raise exception", "<a fault>", "exec")
 
 _CONTINUE = 'i=0; while [ $i -lt "$2" ] && [ -e "$3" ] && kill -0 "$1"; do sleep 0.1; i=$((i+1)); done; kill -CONT "$1"'
 
-_held: list[bytearray] = []  # what `hog` took
-_silences: list[tuple[float, Ledger]] = []  # (until when, monotonic; the books of the plan that says so)
+# What lasts, with the books of the plan that says so.
+_hoards: list[tuple[Ledger, list[bytearray]]] = []
+_silences: list[tuple[Ledger, float]] = []  # until when, monotonic
 
 
 def _kill(firing: Firing) -> None:
@@ -81,7 +82,7 @@ def _hog(firing: Firing) -> None:
         chunk = bytearray(_CHUNK)
         chunk[::4096] = b"\1" * len(range(0, _CHUNK, 4096))  # an untouched page takes nothing
         taken.append(chunk)
-    _held.extend(taken)
+    _hoards.append((firing.books, taken))
 
 
 def _slow(firing: Firing) -> None:
@@ -104,12 +105,18 @@ def _hold_up(firing: Firing, seconds: float) -> None:
 
 def _silence(firing: Firing) -> None:
     seconds = firing.rule.what.seconds
-    _silences.append((time.monotonic() + (_FOR_EVER if seconds is None else seconds), firing.books))
+    _silences.append((firing.books, time.monotonic() + (_FOR_EVER if seconds is None else seconds)))
 
 
 def is_silent() -> bool:
     """Whether the heartbeat is not to be sent."""
-    return any(time.monotonic() < until and not books.is_over() for until, books in _silences)
+    return any(time.monotonic() < until for _, until in _silences)
+
+
+def let_go() -> None:
+    """End what plans made last that are over."""
+    _hoards[:] = [hoard for hoard in _hoards if not hoard[0].is_over()]
+    _silences[:] = [silence for silence in _silences if not silence[0].is_over()]
 
 
 def _fail_fork(firing: Firing) -> NoReturn:

@@ -16,7 +16,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -81,9 +80,6 @@ def runs() -> dict[object, str]:
     return found
 
 
-LOOKS: tuple[Callable[[], dict[object, str]], ...] = (child_processes, threads, file_descriptors, runs)
-
-
 # --- what those looks leave out -------------------------------------------------------------------------------------
 
 
@@ -128,10 +124,7 @@ def describe(key: object, name: str) -> str:
 
 
 def everything() -> dict[object, str]:
-    found: dict[object, str] = {}
-    for look in LOOKS:
-        found |= look()
-    return found
+    return {**child_processes(), **threads(), **file_descriptors(), **runs()}
 
 
 def left_behind(before: dict[object, str], launcher: int | None) -> dict[object, str]:

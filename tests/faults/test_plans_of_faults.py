@@ -114,7 +114,7 @@ def test_a_slow_task_is_slow_each_time(sc: SparkContext) -> None:
     assert len(fired(sc)) == before + 8
 
 
-def test_memory_that_is_taken_is_held_up_to_the_limit(sc: SparkContext) -> None:
+def test_memory_that_is_taken_is_held_up_to_the_limit_until_the_plan_ends(sc: SparkContext) -> None:
     victim = executor(sc)
 
     def rss() -> tuple[str, int]:
@@ -125,6 +125,18 @@ def test_memory_that_is_taken_is_held_up_to_the_limit(sc: SparkContext) -> None:
         assert counts(sc) == EXPECTED
         after = dict(in_each_executor(sc, rss))
     assert after[victim] >= before[victim] + (60 << 20)
+    wait_until(lambda: dict(in_each_executor(sc, rss))[victim] < before[victim] + (30 << 20))
+
+
+def test_a_silence_ends_with_its_plan_and_not_before(sc: SparkContext) -> None:
+    def is_silent() -> bool:
+        return sites.armed is not None and bool(sites.armed("heartbeat"))
+
+    with sc.faults(slow(0.001, partition=99)):  # armed before, during and after
+        with sc.faults(faults.silence(), strict=True):
+            in_each_executor(sc, own_id)
+            assert any(in_each_executor(sc, is_silent))
+        wait_until(lambda: not any(in_each_executor(sc, is_silent)))
 
 
 def test_a_silent_executor_sends_no_heartbeat_and_works_on(sc: SparkContext) -> None:
