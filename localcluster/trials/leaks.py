@@ -58,14 +58,16 @@ def threads() -> dict[object, str]:
 
 
 def file_descriptors() -> dict[object, str]:
-    """Open descriptors by number and target: a number that now leads elsewhere is a new one."""
+    """Open descriptors by number and target: a number that now leads elsewhere is a new one. Not the standard streams,
+    which pytest turns this way and that.
+    """
     found: dict[object, str] = {}
     for number in os.listdir(FD_DIRECTORY):
         try:
             target = os.readlink(f"/proc/self/fd/{number}") if sys.platform == "linux" else ""
         except FileNotFoundError:  # the descriptor of this very listing
             continue
-        if int(number) not in tracker_numbers("_fd"):
+        if int(number) > 2 and int(number) not in tracker_numbers("_fd"):
             found[number, target] = f"file descriptor {number} -> {target}"
     return found
 

@@ -222,6 +222,26 @@ def test_may_not_fire(sc, faults):
     assert "FaultNeverFiredError" in report.text
 
 
+def test_a_ctrl_c_is_told_as_such_and_not_blamed_on_leaks_or_faults(tmp_path: Path) -> None:
+    report = run_tests(
+        tmp_path,
+        """
+def test_fails(sc, faults):
+    faults("kill stage=7")
+    raise ValueError("of its own")
+
+def test_interrupted(sc, faults):
+    faults("kill stage=7")
+    raise KeyboardInterrupt
+""",
+        "--localcluster-leaks",
+    )
+    assert report.code == pytest.ExitCode.INTERRUPTED, report.text
+    assert report.counts == {"failed": 1}, report.text
+    assert "FaultNeverFiredError" not in report.text
+    assert "left behind" not in report.text
+
+
 def test_a_shared_context_is_no_leak(tmp_path: Path) -> None:
     source = """
 def test_makes_it(shared_sc):
