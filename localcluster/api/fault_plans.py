@@ -28,14 +28,14 @@ def plan_of_options(values: Sequence[str]) -> Plan:
 def check_settings(conf: Mapping[str, str], *, finds_exceptions: bool) -> None:
     """Raises FaultPlanError when the plan of the settings names what there is not."""
     settings = Settings(conf)
-    check(Plan(parse(settings.faults or ""), settings.faults_seed).rules, finds_exceptions=finds_exceptions)
+    check_exceptions(Plan(parse(settings.faults or ""), settings.faults_seed).rules, in_modules=finds_exceptions)
 
 
-def check(rules: Iterable[Rule], *, finds_exceptions: bool) -> None:
-    """Raises FaultPlanError for an exception that cannot be made; those of modules where they can be found already."""
+def check_exceptions(rules: Iterable[Rule], *, in_modules: bool) -> None:
+    """Raises FaultPlanError for one that cannot be made: a builtin, or also of modules, where these can be found."""
     for rule in rules:
         exception = rule.what.exception
-        if exception is not None and (finds_exceptions or "." not in exception):
+        if exception is not None and (in_modules or "." not in exception):
             make_exception(exception, ON_PURPOSE)
 
 
@@ -45,7 +45,7 @@ class Faults(AbstractContextManager[None]):
     _is_unused = False  # what was refused has no use
 
     def __init__(self, cluster: Cluster, plan: Plan, strict: bool) -> None:
-        check(plan.rules, finds_exceptions=True)
+        check_exceptions(plan.rules, in_modules=True)
         self._cluster = cluster
         self._plan = plan
         self._strict = strict
