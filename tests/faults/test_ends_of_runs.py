@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.faults.runs import BUSY_JOB, ROOT, WORK_FOR_EVER, Run
-from tests.support import wait_until
+from tests.support import DEADLINE, wait_until
 
 MODES = pytest.mark.parametrize("library", [False, True], ids=["run", "library"])
 INTERRUPTED = 130
@@ -194,6 +194,6 @@ def clean(tmp_path: Path) -> int:
     """Run ``localcluster clean`` on the run's own temporary directory."""
     environment = os.environ | {"TMPDIR": str(tmp_path / "tmp"), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "localcluster", "clean"]
-    done = subprocess.run(command, env=environment, capture_output=True, timeout=20)
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=2 * DEADLINE)
     assert done.stderr == b""
     return done.returncode
