@@ -49,18 +49,19 @@ class Faults(AbstractContextManager[None]):
         self._cluster = cluster
         self._plan = plan
         self._strict = strict
+        self._armed: list[int] = []  # numbers of plans: the block may be in itself
         self._is_unused = True
 
     def __enter__(self) -> None:
         self._is_unused = False
         self._cluster.check_usable()
         with self._cluster.lock:
-            self._number = self._cluster.faults.arm(text(self._plan.rules), self._plan.seed)
+            self._armed.append(self._cluster.faults.arm(text(self._plan.rules), self._plan.seed))
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Raises FaultNeverFiredError."""
         with self._cluster.lock:
-            never_fired = self._cluster.faults.disarm(self._number)
+            never_fired = self._cluster.faults.disarm(self._armed.pop())
         if never_fired:
             report_never_fired(never_fired, is_error=self._strict and kind is None)  # an error in the block says more
 

@@ -56,8 +56,10 @@ def test_without_a_block_nothing_is_armed_and_that_is_said() -> None:
         assert sums(sc) == [(0, 4), (1, 2)]
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            with sc.faults(slow(0)):
+            block = sc.faults(slow(0))
+            with block, block:
                 sums(sc)
+            sums(sc)
             with pytest.raises(FaultPlanError):
                 sc.faults("kill stage=nothing")
-        assert [event.fault for event in sc.events(FaultFired)] == ["slow seconds=0.0"] * 5
+        assert [event.fault for event in sc.events(FaultFired)] == ["slow seconds=0.0"] * 10
