@@ -30,7 +30,7 @@ from protocol.errors import (
     SerializationError,
 )
 from protocol.forks import free_in_forks
-from protocol.hook import Hook, Passing, Way
+from protocol.hook import Hook, Hooks, Passing, Way
 from protocol.wire import Frame, Kind, describe, dumps, loads
 
 log = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ class Endpoint:
         """
         common = {**cls._common, name: hook}
         cls._common = {name: each for name, each in common.items() if each is not None}
-        cls.hook = _OneAfterTheOther(tuple(cls._common.values())) if cls._common else None
+        cls.hook = Hooks(cls._common.values()) if cls._common else None
 
     @property
     def channel(self) -> Channel:
@@ -369,17 +369,6 @@ class Endpoint:
         """As `close`, without a goodbye and without waiting."""
         self._channel.abort()
         self.fail_pending(ClosedChannelError(f"channel {self._channel.name}: closed by this side"))
-
-
-class _OneAfterTheOther:
-    """Several hooks: all see the message, and the first that wants something done with it has its way."""
-
-    def __init__(self, hooks: tuple[Hook, ...]) -> None:
-        self._hooks = hooks
-
-    def __call__(self, passing: Passing) -> bool | Fate | None:
-        verdicts = [hook(passing) for hook in self._hooks]
-        return next((verdict for verdict in verdicts if verdict), None)
 
 
 def _frames(messages: tuple[Any, ...]) -> list[Frame]:

@@ -23,7 +23,7 @@ class Inbound:
     ``resends``: both ends send again what the other has not received.
     """
 
-    def __init__(self, sequence: Sequence[Frame], max_frame: int, resends: bool = False) -> None:
+    def __init__(self, sequence: Sequence[Frame], max_frame: int, resends: bool) -> None:
         self._resends = resends
         self._sequence = sequence
         self._decoder = FrameDecoder(max_frame, drops_garbled=resends)

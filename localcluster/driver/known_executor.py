@@ -63,9 +63,7 @@ class Executor:
 
     # --- its end ---
 
-    def how_it_ended(
-        self, exit_code: int | None, signum: int | None, last_words: str = "", fault: str | None = None
-    ) -> str:
+    def how_it_ended(self, exit_code: int | None, signum: int | None, last_words: str, fault: str | None) -> str:
         """For messages; code and signal are None when its exit status is not known. ``fault`` is what a plan did to end
         it.
         """

@@ -16,7 +16,6 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from localcluster.scheduler.barrier_slots import BarrierSlotChecks
-from localcluster.scheduler.exclusions import Abort
 from localcluster.scheduler.instruction import Instruction, Kill, OutputReady, Recall, discards, discards_of
 from localcluster.scheduler.job_history import JobHistory
 from localcluster.scheduler.job_results import JobResults, deliver
@@ -90,11 +89,10 @@ class DAGScheduler:
         unsendable = self._tasks.take_unsendable()
         for task_set, error in unsendable:
             self._abort_unsendable(task_set.stage, error)
-        verdicts = self._tasks.judge(launches, now)
-        aborts = [verdict for verdict in verdicts if isinstance(verdict, Abort)]
-        self._outbox.extend(verdict for verdict in verdicts if not isinstance(verdict, Abort))
-        for abort in aborts:
-            self._abort_stage(abort.task_set.stage, JobError(f"{ABORTED}{abort.reason}"))
+        ends, aborts = self._tasks.judge(launches, now)
+        self._outbox.extend(ends)
+        for task_set, reason in aborts:
+            self._abort_stage(task_set.stage, JobError(f"{ABORTED}{reason}"))
         return bool(unsendable or aborts)
 
     @property

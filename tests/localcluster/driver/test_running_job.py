@@ -19,14 +19,7 @@ from localcluster.driver import running_job
 from localcluster.driver.running_job import RunningJob
 from localcluster.scheduler.stage import Job, JobEvent, TaskOutcome
 from localcluster.task.accumulators import Accumulator, param_for
-from protocol.errors import (
-    ClusterError,
-    ContextError,
-    JobCancelledError,
-    JobError,
-    SerializationError,
-    TaskError,
-)
+from protocol.errors import ClusterError, ContextError, JobCancelledError, JobError, SerializationError, TaskError
 from protocol.locations import FileLocation
 from protocol.task_output import InBlock
 from storage import os_layer, serializer
