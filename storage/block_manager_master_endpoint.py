@@ -245,20 +245,21 @@ class BlockManagerMasterEndpoint:
         """Nobody needs a dead process's segment or file: the master's own removes it, all others unmap it."""
         self._budget.give_back(path)
         self._leases.segment_gone(path)
-        others = [manager.executor_id for manager in self._table.managers if manager.executor_id != self.own_id]
-        release: Order = m.ReleaseSegment(path)
-        return [(self.own_id, m.ReleaseSegment(path, remove=True)), *((other, release) for other in others)]
+        return [(self.own_id, m.ReleaseSegment(path, remove=True)), *self._all_but(self.own_id, m.ReleaseSegment(path))]
+
+    def _all_but(self, executor_id: str, order: Order) -> list[tuple[str, Order]]:
+        return [(each.executor_id, order) for each in self._table.managers if each.executor_id != executor_id]
 
     def _stop(self, sender: str, message: m.StopBlockManagerMaster, now: float) -> Outcome:
         self.stopped = True
-        slaves = [manager.executor_id for manager in self._table.managers if manager.executor_id != self.own_id]
+        tells = self._all_but(self.own_id, m.StopBlockManager())
         self._table.clear()
         self._fates.clear()
         self._replicas.clear()
         self._removals.clear()
         self._leases.clear()
         self._dropped.clear()
-        return Outcome(tells=[(slave, m.StopBlockManager()) for slave in slaves])
+        return Outcome(tells=tells)
 
     # --- blocks are reported and looked up ---------------------------------------------------------------------------
 
@@ -323,8 +324,7 @@ class BlockManagerMasterEndpoint:
     def _return_segment(self, sender: str, message: m.ReturnSegment, now: float) -> Outcome:
         self._budget.give_back(message.segment)
         self._leases.segment_gone(message.segment)
-        others = [manager.executor_id for manager in self._table.managers if manager.executor_id != sender]
-        return Outcome(tells=[(other, m.ReleaseSegment(message.segment)) for other in others])
+        return Outcome(tells=self._all_but(sender, m.ReleaseSegment(message.segment)))
 
 
 def _status(message: m.UpdateBlockInfo) -> BlockStatus:

@@ -83,23 +83,16 @@ def test_a_result_that_is_heard_of_after_its_writers_death_is_adopted_if_its_seg
     assert told(master)[1:] == [BlockAdopted(0.0, "taskresult_7", "A")]
 
 
-def expire(master: Master, silent: BlockManagerId) -> None:
-    master.now += 11
-    for alive in {A, B, C} - {silent}:
-        master.tell(alive, m.BlockManagerHeartbeat(alive))
-    master.send(DRIVER, m.ExpireDeadHosts())
-
-
 def test_a_block_of_an_executor_that_is_taken_for_dead_is_lost(master: Master) -> None:
     master.holds(A, HEAP_A)
-    expire(master, A)
+    master.expire(A)
     lose(master, "A")
     assert told(master) == [BlockLost(0.0, "rdd_1_2", "A")]
 
 
 def test_what_comes_back_with_an_executor_that_was_taken_for_dead_was_not_computed_again(master: Master) -> None:
     master.holds(A, HEAP_A)
-    expire(master, A)
+    master.expire(A)
     master.send(A, m.RegisterBlockManager(A, 500))
     master.holds(A, HEAP_A)
     assert told(master) == [BlockLost(0.0, "rdd_1_2", "A")]
@@ -110,7 +103,7 @@ def test_what_comes_back_with_an_executor_that_was_taken_for_dead_was_not_comput
 
 def test_what_another_one_computes_while_its_holder_is_taken_for_dead_is_computed_again(master: Master) -> None:
     master.holds(A, HEAP_A)
-    expire(master, A)
+    master.expire(A)
     for block in (BLOCK, OTHER):
         master.holds(B, HEAP_B, block=block)
     lose(master, "B")
