@@ -13,13 +13,12 @@ from typing import Any, cast
 
 from protocol import block_messages as m
 from protocol.locations import BlockManagerId, ShmLocation
-from protocol.message import Message, Order
 from storage.block_id import BlockId
 from storage.block_table import BlockTable
 from storage.lease_table import LeaseTable
 from storage.master_queries import ask
 from storage.master_replicas import MasterReplicas
-from storage.outcome import Outcome
+from storage.outcome import Handlers, Outcome, Tells
 from storage.storage_level import StorageLevel
 
 log = logging.getLogger(__name__)
@@ -37,14 +36,14 @@ class MasterSharing:
         leases: LeaseTable,
         replicas: MasterReplicas,
         expired: Container[str],
-        drop: Callable[[BlockId, BlockManagerId], list[tuple[str, Order]]],
+        drop: Callable[[BlockId, BlockManagerId], Tells],
     ) -> None:
         self._table = table
         self._leases = leases
         self._replicas = replicas
         self._expired = expired
         self._drop = drop
-        self.handlers: dict[type[Message], Callable[[str, Any, float], Outcome]] = {
+        self.handlers: Handlers = {
             m.GetLocations: self._get_locations,
             m.FetchBlock: self._fetch_block,
             m.ReplicateTo: self._replicate_to,
@@ -126,7 +125,7 @@ class MasterSharing:
         return Outcome(frozenset(location for location in message.locations if self._leases.is_leased(location)))
 
 
-def extents_released(freed: Iterable[tuple[str, ShmLocation]]) -> list[tuple[str, Order]]:
+def extents_released(freed: Iterable[tuple[str, ShmLocation]]) -> Tells:
     """One message per owner."""
     by_owner: defaultdict[str, list[ShmLocation]] = defaultdict(list)
     for owner, location in freed:

@@ -12,9 +12,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from protocol.message import Order
+from protocol.message import Message, Order
 
 log = logging.getLogger(__name__)
+
+
+Tells: TypeAlias = list[tuple[str, Order]]
+"""What is sent to executors: (executor id, order)."""
 
 
 @dataclass(slots=True)
@@ -28,10 +32,14 @@ class Outcome:
     """
 
     reply: Any = None
-    tells: list[tuple[str, Order]] = field(default_factory=list)  # (executor id, order)
+    tells: Tells = field(default_factory=list)
     asks: list[tuple[str, Order]] = field(default_factory=list)
     combine: Callable[[list[Any]], Outcome] | None = None
     background: Outcome | None = None
+
+
+Handlers: TypeAlias = dict[type[Message], Callable[[str, Any, float], Outcome]]
+"""{type of a message: what follows from one, by sender, message and time}."""
 
 
 def settle(
@@ -49,7 +57,7 @@ def settle(
     return done
 
 
-_Step: TypeAlias = tuple[Outcome, "Future[Any]"]
+_Step: TypeAlias = tuple[Outcome, Future[Any]]
 
 
 def _carry_out(
