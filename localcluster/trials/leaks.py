@@ -73,12 +73,16 @@ def file_descriptors() -> dict[object, str]:
 
 
 def runs() -> dict[object, str]:
-    """Runs that have files, by the name that all files of a run start with."""
+    """Runs that have files, by the name that all files of a run start with; and other files of ours. In shared memory,
+    which other programs of the user have as well, those are the files with our process id in their names.
+    """
     found: dict[object, str] = {}
     for directory in (SHARED_MEMORY, Path(tempfile.gettempdir())):
         for path in directory.glob("localcluster-*"):
-            match = RUN_NAME.match(path.name)
-            found[Run(match[0] if match else path.name)] = str(path)
+            if match := RUN_NAME.match(path.name):
+                found[Run(match[0])] = str(path)
+            elif directory != SHARED_MEMORY or str(os.getpid()) in path.name.split("-"):
+                found[Run(path.name)] = str(path)
     return found
 
 
