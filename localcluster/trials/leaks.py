@@ -159,5 +159,6 @@ def still_left_after_grace(before: dict[object, str], launcher: int | None = Non
         gc.collect()  # what only a reference cycle (an exception's traceback, say) keeps open is not lost
     while left and time.monotonic() < deadline:
         time.sleep(POLL)
-        left = left_behind(before, launcher)
+        now = left_behind(before, launcher)
+        left = {key: name for key, name in now.items() if key in left}  # what came since is of others on this machine
     return left

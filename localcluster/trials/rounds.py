@@ -121,8 +121,11 @@ def _files(directory: Path) -> dict[str, bytes]:
 
 def _await_nothing_left(mark: str, temporary: Path, runs_before: set[object]) -> tuple[str, ...]:
     until = time.monotonic() + GRACE
-    while (left := _left(mark, temporary, runs_before)) and time.monotonic() < until:
+    left = _left(mark, temporary, runs_before)
+    while left and time.monotonic() < until:
         time.sleep(POLL)
+        now = _left(mark, temporary, runs_before)
+        left = tuple(each for each in now if each in left)  # what came since is of others on this machine
     return left
 
 
