@@ -22,6 +22,7 @@ MARK = (
     "both); a rule that never fires fails it, unless it may not"
 )
 TRIAL = "_localcluster_trial"  # the parameter that the mark adds
+WENT_WELL = pytest.StashKey[bool]()  # what a test has that came to its end
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -46,7 +47,10 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARK)
     if config.getoption("--localcluster-leaks"):
-        from localcluster.trials import leak_check
+        try:
+            from localcluster.trials import leak_check
+        except ImportError as error:  # beside a program's own storage.py
+            raise pytest.UsageError(str(error)) from error
 
         config.pluginmanager.register(leak_check)
 
@@ -66,11 +70,14 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """The plan of the marker, or of chaos, is armed while the test runs, and not in its fixtures."""
     trial = _trial_of(item)
     if trial is None:
-        return (yield)
-    from localcluster.trials.faults import armed
+        result = yield
+    else:
+        from localcluster.trials.faults import armed
 
-    with armed(*trial):
-        return (yield)
+        with armed(*trial):
+            result = yield
+    item.stash[WENT_WELL] = True
+    return result
 
 
 @pytest.hookimpl(wrapper=True)
@@ -137,12 +144,13 @@ def shared_sc(_shared_context: Any) -> Iterator[SparkContext]:
 
 
 @pytest.fixture
-def faults() -> Iterator[FaultsOfTest]:
+def faults(request: pytest.FixtureRequest) -> Iterator[FaultsOfTest]:
     """Call it with rules: they are armed from then on to the test's end. One that never fires fails the test."""
     from localcluster.trials.faults import FaultsOfTest
 
-    with FaultsOfTest() as faults:
-        yield faults
+    faults = FaultsOfTest()
+    yield faults
+    faults.end(went_well=request.node.stash.get(WENT_WELL, False))
 
 
 @pytest.fixture

@@ -92,6 +92,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'localcluster' has no attribute {name!r}")
+    require_own_packages()  # pytest, for one, puts directories of tests first in the search path only now
     value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value

@@ -148,6 +148,9 @@ def _chaos(arguments: argparse.Namespace) -> int:
     job = Job((*conf, *["--pyspark"][: arguments.pyspark]), (arguments.job, *arguments.args))
     kinds = list(DRAWS) if arguments.faults is None else kinds_named(arguments.faults.split(","))
     compare = named_comparison(arguments.compare)
+    for signum in (signal.SIGTERM, signal.SIGHUP):  # a round has processes and files, which are removed on the way out
+        if signal.getsignal(signum) is signal.SIG_DFL:
+            signal.signal(signum, lambda number, _: sys.exit(128 + number))
     chaos = Chaos(job, arguments.seed, kinds, compare, lambda line: print(line, flush=True), arguments.deadline)
     try:
         return 0 if chaos.run(arguments.rounds) else 1

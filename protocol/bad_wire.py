@@ -8,16 +8,18 @@ real one. Has no clock: whoever writes says what time it is.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple
 
 
 class Fate(NamedTuple):
-    """What becomes of a frame on the wire. Of the fields one is set at a time."""
+    """What becomes of a frame on the wire: one of these."""
 
     copies: int = 1  # 0: it is lost; 2: it is doubled
-    delay: float = 0.0  # seconds; what comes behind waits as well, as on a slow pipe
+    delay: float = 0.0  # seconds, or until `is_over` says so; what comes behind waits as well, as on a slow pipe
     overtaken: bool = False  # it goes out behind the next one
     garbled: int | None = None  # which of its bytes is wrong, counted round and round
+    is_over: Callable[[], bool] = lambda: False
 
 
 LOST = Fate(copies=0)
@@ -30,7 +32,7 @@ class BadWire:
 
     def __init__(self) -> None:
         self._overtaken = b""
-        self._delayed: deque[tuple[float, bytes]] = deque()  # (not before, bytes), in order
+        self._delayed: deque[tuple[float, Callable[[], bool], bytes]] = deque()  # (not before, unless, bytes), in order
 
     def carry(self, data: bytes, fate: Fate | None, now: float) -> bytes:
         """What goes out now, of these bytes of frames and of what was kept."""
@@ -45,15 +47,14 @@ class BadWire:
             data, self._overtaken = data + self._overtaken, b""
         if not fate.delay and not self._delayed:
             return data
-        behind = self._delayed[-1][0] if self._delayed else now
-        self._delayed.append((max(behind, now + fate.delay), data))
+        self._delayed.append((now + fate.delay, fate.is_over, data))
         return self.due(now)
 
     def due(self, now: float) -> bytes:
         """What was delayed until now."""
         data = b""
-        while self._delayed and self._delayed[0][0] <= now:
-            data += self._delayed.popleft()[1]
+        while self._delayed and (self._delayed[0][0] <= now or self._delayed[0][1]()):
+            data += self._delayed.popleft()[2]
         return data
 
     def rest(self) -> bytes:

@@ -115,8 +115,9 @@ class ExtentReleased(Order):
 
 @dataclass(frozen=True, slots=True)
 class ReleaseSegment(Order):
-    """Unmap a segment or file of a dead process, as soon as no view over it lives. Triggered by the death when no block
-    is in it, else when the last one was removed. Told, not asked.
+    """Unmap a segment or file that its owner has removed, as soon as no view over it lives: its memory is free when all
+    have. Triggered by `ReturnSegment`; of a dead process by the death when no block is in it, else when the last one
+    was removed. Told, not asked.
     """
 
     segment: str  # path of the file

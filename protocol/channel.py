@@ -1,25 +1,21 @@
 """A channel: frames over one duplex ``multiprocess`` Pipe, with an error of its own for each way it can end.
 
-Covers reading, writing and closing. `protocol.wire` has the bytes of a frame, `protocol.outbound` and
-`protocol.inbound` have what is done to frames before and after they travel, `protocol.endpoint` asks and answers. A
-duplex Pipe is a pair of connected stream sockets; the channel frames it itself instead of with the Connection's
-``send_bytes``, so that one read takes in many frames, one write puts out many, and a write can be left half done.
+Covers sending, receiving and closing, by threads that may come at any time. `protocol.stream` reads and writes the
+bytes, `protocol.wire` says what they are, `protocol.outbound` and `protocol.inbound` have what is done to frames before
+and after they travel, `protocol.endpoint` asks and answers.
 
-The descriptor is non-blocking on both sides. A blocking side waits in ``poll``; a *buffered* side (the driver, which
-must not wait for an executor that is stopped) keeps what does not fit and writes it when its event loop calls `flush`.
+A blocking side waits until the peer takes what it sends; a *buffered* side (the driver, which must not wait for an
+executor that is stopped) keeps what does not fit and writes it when its event loop calls `flush`.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import os
-import select
-import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from contextlib import suppress
 
 from protocol.bad_wire import Fate
 from protocol.channel_statistics import ChannelStatistics
@@ -37,21 +33,13 @@ from protocol.forks import disown_in_forks, free_in_forks
 from protocol.inbound import Inbound
 from protocol.outbound import Outbound
 from protocol.sequence import Sequence
+from protocol.stream import READ_SIZE, ConnectionLike, Stream, deadline_in
 from protocol.wire import MAX_FRAME, Frame, Kind
 
 log = logging.getLogger(__name__)
 
-READ_SIZE = 64 << 10  # bytes taken in by one read
 READS_AT_ONCE = 16  # reads by one receive_ready, so that a peer that never stops cannot keep the event loop to itself
 GOODBYE_TIMEOUT = 0.5  # seconds that close waits for a peer that does not read
-
-
-class ConnectionLike(Protocol):
-    """A ``multiprocess.connection.Connection`` of a duplex Pipe, or a connected stream socket."""
-
-    def fileno(self) -> int: ...
-
-    def close(self) -> None: ...
 
 
 class Channel:
@@ -73,33 +61,24 @@ class Channel:
         self.name = name
         self.buffered = buffered
         self.on_backlog: Callable[[], None] | None = None  # buffered: called when bytes first stay behind
-        self._connection = connection
-        self._fd = connection.fileno()
+        self._stream = Stream(connection)
         self._max_frame = max_frame
         self._close_lock = free_in_forks(threading.Lock())
         self._closed = False  # close_lock; set together with both failures below
         self._receive_lock = free_in_forks(threading.Lock())
         self._sequence: Sequence[Frame] = Sequence()  # each half under its lock
-        self._inbound = Inbound(self._sequence, max_frame, resends)  # receive_lock, as the next three
-        self._end: ChannelError | None = None  # how the stream ended, for when no frame is left
+        self._inbound = Inbound(self._sequence, max_frame, resends)  # receive_lock, as the next
         self._failure: ChannelError | None = None  # why nothing more can be received
-        self._bytes_received = 0
         self._send_lock = free_in_forks(threading.Lock())
-        self._outbound = Outbound(self._sequence, resends)  # send_lock, as the next two
+        self._outbound = Outbound(self._sequence, resends)  # send_lock, as the next
         self._send_failure: ChannelError | None = None  # why nothing more can be sent
-        self._bytes_sent = 0
-        os.set_blocking(self._fd, False)
-        self._readable = select.poll()  # receive_lock: a poll object serves one thread at a time
-        self._readable.register(self._fd, select.POLLIN)
-        self._writable = select.poll()  # send_lock
-        self._writable.register(self._fd, select.POLLOUT)
         disown_in_forks(self)
 
     def fileno(self) -> int:
         """The descriptor, for a selector. Raises ClosedChannelError when closed: unregister before that."""
         if self._closed:
             raise ClosedChannelError(self._text("closed by this side"))
-        return self._fd
+        return self._stream.fd
 
     # --- sending ---
 
@@ -114,21 +93,18 @@ class Channel:
         reading in the middle of a frame until the deadline; ClosedChannelError after our own close.
         """
         for frame in frames:
-            if len(frame.payload) > self._max_frame:
-                raise FrameTooLargeError(
-                    self._text(f"{len(frame.payload)} bytes do not fit a frame of {self._max_frame}")
-                )
-        deadline = _deadline(timeout)
+            if (size := len(frame.payload)) > self._max_frame:
+                raise FrameTooLargeError(self._text(f"{size} bytes do not fit a frame of {self._max_frame}"))
+        deadline = deadline_in(timeout)
         if not self._send_lock.acquire(timeout=-1 if timeout is None else timeout):
             raise AskTimeoutError(self._text(f"other senders waited for {timeout} s"))
         try:
-            if self._send_failure is not None:
-                raise _again(self._send_failure)
+            self._check_sending()
             was_empty = not self._outbound.backlog
-            size = self._outbound.add(frames, fate)  # under the lock, so that numbers go out in their order
+            added = self._outbound.add(frames, fate)  # under the lock, so that numbers go out in their order
             self._write()
             if not self.buffered:
-                self._write_rest(size, len(frames), deadline)
+                self._write_rest(added, len(frames), deadline)
             stays_behind = was_empty and bool(self._outbound.backlog)
         finally:
             self._send_lock.release()
@@ -138,8 +114,7 @@ class Channel:
     def flush(self) -> bool:
         """Write what the socket takes now; True when nothing stays behind. Raises as `send` does."""
         with self._send_lock:
-            if self._send_failure is not None:
-                raise _again(self._send_failure)
+            self._check_sending()
             self._write()
             return not self._outbound.backlog
 
@@ -149,28 +124,31 @@ class Channel:
         return bool(self._outbound.backlog)
 
     def announce(self, now: float) -> None:
-        """Tell the peer how many frames were sent, if it was not told since, at most once in a second or so. ``now`` is
-        ``time.monotonic()``. Never waits and never raises: a failure is for who sends.
-
-        Whoever keeps the time of this side calls it; a thread that waits for an answer does, too.
+        """Tell the peer how many frames were sent, if it was not told since, at most once in a second or so. For
+        whoever keeps the time of this side; ``now`` is ``time.monotonic()``. Never waits and never raises: a failure is
+        for who sends.
         """
         if not self._outbound.has_news(now) or not self._send_lock.acquire(blocking=False):
             return  # a sender that is at it will call again
         try:
-            if self._send_failure is None and (self.buffered or self._writable.poll(0)):
+            if self._send_failure is None and (self.buffered or self._stream.wait_writable(time.monotonic())):
                 self._outbound.announce(now)
                 self._write()
         except ChannelError as error:
-            log.debug("%s", error)
+            log.debug("no announcement: %s", error)
         finally:
             self._send_lock.release()
+
+    def _check_sending(self) -> None:
+        if self._send_failure is not None:
+            raise _again(self._send_failure)
 
     def _write_rest(self, size: int, frames: int, deadline: float | None) -> None:
         """Blocking side: wait until the last ``size`` bytes of the outbound are out, which are so many frames. On a
         failure none of them stay.
         """
         while self._outbound.backlog:
-            if self._writable.poll(_milliseconds(deadline)):
+            if self._stream.wait_writable(deadline):
                 self._write()
             elif len(self._outbound.backlog) == size:
                 self._outbound.take_back(frames)
@@ -182,19 +160,13 @@ class Channel:
                 raise error
 
     def _write(self) -> None:
-        backlog = self._outbound.backlog
-        while backlog:
-            try:
-                written = os.write(self._fd, backlog)
-            except BlockingIOError:
-                return
-            except OSError as error:  # EPIPE, ECONNRESET; what the peer sent before can still be received
-                backlog.clear()
-                if self._send_failure is None:  # else this side closed meanwhile
-                    self._send_failure = BrokenChannelError(self._text(f"the peer is gone ({error.strerror})"))
-                raise _again(self._send_failure) from error
-            self._bytes_sent += written
-            del backlog[:written]
+        try:
+            self._stream.write(self._outbound.backlog)
+        except OSError as error:
+            self._outbound.backlog.clear()
+            if self._send_failure is None:  # else this side closed meanwhile
+                self._send_failure = BrokenChannelError(self._text(f"the peer is gone ({error.strerror})"))
+            raise _again(self._send_failure) from error
 
     # --- receiving ---
 
@@ -205,7 +177,7 @@ class Channel:
         are no frame and for a frame that was lost, here or at the peer (these three stay: nothing can be received any
         more), ClosedChannelError on our own close, even while waiting, and AskTimeoutError when nothing came in time.
         """
-        deadline = _deadline(timeout)
+        deadline = deadline_in(timeout)
         with self._receive_lock:
             while True:
                 frame = self._next_frame()
@@ -213,23 +185,21 @@ class Channel:
                     return frame
                 lost_at = self._give_up_gap(time.monotonic())
                 until = lost_at if lost_at is not None and (deadline is None or lost_at < deadline) else deadline
-                if self._readable.poll(_milliseconds(until)):
+                if self._stream.wait_readable(until):
                     self._read()
                 elif until == deadline:
                     raise AskTimeoutError(self._text(f"nothing came for {timeout} s"))
 
     def receive_ready(self) -> list[Frame]:
         """All frames that are here now, without waiting; [] if none. Raises as `receive` does, but only when no frame
-        is left.
-
-        An end or a failure behind the frames makes the descriptor readable again, so that the next call reports it.
+        is left: an end or a failure behind them makes the descriptor readable again, so that the next call reports it.
         """
         frames: list[Frame] = []
         with self._receive_lock:
             if self._failure is not None:
                 raise _again(self._failure)
             for _ in range(READS_AT_ONCE):
-                drained = self._read() < READ_SIZE
+                is_drained = self._read() < READ_SIZE
                 try:
                     while (frame := self._next_frame()) is not None:
                         frames.append(frame)
@@ -237,50 +207,38 @@ class Channel:
                     if not frames:
                         raise
                     break
-                if drained:
+                if is_drained:
                     break
         return frames
 
     def expire(self, now: float) -> None:
-        """A frame that has been missing for too long breaks the channel. ``now`` is ``time.monotonic()``.
-
-        For the event loop of a side that reads with `receive_ready`, which hears of it by the next of those.
+        """A frame that has been missing for too long breaks the channel. ``now`` is ``time.monotonic()``. For the event
+        loop of a side that reads with `receive_ready`, which hears of it by the next of those.
         """
-        with self._receive_lock:
-            try:
-                self._give_up_gap(now)
-            except FrameError as lost:
-                log.debug("%s", lost)
+        with self._receive_lock, suppress(FrameError):
+            self._give_up_gap(now)
 
     def _give_up_gap(self, now: float) -> float | None:
         """When the frame that is missing now will count as lost, if one is. Raises FrameError when it does by now."""
         lost_at = self._inbound.given_up_at(now)
         if lost_at is not None and lost_at <= now and self._failure is None:
-            error = FrameError(self._text(str(self._inbound.loss())))
-            self.fail(error)
-            raise error
+            raise self.refuse(self._inbound.loss())
         return lost_at
 
+    def refuse(self, what: str) -> FrameError:
+        """What came through is unusable, for this reason: `fail`, with the error that is returned."""
+        error = FrameError(self._text(what))
+        self.fail(error)
+        return error
+
     def fail(self, error: ChannelError) -> None:
-        """What came through is unusable: later receives and sends raise ``error``; the peer sees a broken channel, and
-        is told why if that is a FrameError.
-        """
+        """Later receives and sends raise ``error``; the peer sees a broken channel, and is told why of a FrameError."""
         with self._close_lock:
             if not self._closed:
-                if isinstance(error, FrameError) and self._send_lock.acquire(blocking=False):
-                    self._complain(str(error))
+                if isinstance(error, FrameError):
+                    self._say_goodbye(0.0, str(error))
                 self._failure = self._send_failure = error
-                self._shut_down()
-
-    def _complain(self, why: str) -> None:
-        """A last goodbye, if the socket takes it now. Releases the send lock."""
-        try:
-            self._outbound.add_goodbye(why.encode())
-            self._write()
-        except ChannelError as error:
-            log.debug("%s", error)
-        finally:
-            self._send_lock.release()
+                self._stream.shut_down()
 
     def _next_frame(self) -> Frame | None:
         if self._failure is not None:
@@ -288,14 +246,10 @@ class Channel:
         try:
             frame = self._inbound.next_frame()
         except FrameError as garbled:
-            error = FrameError(self._text(str(garbled)))
-            self.fail(error)
-            raise error from None
-        if frame is None:
-            if self._end is not None:
-                raise _again(self._end)
-            return None
-        if frame.kind is Kind.GOODBYE:
+            raise self.refuse(str(garbled)) from None
+        except BrokenChannelError as end:
+            raise BrokenChannelError(self._text(str(end))) from None
+        if frame is not None and frame.kind is Kind.GOODBYE:
             why = frame.payload.decode(errors="replace")
             closed = EndOfChannel(self._text("closed by the peer"))
             self._failure = self._failure or (FrameError(self._text(f"the peer gave up: {why}")) if why else closed)
@@ -303,94 +257,65 @@ class Channel:
         return frame
 
     def _read(self) -> int:
-        """Feed the decoder one read's bytes and return their number: 0 at the end, or when there are none."""
+        """Take in one read's bytes and return their number: 0 at the end, or when there are none."""
         try:
-            data = os.read(self._fd, READ_SIZE)
-        except BlockingIOError:
+            data = self._stream.read()
+        except OSError as error:
+            self._inbound.break_off(f"the peer is gone ({error.strerror})")
             return 0
-        except OSError as error:  # ECONNRESET: the peer went without reading all that we sent
-            self._end = BrokenChannelError(self._text(f"the peer is gone ({error.strerror})"))
-            return 0
-        if data:
-            self._bytes_received += len(data)
+        if data is not None:
             self._inbound.feed(data)
-        elif self._end is None:
-            self._end = BrokenChannelError(self._text(self._inbound.how_it_ended()))
-        return len(data)
+        return len(data or b"")
 
     # --- the end ---
 
     def close(self, timeout: float = GOODBYE_TIMEOUT) -> None:
         """Send what stays behind and a goodbye, waiting up to ``timeout`` seconds for a peer that does not read; then
-        `abort`.
-
-        Never raises: a peer that is gone needs no goodbye.
+        `abort`. Never raises: a peer that is gone needs no goodbye.
         """
-        if self._begin_close():
-            self._say_goodbye(timeout)
-            self._finish_close()
+        self._close(timeout)
 
     def abort(self) -> None:
         """Close without a goodbye and without waiting; threads that wait in send or receive get ClosedChannelError."""
-        if self._begin_close():
-            self._finish_close()
+        self._close(None)
+
+    def _close(self, goodbye: float | None) -> None:
+        with self._close_lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._failure = self._send_failure = ClosedChannelError(self._text("closed by this side"))
+        if goodbye is not None:
+            self._say_goodbye(goodbye)
+        self._stream.shut_down()
+        with self._receive_lock, self._send_lock:  # they wait for whoever is inside the stream and was just woken
+            self._stream.close()
 
     def disown(self) -> None:
         """In a forked process, whose copy ends here: sending and receiving raise ForkedChannelError."""
         text = self._text(f"process {os.getpid()} was forked from the one that it belongs to")
         self._failure = self._send_failure = ForkedChannelError(text)
         self._closed = True
-        self._connection.close()  # without a shutdown, which would end the parent's stream
+        self._stream.close()
 
-    def _begin_close(self) -> bool:
-        with self._close_lock:
-            if self._closed:
-                return False
-            self._closed = True
-            self._failure = self._send_failure = ClosedChannelError(self._text("closed by this side"))
-            return True
-
-    def _say_goodbye(self, timeout: float) -> None:
-        deadline = _deadline(timeout)
+    def _say_goodbye(self, timeout: float, why: str = "") -> None:
+        """The last frame, if the peer takes it in time; ``why``: this end has failed."""
+        deadline = deadline_in(timeout)
         if not self._send_lock.acquire(timeout=timeout):
-            return  # a sender is stuck, so the peer does not read
+            return  # a sender is at it or stuck, so the peer does not read
         try:
-            self._outbound.add_goodbye()
-            while self._outbound.backlog and self._writable.poll(_milliseconds(deadline)):
+            self._outbound.add_goodbye(why.encode())
+            while self._outbound.backlog and self._stream.wait_writable(deadline):
                 self._write()
         except ChannelError as error:
             log.debug("no goodbye: %s", error)
         finally:
             self._send_lock.release()
 
-    def _finish_close(self) -> None:
-        self._shut_down()
-        # The locks wait for whoever is inside read, write or poll and was just woken: the number of a closed descriptor
-        # may at once belong to another file.
-        with self._receive_lock, self._send_lock:
-            self._connection.close()
-
-    def _shut_down(self) -> None:
-        """End the stream both ways. Closing alone would not wake a thread that waits in poll."""
-        stream = socket.socket(fileno=self._fd)
-        try:
-            stream.shutdown(socket.SHUT_RDWR)
-        except OSError as error:  # ENOTCONN, where the peer's end is closed already (macOS)
-            log.debug("%s", self._text(str(error)))
-        finally:
-            stream.detach()  # the descriptor stays the connection's
-
     def statistics(self) -> ChannelStatistics:
-        sequence = self._sequence
-        return ChannelStatistics(
-            frames_sent=sequence.sent,
-            frames_received=sequence.due,
-            bytes_sent=self._bytes_sent,
-            bytes_received=self._bytes_received,
-            backlog=len(self._outbound.backlog),
-            doubled=sequence.doubled,
-            early=sequence.early,
-        )
+        numbers, stream = self._sequence, self._stream
+        so_far = numbers.sent, numbers.due, stream.bytes_sent, stream.bytes_received
+        return ChannelStatistics(*so_far, len(self._outbound.backlog), numbers.doubled, numbers.early)
 
     def _text(self, what: str) -> str:
         return f"channel {self.name}: {what}" if self.name else what
@@ -401,12 +326,3 @@ def _again(error: ChannelError) -> ChannelError:
     fresh = type(error)(*error.args)
     fresh.__cause__ = error.__cause__
     return fresh
-
-
-def _deadline(timeout: float | None) -> float | None:
-    return None if timeout is None else time.monotonic() + timeout
-
-
-def _milliseconds(deadline: float | None) -> int | None:
-    """Time left as ``poll`` wants it; rounded up, so that it does not return too early again and again."""
-    return None if deadline is None else max(0, math.ceil((deadline - time.monotonic()) * 1000))

@@ -30,7 +30,7 @@ from protocol.errors import (
     SerializationError,
 )
 from protocol.forks import free_in_forks
-from protocol.hook import Hook, Passing, Way
+from protocol.hook import Hook, Hooks, Passing, Way
 from protocol.wire import Frame, Kind, describe, dumps, loads
 
 log = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ class Endpoint:
         """
         common = {**cls._common, name: hook}
         cls._common = {name: each for name, each in common.items() if each is not None}
-        cls.hook = _OneAfterTheOther(tuple(cls._common.values())) if cls._common else None
+        cls.hook = Hooks(cls._common.values()) if cls._common else None
 
     @property
     def channel(self) -> Channel:
@@ -238,7 +238,7 @@ class Endpoint:
                 return
             raise AskTimeoutError(f"{pending.what}: no answer within {timeout} s from {self._channel.name}") from None
         if frame.kind not in (Kind.REPLY, Kind.ERROR):
-            raise self._refuse(f"{frame.kind.name} frame on the side that asks")
+            raise self._channel.refuse(f"{frame.kind.name} frame on the side that asks")
         self._settle(frame)
 
     def _settle(self, frame: Frame) -> None:
@@ -305,7 +305,7 @@ class Endpoint:
             value = loads(frame.payload)
         except SerializationError as error:
             if frame.kind is not Kind.ASK:
-                raise self._refuse(f"{frame.kind.name} frame: {error}") from error
+                raise self._channel.refuse(f"{frame.kind.name} frame: {error}") from error
             Reply(self, frame.correlation).error(error)
             return ()
         incoming: Iterable[Incoming]
@@ -316,13 +316,8 @@ class Endpoint:
         elif isinstance(value, tuple):
             incoming = map(Incoming, value)
         else:
-            raise self._refuse(f"BATCH frame of {describe(value)}")
+            raise self._channel.refuse(f"BATCH frame of {describe(value)}")
         return incoming if self.hook is None else self._let_in(frame, incoming)
-
-    def _refuse(self, what: str) -> FrameError:
-        error = FrameError(f"channel {self._channel.name}: {what}")
-        self._channel.fail(error)
-        return error
 
     # --- the hook ---
 
@@ -374,17 +369,6 @@ class Endpoint:
         """As `close`, without a goodbye and without waiting."""
         self._channel.abort()
         self.fail_pending(ClosedChannelError(f"channel {self._channel.name}: closed by this side"))
-
-
-class _OneAfterTheOther:
-    """Several hooks: all see the message, and the first that wants something done with it has its way."""
-
-    def __init__(self, hooks: tuple[Hook, ...]) -> None:
-        self._hooks = hooks
-
-    def __call__(self, passing: Passing) -> bool | Fate | None:
-        verdicts = [hook(passing) for hook in self._hooks]
-        return next((verdict for verdict in verdicts if verdict), None)
 
 
 def _frames(messages: tuple[Any, ...]) -> list[Frame]:

@@ -14,6 +14,7 @@ from pickle import PicklingError
 from typing import Any, ClassVar
 
 from protocol.error_conditions import CONDITIONS
+from protocol.java_exception import JavaException
 
 
 class LocalClusterError(Exception):
@@ -139,42 +140,7 @@ class SparkException(PySparkException):
     @property
     def java_exception(self) -> JavaException:
         """What a ``Py4JJavaError`` has under this name."""
-        return JavaException(self)
-
-
-class JavaException:
-    """The methods of a Java exception that programs call on ``Py4JJavaError.java_exception``."""
-
-    def __init__(self, error: SparkException) -> None:
-        self._error = error
-
-    def getMessage(self) -> str:
-        return PySparkException.__str__(self._error)
-
-    def getCause(self) -> None:
-        """None: a message says all."""
-
-    def getClass(self) -> JavaClass:
-        return JavaClass(self._error.java_class)
-
-    def toString(self) -> str:
-        return f"{self._error.java_class}: {self.getMessage()}"
-
-    def __str__(self) -> str:
-        return self.toString()
-
-
-class JavaClass:
-    """What ``java_exception.getClass()`` gives: a name."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def getName(self) -> str:
-        return self._name
-
-    def getSimpleName(self) -> str:
-        return self._name.rpartition(".")[2]
+        return JavaException(self.java_class, PySparkException.__str__(self))
 
 
 class HadoopError(SparkException):

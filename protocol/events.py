@@ -136,7 +136,7 @@ class StageResubmitted(NamedTuple):
 
 
 class BlockRecomputed(NamedTuple):
-    """A block that was lost is there again."""
+    """A block that was lost was computed again."""
 
     at: float
     block_id: str

@@ -6,7 +6,7 @@ Covers what a hook is told and what it may do. `protocol.endpoint` calls it.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeAlias
 
 from protocol.bad_wire import Fate
@@ -40,3 +40,14 @@ order of a channel's messages stays; a driver, which must not wait, delays by `F
 with nothing sent; on arrival a ChannelError breaks the channel behind the messages before, and anything else is a
 failure of the thread that receives.
 """
+
+
+class Hooks:
+    """Several in a row: all see the message, and the first that wants something done with it has its way."""
+
+    def __init__(self, hooks: Iterable[Hook]) -> None:
+        self._hooks = tuple(hooks)
+
+    def __call__(self, passing: Passing) -> bool | Fate | None:
+        verdicts = [hook(passing) for hook in self._hooks]
+        return next((verdict for verdict in verdicts if verdict), None)

@@ -48,6 +48,11 @@ class ShmLocation:
     offset: int
     length: int
 
+    @property
+    def path(self) -> str:
+        """As of a `FileLocation`."""
+        return self.segment
+
     def __reduce__(self) -> tuple[type[ShmLocation], tuple[str, int, int]]:
         return ShmLocation, (self.segment, self.offset, self.length)
 

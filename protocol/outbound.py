@@ -34,15 +34,13 @@ class Outbound:
     received them, and sent again when it does not.
     """
 
-    def __init__(self, sequence: Sequence[Frame], resends: bool = False) -> None:
+    def __init__(self, sequence: Sequence[Frame], resends: bool) -> None:
         self.backlog = bytearray()
         self._sequence = sequence
         self._resends = resends
         self._kept: deque[_Kept] = deque()  # in order
-        self._announced, self._announced_at = (
-            (0, 0),
-            0.0,
-        )  # frames sent and received that the peer was told of, and when
+        self._announced = 0, 0  # frames sent and received that the peer was told of
+        self._announced_at = 0.0  # seconds, monotonic
         self._bad_wire: BadWire | None = None
 
     def add(self, frames: tuple[Frame, ...], fate: Fate | None = None) -> int:
@@ -95,7 +93,7 @@ class Outbound:
                 data += kept.data
         return data
 
-    def add_goodbye(self, why: bytes = b"") -> None:
+    def add_goodbye(self, why: bytes) -> None:
         """The last frame, behind what a bad wire has kept. ``why`` is said when this end fails."""
         goodbye = encode((Frame(Kind.GOODBYE, 0, why),), self._sequence.next())
         self.backlog += goodbye if self._bad_wire is None else self._bad_wire.rest() + goodbye

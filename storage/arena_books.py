@@ -51,9 +51,8 @@ class Room:
     segment: Segment
     shared: bool  # False: file-backed, outside the budget
     dedicated: bool  # made for one large block
-    nameless: bool = field(
-        default=False, init=False
-    )  # its file was removed or cut by others: who has mapped it reads on
+    # Its file was removed or cut by others: who has mapped it reads on.
+    nameless: bool = field(default=False, init=False)
     space: ExtentAllocator = field(init=False)
     entries: dict[int, Entry] = field(default_factory=dict)  # {offset: extent}
 

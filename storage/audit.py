@@ -12,7 +12,7 @@ from storage import os_layer
 
 def is_whole(location: ShmLocation | FileLocation) -> bool:
     """Whether the segment or file is there and long enough."""
-    path = location.segment if isinstance(location, ShmLocation) else location.path
+    path = location.path
     try:
         status = os_layer.own_status(path)
     except OSError:

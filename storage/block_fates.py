@@ -45,10 +45,16 @@ class BlockFates:
             self._lost.add(block_id)
             self._record(BlockLost(time.time(), str(block_id), executor_id))
 
-    def stored(self, block_id: BlockId, executor_id: str) -> None:
+    def stored(self, block_id: BlockId, executor_id: str, *, is_copy: bool) -> None:
+        """`is_copy`: of one that was there when it was ordered."""
         if block_id in self._lost:
             self._lost.remove(block_id)
-            self._record(BlockRecomputed(time.time(), str(block_id), executor_id))
+            if not is_copy:
+                self._record(BlockRecomputed(time.time(), str(block_id), executor_id))
+
+    def came_back(self, held: Collection[BlockId]) -> None:
+        """A block manager lives that was out of the books since it was silent: what it held then is lost no more."""
+        self._lost.difference_update(held)
 
     def read_from_replica(self, block_id: BlockId, reader: str) -> None:
         self._record(BlockReadFromReplica(time.time(), str(block_id), reader))

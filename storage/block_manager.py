@@ -136,8 +136,7 @@ class BlockManager:
         data = self._remote.get_bytes(block_id)
         if data is not None:
             self._local.uses.note(block_id)
-            if block_id in self._local.lost:
-                self._local.lost.discard(block_id)
+            if self._local.damage.is_back(block_id):
                 self.master.report_replica_read(block_id)
         return data
 
@@ -326,7 +325,7 @@ class BlockManager:
             self._local.adopt(block_id)
 
     def release_segment(self, path: str, remove: bool) -> None:
-        """A dead process's segment or file is not needed any more: unmap it, and remove the file if told to."""
+        """A segment or file of another process is not needed any more: unmap it, and remove the file if told to."""
         self._reader.drop_segment(path)
         if remove:
             os_layer.unlink(path)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 from protocol import block_messages as m
 from protocol.errors import BlockMasterStoppedError, StorageError
@@ -34,7 +34,7 @@ from storage.master_queries import QUERIES
 from storage.master_removals import MasterRemovals
 from storage.master_replicas import MasterReplicas
 from storage.master_sharing import MasterSharing, extents_released
-from storage.outcome import Outcome
+from storage.outcome import Handlers, Outcome, Tells
 from storage.segment_budget import SegmentBudget
 from storage.storage_level import StorageLevel
 
@@ -96,7 +96,7 @@ class BlockManagerMasterEndpoint:
         )
         self.stopped = False
         """No message is handled any more."""
-        self._handlers: dict[type[Message], Callable[[str, Any, float], Outcome]] = {
+        self._handlers: Handlers = {
             m.RegisterBlockManager: self._register,
             m.UpdateBlockInfo: self._update_block_info,
             m.BlockManagerHeartbeat: self._heartbeat,
@@ -187,7 +187,9 @@ class BlockManagerMasterEndpoint:
             log.error("%s takes the place of %s, which is taken for dead", manager_id, known)
             outcome = self._remove_executor(sender, m.RemoveExecutor(known.executor_id), now)
         self._table.register(manager_id, message.max_memory, now)
-        if self._expired.pop(manager_id.executor_id, None) is not None:
+        held = self._expired.pop(manager_id.executor_id, None)
+        if held is not None:
+            self._fates.came_back(held)
             outcome.background = self._removals.came_back(manager_id.executor_id)
         elif outcome.background is None:
             outcome.background = self._replicas.begin()  # there may have been no peer for a copy before
@@ -206,7 +208,7 @@ class BlockManagerMasterEndpoint:
             outcome.tells += self._remove_manager(executor_id)
         return outcome
 
-    def _remove_manager(self, executor_id: str) -> list[tuple[str, Order]]:
+    def _remove_manager(self, executor_id: str) -> Tells:
         manager_id, held = self._table.manager_of(executor_id), self._table.blocks_of(executor_id)
         if manager_id is None:
             return []
@@ -229,7 +231,7 @@ class BlockManagerMasterEndpoint:
                 tells += self._give_up(segment)
         return Outcome(tells=tells, background=self._replicas.begin())
 
-    def _drop_damaged(self, executor_id: str) -> list[tuple[str, Order]]:
+    def _drop_damaged(self, executor_id: str) -> Tells:
         """What it left is adopted if its bytes are there: somebody may have removed the file, or cut it."""
         tells = []
         for block_id, holder, location in self._table.shared_copies_of(executor_id):
@@ -239,24 +241,25 @@ class BlockManagerMasterEndpoint:
                 self._fates.copy_gone(block_id, executor_id)
         return tells
 
-    def _give_up(self, path: str) -> list[tuple[str, Order]]:
+    def _give_up(self, path: str) -> Tells:
         """Nobody needs a dead process's segment or file: the master's own removes it, all others unmap it."""
         self._budget.give_back(path)
         self._leases.segment_gone(path)
-        others = [manager.executor_id for manager in self._table.managers if manager.executor_id != self.own_id]
-        release: Order = m.ReleaseSegment(path)
-        return [(self.own_id, m.ReleaseSegment(path, remove=True)), *((other, release) for other in others)]
+        return [(self.own_id, m.ReleaseSegment(path, remove=True)), *self._all_but(self.own_id, m.ReleaseSegment(path))]
+
+    def _all_but(self, executor_id: str, order: Order) -> Tells:
+        return [(each.executor_id, order) for each in self._table.managers if each.executor_id != executor_id]
 
     def _stop(self, sender: str, message: m.StopBlockManagerMaster, now: float) -> Outcome:
         self.stopped = True
-        slaves = [manager.executor_id for manager in self._table.managers if manager.executor_id != self.own_id]
+        tells = self._all_but(self.own_id, m.StopBlockManager())
         self._table.clear()
         self._fates.clear()
         self._replicas.clear()
         self._removals.clear()
         self._leases.clear()
         self._dropped.clear()
-        return Outcome(tells=[(slave, m.StopBlockManager()) for slave in slaves])
+        return Outcome(tells=tells)
 
     # --- blocks are reported and looked up ---------------------------------------------------------------------------
 
@@ -264,11 +267,12 @@ class BlockManagerMasterEndpoint:
         block_id, holder = cast(BlockId, message.block_id), message.block_manager_id
         previous = self._location_at(block_id, holder)
         known = self._table.seen(holder, now)
-        tells: list[tuple[str, Order]] = []
+        tells: Tells = []
         if known and message.storage_level.is_valid:
             self._table.put(block_id, holder, _status(message))
             self._replicas.want(block_id, cast(StorageLevel, message.storage_level))
-            self._fates.stored(block_id, holder.executor_id)
+            is_copy = self._replicas.is_copy(block_id, holder)
+            self._fates.stored(block_id, holder.executor_id, is_copy=is_copy)
         else:
             tells = self._drop(block_id, holder)
             self._removals.gone(block_id, holder.executor_id)
@@ -303,7 +307,7 @@ class BlockManagerMasterEndpoint:
         self._fates.read_from_replica(cast(BlockId, message.block_id), sender)
         return Outcome()
 
-    def _drop(self, block_id: BlockId, holder: BlockManagerId) -> list[tuple[str, Order]]:
+    def _drop(self, block_id: BlockId, holder: BlockManagerId) -> Tells:
         status = self._table.status(block_id, holder)
         may_live = holder.executor_id in self._expired or self._table.manager(holder) is not None
         if may_live and status is not None and isinstance(status.location, ShmLocation):
@@ -320,7 +324,7 @@ class BlockManagerMasterEndpoint:
     def _return_segment(self, sender: str, message: m.ReturnSegment, now: float) -> Outcome:
         self._budget.give_back(message.segment)
         self._leases.segment_gone(message.segment)
-        return Outcome()
+        return Outcome(tells=self._all_but(sender, m.ReleaseSegment(message.segment)))
 
 
 def _status(message: m.UpdateBlockInfo) -> BlockStatus:

@@ -44,11 +44,6 @@ def shared_status(location: ShmLocation | FileLocation) -> BlockStatus:
     return BlockStatus(StorageLevel.DISK_ONLY, disk_size=location.length, location=location)
 
 
-def path_of(location: ShmLocation | FileLocation) -> str:
-    """The file behind a location: a segment's or a block file's."""
-    return location.segment if isinstance(location, ShmLocation) else location.path
-
-
 class BlockTable:
     """Which block manager holds which block, where and how.
 
@@ -134,7 +129,7 @@ class BlockTable:
                 self._forget(block_id, manager.id)
             else:
                 self._holders[block_id][manager.id] = shared_status(location)
-                self._adopted.setdefault(path_of(location), set()).add((block_id, manager.id))
+                self._adopted.setdefault(location.path, set()).add((block_id, manager.id))
         return tuple(external)
 
     # --- blocks -----------------------------------------------------------------------------------------------------
@@ -157,10 +152,10 @@ class BlockTable:
         """Note a block of a manager that is not there; False when its segment has been given up already, as is the case
         if there was no block in it, unless its process ``lives``.
         """
-        if not lives and path_of(location) not in self._adopted:
+        if not lives and location.path not in self._adopted:
             return False
         self._holders.setdefault(block_id, {})[holder] = shared_status(location)
-        self._adopted.setdefault(path_of(location), set()).add((block_id, holder))
+        self._adopted.setdefault(location.path, set()).add((block_id, holder))
         return True
 
     def drop(self, block_id: BlockId, holder: BlockManagerId) -> str | None:
@@ -174,7 +169,7 @@ class BlockTable:
         self._forget(block_id, holder)
         if manager is not None or not isinstance(status.location, ShmLocation | FileLocation):
             return None
-        path = path_of(status.location)
+        path = status.location.path
         self._adopted[path].discard((block_id, holder))
         if self._adopted[path]:
             return None
@@ -271,7 +266,7 @@ class BlockTable:
                 assert adopted_status is not None, f"{path} lists {block_id}, which is not in the books"
                 location = adopted_status.location
                 assert isinstance(location, ShmLocation | FileLocation), f"{block_id} was adopted from a heap"
-                assert path_of(location) == path, f"{block_id} is not in {path}"
+                assert location.path == path, f"{block_id} is not in {path}"
 
 
 _COST: dict[type, int] = {ShmLocation: 0, FileLocation: 1, ExternalLocation: 2, HeapLocation: 3}

@@ -60,20 +60,14 @@ class DiskStore(BlockStore):
         except KeyError:
             raise BlockNotFoundError(f"block {block_id} is not on disk") from None
 
-    def get_bytes(self, block_id: BlockId, offset: int = 0, length: int | None = None) -> ManagedBuffer | None:
-        """The block's bytes, or `length` of them from `offset` on, mapped; None when the block is not here.
+    def get_bytes(self, block_id: BlockId) -> ManagedBuffer | None:
+        """The block's bytes, mapped; None when the block is not here.
 
         The buffer stays good when the block is removed. Raises StaleLocationError when the file was lost or cut short.
         """
         with self._lock:  # the file that is opened is the one whose size is in the books
             size = self._sizes.get(block_id)
-            if size is None:
-                return None
-            if length is None:
-                length = size - offset
-            if not 0 <= offset <= offset + length <= size:
-                raise StorageError(f"block {block_id} has {size} bytes, not {length} bytes from {offset} on")
-            return FileSegmentBuffer(self._files.get_file(block_id), offset, length)
+            return None if size is None else FileSegmentBuffer(self._files.get_file(block_id), 0, size)
 
     def get_values(self, block_id: BlockId) -> Iterator[Any] | None:
         data = self.get_bytes(block_id)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from protocol.errors import StaleLocationError, StorageError
-from protocol.locations import SharedLocation, ShmLocation
+from protocol.locations import SharedLocation
 from storage import os_layer
 from storage.managed_buffer import open_located
 from storage.serializer import load_from
@@ -37,7 +37,7 @@ def load_out(location: SharedLocation) -> Any:
 @contextmanager
 def _reading(location: SharedLocation) -> Iterator[Callable[[int, int], bytearray]]:
     """A function that reads so many bytes from a place in the block."""
-    path = location.segment if isinstance(location, ShmLocation) else location.path
+    path = location.path
 
     def read(start: int, length: int) -> bytearray:
         try:

@@ -1,6 +1,7 @@
 """The blocks of one process: its stores, the locks on its blocks, and the master kept informed.
 
-Covers putting, reading and removing here; what involves other processes is `storage.block_manager`'s.
+Covers putting, reading and removing here; what involves other processes is `storage.block_manager`'s, and what a read
+here finds damaged or gone `storage.local_damage`'s.
 
 Every block with a level is put under its write lock, read under a read lock, and removed under its write lock. A
 removal never waits for a lock, since orders to remove come in a thread that must not wait for tasks: a block in use is
@@ -10,7 +11,7 @@ marked, and whoever gives back the last lock on it removes it.
 from __future__ import annotations
 
 import logging
-import secrets
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -21,14 +22,11 @@ from protocol import sites
 from protocol.errors import (
     RUN_IS_OVER,
     ChannelError,
-    CorruptBlockError,
     LocalClusterError,
-    StaleLocationError,
     StorageError,
     TaskKilledError,
 )
-from protocol.locations import BlockManagerId, Location, ShmLocation
-from storage import os_layer
+from protocol.locations import BlockManagerId, ShmLocation
 from storage.arena import Arena
 from storage.block_id import BlockId
 from storage.block_info import BlockInfo, BlockInfoManager
@@ -43,11 +41,12 @@ from storage.disk_block_manager import DiskBlockManager
 from storage.disk_store import DiskStore
 from storage.eviction import Eviction
 from storage.external_store import ExternalStore, load_external_store
+from storage.local_damage import LocalDamage, warn_of_removed_files
 from storage.managed_buffer import ManagedBuffer
 from storage.memory_store import MemoryStore
 from storage.off_heap_store import OffHeapStore
 from storage.scratch import SHARED_MEMORY, Scratch
-from storage.serializer import check, deserialize
+from storage.serializer import deserialize
 from storage.shared_blocks import SharedBlocks
 from storage.shared_memory_store import SharedMemoryStore
 from storage.status_reporter import StatusReporter
@@ -85,20 +84,21 @@ class LocalBlocks:
         self._me = me
         self._master = master
         # A name of its own: what an executor of the same name left behind may still be in use.
-        name = f"{me.executor_id}-{secrets.token_hex(4)}"
+        name = f"{me.executor_id}-{os.urandom(4).hex()}"
         self.arena = Arena(
             SHARED_MEMORY,
             f"{scratch.name}-{name}",
             scratch.directories,
             master.reserve_segment,
             self._return_segment,
-            partial(_warn_of_removed_files, scratch),
+            partial(warn_of_removed_files, scratch),
             by_calls=conf.by_calls,
         )
         self.disk_block_manager = DiskBlockManager(scratch.directories, name, conf.sub_directories)
         self.infos = BlockInfoManager()
         self.reporter = StatusReporter(me, master, conf.max_memory, self.status, self._told)
         self.shared = SharedBlocks(self.arena, self.reporter.report)
+        self.damage = LocalDamage(me, master, self.shared)
         self.memory_store = MemoryStore(
             conf,
             can_evict=lambda block_id: self._eviction.may_go(block_id),
@@ -106,14 +106,10 @@ class LocalBlocks:
         )
         self.disk_store = DiskStore(self.disk_block_manager)
         self.off_heap_store = self._make_off_heap_store(me.executor_id, conf, scratch.name)
-        self._tiers = Tiers(
-            me.executor_id, self.memory_store, self.off_heap_store, self.disk_store, self._report_damage
-        )
+        self._tiers = Tiers(me.executor_id, self.memory_store, self.off_heap_store, self.disk_store, self.damage.found)
         self._eviction = Eviction(self.infos, self._tiers, master, self.reporter.report, self.release_lock)
         self._doomed: dict[BlockId, bool] = {}  # {block to be removed when its locks are given back: tell the master}
         self.uses = BlockUses(wanted=conf.cleaner_ttl is not None)
-        self.lost: set[BlockId] = set()
-        """Blocks that were found damaged or gone here, and were not read or put again since."""
 
     def _make_off_heap_store(self, executor_id: str, conf: StorageConf, run: str) -> OffHeapStore:
         if conf.external_store is not None:
@@ -149,7 +145,7 @@ class LocalBlocks:
         if not self.infos.lock_new_block_for_writing(block_id, BlockInfo(level, tell_master)):
             return Put.HERE
         self._doomed.pop(block_id, None)  # that was an earlier block of this id
-        self.lost.discard(block_id)
+        self.damage.is_back(block_id)
         try:
             stored = store(self._tiers)
             if stored:
@@ -253,28 +249,10 @@ class LocalBlocks:
                 sites.armed(site, memory=self.memory_store, **facts)
 
     def _get_shared(self, block_id: BlockId) -> ManagedBuffer | None:
-        try:
-            data = self.shared.get(block_id)
-            if data is None:
-                return None
-            check(data.memoryview())
-        except (CorruptBlockError, StaleLocationError) as error:
-            log.warning("block %s is lost: %s", block_id, str(error))  # the error's frames may keep views
-            self._report_damage(block_id, self.shared.location(block_id), error)
-            data = self.shared.restore(block_id)
-            if data is None:  # it stays, so that nobody takes it for removed
-                return None
-        self.uses.note(block_id)
+        data = self.damage.get_shared(block_id)
+        if data is not None:
+            self.uses.note(block_id)
         return data
-
-    def _report_damage(self, block_id: BlockId, location: Location | None, error: StorageError) -> None:
-        self.lost.add(block_id)
-        if location is None:
-            return
-        if isinstance(error, CorruptBlockError):
-            self._master.report_corrupt_block(block_id, self._me.executor_id, location)
-        else:
-            self._master.report_stale_location(block_id, self._me, location)
 
     def _note_read(self, block_id: BlockId, info: BlockInfo, moved: bool) -> None:
         self.uses.note(block_id)
@@ -282,10 +260,8 @@ class LocalBlocks:
             self.reporter.report(block_id)
 
     def _forget_lost(self, block_id: BlockId, level: StorageLevel) -> None:
-        """Drop a block whose bytes are gone, now or when nobody uses it."""
-        if block_id not in self.lost:  # no store had anything to find damaged
-            where = self._tiers.last_location(block_id, level, self._me.executor_id)
-            self._report_damage(block_id, where, StaleLocationError(f"no store here has block {block_id}"))
+        """Drop a block whose bytes no store has, now or when nobody uses it."""
+        self.damage.nowhere(block_id, self._tiers.last_location(block_id, level, self._me.executor_id))
         self._doomed[block_id] = True
         self._remove_if_doomed(block_id)
 
@@ -404,21 +380,3 @@ class LocalBlocks:
 
 def _checked_values(data: ManagedBuffer) -> Iterator[Any]:
     return deserialize(data.memoryview(), checked=True)
-
-
-def _warn_of_removed_files(scratch: Scratch, path: str) -> None:
-    if not scratch.claim("removed-files-noticed"):
-        return
-    if os_layer.exists(path):
-        what = "cut short"
-        why = "something outside of localcluster, or a plan of faults, has done that"
-    else:
-        what = "removed"
-        why = "systemd does that when a user logs out (`loginctl enable-linger` or RemoveIPC=no in logind.conf helps)"
-    log.warning(
-        "the file %s was %s while its run lives, and others of the run may be: %s. The run goes on in new files; what "
-        "can be read no more is computed again",
-        path,
-        what,
-        why,
-    )

@@ -85,7 +85,7 @@ class LocationReader:
         return sum(self._leases.held.values())
 
     def drop_segment(self, path: str) -> None:
-        """A segment of a dead process was given up: unmap it as soon as no view lives."""
+        """A segment of another process was given up: unmap it as soon as no view lives."""
         self._segments.drop(path)
 
     def close(self) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import mmap
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import BinaryIO, cast
 
 from protocol.errors import StaleLocationError, StorageError
@@ -64,20 +63,9 @@ class HeapBuffer(_HeldView):
 
 
 class ShmBuffer(_HeldView):
-    """Bytes in shared memory, seen through a view that the arena or the lease table gave out.
-
-    ``on_release`` is called once, at the first release; pins and leases that hang on the view itself need none.
+    """Bytes in shared memory, seen through a view that the arena or the lease table gave out: pins and leases hang on
+    it.
     """
-
-    def __init__(self, view: memoryview, on_release: Callable[[], None] | None = None) -> None:
-        super().__init__(view)
-        self._on_release = on_release
-
-    def release(self) -> None:
-        super().release()
-        on_release, self._on_release = self._on_release, None
-        if on_release is not None:
-            on_release()
 
 
 class FileSegmentBuffer(_HeldView):

@@ -9,16 +9,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 from protocol import block_messages as m
 from protocol.events import BlockCorrupt, Recorder
 from protocol.locations import BlockManagerId, Location
-from protocol.message import Message, Order
 from storage.block_fates import BlockFates
 from storage.block_id import BlockId
 from storage.block_table import BlockTable
-from storage.outcome import Outcome
+from storage.outcome import Handlers, Outcome, Tells
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +32,7 @@ class MasterDamage:
         self,
         table: BlockTable,
         fates: BlockFates,
-        drop: Callable[[BlockId, BlockManagerId], list[tuple[str, Order]]],
+        drop: Callable[[BlockId, BlockManagerId], Tells],
         restore: Callable[[], Outcome | None],
         record: Recorder,
     ) -> None:
@@ -44,7 +43,7 @@ class MasterDamage:
         self._record = record
         self._reported: set[tuple[BlockId, BlockManagerId, Location]] = set()  # copies that are in the books still
         self._leaving: set[tuple[BlockId, BlockManagerId]] = set()  # that their holder found damaged or gone
-        self.handlers: dict[type[Message], Callable[[str, Any, float], Outcome]] = {
+        self.handlers: Handlers = {
             m.ReportCorruptBlock: self._report_corrupt_block,
         }
 

@@ -14,7 +14,6 @@ from typing import Any, TypeAlias, cast
 
 from protocol import block_messages as m
 from protocol.locations import BlockManagerId, ShmLocation
-from protocol.message import Message, Order
 from storage.block_fates import BlockFates
 from storage.block_id import BlockId
 from storage.block_table import BlockTable
@@ -22,7 +21,7 @@ from storage.idle_blocks import IdleBlocks, has_age
 from storage.lease_table import LeaseTable
 from storage.master_queries import answered, ask
 from storage.master_replicas import MasterReplicas
-from storage.outcome import Outcome
+from storage.outcome import Handlers, Outcome, Tells
 
 Removal: TypeAlias = m.RemoveBlock | m.RemoveRdd | m.RemoveShuffle | m.RemoveBroadcast
 
@@ -60,7 +59,7 @@ class MasterRemovals:
         fates: BlockFates,
         replicas: MasterReplicas,
         expired: Mapping[str, Collection[BlockId]],
-        drop: Callable[[BlockId, BlockManagerId], list[tuple[str, Order]]],
+        drop: Callable[[BlockId, BlockManagerId], Tells],
     ) -> None:
         self._table = table
         self._leases = leases
@@ -72,7 +71,7 @@ class MasterRemovals:
         self._expired = expired
         self._drop = drop
         self._idle = IdleBlocks()
-        self.handlers: dict[type[Message], Callable[[str, Any, float], Outcome]] = {
+        self.handlers: Handlers = {
             m.RemoveBlock: self._remove_block,
             m.RemoveRdd: self._remove_rdd,
             m.RemoveShuffle: self._remove_shuffle,
@@ -145,7 +144,7 @@ class MasterRemovals:
         if executor_id in self._put_off:
             self._put_off[executor_id].discard(block_id)
 
-    def executor_lost(self, executor_id: str) -> list[tuple[str, Order]]:
+    def executor_lost(self, executor_id: str) -> Tells:
         """Its blocks were adopted: drop those that it was to remove, and had not."""
         self._missed.pop(executor_id, None)
         put_off, removals = self._put_off.pop(executor_id, set()), self._unanswered.pop(executor_id, set())

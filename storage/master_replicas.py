@@ -1,23 +1,27 @@
 """The block master's care for second copies: what a dead executor had of a block with replicas is copied again.
 
-Covers which blocks lack copies, and having one after the other copied in the background: by `ReplicateBlock` to a peer
-that has none, from where the peer can map it, or from a heap by way of its holder (`ShareBlock`). It begins when an
-executor died or a copy was found damaged, and when one has registered, since there may have been no peer before. An
-adopted copy is a copy; one that was evicted is not made again, for there is no room. Follows Spark's
+Covers which blocks lack copies, and having them copied in the background: by `ReplicateBlock` to a peer that has none,
+from where the peer can map it, or from a heap by way of its holder (`ShareBlock`). Nobody is asked for two copies at
+once: so one that does not answer holds up only what it alone can do, until it has been found dead, stopped or silent,
+which is an answer. It begins when an executor died or a copy was found damaged, and when one has registered, since
+there may have been no peer before. An adopted copy is a copy; one that was evicted is not made again, for there is no
+room. Follows Spark's
 ``spark.storage.replication.proactive``, but that the master tells the peer, not a holder.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from protocol import block_messages as m
-from protocol.locations import BlockManagerId, ExternalLocation, FileLocation, Location, SharedLocation, ShmLocation
+from protocol.locations import BlockManagerId, ExternalLocation, FileLocation, SharedLocation, ShmLocation
 from storage.block_id import BlockId
 from storage.block_table import BlockTable
 from storage.lease_table import LeaseTable
+from storage.master_queries import ask
 from storage.outcome import Outcome
 from storage.replication import order_peers
 from storage.storage_level import StorageLevel
@@ -32,14 +36,41 @@ class MasterReplicas:
         self._table = table
         self._leases = leases
         self._wanted: dict[BlockId, StorageLevel] = {}  # {block in the books: level, of more than one copy}
-        self._left: list[BlockId] = []  # to be looked at
         self._refused: set[tuple[BlockId, BlockManagerId]] = set()  # peers that took no copy since the last `begin`
-        self._is_busy = False  # with a block
+        self._ordered: set[tuple[BlockId, BlockManagerId]] = set()  # copies that peers are told to make, by whomever
+        self._copied: set[BlockId] = set()  # here, now
+        self._asked: set[str] = set()  # executor ids of those who have not answered
+        self._left: defaultdict[str, list[BlockId]] = defaultdict(list)  # {whom to ask for the bytes, or "": blocks}
 
     def want(self, block_id: BlockId, level: StorageLevel) -> None:
         """A block was put with this level; what a holder reports of it later is the level of its tier."""
         if level.replication > 1:
             self._wanted[block_id] = level
+
+    def order(
+        self,
+        block_id: BlockId,
+        level: StorageLevel,
+        location: SharedLocation,
+        peers: Sequence[BlockManagerId],
+        combine: Callable[[list[Any]], Outcome],
+    ) -> Outcome:
+        """Have peers copy the bytes at a location, which they read under leases."""
+        if isinstance(location, ShmLocation):
+            for peer in peers:
+                self._leases.grant(location, peer.executor_id)
+        copies = {(block_id, peer) for peer in peers}
+        self._ordered |= copies
+
+        def ended(answers: list[Any]) -> Outcome:
+            self._ordered.difference_update(copies)
+            return combine(answers)
+
+        return ask(peers, m.ReplicateBlock(block_id, level.without_replicas, location), ended)
+
+    def is_copy(self, block_id: BlockId, holder: BlockManagerId) -> bool:
+        """Whether what the holder stores now is a copy that it was told to make."""
+        return (block_id, holder) in self._ordered
 
     def removed(self, is_part: Callable[[BlockId], bool]) -> None:
         """Nobody wants these blocks any more."""
@@ -57,12 +88,11 @@ class MasterReplicas:
     def begin(self) -> Outcome | None:
         """What is to be done in the background now that there are fewer or more executors."""
         self._wanted = {block_id: level for block_id, level in self._wanted.items() if self._table.statuses(block_id)}
-        self._left = [block_id for block_id in self._wanted if self._lacks(block_id)]
         self._refused.clear()
-        if self._is_busy or not self._left:
-            return None
-        outcome = self._go_on()
-        return outcome if self._is_busy else None
+        self._left.clear()
+        for block_id in self._wanted:
+            self._enlist(block_id)
+        return self._go_on()
 
     def _lacks(self, block_id: BlockId) -> bool:
         """An external store is one for all: whether it keeps copies is its own affair."""
@@ -71,29 +101,50 @@ class MasterReplicas:
             return False
         return not any(isinstance(status.location, ExternalLocation) for status in holders.values())
 
-    def _go_on(self) -> Outcome:
-        while self._left:
-            block_id = self._left[-1]
-            peer = self._peer(block_id) if self._lacks(block_id) else None
-            if peer is not None:
-                self._is_busy = True
-                return self._copy(block_id, peer, *self._table.locations(block_id)[0])
-            self._left.pop()
-        self._is_busy = False
-        return Outcome()
+    def _enlist(self, block_id: BlockId) -> None:
+        if block_id not in self._copied and self._lacks(block_id):
+            holder, location = self._table.locations(block_id)[0]
+            self._left["" if isinstance(location, ShmLocation | FileLocation) else holder.executor_id].append(block_id)
 
-    def _peer(self, block_id: BlockId) -> BlockManagerId | None:
+    def _go_on(self) -> Outcome | None:
+        """The copies that can begin now, for which nobody is needed who has not answered yet."""
+        begun: Outcome | None = None
+        for source, blocks in self._left.items():
+            vain = []
+            while blocks and source not in self._asked and self._anyone_idle_but(source):
+                block_id = blocks.pop()
+                peers = self._peers(block_id)
+                idle = [peer for peer in peers if peer.executor_id not in self._asked]
+                if idle:
+                    outcome = self._copy(block_id, order_peers(block_id.name, idle)[0])
+                    outcome.background, begun = begun, outcome
+                elif peers:
+                    vain.append(block_id)
+            blocks += vain
+        return begun
+
+    def _anyone_idle_but(self, source: str) -> bool:
+        busy = {*self._asked, source, self._table.own_id}
+        return any(manager.executor_id not in busy for manager in self._table.managers)
+
+    def _peers(self, block_id: BlockId) -> list[BlockManagerId]:
+        """Those who can take another copy, if the block lacks one."""
+        if not self._lacks(block_id):
+            return []
         holders = self._table.statuses(block_id)
-        free = [
+        return [
             peer
             for peer in self._table.managers
             if peer.executor_id != self._table.own_id and peer not in holders and (block_id, peer) not in self._refused
         ]
-        return order_peers(block_id.name, free)[0] if free else None
 
-    def _copy(self, block_id: BlockId, peer: BlockManagerId, holder: BlockManagerId, location: Location) -> Outcome:
+    def _copy(self, block_id: BlockId, peer: BlockManagerId) -> Outcome:
+        holder, location = self._table.locations(block_id)[0]
+        self._copied.add(block_id)
+        self._asked.add(peer.executor_id)
         if isinstance(location, ShmLocation | FileLocation):
             return self._send(block_id, peer, location)
+        self._asked.add(holder.executor_id)
         return Outcome(
             asks=[(holder.executor_id, m.ShareBlock(block_id))],
             combine=lambda answers: self._shared(block_id, peer, holder, answers[0]),
@@ -103,6 +154,7 @@ class MasterReplicas:
         """The holder made a copy for the peer, which is its own again when the peer has read it, or at once if that has
         died meanwhile.
         """
+        self._asked.discard(holder.executor_id)
         is_there = answer is not None and not isinstance(answer, BaseException)
         status = self._table.status(block_id, holder)
         is_copy = isinstance(answer, ShmLocation) and (status is None or status.location != answer)
@@ -110,26 +162,29 @@ class MasterReplicas:
             outcome = self._send(block_id, peer, answer)
             if is_copy:
                 self._leases.retire(answer, holder.executor_id)
+            outcome.background = self._go_on()
             return outcome
         self._refused.add((block_id, peer))
-        following = self._go_on()
+        outcome = self._ended(block_id, peer)
         if is_copy and self._leases.retire(answer, holder.executor_id):
-            following.tells.append((holder.executor_id, m.ExtentReleased((answer,))))
-        return following
+            outcome.tells.append((holder.executor_id, m.ExtentReleased((answer,))))
+        return outcome
 
     def _send(self, block_id: BlockId, peer: BlockManagerId, location: SharedLocation) -> Outcome:
-        if isinstance(location, ShmLocation):
-            self._leases.grant(location, peer.executor_id)
-
         def combine(answers: list[Any]) -> Outcome:
             if answers[0] is not True:
                 self._refused.add((block_id, peer))
-            following = self._go_on()
+            outcome = self._ended(block_id, peer)
             if block_id not in self._wanted:  # it was removed meanwhile, perhaps before the peer had it
-                following.tells.append((peer.executor_id, m.RemoveBlock(block_id)))
-            return following
+                outcome.tells.append((peer.executor_id, m.RemoveBlock(block_id)))
+            return outcome
 
-        level = self._wanted[block_id]
-        order = m.ReplicateBlock(block_id, level.without_replicas, location)
         log.info("block %s is copied to %s again", block_id, peer.executor_id)
-        return Outcome(asks=[(peer.executor_id, order)], combine=combine)
+        return self.order(block_id, self._wanted[block_id], location, [peer], combine)
+
+    def _ended(self, block_id: BlockId, peer: BlockManagerId) -> Outcome:
+        """The copy is made, or failed; the block may need another."""
+        self._copied.discard(block_id)
+        self._asked.discard(peer.executor_id)
+        self._enlist(block_id)
+        return Outcome(background=self._go_on())

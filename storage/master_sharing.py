@@ -13,13 +13,12 @@ from typing import Any, cast
 
 from protocol import block_messages as m
 from protocol.locations import BlockManagerId, ShmLocation
-from protocol.message import Message, Order
 from storage.block_id import BlockId
 from storage.block_table import BlockTable
 from storage.lease_table import LeaseTable
 from storage.master_queries import ask
 from storage.master_replicas import MasterReplicas
-from storage.outcome import Outcome
+from storage.outcome import Handlers, Outcome, Tells
 from storage.storage_level import StorageLevel
 
 log = logging.getLogger(__name__)
@@ -37,14 +36,14 @@ class MasterSharing:
         leases: LeaseTable,
         replicas: MasterReplicas,
         expired: Container[str],
-        drop: Callable[[BlockId, BlockManagerId], list[tuple[str, Order]]],
+        drop: Callable[[BlockId, BlockManagerId], Tells],
     ) -> None:
         self._table = table
         self._leases = leases
         self._replicas = replicas
         self._expired = expired
         self._drop = drop
-        self.handlers: dict[type[Message], Callable[[str, Any, float], Outcome]] = {
+        self.handlers: Handlers = {
             m.GetLocations: self._get_locations,
             m.FetchBlock: self._fetch_block,
             m.ReplicateTo: self._replicate_to,
@@ -91,22 +90,18 @@ class MasterSharing:
         """The peers read under leases; `sender` is told when the last of them is done, in case it made a copy to be
         read.
         """
-        location, level = message.location, cast(StorageLevel, message.level)
-        self._replicas.want(cast(BlockId, message.block_id), level)
+        block_id, level = cast(BlockId, message.block_id), cast(StorageLevel, message.level)
+        location = message.location
+        self._replicas.want(block_id, level)
         peers = [peer for peer in message.peers if self._table.manager(peer) is not None]
-        if isinstance(location, ShmLocation):
-            for peer in peers:
-                self._leases.grant(location, peer.executor_id)
 
         def combine(answers: list[Any]) -> Outcome:
             stored = tuple(peer for peer, answer in zip(peers, answers, strict=True) if answer is True)
-            if isinstance(location, ShmLocation) and self._is_unread_copy(
-                cast(BlockId, message.block_id), sender, location
-            ):
+            if isinstance(location, ShmLocation) and self._is_unread_copy(block_id, sender, location):
                 return Outcome(stored, extents_released([(sender, location)]))
             return Outcome(stored)
 
-        return ask(peers, m.ReplicateBlock(message.block_id, level.without_replicas, location), combine)
+        return self._replicas.order(block_id, level, location, peers, combine)
 
     def _is_unread_copy(self, block_id: BlockId, owner: str, location: ShmLocation) -> bool:
         """Whether the extent is a copy made to be read once, and nobody reads it any more; else it waits in limbo."""
@@ -130,7 +125,7 @@ class MasterSharing:
         return Outcome(frozenset(location for location in message.locations if self._leases.is_leased(location)))
 
 
-def extents_released(freed: Iterable[tuple[str, ShmLocation]]) -> list[tuple[str, Order]]:
+def extents_released(freed: Iterable[tuple[str, ShmLocation]]) -> Tells:
     """One message per owner."""
     by_owner: defaultdict[str, list[ShmLocation]] = defaultdict(list)
     for owner, location in freed:

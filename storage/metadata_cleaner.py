@@ -25,7 +25,7 @@ class MetadataCleaner:
         self._period = max(_MIN_PERIOD, ttl / 10)
         self._clean = clean
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="metadata-cleaner", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="localcluster-metadata-cleaner", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:

@@ -9,12 +9,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
-from protocol.message import Order
+from protocol.message import Message, Order
 
 log = logging.getLogger(__name__)
+
+
+Tells: TypeAlias = list[tuple[str, Order]]
+"""What is sent to executors: (executor id, order)."""
 
 
 @dataclass(slots=True)
@@ -28,10 +32,14 @@ class Outcome:
     """
 
     reply: Any = None
-    tells: list[tuple[str, Order]] = field(default_factory=list)  # (executor id, order)
+    tells: Tells = field(default_factory=list)
     asks: list[tuple[str, Order]] = field(default_factory=list)
     combine: Callable[[list[Any]], Outcome] | None = None
     background: Outcome | None = None
+
+
+Handlers: TypeAlias = dict[type[Message], Callable[[str, Any, float], Outcome]]
+"""{type of a message: what follows from one, by sender, message and time}."""
 
 
 def settle(
@@ -45,45 +53,57 @@ def settle(
     has to be the thread (or to hold the lock) that the endpoint belongs to. A `tell` to a dead slave must not raise.
     """
     done: Future[Any] = Future()
-    _continue(outcome, tell, ask_async, done)
+    _carry_out([(outcome, done)], tell, ask_async)
     return done
 
 
-def _continue(
-    outcome: Outcome,
-    tell: Callable[[str, Order], None],
-    ask_async: Callable[[str, Order], Future[Any]],
-    done: Future[Any],
+_Step: TypeAlias = tuple[Outcome, Future[Any]]
+
+
+def _carry_out(
+    todo: list[_Step], tell: Callable[[str, Order], None], ask_async: Callable[[str, Order], Future[Any]]
 ) -> None:
-    for executor_id, order in outcome.tells:
-        tell(executor_id, order)
-    if outcome.background is not None:
-        _continue(outcome.background, tell, ask_async, Future())
-    combine = outcome.combine
-    if combine is None:
-        done.set_result(outcome.reply)
-        return
-    asked = [ask_async(executor_id, order) for executor_id, order in outcome.asks]
+    """A list and no recursion: asks of one that is gone fail at once, and each may lead to the next."""
+    while todo:
+        outcome, done = todo.pop()
+        for executor_id, order in outcome.tells:
+            tell(executor_id, order)
+        if outcome.background is not None:
+            todo += [(replace(outcome, tells=[], background=None), done), (outcome.background, Future())]
+        elif outcome.combine is None:
+            done.set_result(outcome.reply)
+        else:
+            asked = [ask_async(executor_id, order) for executor_id, order in outcome.asks]
+            todo += _follow(asked, outcome.combine, done, lambda steps: _carry_out(steps, tell, ask_async))
+
+
+def _follow(
+    asked: list[Future[Any]],
+    combine: Callable[[list[Any]], Outcome],
+    done: Future[Any],
+    later: Callable[[list[_Step]], None],
+) -> list[_Step]:
+    """What follows from the answers, if all are there; else it goes to `later` with the last of them."""
     missing = len(asked)
 
-    def finish() -> None:
+    def follow() -> list[_Step]:
         try:
-            following = combine([_answer(future) for future in asked])
+            return [(combine([_answer(future) for future in asked]), done)]
         except Exception as error:
             done.set_exception(error)
-            return
-        _continue(following, tell, ask_async, done)
+            return []
 
     def one_answered(_: Future[Any]) -> None:
         nonlocal missing
         missing -= 1
         if not missing:
-            finish()
+            later(follow())
 
-    if not asked:
-        finish()
+    if all(future.done() for future in asked):
+        return follow()
     for future in asked:
         future.add_done_callback(one_answered)
+    return []
 
 
 def _answer(future: Future[Any]) -> Any:

@@ -22,7 +22,6 @@ import atexit
 import contextlib
 import logging
 import os
-import secrets
 import stat
 import tempfile
 from collections.abc import Callable, Sequence
@@ -87,7 +86,7 @@ class Scratch:
     @classmethod
     def _try_create(cls, parent: str, roots: list[str], announce: Callable[[str], None]) -> Scratch | None:
         """None when a cleaner took the new name away. Leaves nothing behind then, or when it raises."""
-        primary = os.path.join(parent, f"localcluster-{os.getuid()}-{secrets.token_hex(6)}")
+        primary = os.path.join(parent, f"localcluster-{os.getuid()}-{os.urandom(6).hex()}")
         announce(primary)
         fd = _claim(primary)
         if fd is None:

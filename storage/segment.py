@@ -196,14 +196,6 @@ class SegmentReader:
         with self._lock:
             self._segments.pop(segment, None)
 
-    def sweep(self) -> None:
-        """Drop every segment whose file is gone. Owners that trim tell no reader, so call it now and then."""
-        with self._lock:
-            paths = list(self._segments)
-        for path in paths:
-            if not os_layer.exists(path):
-                self.drop(path)
-
     @property
     def mapped(self) -> tuple[str, ...]:
         """Paths of the segments that are kept mapped."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import secrets
 import threading
 from collections.abc import Callable, Iterable, Sequence
 
@@ -37,7 +36,7 @@ class SegmentSupply:
         self._request_budget = request_budget
         self._return_budget = return_budget
         # Never the name of an earlier segment: a reader may still map that one under its path.
-        self._name = f"{prefix}-{secrets.token_hex(4)}"
+        self._name = f"{prefix}-{os.urandom(4).hex()}"
         self._numbers = itertools.count()
         self.refusal = ""  # why the last segment that was wanted could not be had
 

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -22,6 +25,7 @@ settings.register_profile("here", deadline=None, print_blob=True)
 settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True, database=None)
 settings.load_profile("ci" if {"CI", "CI_RUN"} & os.environ.keys() else "here")
 
+OWN_DIRECTORY = pytest.StashKey[str]()
 RANDOM_TEST_LIMIT = 420  # seconds: five minutes of hypothesis's for a shorter example, and the limit of other tests
 
 
@@ -33,6 +37,18 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv(DIRECTORY_VARIABLE, directory)
         yield
         command.stop(directory, 30)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Each process of xdist has a temporary directory of its own: what is in there is of its tests."""
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        tempfile.tempdir = config.stash[OWN_DIRECTORY] = os.environ["TMPDIR"] = tempfile.mkdtemp(prefix=f"{worker}-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    own = config.stash.get(OWN_DIRECTORY, None)
+    if own and not list(Path(own).glob("localcluster-*")):  # files of runs stay, for whoever looks for them
+        shutil.rmtree(own)
 
 
 @pytest.hookimpl(trylast=True)  # the plugin of hypothesis marks its tests before

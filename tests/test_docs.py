@@ -132,7 +132,7 @@ def test_the_table_of_events_is_true(kind: type[Event]) -> None:
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:
     """`.ci/run` takes the command out of the README with this same pattern, so neither can drift."""
-    assert len([line for line in shell_lines("README.md") if line.endswith("-m pytest")]) == 1
+    assert len([line for line in shell_lines("README.md") if " -m pytest" in line]) == 1
     assert "README.md" in text_of(".ci/run")
 
 

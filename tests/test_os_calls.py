@@ -36,7 +36,7 @@ OUTSIDE = {
     "localcluster/base/unpacking.py": {"tarfile.open", "zipfile.ZipFile"},
     "localcluster/api/user_files.py": {"shutil.copyfileobj", "shutil.SpecialFileError"},
     # Bytes in pipes and sockets that are open: what fails is their other end, which tests close.
-    "protocol/channel.py": {"os.read", "os.write", "socket.socket"},
+    "protocol/stream.py": {"os.read", "os.write", "socket.socket"},
     "localcluster/base/event_loop.py": {"os.read", "os.write"},
     "localcluster/launcher/launcher.py": {"os.read", "socket.socket"},
     # Standard streams and terminals, before a run and at its very end, or in a fork: no run can be saved there.

@@ -53,16 +53,16 @@ class JobControl:
 
     def faults(self, *plans: Part, seed: int | None = None, strict: bool = False) -> AbstractContextManager[None]:
         """Inject these faults on purpose while the ``with`` block runs: texts, rules of ``localcluster.faults``, plans,
-        and lists of these.
+        and lists of these. Without ``with`` nothing is armed, and a RuntimeWarning says so.
 
         Blocks may be nested. ``seed`` is that of the first plan, or 0, when it is not given. A rule that never fired is
         warned of at the end, or with ``strict`` raises FaultNeverFiredError. Raises FaultPlanError for what has no
         meaning; nothing is armed then.
         """
-        from localcluster.api.fault_plans import armed  # few programs have faults
+        from localcluster.api.fault_plans import Faults  # few programs have faults
         from localcluster.faults.builders import plan
 
-        return armed(self._cluster, plan(*plans, seed=seed), strict)
+        return Faults(self._cluster, plan(*plans, seed=seed), strict)
 
     def setLocalProperty(self, key: str, value: str | None) -> None:
         """Set a property of the jobs that this thread starts; None removes it.

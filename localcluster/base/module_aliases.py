@@ -9,14 +9,17 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import CodeType, ModuleType
 from typing import Any
 
 
-class AliasFinder(MetaPathFinder, Loader):
-    """``aliases`` is {alias: module or package that it stands for}; what lies below a package has the alias, too."""
+class AliasFinder:
+    """``aliases`` is {alias: module or package that it stands for}; what lies below a package has the alias, too.
+
+    A finder and a loader without their base classes in ``importlib.abc``, by which every process would load all of
+    ``importlib.resources``.
+    """
 
     def __init__(self, aliases: Mapping[str, str]) -> None:
         self._aliases = aliases
@@ -27,7 +30,10 @@ class AliasFinder(MetaPathFinder, Loader):
         name = self._real_name(fullname)
         if name is None or importlib.util.find_spec(name) is None:
             return None
-        return ModuleSpec(fullname, self)
+        return ModuleSpec(fullname, self)  # type: ignore[arg-type]
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """As Python makes it."""
 
     def exec_module(self, module: ModuleType) -> None:
         # The import system takes what is in sys.modules after this, not what it passed. Returning the real module from

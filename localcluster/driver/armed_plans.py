@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ENDED_WHILE_FORKED = 100  # plans that may end while an executor is being forked
-
-
 _ENDS_AT_ONCE = ("kill", "exit", "segfault")  # what a process cannot outlive
 
 
@@ -80,7 +78,7 @@ class ArmedPlans:
             return self._never_fired.get(number, [])
         try:
             ledger.end()
-        except ClusterError as error:
+        except (ClusterError, OSError) as error:
             log.warning("a plan of faults was not ended: %s", error)
         self.round()
         self._never_fired[number] = [rule for rule, has_fired in ledger.has_fired().items() if not has_fired]

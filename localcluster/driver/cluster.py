@@ -40,18 +40,9 @@ from localcluster.task.env import Env
 from localcluster.task.make_env import SHUFFLE_MANAGERS
 from protocol import cluster_messages as c
 from protocol import sites
-from protocol.block_messages import (
-    RemoveShuffle,
-    StopBlockManagerMaster,
-)
+from protocol.block_messages import RemoveShuffle, StopBlockManagerMaster
 from protocol.error_frames import load_cause
-from protocol.errors import (
-    BrokenChannelError,
-    ChannelError,
-    ClusterError,
-    ContextError,
-    RemoteAskError,
-)
+from protocol.errors import BrokenChannelError, ChannelError, ClusterError, ContextError, RemoteAskError
 from protocol.forks import disown_in_forks
 from protocol.locations import DRIVER
 from protocol.message import Order

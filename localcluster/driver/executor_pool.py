@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from localcluster.base.event_loop import EventLoop
 from localcluster.base.shortage import shortage
 from localcluster.driver.executor_history import ExecutorHistory
+from localcluster.driver.executor_pipes import ExecutorPipes
 from localcluster.driver.known_executor import Executor, State
 from localcluster.driver.liveness import Liveness
 from localcluster.driver.replacements import SOON, Replacements
@@ -34,8 +35,9 @@ from protocol.cluster_messages import (
     LaunchExecutor,
     LaunchFailed,
     LaunchTasks,
+    StopExecutor,
 )
-from protocol.endpoint import Endpoint, Incoming
+from protocol.endpoint import Incoming
 from protocol.errors import BrokenChannelError, ChannelError, FrameError
 from protocol.events import ExecutorAdded, ExecutorLost, ExecutorReplaced, Recorder, nobody
 from protocol.locations import BlockManagerId
@@ -87,7 +89,7 @@ class ExecutorPool:
         fault_in: Callable[[str], str | None] = lambda executor_id: None,
     ) -> None:
         self._launcher = launcher
-        self._loop = loop
+        self._pipes = ExecutorPipes(launcher, loop, self._received, self._broken)
         self._template = template
         self._on_message = on_message
         self._on_lost = on_lost
@@ -104,7 +106,6 @@ class ExecutorPool:
         self._ids = count()
         self._target = 0  # executors that there should be
         self._ordered = self._losses = 0  # executors so far
-        self._messages = ChannelStatistics()  # of the pipes of those that ended
         self._executors: dict[str, Executor] = {}
         self._replacements = Replacements()
         self._stopping = False
@@ -171,7 +172,7 @@ class ExecutorPool:
         executor = self._executors.get(executor_id)  # None: it ended after the stop, of which the scheduler is not told
         if executor is not None and executor.state is State.DRAINING and not executor.was_dismissed:
             executor.was_dismissed = True
-            executor.tell_to_stop()
+            executor.tell(StopExecutor())
 
     # --- starting ---
 
@@ -195,26 +196,14 @@ class ExecutorPool:
         executor.state = State.STARTING
         self._silence.forget(executor.executor_id)  # that was the launcher's
         try:
-            executor.orders, executor.reports = self._launcher.receive_pipes(executor.executor_id)
-            for endpoint in executor.endpoints:
-                self._loop.add(
-                    endpoint, lambda batch: self._received(executor, batch), lambda end: self._broken(executor, end)
-                )
+            self._pipes.open(executor)
         except OSError as error:  # no descriptors left
             executor.short_of = shortage(error) or str(error)
             self.tell_launcher(KillExecutor(executor.executor_id, "it cannot be reached"))
             return
-        self._tell_first(executor)
+        executor.tell(*self._first_orders())
         if self._stopping:  # it was ordered before the stop, when there was no pipe to tell it by
-            executor.tell_to_stop()
-
-    def _tell_first(self, executor: Executor) -> None:
-        orders = self._first_orders()
-        if orders and executor.orders is not None:
-            try:
-                executor.orders.tell(*orders)
-            except ChannelError as error:
-                log.debug("executor %s was gone: %s", executor.executor_id, error)
+            executor.tell(StopExecutor())
 
     def launch_failed(self, message: LaunchFailed) -> None:
         """So says the launcher of one that it could not fork, or an executor of itself, which ends then."""
@@ -242,20 +231,19 @@ class ExecutorPool:
 
     def send(self, executor_id: str, *orders: Order) -> None:
         """Raises ChannelError when there is no such executor (any more)."""
-        self._orders_of(executor_id).tell(*orders)
-        executor = self._executors[executor_id]
+        executor = self._executor(executor_id)
+        executor.reached.tell(*orders)
         if not executor.was_used and any(isinstance(order, LaunchTasks) for order in orders):
             executor.was_used = True
             self._replacements.settled()
 
     def ask(self, executor_id: str, order: Order) -> Future[Any]:
-        return self._orders_of(executor_id).ask_async(order, ASK_TIMEOUT)
+        return self._executor(executor_id).reached.ask_async(order, ASK_TIMEOUT)
 
-    def _orders_of(self, executor_id: str) -> Endpoint:
-        executor = self._executors.get(executor_id)
-        if executor is None or executor.orders is None or executor.state is State.BROKEN:
+    def _executor(self, executor_id: str) -> Executor:
+        if executor_id not in self._executors:
             raise BrokenChannelError(f"executor {executor_id} is gone")
-        return executor.orders
+        return self._executors[executor_id]
 
     def _received(self, executor: Executor, batch: list[Incoming]) -> None:
         self._silence.heard(executor.executor_id)
@@ -309,12 +297,12 @@ class ExecutorPool:
         self._stopping = True
         self._replacements.clear()
         for executor in self:
-            executor.tell_to_stop()
+            executor.tell(StopExecutor())
 
     def close(self) -> None:
         """Close all pipes; when no executor lives any more."""
         for executor in self:
-            self._close(executor)
+            self._pipes.close(executor)
         self._executors.clear()
 
     def _broken(self, executor: Executor, end: ChannelError) -> None:
@@ -326,10 +314,10 @@ class ExecutorPool:
                 self.kill(executor.executor_id, str(end))
 
     def _lost(self, executor: Executor, exit_code: int | None, signum: int | None, last_words: str = "") -> None:
-        self._read_the_rest(executor)
+        self._pipes.read_the_rest(executor)
         reason = executor.how_it_ended(exit_code, signum, last_words, self._fault_in(executor.executor_id))
         del self._executors[executor.executor_id]
-        self._close(executor)
+        self._pipes.close(executor)
         self._silence.forget(executor.executor_id)
         if self._stopping:
             return
@@ -358,22 +346,6 @@ class ExecutorPool:
         except ChannelError as error:
             log.debug("%s did not reach the launcher, whose end breaks the cluster: %s", type(order).__name__, error)
 
-    def _read_the_rest(self, executor: Executor) -> None:
-        """What it reported before it died counts: its exit may be heard of before its pipe was read."""
-        if executor.reports is None:
-            return
-        try:
-            while batch := executor.reports.receive_ready():
-                self._received(executor, batch)
-        except ChannelError as end:
-            log.debug("executor %s: %s", executor.executor_id, end)
-
-    def _close(self, executor: Executor) -> None:
-        for endpoint in executor.endpoints:
-            self._loop.remove(endpoint)
-            self._messages += endpoint.channel.statistics()
-            endpoint.abort()
-
     # --- audit ---
 
     def statistics(self) -> ExecutorStatistics:
@@ -389,4 +361,4 @@ class ExecutorPool:
 
     def messages(self) -> ChannelStatistics:
         """Of the pipes to all executors so far."""
-        return sum((end.channel.statistics() for executor in self for end in executor.endpoints), self._messages)
+        return self._pipes.statistics(self)

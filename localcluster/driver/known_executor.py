@@ -6,9 +6,9 @@ import enum
 import logging
 from dataclasses import dataclass
 
-from protocol.cluster_messages import StopExecutor
 from protocol.endpoint import Endpoint
-from protocol.errors import ChannelError
+from protocol.errors import BrokenChannelError, ChannelError
+from protocol.message import Order
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +43,19 @@ class Executor:
 
     # --- its pipes ---
 
-    def tell_to_stop(self) -> None:
-        if self.orders is not None and self.state is not State.BROKEN:
-            try:
-                self.orders.tell(StopExecutor())
-            except ChannelError as error:
-                log.debug("executor %s was gone: %s", self.executor_id, error)
+    @property
+    def reached(self) -> Endpoint:
+        """Where it takes orders. Raises BrokenChannelError when it cannot be reached yet, or any more."""
+        if self.orders is None or self.state is State.BROKEN:
+            raise BrokenChannelError(f"executor {self.executor_id} is gone")
+        return self.orders
+
+    def tell(self, *orders: Order) -> None:
+        """If it can be reached."""
+        try:
+            self.reached.tell(*orders)
+        except ChannelError as error:
+            log.debug("executor %s was not told: %s", self.executor_id, error)
 
     @property
     def endpoints(self) -> list[Endpoint]:
@@ -56,9 +63,7 @@ class Executor:
 
     # --- its end ---
 
-    def how_it_ended(
-        self, exit_code: int | None, signum: int | None, last_words: str = "", fault: str | None = None
-    ) -> str:
+    def how_it_ended(self, exit_code: int | None, signum: int | None, last_words: str, fault: str | None) -> str:
         """For messages; code and signal are None when its exit status is not known. ``fault`` is what a plan did to end
         it.
         """

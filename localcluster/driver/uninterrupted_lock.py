@@ -15,15 +15,20 @@ class UninterruptedLock:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._deferrals: list[AbstractContextManager[None]] = []  # of the thread that holds the lock, inmost last
+        self._deferrals: list[
+            AbstractContextManager[None] | None
+        ] = []  # of the thread that holds the lock, inmost last
 
     def __enter__(self) -> None:
-        deferral = deferred()
-        deferral.__enter__()
+        is_main = threading.current_thread() is threading.main_thread()  # handlers run in no other
+        deferral = deferred() if is_main else None
+        if deferral is not None:
+            deferral.__enter__()
         self._lock.acquire()
         self._deferrals.append(deferral)
 
     def __exit__(self, *error: object) -> None:
         deferral = self._deferrals.pop()
         self._lock.release()
-        deferral.__exit__(None, None, None)
+        if deferral is not None:
+            deferral.__exit__(None, None, None)

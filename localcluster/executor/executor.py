@@ -59,13 +59,7 @@ from protocol.cluster_messages import (
     TasksReturned,
 )
 from protocol.endpoint import Endpoint, Incoming
-from protocol.errors import (
-    BlockMasterStoppedError,
-    ChannelError,
-    ClosedChannelError,
-    RemoteAskError,
-    TaskKilledError,
-)
+from protocol.errors import BlockMasterStoppedError, ChannelError, ClosedChannelError, RemoteAskError, TaskKilledError
 from protocol.message import Report
 from protocol.message_table import MessageTable
 from storage.block_manager_master import ASK_TIMEOUT

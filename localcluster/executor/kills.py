@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sysconfig
 import threading
 from collections.abc import Iterator
 from types import FrameType
@@ -26,8 +25,8 @@ from protocol.errors import TaskKilledError
 
 REPEAT = 0.05  # seconds between two signals to a task that did not end
 # Libraries do not tell by themselves whose call is running: who called them does.
-_STANDARD_LIBRARY = (sysconfig.get_path("stdlib") + os.sep, "<frozen ")
-_IMPORTING = (os.path.join(sysconfig.get_path("stdlib"), "importlib") + os.sep, "<frozen importlib")
+_STANDARD_LIBRARY = (os.path.dirname(os.__file__) + os.sep, "<frozen ")
+_IMPORTING = (os.path.join(os.path.dirname(os.__file__), "importlib") + os.sep, "<frozen importlib")
 _OUR_LIBRARIES = tuple(os.path.dirname(str(module.__file__)) + os.sep for module in (cloudpickle, multiprocess, psutil))
 
 

@@ -7,37 +7,14 @@ Programs take from here what makes a plan::
 Nothing is loaded before it is asked for: processes without a plan have no use for it. See docs/fault-injection.md.
 """
 
+# ruff: noqa: F403, F405 - which builders there are, `__all__` says
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from localcluster.faults.builders import (
-        corrupt,
-        delay,
-        delay_fork,
-        drop,
-        duplicate,
-        exiting,
-        fail,
-        fail_fork,
-        full,
-        garble,
-        hang,
-        hog,
-        kill,
-        lose,
-        plan,
-        raising,
-        reorder,
-        segfault,
-        short,
-        silence,
-        slow,
-        stop,
-        truncate,
-    )
+    from localcluster.faults.builders import *
     from localcluster.faults.fault_plan import Plan
     from localcluster.faults.rule import UNLIMITED, Rule
 

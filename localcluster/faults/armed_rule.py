@@ -11,7 +11,7 @@ from typing import Any
 from localcluster.faults.firing import Firing
 from localcluster.faults.ledger import Ledger
 from localcluster.faults.rule import Rule
-from localcluster.faults.triggers import draw, fires, happens, is_spent
+from localcluster.faults.triggers import BITS, draw, fires, is_spent
 from localcluster.faults.vocabulary import ACTIONS
 
 TASK = ("stage", "partition", "attempt")
@@ -38,12 +38,12 @@ class ArmedRule:
             return None
         when = self.rule.when
         bits = draw(self._seed, self._number, *self._identity(facts))
-        if when.probability is not None and not happens(bits, when.probability):
+        if when.probability is not None and bits >= when.probability * 2.0**BITS:
             return None
         event, firings, is_firing = self._ledger.count(self._number, self._fires, self._process, describe(site, facts))
         self._spent = is_spent(self.rule, firings)
         chance = draw(self._seed, self._number, event, bits)
-        return Firing(self.rule, facts, event, chance) if is_firing else None
+        return Firing(self.rule, facts, event, chance, self._ledger) if is_firing else None
 
     @property
     def is_due(self) -> bool:

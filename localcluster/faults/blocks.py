@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 from localcluster.faults.firing import Act, Firing
-from localcluster.faults.grammar import rule_text
+from localcluster.faults.keys import rule_text
 from protocol.locations import FileLocation, ShmLocation
 from storage import os_layer
 from storage.memory_store import MemoryStore
@@ -36,7 +36,7 @@ def _truncate(firing: Firing) -> None:
     if memory is not None and memory.damage(firing.facts["block_id"], _halve):
         return
     if isinstance(location, FileLocation | ShmLocation):
-        os_layer.truncate(_path(location), location.offset + location.length // 2)
+        os_layer.truncate(location.path, location.offset + location.length // 2)
     else:
         _cannot(firing)
 
@@ -73,12 +73,8 @@ def _flip(chance: int) -> Callable[[bytearray], None]:
     return flip
 
 
-def _path(location: FileLocation | ShmLocation) -> str:
-    return location.path if isinstance(location, FileLocation) else location.segment
-
-
 def _read(location: FileLocation | ShmLocation) -> bytearray:
-    fd = os_layer.open_to_read(_path(location))
+    fd = os_layer.open_to_read(location.path)
     try:
         return os_layer.read_at(fd, location.length, location.offset)
     finally:
@@ -86,7 +82,7 @@ def _read(location: FileLocation | ShmLocation) -> bytearray:
 
 
 def _write(location: FileLocation | ShmLocation, data: bytes | bytearray) -> None:
-    fd = os_layer.open_existing(_path(location), writable=True)
+    fd = os_layer.open_existing(location.path, writable=True)
     try:
         os_layer.write_at(fd, data, location.offset)
     finally:

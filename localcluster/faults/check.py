@@ -6,14 +6,13 @@ can be imported (`exceptions`), which is known where it is raised.
 
 from __future__ import annotations
 
-from localcluster.faults.keys import KEYS
+from localcluster.faults.keys import KEYS, rule_text
 from localcluster.faults.rule import Rule, What, Where
 from localcluster.faults.vocabulary import (
     ABOUT_OTHERS,
     ACTIONS,
     EXECUTOR,
     MOMENTS,
-    ROLES,
     Action,
     moment_of,
     roles_of,
@@ -26,6 +25,13 @@ _TRIGGERS = ("nth", "every", "after_tasks", "probability")
 
 def check(rule: Rule) -> None:
     """Raises FaultPlanError when the rule says something that has no meaning for its action."""
+    try:
+        _check(rule)
+    except FaultPlanError as error:
+        raise FaultPlanError(f"{rule_text(rule)!r}: {error}") from None
+
+
+def _check(rule: Rule) -> None:
     what, when = rule.what, rule.when
     action = ACTIONS.get(what.action)
     if action is None:
@@ -41,18 +47,12 @@ def check(rule: Rule) -> None:
     if len(triggers) > 1:
         raise FaultPlanError(f"{what.action} can have one trigger, not {' and '.join(triggers)}")
     _check_moment(rule, action)
-    if (what.exception or "").startswith("__main__.") and EXECUTOR in roles_of(rule):
-        raise FaultPlanError(
-            f"exception={what.exception} is of the program that runs, which executors cannot import: define it in a "
-            "module and import it from there"
-        )
+    _check_processes(rule)
 
 
 def _check_moment(rule: Rule, action: Action) -> None:
     what, where, when = rule
     name = moment_of(rule)
-    if when.at is not None and when.at not in MOMENTS:
-        raise unknown("moment at=", when.at, action.moments)
     if name is not None and name not in action.moments:
         word = f"at={name}" if when.at is not None else "after_tasks="
         raise FaultPlanError(f"{what.action} has no {word}; it acts at: {', '.join(action.moments)}")
@@ -61,25 +61,33 @@ def _check_moment(rule: Rule, action: Action) -> None:
     if when.after_tasks is not None and name != "after_report":
         raise FaultPlanError(f"after_tasks= is the moment after a task's report, not at={name}")
     if name is None:
-        _check_role(where.role, ROLES, "a timer")
-        if where.executor is not None and where.role not in (None, EXECUTOR):
-            raise FaultPlanError(f"executor= is not of the {where.role}")
         return
     moment = MOMENTS[name]
     _refuse(where, {"role", *moment.facts}, f"at={name} has no")
-    _check_role(where.role, moment.roles, f"at={name}")
-    if where.executor is not None and where.role not in (None, EXECUTOR) and name not in ABOUT_OTHERS:
-        raise FaultPlanError(f"executor= is not of the {where.role}")
-
-
-def _check_role(role: str | None, roles: tuple[str, ...], what: str) -> None:
-    if role is not None and role not in ROLES:
-        raise unknown("role", role, ROLES)
-    if role is not None and role not in roles:
-        moments = [name for name, moment in MOMENTS.items() if role in moment.roles]
+    if where.role not in (None, *moment.roles):
+        others = [other for other, moment in MOMENTS.items() if where.role in moment.roles]
         raise FaultPlanError(
-            f"{what} is of the {' and '.join(roles)}, not of the {role}; say when: after_seconds=, or at= one of "
-            f"{', '.join(moments)}"
+            f"at={name} is of the {' and '.join(moment.roles)}, not of the {where.role}; say when: after_seconds=, or "
+            f"at= one of {', '.join(others)}"
+        )
+
+
+def _check_processes(rule: Rule) -> None:
+    what, where, _ = rule
+    roles = roles_of(rule)
+    if where.executor is not None and where.role not in (None, EXECUTOR) and moment_of(rule) not in ABOUT_OTHERS:
+        raise FaultPlanError(f"executor= is not of the {where.role}")
+    if not roles and what.action == "silence":
+        raise FaultPlanError("silence is of executors: others send no heartbeats")
+    if not roles:
+        raise FaultPlanError(
+            f"{what.action} would hold up driver or launcher for good, and the run would wait for ever: say for "
+            "how long, slow seconds= or stop seconds=; or end it, kill"
+        )
+    if (what.exception or "").startswith("__main__.") and EXECUTOR in roles:
+        raise FaultPlanError(
+            f"exception={what.exception} is of the program that runs, which executors cannot import: define it in a "
+            "module and import it from there"
         )
 
 

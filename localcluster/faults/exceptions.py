@@ -7,9 +7,26 @@ import importlib
 
 from protocol.errors import FaultPlanError
 
+ON_PURPOSE = "a fault on purpose"
+"""What the texts of exceptions begin with that plans raise."""
 
-def exception_class(name: str) -> type[BaseException]:
-    """A builtin, or ``module.Class``. Raises FaultPlanError when there is none of this name."""
+
+def make_exception(name: str, text: str) -> BaseException:
+    """One that says ``text``, of a builtin class or of ``module.Class``.
+
+    Raises FaultPlanError when there is none of this name, or it is not made of a text.
+    """
+    kind = _class(name)
+    try:
+        return kind(text)
+    except Exception as error:
+        raise FaultPlanError(
+            f"exception={name} cannot be made of one text ({error}): derive a class from it, in a module, whose "
+            "__init__ takes one text and passes on what this one wants"
+        ) from error
+
+
+def _class(name: str) -> type[BaseException]:
     module, _, last = name.rpartition(".")
     try:
         found = getattr(importlib.import_module(module) if module else builtins, last)
@@ -18,14 +35,3 @@ def exception_class(name: str) -> type[BaseException]:
     if not (isinstance(found, type) and issubclass(found, BaseException)):
         raise FaultPlanError(f"exception={name} is no exception, but {found!r}")
     return found
-
-
-def make_exception(name: str, text: str) -> BaseException:
-    """One of this class that says ``text``, whatever its constructor wants. Raises as `exception_class`."""
-    kind = exception_class(name)
-    try:
-        return kind(text)
-    except TypeError:
-        error = kind.__new__(kind)
-        error.args = (text,)
-        return error

@@ -1,34 +1,23 @@
 """The families of actions: which function does each action, one file and one table a family.
 
-A new family is a file with a table ``ACTS`` and its line in ``_families`` here; one with a site that is not in the
-code, as messages have the hook of endpoints, has a line in `doors`. The words of its actions are in ``vocabulary``. A
-plan with an action that no family has is refused (`require`).
+A new family is a file with a table ``ACTS``, named in `acts` here; one with a site that is not in the
+code, as messages have the hook of endpoints, has a line in `doors`. The words of its actions are in ``vocabulary``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from localcluster.faults import blocks, calls, messages, process_actions
 from localcluster.faults.firing import Act
-from localcluster.faults.process_actions import is_silent
-from localcluster.faults.rule import Rule
-from protocol.errors import FaultPlanError
+from localcluster.faults.process_actions import is_silent, let_go
 from protocol.sites import Armed
 
 
 def acts() -> dict[str, Act]:
-    """What there is, by the actions' names."""
-    return {name: act for family in _families() for name, act in family.items()}
-
-
-def require(rules: Iterable[Rule]) -> None:
-    """Raises FaultPlanError for a rule that nothing here can do."""
-    known = acts()
-    for rule in rules:
-        if rule.what.action not in known:
-            raise FaultPlanError(f"{rule.what.action!r} cannot be done yet; what can: {', '.join(known)}")
+    """What does each action, by its name."""
+    return {**process_actions.ACTS, **messages.ACTS, **blocks.ACTS, **calls.ACTS}
 
 
 def doors() -> dict[str, Callable[[Armed | None], None]]:
@@ -41,5 +30,6 @@ def answers() -> dict[str, Callable[[], Any]]:
     return {"heartbeat": is_silent}
 
 
-def _families() -> list[Mapping[str, Act]]:
-    return [process_actions.ACTS, messages.ACTS, blocks.ACTS, calls.ACTS]
+def plan_ended() -> None:
+    """A plan was disarmed in this process: its lasting effects end."""
+    let_go()

@@ -16,7 +16,7 @@ from typing import Any
 
 from localcluster.faults.check import check
 from localcluster.faults.fault_plan import Plan
-from localcluster.faults.keys import KEYS, text_of
+from localcluster.faults.keys import KEYS, rule_text, text_of
 from localcluster.faults.rule import Rule, What, When, Where
 from localcluster.faults.vocabulary import ACTIONS, unknown
 from protocol.errors import FaultPlanError
@@ -25,11 +25,10 @@ from storage import os_layer
 
 def parse(text: str) -> tuple[Rule, ...]:
     """The rules of a text. Raises FaultPlanError that names what is wrong, and what was meant."""
-    return tuple(parse_rule(part) for part in re.split(r"[;\n]", text) if part.strip())
+    return tuple(_parse_rule(part) for part in re.split(r"[;\n]", text) if part.strip())
 
 
-def parse_rule(text: str) -> Rule:
-    """Raises as `parse`."""
+def _parse_rule(text: str) -> Rule:
     action, *words = text.split()
     pairs = [word.partition("=") for word in words]
     for name, equals, _ in pairs:
@@ -41,12 +40,6 @@ def parse_rule(text: str) -> Rule:
 def text(rules: Iterable[Rule]) -> str:
     """The text that means these rules."""
     return "; ".join(map(rule_text, rules))
-
-
-def rule_text(rule: Rule) -> str:
-    """The text that means this rule."""
-    values = [(name, value) for part in rule for name, value in part._asdict().items() if value is not None]
-    return " ".join(value if name == "action" else f"{name}={text_of(name, value)}" for name, value in values)
 
 
 def read_toml(path: str) -> Plan:
@@ -98,8 +91,8 @@ def _rule(where: str, action: str, pairs: list[tuple[str, str]]) -> Rule:
                 raise FaultPlanError(f"{name}= is given twice")
             seen.add(name)
             parts[KEYS[name].part][name] = KEYS[name].parse(value)
-        rule = Rule(What(action, **parts["what"]), Where(**parts["where"]), When(**parts["when"]))
-        check(rule)
     except FaultPlanError as error:
         raise FaultPlanError(f"{where!r}: {error}") from None
+    rule = Rule(What(action, **parts["what"]), Where(**parts["where"]), When(**parts["when"]))
+    check(rule)
     return rule

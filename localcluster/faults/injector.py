@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from localcluster.faults.armed_rule import ArmedRule, describe
-from localcluster.faults.families import acts, answers, doors
+from localcluster.faults.families import acts, answers, doors, plan_ended
 from localcluster.faults.fault_plan import Plan
 from localcluster.faults.firing import Firing
-from localcluster.faults.grammar import rule_text
+from localcluster.faults.keys import rule_text
 from localcluster.faults.ledger import Ledger
 from localcluster.faults.unwatched import is_unwatched, unwatched
 from localcluster.faults.vocabulary import ABOUT_OTHERS, LAUNCHER, MOMENTS, moment_of, roles_of
@@ -87,14 +87,12 @@ class Injector:
         rules: dict[str, list[ArmedRule]] = {}
         for index, rule in enumerate(plan.rules):
             moment = moment_of(rule)
-            if self._role in roles_of(rule) and self._may_be(rule.where.executor, moment):
+            is_about_us = rule.where.executor in (None, self._process) or moment in ABOUT_OTHERS
+            if self._role in roles_of(rule) and is_about_us:
                 site = _TIMER if moment is None else MOMENTS[moment].site
                 armed = ArmedRule(rule, index, plan.seed, ledger, self._process, since)
                 rules.setdefault(site, []).append(armed)
         return rules
-
-    def _may_be(self, executor: str | None, moment: str | None) -> bool:
-        return executor is None or executor == self._process or moment in ABOUT_OTHERS
 
     def _path(self, number: int) -> str:
         return os.path.join(self._directory, f"faults-{number}")
@@ -108,6 +106,7 @@ class Injector:
             for timer in armed.timers:
                 timer.cancel()
             armed.ledger.close()
+            plan_ended()
 
     def disarm_all(self) -> None:
         for number in list(self._plans):

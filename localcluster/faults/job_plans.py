@@ -20,14 +20,15 @@ class JobPlans:
     def __init__(self) -> None:
         self._ledger: Ledger | None = None  # of the context that is active
         self._has_fired: dict[str, bool] = {}  # {rule as text: it}
-        self._is_strict = False
+        self.is_strict = False
+        """Whether a rule that never fired is an error."""
 
     def context_starts(self, conf: Mapping[str, str], faults: ProcessFaults) -> None:
         """Raises FaultPlanError, OSError."""
         order = plan_of_settings(conf)
         if order is not None:
             self._ledger = faults.start(order)
-            self._is_strict |= Settings(conf).faults_strict
+            self.is_strict |= Settings(conf).faults_strict
 
     def context_ends(self) -> None:
         """While its books are open."""
@@ -39,11 +40,6 @@ class JobPlans:
     @property
     def never_fired(self) -> list[str]:
         return [rule for rule, has_fired in self._has_fired.items() if not has_fired]
-
-    @property
-    def is_strict(self) -> bool:
-        """Whether a rule that never fired is an error."""
-        return self._is_strict
 
 
 def never_fired_text(rules: list[str]) -> str:

@@ -14,8 +14,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from localcluster.conf.settings import parse_bytes
-from localcluster.faults.rule import UNLIMITED
-from localcluster.faults.vocabulary import MOMENTS, ROLES, unknown
+from localcluster.faults.rule import UNLIMITED, Rule
+from localcluster.faults.vocabulary import ENDS_OF_STAGES, MOMENTS, ROLES, unknown
 from protocol.errors import FaultPlanError
 
 ANY = "*"
@@ -53,6 +53,12 @@ def text_of(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return ANY if name == "times" and value == UNLIMITED else str(value)
+
+
+def rule_text(rule: Rule) -> str:
+    """The text that means this rule."""
+    values = [(name, value) for part in rule for name, value in part._asdict().items() if value is not None]
+    return " ".join(value if name == "action" else f"{name}={text_of(name, value)}" for name, value in values)
 
 
 def _whole(text: str, least: int) -> int:
@@ -114,9 +120,7 @@ def _errno(text: str) -> str:
 
 
 def _stage(text: str) -> int | str:
-    if re.fullmatch(_NAME, text):
-        return text
-    return _whole(text, 0)
+    return _one_of("stage that ends in", ENDS_OF_STAGES, text) if re.fullmatch(_NAME, text) else _whole(text, 0)
 
 
 def _executor(text: str) -> str:

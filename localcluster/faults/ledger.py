@@ -4,11 +4,13 @@ A file in the run's scratch directory, which every process that is armed opens f
 plan is over and with two numbers for each rule, events and firings, and then has a line for each firing. Who changes it
 holds the file's `flock`, so counts are exact whoever counts; a firing is in the books before anything is done, so it
 survives the SIGKILL that it may be, and a replacement knows what has fired before its time. Once the plan is over,
-nothing fires, also in a process that has not heard of it. Does not decide when a rule fires (`triggers`).
+nothing fires and nothing is held up any more, also in a process that has not heard of it, and the file is gone. Does
+not decide when a rule fires (`triggers`).
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import struct
@@ -16,8 +18,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import repeat
 
-from localcluster.faults.grammar import rule_text
+from localcluster.faults.keys import rule_text
 from localcluster.faults.rule import Rule
 from localcluster.faults.unwatched import unwatched
 from protocol.errors import ClusterError
@@ -27,6 +30,7 @@ from storage import os_layer
 
 LOCK_DEADLINE = 5.0  # seconds for another process to leave the books; only a stopped one stays in them
 _PAUSE = 0.0002  # seconds between two looks at the lock
+_LOOK = 200_000  # microseconds between two looks at whether the plan is over, of a process that stands still
 
 _OVER = struct.Struct("=Q")  # whether the plan is over
 _ENTRY = struct.Struct("=QQ")  # events, firings
@@ -44,8 +48,9 @@ def nobody_in_the_books() -> Iterator[None]:
 class Ledger:
     """The books of a plan, as one process has them open. Thread-safe."""
 
-    def __init__(self, fd: int, rules: Sequence[Rule]) -> None:
+    def __init__(self, fd: int, path: str, rules: Sequence[Rule]) -> None:
         self._fd = fd
+        self.path = path
         self._rules = rules
         self._size = _OVER.size + _ENTRY.size * len(rules)
         self._counts = os_layer.map_file(fd, self._size, writable=True)
@@ -58,13 +63,15 @@ class Ledger:
         with unwatched():
             fd = os_layer.create(path)
             os_layer.write_all(fd, bytes(_OVER.size + _ENTRY.size * len(rules)))
-            return cls(fd, rules)
+            return cls(fd, path, rules)
 
     @classmethod
     def open(cls, path: str, rules: Sequence[Rule]) -> Ledger:
-        """Open the books that another process started for the same rules. Raises OSError."""
+        """Open the books that another process started for the same rules. Raises OSError, FileNotFoundError when the
+        plan is over.
+        """
         with unwatched():
-            return cls(os_layer.open_existing(path, writable=True), rules)
+            return cls(os_layer.open_existing(path, writable=True), path, rules)
 
     def count(self, rule: int, fires: Callable[[int, int], bool], process: str, where: str) -> tuple[int, int, bool]:
         """Enter an event that a rule is about. ``fires(number, firings)`` says whether it fires, at the event of this
@@ -77,7 +84,7 @@ class Ledger:
         with self._alone():
             events, firings = _ENTRY.unpack_from(self._counts, at)
             events += 1
-            is_firing = not self._is_over() and fires(events, firings)
+            is_firing = not self.is_over() and fires(events, firings)
             firings += is_firing
             if is_firing:
                 self._append(json.dumps((rule, time.time(), process, where)) + "\n")
@@ -85,12 +92,24 @@ class Ledger:
         return events, firings, is_firing
 
     def end(self) -> None:
-        """Nothing fires from here on. Raises ClusterError as `count` does."""
+        """Nothing fires from here on. Raises OSError, and ClusterError as `count` does."""
         with self._alone():
             _OVER.pack_into(self._counts, 0, 1)
+            os_layer.unlink(self.path)
 
-    def _is_over(self) -> bool:
-        return bool(_OVER.unpack_from(self._counts)[0])
+    def is_over(self) -> bool:
+        """Whether nothing fires any more; also when these books were closed meanwhile."""
+        try:
+            return bool(_OVER.unpack_from(self._counts)[0])
+        except ValueError:
+            return True
+
+    def stand_still(self) -> None:
+        """Until the plan is over, with all threads of this process: a loop in C, which never lets go of the GIL."""
+        pauses = map(
+            ctypes.PyDLL(None).usleep, repeat(_LOOK)
+        )  # each 0, or -1 after a signal: bytes that are 0 till then
+        any(map(self._counts.__getitem__, pauses))
 
     def firings(self) -> list[int]:
         """How often each rule has fired."""

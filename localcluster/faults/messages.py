@@ -20,7 +20,7 @@ _OF_EXECUTOR = " of executor "  # in the names of the driver's channels to execu
 
 
 def _delay(firing: Firing) -> Fate:
-    return Fate(delay=firing.rule.what.seconds or 0.0)
+    return Fate(delay=firing.rule.what.seconds or 0.0, is_over=firing.books.is_over)
 
 
 def _garble(firing: Firing) -> Fate:

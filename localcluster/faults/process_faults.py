@@ -68,8 +68,9 @@ class ProcessFaults:
             self._injector.disarm(number)
 
     def disarm_all(self) -> None:
-        for number in list(self._orders):
-            self.disarm(number)
+        self._orders.clear()
+        if self._injector is not None:
+            self._injector.disarm_all()
 
     def _made(self) -> Injector:
         if self._injector is None:

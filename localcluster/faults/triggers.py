@@ -13,6 +13,8 @@ from collections.abc import Callable
 from localcluster.faults.rule import UNLIMITED, Rule
 from localcluster.faults.vocabulary import times_of
 
+BITS = 64
+
 
 def fires(rule: Rule) -> Callable[[int, int], bool]:
     """Whether it fires at the n-th event, when it has fired so often before."""
@@ -30,10 +32,6 @@ def is_spent(rule: Rule, firings: int) -> bool:
 
 
 def draw(seed: int, rule: int, *event: object) -> int:
-    """64 random bits for an event of a plan's rule of this number."""
+    """Random bits, BITS of them, for an event of a plan's rule of this number."""
     text = repr((seed, rule, event))
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
-
-
-def happens(bits: int, probability: float) -> bool:
-    return bits < probability * 2.0**64
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=BITS // 8).digest(), "little")

@@ -53,6 +53,17 @@ MOMENTS = {
     "call": Moment("call", ROLES, frozenset({"executor", "call"}), "the operating system is called"),
 }
 
+ENDS_OF_STAGES = """
+    aggregate aggregateByKey coalesce cogroup collect collectAsMap collectWithJobGroup combineByKey count
+    countApprox countApproxDistinct countByKey countByValue distinct first fold foldByKey foreach foreachPartition
+    fullOuterJoin groupBy groupByKey groupWith histogram intersection isEmpty join leftOuterJoin lookup max mean
+    meanApprox min partitionBy reduce reduceByKey reduceByKeyLocally repartition repartitionAndSortWithinPartitions
+    rightOuterJoin runJob sampleStdev sampleVariance saveAsPickleFile saveAsTextFile sortBy sortByKey stats stdev
+    subtract subtractByKey sum sumApprox take takeOrdered takeSample toLocalIterator top treeAggregate treeReduce
+    variance zipWithIndex
+""".split()  # noqa: SIM905 - which would be a line for each
+"""Methods that shuffle or start a job; what RDDs have beside these (`map`, `zip`) ends no stage."""
+
 ABOUT_OTHERS = ("fork", "message")
 """Moments whose ``executor`` need not be the process that comes to them."""
 
@@ -148,10 +159,14 @@ def times_of(rule: Rule) -> int:
 
 
 def roles_of(rule: Rule) -> tuple[str, ...]:
-    """Of the processes that the rule may act in."""
-    moment = moment_of(rule)
-    if rule.where.role is not None:
-        return (rule.where.role,)
-    if rule.where.executor is not None and moment not in ABOUT_OTHERS:
-        return (EXECUTOR,)
-    return (EXECUTOR,) if moment is None else MOMENTS[moment].roles
+    """Of the processes that the rule may act in. Only executors send heartbeats; nor is what has to go on held up for
+    good, since nobody would end that.
+    """
+    what, where, moment = rule.what, rule.where, moment_of(rule)
+    roles = (EXECUTOR,) if moment is None else MOMENTS[moment].roles
+    if where.role is not None:
+        roles = (where.role,)
+    elif where.executor is not None and moment not in ABOUT_OTHERS:
+        roles = (EXECUTOR,)
+    only_executors = what.action in ("hang", "silence") or (what.action == "stop" and what.seconds is None)
+    return tuple(role for role in roles if role == EXECUTOR or not only_executors)

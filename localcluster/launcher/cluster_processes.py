@@ -10,8 +10,9 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
+import psutil
 from multiprocess.connection import Connection
 
 from localcluster.base import os_layer, pyspark_alias
@@ -98,6 +99,13 @@ class ClusterProcesses:
         for pid, known in self._executors.items():
             if known == executor_id:
                 kill(pid, signal.SIGKILL)
+
+    def kill_stopped(self) -> None:
+        """End those that SIGSTOP has stopped, which do nothing that they are told."""
+        for pid in self._executors:
+            with suppress(psutil.Error, OSError):  # it ended meanwhile; there is no descriptor to look at it with
+                if psutil.Process(pid).status() == psutil.STATUS_STOPPED:
+                    kill(pid, signal.SIGKILL)
 
     def ended(self, pid: int) -> str | None:
         """A child of the launcher was reaped: the id if it was an executor. What its tasks started ends now."""

@@ -63,8 +63,18 @@ def stacks_of_runs(pid: int | None) -> Iterator[str]:
     if not chosen:
         raise ClusterError("no run of this user has a context now" if pid is None else "the run has ended")
     for run, members in chosen.items():
-        yield f"=== run {run}"
+        yield f"=== run {run}{_title(members)}"
         yield from _stacks(members)
+
+
+def _title(members: list[Member]) -> str:
+    """Application and driver, as the titles of its processes have it (`process_title`): people have several runs."""
+    for member in members:
+        with contextlib.suppress(psutil.Error):
+            title = " ".join(psutil.Process(member.pid).cmdline()).rstrip()
+            if title.startswith(f"localcluster {member.role} of "):
+                return title[len(f"localcluster {member.role}") :]
+    return ""
 
 
 def _stacks(members: list[Member]) -> Iterator[str]:

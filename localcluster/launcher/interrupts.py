@@ -7,6 +7,7 @@ has had one of its own just before.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import os
 import signal
 import threading
@@ -43,12 +44,13 @@ def install() -> None:
 @contextmanager
 def deferred() -> Iterator[None]:
     """Let a Ctrl-C, or what else a handler may raise from, wait for the end of a block that must not be left in the
-    middle, and takes no long time.
+    middle, and takes no long time. By the functions of C: every action takes the driver's lock, and those of `signal`
+    look for an enum's member at each call, some 50 µs in all.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handlers = {int(signum): handler for signum in RAISING if callable(handler := signal.getsignal(signum))}
+    handlers = {int(signum): handler for signum in RAISING if callable(handler := _signal.getsignal(signum))}
     came: list[tuple[int, FrameType | None]] = []
     is_over = False
 
@@ -60,13 +62,13 @@ def deferred() -> Iterator[None]:
 
     try:
         for signum in handlers:
-            signal.signal(signum, collect)
+            _signal.signal(signum, collect)
         yield
     finally:
         is_over = True
         try:
             for signum, handler in handlers.items():
-                signal.signal(signum, handler)
+                _signal.signal(signum, handler)
         finally:
             with ExitStack() as all_of_them:  # also when one raises
                 for signum, frame in reversed(came):

@@ -20,7 +20,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from multiprocess.connection import Connection
@@ -34,8 +33,9 @@ from localcluster.faults.job_plans import JobPlans, never_fired_text
 from localcluster.launcher.bottom_lines import release_terminal, terminal_name
 from localcluster.launcher.client import Ends, pair_of_ends
 from localcluster.launcher.cluster_processes import ClusterProcesses
-from localcluster.launcher.forking import die_with_parent, fork, kill
-from localcluster.launcher.interrupts import INTERRUPTED, SIGNALS
+from localcluster.launcher.forked_driver import ForkedDriver
+from localcluster.launcher.forking import die_with_parent, fork
+from localcluster.launcher.interrupts import SIGNALS
 from localcluster.launcher.process_title import name_process
 from protocol import sites
 from protocol.channel import Channel
@@ -60,7 +60,6 @@ log = logging.getLogger(__name__)
 TICK = 0.2  # seconds between looks at signals and at the parent
 NEVER_FIRED = 3  # exit code of a job that went well, but a fault did not fire that had to
 STOP_GRACE = 3.0  # seconds for executors to end in good order once they were told
-TERM_GRACE = 10.0  # seconds for a driver to end after a signal was passed on
 
 
 def fork_driver() -> Launcher | Ends:
@@ -90,24 +89,23 @@ def fork_driver() -> Launcher | Ends:
         die_with_parent(parent)
         return theirs
     theirs.close()
-    return Launcher(*ours, wakeup, driver=pid)
+    return Launcher(*ours, wakeup, ForkedDriver(pid))
 
 
 class Launcher:
     """The launcher's process: one thread that forks, watches and cleans up.
 
-    ``wakeup`` are the ends of a `wakeup_pipe`. ``driver`` is the pid of a driver that this process forked; None: the
-    driver is our parent (library mode).
+    ``wakeup`` are the ends of a `wakeup_pipe`. ``driver`` is the one that this process forked; None: the driver is our
+    parent (library mode).
     """
 
     def __init__(
-        self, control: Connection, fd_socket: socket.socket, wakeup: tuple[int, int], driver: int | None
+        self, control: Connection, fd_socket: socket.socket, wakeup: tuple[int, int], driver: ForkedDriver | None
     ) -> None:
         self._connection = control
         self._control = Endpoint(Channel(control, name="control", buffered=True, resends=True))
         self._fd_socket = fd_socket
         self._driver = driver
-        self._driver_status: int | None = None
         self._parent = os.getppid() if driver is None else None
         self._cluster: ClusterProcesses | None = None  # of the context that is active
         self._handlers: MessageTable[Callable[[Any], str | None]] = MessageTable("the launcher")
@@ -122,11 +120,6 @@ class Launcher:
             }
         )
         self._plans = JobPlans()
-        self._terminate_by: float | None = None
-        self._interrupted = False  # a SIGINT was passed on
-        self._sent: set[int] = {
-            signal.SIGINT
-        }  # signals to the driver that are no news, as a Ctrl-C, which it tells of itself
         self._stopping = False
         self._wakeup_read, self._wakeup_write = wakeup
 
@@ -143,30 +136,17 @@ class Launcher:
                 self._step()
         finally:
             self._stop_cluster(grace=0.0)
-            self._end_driver()
-        code = self._exit_code()
-        self._tell_of_signal()
-        return code or self._tell_of_faults()
-
-    def _exit_code(self) -> int:
-        if self._driver_status is None:
+            if self._driver is not None:
+                self._driver.end()  # only after an error of our own it lives still
+        if self._driver is None:
             return 0
-        code = os.waitstatus_to_exitcode(self._driver_status)
-        if code == -signal.SIGUSR2 and self._interrupted:  # near its end, when Python has put back the default handlers
-            return INTERRUPTED
-        return code if code >= 0 else 128 - code
-
-    def _tell_of_signal(self) -> None:
-        """Of one that ended the driver, which says nothing then, and that did not come from us."""
-        code = 0 if self._driver_status is None else os.waitstatus_to_exitcode(self._driver_status)
-        if code < 0 and -code not in self._sent:
-            with suppress(OSError):  # whoever read it may be gone as well
-                print(f"localcluster: the driver was killed by signal {-code}", file=sys.stderr)
+        self._driver.tell_of_signal()
+        return self._driver.exit_code or self._tell_of_faults()
 
     def _tell_of_faults(self) -> int:
         """At the end of a job: its faults that never fired, and the exit code for that."""
         rules = self._plans.never_fired
-        if not rules or self._parent is not None:  # in library mode the driver tells
+        if not rules:
             return 0
         grade = "error" if self._plans.is_strict else "warning"
         print(f"localcluster: {grade}: {never_fired_text(rules)}", file=sys.stderr)
@@ -188,29 +168,18 @@ class Launcher:
         self._reap()
         if self._parent is not None and os.getppid() != self._parent:
             self._stopping = True  # the control pipe alone would not tell: a fork of the driver may hold its other end
-        if self._terminate_by is not None and time.monotonic() > self._terminate_by and self._driver is not None:
-            self._send(signal.SIGKILL)
+        if self._driver is not None:
+            self._driver.expire()
 
     # --- signals ---
 
     def _take_signals(self) -> None:
-        """Pass signals on to a driver that we forked; the one of library mode gets its own. A Ctrl-C may have reached
-        it already, as it reaches the whole process group: it is passed on as SIGUSR2, and the driver counts it only if
-        it has seen none (``interrupts``).
-        """
+        """A driver that we forked gets them; the one of library mode gets its own."""
         while (info := signal.sigtimedwait(SIGNALS, 0)) is not None:
             if self._driver is not None:
-                self._send(signal.SIGUSR2 if info.si_signo == signal.SIGINT else info.si_signo)
-            self._interrupted |= info.si_signo == signal.SIGINT
-            if info.si_signo == signal.SIGTERM:
-                self._terminate_by = time.monotonic() + TERM_GRACE
-                self._stopping |= self._driver is None
-
-    def _send(self, signum: int) -> None:
-        """To a driver that we forked."""
-        assert self._driver is not None
-        self._sent.add(signum)
-        kill(self._driver, signum)
+                self._driver.pass_on(info.si_signo)
+            elif info.si_signo == signal.SIGTERM:
+                self._stopping = True
 
     # --- control ---
 
@@ -225,7 +194,7 @@ class Launcher:
             if self._driver is None:
                 self._stopping = True
             else:
-                self._await_driver()
+                self._await(self._driver)
 
     def _handle(self, incoming: Incoming) -> None:
         order, reply = incoming
@@ -242,7 +211,7 @@ class Launcher:
 
     def _start_cluster(self, order: StartCluster) -> str:
         self._stop_cluster(grace=0.0)
-        driver = os.getppid() if self._driver is None else self._driver
+        driver = os.getppid() if self._driver is None else self._driver.pid
         run = f"{Settings(order.conf).app_name} [{driver}]"
         name_process("launcher", run)
         set_up_logging(order.conf, "launcher")
@@ -283,6 +252,12 @@ class Launcher:
 
     # --- children ---
 
+    def _wait_for_children(self, timeout: float) -> None:
+        """Until one has ended, or another signal came, or for so many seconds."""
+        select.select([self._wakeup_read], [], [], timeout)
+        _drain(self._wakeup_read)
+        self._reap()
+
     def _reap(self) -> None:
         while True:
             try:
@@ -294,9 +269,8 @@ class Launcher:
             self._child_ended(pid, status)
 
     def _child_ended(self, pid: int, status: int) -> None:
-        if pid == self._driver:
-            self._driver_status = status
-            self._driver = None
+        if self._driver is not None and pid == self._driver.pid:
+            self._driver.ended(status)
             self._stopping = True
         elif self._cluster is not None and (executor_id := self._cluster.ended(pid)) is not None:
             code = os.waitstatus_to_exitcode(status)
@@ -305,38 +279,28 @@ class Launcher:
                 ExecutorExited(executor_id, code if code >= 0 else None, -code if code < 0 else None, last_words)
             )
 
-    def _await_driver(self) -> None:
-        """The driver closed its pipe: it is ending, or a context ended badly. Only its exit status is awaited."""
+    def _await(self, driver: ForkedDriver) -> None:
+        """It closed its pipe: it is ending, or a context ended badly. Only its exit status is awaited."""
         self._stop_cluster(grace=0.0)
         self._control.abort()
-        while self._driver is not None:
-            _wait_readable(self._wakeup_read, TICK)
-            _drain(self._wakeup_read)
+        while not driver.has_ended:
+            self._wait_for_children(TICK)
             self._take_signals()
-            self._reap()
-            if self._terminate_by is not None and time.monotonic() > self._terminate_by and self._driver is not None:
-                self._send(signal.SIGKILL)
+            driver.expire()
 
     def _stop_cluster(self, grace: float) -> None:
-        """End the executors, by force after ``grace`` seconds, and remove the scratch space."""
+        """End the executors, by force after ``grace`` seconds or if they are stopped, and remove the scratch space."""
         deadline = time.monotonic() + grace
         if self._cluster is None:
             return
         while self._cluster.executors and time.monotonic() < deadline:
-            _wait_readable(self._wakeup_read, min(TICK, max(0.0, deadline - time.monotonic())))
-            _drain(self._wakeup_read)
-            self._reap()
+            self._cluster.kill_stopped()
+            self._wait_for_children(min(TICK, max(0.0, deadline - time.monotonic())))
         self._plans.context_ends()
         self._cluster.end()
         self._cluster = None
         if not grace:  # the driver has died, perhaps with progress bars
             release_terminal(terminal_name(2))
-
-    def _end_driver(self) -> None:
-        if self._driver is not None:  # only after an error of our own
-            self._send(signal.SIGKILL)
-            self._driver_status = os.waitpid(self._driver, 0)[1]
-            self._driver = None
 
     def _close_inherited(self) -> None:
         """In a forked child: let go of the launcher's pipes, whose ends must be held by nobody else."""
@@ -356,10 +320,6 @@ def _drain(fd: int) -> None:
             pass
     except BlockingIOError:
         return
-
-
-def _wait_readable(fd: int, timeout: float) -> None:
-    select.select([fd], [], [], timeout)
 
 
 def main(control_fd: int, socket_fd: int) -> int:

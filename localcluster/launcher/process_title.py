@@ -22,9 +22,8 @@ def name_process(role: str, run: str) -> None:
         return
     libc.prctl(_PR_SET_NAME, f"lc-{role.replace(' ', '-')}".encode()[:15])
     start, end = _command_line()
-    room = (
-        end - start - 1
-    )  # the last byte stays 0, else the kernel takes what lies behind it, the environment, for more
+    # The last byte stays 0, else the kernel takes what lies behind it, the environment, for more.
+    room = end - start - 1
     if room > 0:
         title = f"localcluster {role} of {run}".encode(errors="replace")[:room]
         ctypes.memmove(start, title.ljust(room, b"\0"), room)

@@ -11,6 +11,7 @@ from typing import Any
 
 from localcluster.shuffle.payload import Payload, read_records
 from localcluster.task.task_context import TaskContext
+from protocol.errors import BlockNotFoundError, CorruptBlockError
 
 
 class PartitionData:
@@ -25,5 +26,11 @@ class PartitionData:
         return PartitionData, (self.payload,)
 
     def read(self, context: TaskContext) -> Iterator[Any]:
-        """The records; each call makes new objects."""
-        return read_records(context.env.block_manager, self.payload)
+        """The records; each call makes new objects. Raises CorruptBlockError, BlockNotFoundError."""
+        try:
+            return read_records(context.env.block_manager, self.payload)
+        except (CorruptBlockError, BlockNotFoundError) as error:
+            raise type(error)(
+                f"the records of a partition of parallelize are lost: {error}. They were kept nowhere else: call "
+                "parallelize again, or have tasks read them from files"
+            ) from error

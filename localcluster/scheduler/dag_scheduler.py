@@ -16,7 +16,6 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from localcluster.scheduler.barrier_slots import BarrierSlotChecks
-from localcluster.scheduler.exclusions import Abort
 from localcluster.scheduler.instruction import Instruction, Kill, OutputReady, Recall, discards, discards_of
 from localcluster.scheduler.job_history import JobHistory
 from localcluster.scheduler.job_results import JobResults, deliver
@@ -79,24 +78,21 @@ class DAGScheduler:
             launches += launched
             is_over = not self._give_up_sets(launches, now)
         instructions, self._outbox = self._outbox, []
-        return [instruction for instruction in instructions if not self._is_void(instruction)]
+        return [each for each in instructions if not (isinstance(each, Kill) and self._is_void(each))]
 
-    def _is_void(self, instruction: Instruction) -> bool:
-        """Whether a task is to be stopped whose end was in the same report as the reason for that."""
-        if not isinstance(instruction, Kill):
-            return False
-        return self._tasks.running_task(instruction.executor_id, instruction.task_id) is None
+    def _is_void(self, kill: Kill) -> bool:
+        """Whether the end of the task was in the same report as the reason to stop it."""
+        return self._tasks.running_task(kill.executor_id, kill.task_id) is None
 
     def _give_up_sets(self, launches: Sequence[Launch], now: float) -> bool:
         """Abort the stages of which a task cannot be sent, or may run nowhere. Whether there were any."""
         unsendable = self._tasks.take_unsendable()
         for task_set, error in unsendable:
             self._abort_unsendable(task_set.stage, error)
-        verdicts = self._tasks.judge(launches, now)
-        aborts = [verdict for verdict in verdicts if isinstance(verdict, Abort)]
-        self._outbox.extend(verdict for verdict in verdicts if not isinstance(verdict, Abort))
-        for abort in aborts:
-            self._abort_stage(abort.task_set.stage, JobError(f"{ABORTED}{abort.reason}"))
+        ends, aborts = self._tasks.judge(launches, now)
+        self._outbox.extend(ends)
+        for task_set, reason in aborts:
+            self._abort_stage(task_set.stage, JobError(f"{ABORTED}{reason}"))
         return bool(unsendable or aborts)
 
     @property

@@ -90,12 +90,12 @@ class Exclusions:
 
     def judge(
         self, task_sets: Iterable[TaskSet], executors: Mapping[str, ExecutorSlots], launched: set[int], now: float
-    ) -> list[EndExecutor | Abort]:
+    ) -> tuple[list[EndExecutor], list[Abort]]:
         """What follows, after tasks were given out; ``launched`` has the keys of the sets that had some."""
         aborts = [abort for task_set in task_sets if (abort := self._judge(task_set, executors, launched, now))]
         ends = [EndExecutor(id, reason) for id, reason in self._ending.items() if id not in self._told]
         self._told.update(self._ending)
-        return [*ends, *aborts]
+        return ends, aborts
 
     def _judge(
         self, task_set: TaskSet, executors: Mapping[str, ExecutorSlots], launched: set[int], now: float

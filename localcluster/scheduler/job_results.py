@@ -38,9 +38,8 @@ class JobResults:
         assert not isinstance(result.output, MapOutput)
         stage.result_size += result.output.size
         if 0 < self._max_size < stage.result_size:
-            self._deliver(
-                job, self._outcomes.pop(job, [])
-            )  # before the job's end, after which nobody looks for results
+            # Before the job's end, after which nobody looks for results.
+            self._deliver(job, self._outcomes.pop(job, []))
             raise _too_large(stage, self._max_size)
         self._append(job, TaskOutcome(task.position, task.task_id, result.output, result.updates))
         return True

@@ -192,10 +192,10 @@ class TaskScheduler:
         queued = [] if slots is None else list(slots.tasks.items())[slots.cores :]
         return [task_id for task_id, its_set in queued if its_set is task_set]
 
-    def judge(self, launches: Sequence[Launch], now: float) -> list[EndExecutor | Abort]:
+    def judge(self, launches: Sequence[Launch], now: float) -> tuple[list[EndExecutor], list[Abort]]:
         """What follows from executors where tasks failed, after `assign` has launched these."""
         if self._exclusions is None:
-            return []
+            return [], []
         launched = {launch.task_set.key for launch in launches}
         return self._exclusions.judge(list(self._sets.values()), self.executors, launched, now)
 

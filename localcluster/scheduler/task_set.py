@@ -17,15 +17,13 @@ from localcluster.scheduler.task_set_excludelist import TaskSetExcludelist
 from protocol.events import TaskRef
 from storage.block_id import BlockId
 
-__all__ = ["RunningTask", "TaskSet"]
-
 
 class TaskSet:
     """The tasks of one attempt at a stage. Tasks are named by their position in ``stage.partitions``.
 
-    ``preferred`` maps positions to executor ids; ``alive`` are
-    the executors that live, at any time. ``missing`` tells which blocks a position's task would compute and keep; None:
-    none of any position. ``barrier`` is there when all tasks must be launched together.
+    ``preferred`` maps positions to executor ids; ``alive`` are the executors that live, at any time. ``missing`` tells
+    which blocks a position's task would compute and keep; None: none of any position. ``barrier`` is there when all
+    tasks must be launched together.
     """
 
     def __init__(

@@ -33,20 +33,21 @@ def read_payload(blocks: BlockManager, payload: bytes | BlockIdLike) -> bytes | 
     """The bytes of a payload that holds no records, whichever way it came. Raises BlockNotFoundError when its block is
     gone, CorruptBlockError when it is not what was written.
     """
-    return payload if isinstance(payload, bytes) else serializer.unwrap(_bytes_of(blocks, payload))
+    return payload if isinstance(payload, bytes) else serializer.unwrap(_bytes_of(blocks, payload), checked=True)
 
 
 def read_records(blocks: BlockManager, payload: bytes | BlockIdLike) -> Iterator[Any]:
     """The records of a payload, new objects each time. Raises as `read_payload`."""
-    data = payload if isinstance(payload, bytes) else _bytes_of(blocks, payload)
-    return serializer.deserialize(data, copy=True)
+    if isinstance(payload, bytes):
+        return serializer.deserialize(payload, copy=True)
+    return serializer.deserialize(_bytes_of(blocks, payload), copy=True, checked=True)
 
 
 def _bytes_of(blocks: BlockManager, block_id: BlockIdLike) -> memoryview:
     assert isinstance(block_id, BlockId)
     found = blocks.get_bytes(block_id)
     if found is None and blocks.master.get_block_status(block_id):
-        raise CorruptBlockError(f"block {block_id} is damaged, or this process cannot read it: the log has the reason")
+        raise CorruptBlockError(f"block {block_id} is damaged, or this process cannot read it: {blocks.why_unread}")
     if found is None:
         raise BlockNotFoundError(f"block {block_id} is not there any more")
     return found.memoryview()

@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from localcluster.task.env import Env
     from localcluster.task.resource_information import ResourceInformation
 
@@ -119,6 +120,8 @@ class TaskContext:
 
     def cpuAmount(self) -> Decimal:
         """Cores that the task occupies, as an exact number."""
+        from decimal import Decimal  # few ask for it, and it would take memory in every process
+
         return None if self._cpus is None else Decimal(self._cpus)  # type: ignore[return-value]
 
     def resources(self) -> dict[str, ResourceInformation]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
+from localcluster.faults.exceptions import ON_PURPOSE
 from localcluster.trials.random_plans import draw
 from localcluster.trials.rounds import Compare, Job, Outcome, difference, last_lines
 from localcluster.trials.shrink import shrink
@@ -95,10 +96,7 @@ class Chaos:
 
 def is_raised_by_plan(outcome: Outcome) -> bool:
     """Whether the job ended with an error that a rule raised in it: then it is the job's answer to its plan."""
-    return bool(outcome.code) and not outcome.left and INJECTED in outcome.stderr
-
-
-INJECTED = "injected by"  # in the text of what rules raise
+    return bool(outcome.code) and not outcome.left and ON_PURPOSE in outcome.stderr
 
 
 def named_comparison(name: str | None) -> Compare:

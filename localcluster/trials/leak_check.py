@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from localcluster.trials.leaks import describe, everything, still_left_after_grace
+
+if TYPE_CHECKING:
+    from localcluster.api.context import SparkContext
 
 OUTLIVES_TESTS = "_outlives_tests"
 """What the context of `shared_sc` has as an attribute."""
@@ -18,21 +22,20 @@ OUTLIVES_TESTS = "_outlives_tests"
 
 def check(where: str) -> Iterator[None]:
     """A context that outlives the test, since it is older or `shared_sc` made it, may grow meanwhile: its module or
-    session checks that.
+    session looks at what may be its own.
     """
     older = active_context()
     before = everything()
     yield
     context = active_context()
-    if context is not None and (context is older or getattr(context, OUTLIVES_TESTS, False)):
-        return
-    left = still_left_after_grace(before)
+    lives_on = context is older or getattr(context, OUTLIVES_TESTS, False)
+    left = still_left_after_grace(before, context._cluster._launcher.pid if context and lives_on else None)
     if left:
         lines = [f"  {describe(key, name)}" for key, name in left.items()]
         pytest.fail("\n".join([f"the {where} left behind:", *lines]), pytrace=False)
 
 
-def active_context() -> object:
+def active_context() -> SparkContext | None:
     module = sys.modules.get("localcluster.api.context")
     return module.SparkContext._active_spark_context if module else None
 

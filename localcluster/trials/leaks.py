@@ -16,7 +16,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -59,29 +58,32 @@ def threads() -> dict[object, str]:
 
 
 def file_descriptors() -> dict[object, str]:
-    """Open descriptors by number and target: a number that now leads elsewhere is a new one."""
+    """Open descriptors by number and target: a number that now leads elsewhere is a new one. Not the standard streams,
+    which pytest turns this way and that.
+    """
     found: dict[object, str] = {}
     for number in os.listdir(FD_DIRECTORY):
         try:
             target = os.readlink(f"/proc/self/fd/{number}") if sys.platform == "linux" else ""
         except FileNotFoundError:  # the descriptor of this very listing
             continue
-        if int(number) not in tracker_numbers("_fd"):
+        if int(number) > 2 and int(number) not in tracker_numbers("_fd"):
             found[number, target] = f"file descriptor {number} -> {target}"
     return found
 
 
 def runs() -> dict[object, str]:
-    """Runs that have files, by the name that all files of a run start with."""
+    """Runs that have files, by the name that all files of a run start with; and other files of ours. In shared memory,
+    which other programs of the user have as well, those are the files with our process id in their names.
+    """
     found: dict[object, str] = {}
     for directory in (SHARED_MEMORY, Path(tempfile.gettempdir())):
         for path in directory.glob("localcluster-*"):
-            match = RUN_NAME.match(path.name)
-            found[Run(match[0] if match else path.name)] = str(path)
+            if match := RUN_NAME.match(path.name):
+                found[Run(match[0])] = str(path)
+            elif directory != SHARED_MEMORY or str(os.getpid()) in path.name.split("-"):
+                found[Run(path.name)] = str(path)
     return found
-
-
-LOOKS: tuple[Callable[[], dict[object, str]], ...] = (child_processes, threads, file_descriptors, runs)
 
 
 # --- what those looks leave out -------------------------------------------------------------------------------------
@@ -128,24 +130,35 @@ def describe(key: object, name: str) -> str:
 
 
 def everything() -> dict[object, str]:
-    found: dict[object, str] = {}
-    for look in LOOKS:
-        found |= look()
-    return found
+    return {**child_processes(), **threads(), **file_descriptors(), **runs()}
 
 
-def left_behind(before: dict[object, str]) -> dict[object, str]:
+def left_behind(before: dict[object, str], launcher: int | None) -> dict[object, str]:
     new = {key: name for key, name in everything().items() if key not in before}
+    if launcher is not None:
+        new = {key: name for key, name in new.items() if not may_be_a_contexts(key, launcher)}
     return {key: name for key, name in new.items() if not (isinstance(key, Run) and is_alive(key))}
 
 
-def still_left_after_grace(before: dict[object, str]) -> dict[object, str]:
-    """What is left once everything had `GRACE` seconds to end; returns as soon as nothing is left."""
+def may_be_a_contexts(key: object, launcher: int) -> bool:
+    """Whether it may be of a context that lives on, with this launcher: also pipes and sockets, whoever's they are."""
+    if isinstance(key, tuple):
+        _, target = key
+        return not os.path.isfile(target) or RUN_NAME.search(target) is not None
+    return key == launcher or (isinstance(key, threading.Thread) and key.name.startswith("localcluster-"))
+
+
+def still_left_after_grace(before: dict[object, str], launcher: int | None = None) -> dict[object, str]:
+    """What is left once everything had `GRACE` seconds to end; returns as soon as nothing is left.
+
+    ``launcher``: the process id of that of a context that lives on. What may be the context's is not looked at.
+    """
     deadline = time.monotonic() + GRACE
-    left = left_behind(before)
+    left = left_behind(before, launcher)
     if left:
         gc.collect()  # what only a reference cycle (an exception's traceback, say) keeps open is not lost
     while left and time.monotonic() < deadline:
         time.sleep(POLL)
-        left = left_behind(before)
+        now = left_behind(before, launcher)
+        left = {key: name for key, name in now.items() if key in left}  # what came since is of others on this machine
     return left

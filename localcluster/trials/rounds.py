@@ -16,10 +16,12 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import psutil
 
+from localcluster.launcher.forking import die_with_parent
 from localcluster.trials.leaks import Run, is_alive, runs
 
 OUT = "{out}"  # in a job's arguments: a new directory for each run, whose files are compared
@@ -79,7 +81,13 @@ def _run(command: list[str], temporary: Path, out: Path, deadline: float) -> Out
     environment = os.environ | {"TMPDIR": str(temporary), "LOCALCLUSTER_CHAOS": str(temporary)}
     with open(temporary.parent / "stdout", "w+b") as stdout, open(temporary.parent / "stderr", "w+b") as stderr:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=environment, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=partial(die_with_parent, os.getpid()),  # a group of its own is nobody else's to end
         )
         code: int | None = None
         try:
@@ -113,8 +121,11 @@ def _files(directory: Path) -> dict[str, bytes]:
 
 def _await_nothing_left(mark: str, temporary: Path, runs_before: set[object]) -> tuple[str, ...]:
     until = time.monotonic() + GRACE
-    while (left := _left(mark, temporary, runs_before)) and time.monotonic() < until:
+    left = _left(mark, temporary, runs_before)
+    while left and time.monotonic() < until:
         time.sleep(POLL)
+        now = _left(mark, temporary, runs_before)
+        left = tuple(each for each in now if each in left)  # what came since is of others on this machine
     return left
 
 

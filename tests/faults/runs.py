@@ -59,7 +59,7 @@ class Run:
             text=True,
             env=environment,
             start_new_session=True,
-            preexec_fn=_signals_of_a_shell,
+            preexec_fn=signals_of_a_shell,
             cwd=tmp_path,
         )
         self.family: dict[int, psutil.Process] = {}
@@ -114,7 +114,7 @@ class Run:
         wait_until(lambda: not self.files(), "files left", self.files)
 
     def living(self) -> list[str]:
-        return [str(process) for process in self.family.values() if _alive(process)]
+        return [str(process) for process in self.family.values() if is_alive(process)]
 
     def files(self) -> list[str]:
         shared = set(os.listdir("/dev/shm")) - self.shm_before
@@ -137,7 +137,7 @@ class Run:
 
     def __exit__(self, *error: object) -> None:
         for process in self.family.values():
-            if _alive(process):
+            if is_alive(process):
                 process.kill()
         self.process.kill()
         self.process.wait(timeout=DEADLINE)
@@ -146,13 +146,13 @@ class Run:
         self._stderr.close()
 
 
-def _signals_of_a_shell() -> None:
+def signals_of_a_shell() -> None:
     """pytest may run under nohup, or in the background of a script: both ignore some."""
     for signum in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(signum, signal.SIG_DFL)
 
 
-def _alive(process: psutil.Process) -> bool:
+def is_alive(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -52,6 +52,7 @@ PLACES = {
     "having written to the heap": Place("block_put", MAP, survived=["raise"], level=StorageLevel.MEMORY_ONLY),
     "having written a shared block": Place("block_put", MAP, survived=ALL),
     "writing a shuffle": Place("shuffle_write", MAP),
+    "having computed": Place("end", RESULT),
     "reading a shuffle": Place("shuffle_read", RESULT),
     "pickling the result": Place("pickle", RESULT),
     "reporting": Place("before_report", RESULT, raised="the executor"),

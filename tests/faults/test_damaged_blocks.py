@@ -36,11 +36,6 @@ def places(pattern: str) -> list[Location]:
     return [location for name, location in found if fnmatchcase(name, pattern) and location is not None]
 
 
-def path_of(location: Location) -> str:
-    assert isinstance(location, ShmLocation | FileLocation)
-    return location.segment if isinstance(location, ShmLocation) else location.path
-
-
 def spoil(pattern: str, change: Change) -> int:
     found = places(pattern)
     for location in found:
@@ -54,7 +49,7 @@ def cut(pattern: str) -> None:
     for location in places(pattern):
         assert isinstance(location, ShmLocation | FileLocation)
         size = location.offset + location.length // 2
-        sizes[path_of(location)] = min(size, sizes.get(path_of(location), size))
+        sizes[location.path] = min(size, sizes.get(location.path, size))
     for path, size in sizes.items():
         os.truncate(path, size)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.faults.runs import BUSY_JOB, ROOT, WORK_FOR_EVER, Run
-from tests.support import wait_until
+from tests.faults.runs import BUSY_JOB, ROOT, WORK_FOR_EVER, Run, is_alive, signals_of_a_shell
+from tests.support import DEADLINE, wait_until
 
 MODES = pytest.mark.parametrize("library", [False, True], ids=["run", "library"])
 INTERRUPTED = 130
@@ -194,6 +194,27 @@ def clean(tmp_path: Path) -> int:
     """Run ``localcluster clean`` on the run's own temporary directory."""
     environment = os.environ | {"TMPDIR": str(tmp_path / "tmp"), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "localcluster", "clean"]
-    done = subprocess.run(command, env=environment, capture_output=True, timeout=20)
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=2 * DEADLINE)
     assert done.stderr == b""
     return done.returncode
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_the_round_of_a_chaos_run_that_is_ended_ends_with_it(tmp_path: Path, signum: signal.Signals) -> None:
+    temporary, begun = tmp_path / "tmp", tmp_path / "begun"
+    temporary.mkdir()
+    (tmp_path / "job.py").write_text(
+        "import os, time\nfrom localcluster import SparkContext\nsc = SparkContext('local[2]')\n"
+        f"open({str(begun)!r}, 'w').close()\ntime.sleep(600)"
+    )
+    command = [sys.executable, "-m", "localcluster", "chaos", "job.py"]
+    environment = os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, preexec_fn=signals_of_a_shell) as chaos:
+        wait_until(begun.exists, "no round begins")
+        processes = psutil.Process(chaos.pid).children(recursive=True)
+        assert len(processes) >= 4
+        chaos.send_signal(signum)
+        assert chaos.wait(DEADLINE) == (-signum if signum == signal.SIGKILL else 128 + signum)
+    wait_until(lambda: not any(map(is_alive, processes)), "processes left")
+    wait_until(lambda: not list(temporary.rglob("localcluster-*")), "files left")
+    assert signum == signal.SIGKILL or not list(temporary.iterdir())

@@ -26,7 +26,6 @@ from localcluster.events import (
     TaskStarted,
 )
 from protocol.locations import FileLocation, ShmLocation
-from storage.block_table import path_of
 from tests.support import DEADLINE, executors, status_of, wait_for_executors, wait_until
 
 
@@ -111,7 +110,7 @@ def test_map_outputs_that_vanished_are_told_as_lost_and_computed_again(sc: Spark
             (status,) = copies.values()
             assert isinstance(status.location, ShmLocation | FileLocation)
             with suppress(FileNotFoundError):
-                os.unlink(path_of(status.location))
+                os.unlink(status.location.path)
     assert sums.count() == 5
     names = {kind: {event.block_id for event in sc.events(kind)} for kind in (BlockLost, BlockRecomputed)}
     assert len(names[BlockLost]) == len(names[BlockRecomputed]) == 2

@@ -69,7 +69,6 @@ def test_the_jobs_own_exit_code_says_more(tmp_path: Path) -> None:
     ("options", "says"),
     [
         (["--inject", "kil executor=1"], "there is no action 'kil'; did you mean kill?"),
-        (["--inject", "kill stage=reduceByKy"], "did you mean reduceByKey?"),
         (["--inject", "missing.toml"], "missing.toml"),
         (["--conf", "localcluster.faults=kill nth=0"], "nth= must be a whole number from 1 on"),
         (["--must-fire"], "there are no faults"),

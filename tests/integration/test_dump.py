@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -46,6 +47,9 @@ def test_the_line_that_a_task_hangs_in_is_told(tmp_path: Path, library: bool) ->
         run.until_ready()
         hangs = f'File "{tmp_path / "job.py"}", line {LINE} in hangs\n'
         wait_until(lambda: sum(text.count(hangs) for text in dump(run.driver).values()) == 2, "no two tasks hang there")
+        command = [sys.executable, "-m", "localcluster", "dump", str(run.driver)]
+        heading = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, cwd=ROOT).stdout
+        assert re.match(rf"=== run \S+ of (job.py|localcluster) \[{run.driver}\]\n", heading)
         told = dump(run.driver)
         assert [role for role, text in told.items() if hangs in text] == ["executor 0", "executor 1"]
         assert list(told) == ["launcher", "janitor", "driver", "executor 0", "executor 1"]

@@ -222,6 +222,26 @@ def test_may_not_fire(sc, faults):
     assert "FaultNeverFiredError" in report.text
 
 
+def test_a_ctrl_c_is_told_as_such_and_not_blamed_on_leaks_or_faults(tmp_path: Path) -> None:
+    report = run_tests(
+        tmp_path,
+        """
+def test_fails(sc, faults):
+    faults("kill stage=7")
+    raise ValueError("of its own")
+
+def test_interrupted(sc, faults):
+    faults("kill stage=7")
+    raise KeyboardInterrupt
+""",
+        "--localcluster-leaks",
+    )
+    assert report.code == pytest.ExitCode.INTERRUPTED, report.text
+    assert report.counts == {"failed": 1}, report.text
+    assert "FaultNeverFiredError" not in report.text
+    assert "left behind" not in report.text
+
+
 def test_a_shared_context_is_no_leak(tmp_path: Path) -> None:
     source = """
 def test_makes_it(shared_sc):
@@ -233,9 +253,47 @@ def test_has_it(shared_sc):
     assert run_tests(tmp_path, source, "--localcluster-leaks").counts == {"passed": 2}
 
 
+def test_what_a_test_leaves_beside_a_shared_context_is_its_leak(tmp_path: Path) -> None:
+    source = """
+import subprocess, sys, threading
+from localcluster.faults import kill
+from localcluster.trials import leaks
+
+leaks.GRACE = 0.1
+
+def test_first(shared_sc):
+    test_first.file = open(__file__)
+
+def test_process(shared_sc):
+    test_process.child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+
+def test_thread(shared_sc):
+    threading.Thread(target=threading.Event().wait, args=[60], daemon=True, name="mine").start()
+
+def test_descriptor(shared_sc):
+    test_descriptor.file = open(__file__)
+
+def test_clean(shared_sc):
+    with shared_sc.faults(kill(partition=1)):
+        assert total(shared_sc) == TOTAL
+    shared_sc.parallelize(range(9), 3).cache().count()
+
+def test_without():
+    test_without.file = open(__file__)
+"""
+    report = run_tests(tmp_path, source, "--localcluster-leaks")
+    failed = [name for name in report.text.splitlines() if name.startswith("ERROR ")]
+    for name in ("first", "process", "thread", "descriptor", "without"):
+        assert any(f"::test_{name} - " in line for line in failed), report.text
+    assert not any("test_clean" in line for line in failed), report.text
+
+
 def test_leaks_are_told_where_asked(tmp_path: Path) -> None:
     source = """
 import subprocess, sys, threading
+from localcluster.trials import leaks
+
+leaks.GRACE = 0.1
 
 def test_process():
     test_process.child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
@@ -311,3 +369,27 @@ def test_assertions_of_ours_are_not_rewritten():
 """,
     )
     assert report.counts == {"passed": 2}, report.text
+
+
+def test_tests_beside_a_storage_module_are_told_so(tmp_path: Path) -> None:
+    """Where their directory is searched from the start, and where pytest finds it when the package is loaded."""
+    (tmp_path / "storage.py").write_text("ANSWER = 42")
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "protocol.py").write_text("ANSWER = 42")
+    (tmp_path / "tests" / "test_it.py").write_text("import protocol\n\ndef test_it(sc): ...\n")
+    for directory, command, module in (
+        (tmp_path, ["-m", "pytest"], "storage.py"),
+        (tmp_path.parent, ["-c", "import pytest, sys; sys.path.remove(''); sys.exit(pytest.main())"], "protocol.py"),
+    ):
+        options = ["-q", "-p", "no:cacheprovider", "-p", "pytest_localcluster", "--localcluster-leaks"]
+        done = subprocess.run(
+            [sys.executable, *command, *options, str(tmp_path / "tests")],
+            cwd=directory,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=4 * DEADLINE,
+        )
+        assert done.returncode != 0
+        assert f"{module} is in the place of a package" in done.stdout + done.stderr
+        assert "INTERNALERROR" not in done.stdout + done.stderr

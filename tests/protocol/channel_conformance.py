@@ -26,18 +26,7 @@ from protocol.errors import (
     FrameTooLargeError,
 )
 from protocol.wire import HEADER_SIZE, Frame, Kind, encode
-from tests.protocol.support import (
-    BIG,
-    LONG,
-    SHORT,
-    MakePair,
-    channels,
-    clog,
-    drain,
-    tell,
-    wait_blocked,
-    wait_readable,
-)
+from tests.protocol.support import BIG, LONG, SHORT, MakePair, channels, clog, drain, tell, wait_blocked, wait_readable
 from tests.support import InThread
 
 # --- frames ---

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from protocol.channel import Channel, ConnectionLike
+from protocol.channel import Channel
 from protocol.endpoint import Endpoint
+from protocol.stream import ConnectionLike
 from protocol.wire import Frame, Kind
 from tests.support import DEADLINE
 

@@ -12,8 +12,9 @@ import multiprocess
 import pytest
 
 from protocol import inbound
-from protocol.channel import Channel, ConnectionLike
+from protocol.channel import Channel
 from protocol.errors import BrokenChannelError
+from protocol.stream import ConnectionLike
 from tests.protocol.channel_conformance import CHANNEL_CHECKS
 from tests.protocol.support import LONG, SHORT, MakePair, channels, tell
 

@@ -8,7 +8,6 @@ from protocol.block_messages import GetStorageStatus
 from protocol.errors import ClusterError, JobCancelledError, JobError, TaskError
 from protocol.locations import DRIVER, FileLocation, HeapLocation, ShmLocation
 from storage.block_id import BlockId, RDDBlockId
-from storage.block_table import path_of
 
 if TYPE_CHECKING:
     from tests.simulation.driver import RunningJob
@@ -75,7 +74,7 @@ def check_stored(world: World) -> None:
                 assert block is not None, f"{what} is not there"
                 assert block.value == expected, what
             elif isinstance(status.location, ShmLocation | FileLocation):
-                found = world.memory.files.get(path_of(status.location), {}).get(status.location.offset)
+                found = world.memory.files.get(status.location.path, {}).get(status.location.offset)
                 lost = found is None and world.faults.counts["lose a file"] > 0
                 assert lost or found == expected, f"{what} at {status.location}: {found}"
 

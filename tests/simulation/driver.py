@@ -110,8 +110,8 @@ class OwnSlave:
 
     def receive(self, order: Any) -> Any:
         if isinstance(order, m.ReleaseSegment):
-            assert order.remove
-            self._world.memory.unlink(order.segment)
+            if order.remove:
+                self._world.memory.unlink(order.segment)
             return None
         assert isinstance(order, m.RemoveRdd | m.RemoveShuffle | m.TakeUses), order
         return () if isinstance(order, m.TakeUses) else 0

@@ -11,7 +11,6 @@ from typing import Any
 
 from protocol.errors import StaleLocationError
 from protocol.locations import FileLocation, SharedLocation, ShmLocation
-from storage.block_table import path_of
 
 EXTENT = 64  # bytes; all are of one size
 EXTENTS = 4  # in a segment
@@ -30,12 +29,12 @@ class Memory:
         return f"/{kind}/{owner}-{next(self._numbers)}"
 
     def write(self, location: SharedLocation, value: Any) -> None:
-        self.files.setdefault(path_of(location), {})[location.offset] = value
+        self.files.setdefault(location.path, {})[location.offset] = value
 
     def read(self, location: SharedLocation) -> Any:
         """Raises StaleLocationError."""
         try:
-            return self.files[path_of(location)][location.offset]
+            return self.files[location.path][location.offset]
         except KeyError:
             raise StaleLocationError(f"{location} is gone") from None
 
@@ -44,7 +43,7 @@ class Memory:
 
     def has(self, location: SharedLocation) -> bool:
         """Whether bytes are there."""
-        return location.offset in self.files.get(path_of(location), ())
+        return location.offset in self.files.get(location.path, ())
 
     def unlink(self, path: str) -> bool:
         return self.files.pop(path, None) is not None

@@ -16,7 +16,6 @@ from protocol.cluster_messages import GetMapOutputs
 from protocol.errors import FetchFailedError, StaleLocationError
 from protocol.locations import BlockManagerId, FileLocation, HeapLocation, Location, ShmLocation
 from storage.block_id import BlockId, RDDBlockId, ShuffleDataBlockId, ShuffleIndexBlockId
-from storage.block_table import path_of
 from tests.simulation.blocks import SimulatedBlocks
 from tests.simulation.faults import Faults
 from tests.simulation.rdds import Records, SimulatedRDD, parts_of
@@ -109,7 +108,7 @@ class Reading:
         try:
             found: Records | None = memory.read(location)
             yield self._faults.between(0.0, 0.01)
-            if memory.exists(path_of(location)):
+            if memory.exists(location.path):
                 assert memory.read(location) is found, f"{location} changed while it was read under a lease"
         except StaleLocationError:
             found = None
@@ -142,7 +141,7 @@ class Reading:
 
     def _is_whole(self, status: MapStatus | None) -> bool:
         places = () if status is None else status.blocks
-        return all(place is None or self._blocks.memory.exists(path_of(place)) for place in places)
+        return all(place is None or self._blocks.memory.exists(place.path) for place in places)
 
     def _table(self, shuffle_id: int) -> Doing[list[MapStatus | None]]:
         known, forgotten = self.tables.get(shuffle_id), self.tables.forgotten

@@ -64,7 +64,7 @@ class SimulatedChannel:
         since = self._sequence.gap_since(now)
         if since is not None and since + GAP_PATIENCE <= now and self._end is None:
             self._clock.trace(self.name, "breaks: it lacks frame", self._sequence.due)
-            self.fail(FrameError(f"channel {self.name}: frame {self._sequence.due} was lost"))
+            self.refuse(f"frame {self._sequence.due} was lost")
             self.on_readable()
 
     def receive_ready(self) -> list[Frame]:
@@ -72,6 +72,11 @@ class SimulatedChannel:
         if not ready and self._end is not None:
             raise type(self._end)(*self._end.args)
         return ready
+
+    def refuse(self, what: str) -> FrameError:
+        error = FrameError(f"channel {self.name}: {what}")
+        self.fail(error)
+        return error
 
     def fail(self, error: ChannelError) -> None:
         self._failure = self._end = error

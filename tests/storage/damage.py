@@ -35,7 +35,7 @@ CHANGES: list[Change] = [flip_first, flip_middle, flip_last, fill_with_zeros]
 def damage_at(location: Location, change: Change) -> None:
     """Change the bytes at a location that any process can map."""
     assert isinstance(location, ShmLocation | FileLocation)
-    path = location.segment if isinstance(location, ShmLocation) else location.path
+    path = location.path
     fd = os.open(path, os.O_RDWR)
     data = bytearray(os.pread(fd, location.length, location.offset))
     change(data)

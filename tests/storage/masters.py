@@ -56,6 +56,13 @@ class Master:
         tells: list[Any] = self.send(sender, message).tells
         return tells
 
+    def expire(self, silent: BlockManagerId) -> None:
+        """Of A, B and C, one alone has sent no heartbeat."""
+        self.now += 11
+        for alive in {A, B, C} - {silent}:
+            self.ask(alive, m.BlockManagerHeartbeat(alive))
+        self.send(DRIVER, m.ExpireDeadHosts())
+
     def answer(self, sender: BlockManagerId | str, message: Message, *answers: Any) -> Any:
         """The outcome once the slaves have answered."""
         outcome = self.send(sender, message)

@@ -35,7 +35,7 @@ print(*deserialize(attach(where)), len(attach(path)) >= len(attach(where)))
 
 def read_from_outside(where: SharedLocation) -> str:
     """What a Python process of its own prints, all of whose helpers have ended, too: they hold its error stream."""
-    place = (where.segment if isinstance(where, ShmLocation) else where.path, str(where.offset), str(where.length))
+    place = (where.path, str(where.offset), str(where.length))
     command = [sys.executable, "-c", READER, type(where).__name__, *place]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     assert done.stderr == ""

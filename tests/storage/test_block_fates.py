@@ -8,8 +8,9 @@ import pytest
 
 from protocol import block_messages as m
 from protocol.events import BlockAdopted, BlockLost, BlockReadFromReplica, BlockRecomputed
-from protocol.locations import DRIVER, ExternalLocation, HeapLocation
+from protocol.locations import DRIVER, BlockManagerId, ExternalLocation, HeapLocation, ShmLocation
 from storage.block_id import BroadcastBlockId, RDDBlockId, ShuffleDataBlockId, TaskResultBlockId
+from storage.storage_level import StorageLevel
 from tests.storage.masters import BLOCK, FILE, SHM, A, B, C, Master
 
 HEAP_A, HEAP_B = HeapLocation("A"), HeapLocation("B")
@@ -84,11 +85,54 @@ def test_a_result_that_is_heard_of_after_its_writers_death_is_adopted_if_its_seg
 
 def test_a_block_of_an_executor_that_is_taken_for_dead_is_lost(master: Master) -> None:
     master.holds(A, HEAP_A)
-    master.now += 11
-    for alive in (B, C):
-        master.tell(alive, m.BlockManagerHeartbeat(alive))
-    master.send(DRIVER, m.ExpireDeadHosts())
+    master.expire(A)
     lose(master, "A")
+    assert told(master) == [BlockLost(0.0, "rdd_1_2", "A")]
+
+
+def test_what_comes_back_with_an_executor_that_was_taken_for_dead_was_not_computed_again(master: Master) -> None:
+    master.holds(A, HEAP_A)
+    master.expire(A)
+    master.send(A, m.RegisterBlockManager(A, 500))
+    master.holds(A, HEAP_A)
+    assert told(master) == [BlockLost(0.0, "rdd_1_2", "A")]
+    lose(master, "A")
+    master.holds(B, HEAP_B)
+    assert told(master)[1:] == [BlockLost(0.0, "rdd_1_2", "A"), BlockRecomputed(0.0, "rdd_1_2", "B")]
+
+
+def test_what_another_one_computes_while_its_holder_is_taken_for_dead_is_computed_again(master: Master) -> None:
+    master.holds(A, HEAP_A)
+    master.expire(A)
+    for block in (BLOCK, OTHER):
+        master.holds(B, HEAP_B, block=block)
+    lose(master, "B")
+    master.send(A, m.RegisterBlockManager(A, 500))
+    for block in (BLOCK, OTHER):
+        master.holds(A, HEAP_A, block=block)
+    assert [type(event) for event in told(master)] == [
+        BlockLost,
+        BlockRecomputed,
+        BlockLost,
+        BlockLost,
+        BlockRecomputed,
+    ]
+
+
+@pytest.mark.parametrize("by", ["put", "restoration"])
+def test_a_copy_that_is_made_while_the_last_holder_dies_is_not_computed_again(master: Master, by: str) -> None:
+    level = StorageLevel.MEMORY_ONLY_SER_2
+    shared = ShmLocation("/dev/shm/of-a", 0, 100)
+    master.send(A, m.UpdateBlockInfo(A, BLOCK, level, 100, 0, 0, HEAP_A))
+    if by == "put":
+        copying = master.send(A, m.ReplicateTo(BLOCK, level, shared, (B,)))
+    else:
+        copying = master.send("D", m.RegisterBlockManager(BlockManagerId("D", 4), 500)).background.combine([shared])
+    ((peer, _),) = copying.asks
+    lose(master, "A")
+    holder = BlockManagerId(peer, {"B": 2, "C": 3, "D": 4}[peer])
+    master.holds(holder, HeapLocation(peer))
+    copying.combine([True])
     assert told(master) == [BlockLost(0.0, "rdd_1_2", "A")]
 
 

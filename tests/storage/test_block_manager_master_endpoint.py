@@ -368,6 +368,7 @@ def test_segments_are_granted_up_to_the_budget(master: Master) -> None:
     assert not master.ask(B, m.ReserveSegment("/dev/shm/2", 401))
     assert master.ask(B, m.ReserveSegment("/dev/shm/2", 400))
     assert master.endpoint.statistics().shared_memory_used == 1000
-    master.tell(A, m.ReturnSegment("/dev/shm/1"))
+    tells = master.tell(A, m.ReturnSegment("/dev/shm/1"))
+    assert sorted(tells) == [(other, m.ReleaseSegment("/dev/shm/1")) for other in ("B", "C", DRIVER)]
     assert master.endpoint.statistics().shared_memory_used == 400
     assert master.ask(C, m.ReserveSegment("/dev/shm/3", 600))

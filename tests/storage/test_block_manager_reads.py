@@ -110,7 +110,7 @@ def test_a_location_whose_file_is_gone_is_dropped_and_the_next_is_tried(make_clu
     location = locations(cluster, block(1))[0][1]
     if level == "OFF_HEAP":
         cluster.kill("A")  # which would give it a new place
-    os_layer.unlink(location.segment if isinstance(location, ShmLocation) else location.path)
+    os_layer.unlink(location.path)
     assert values(c, block(1)) == ["value"]
     assert locations(cluster, block(1)) == ((b.id, HeapLocation("B")),)
     c.flush_lease_releases()

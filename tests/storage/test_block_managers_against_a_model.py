@@ -22,7 +22,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from protocol.locations import DRIVER, HeapLocation, ShmLocation
 from storage.block_id import RDDBlockId
-from storage.block_table import path_of
 from storage.storage_level import StorageLevel
 from tests.storage.clusters import SEGMENT, ClusterMaker, locations, remove_shared_files
 
@@ -115,7 +114,7 @@ class BlockManagersMachine(RuleBasedStateMachine):
         for block_id, holders in self.sure.items():
             if name in holders and name not in self.forgotten:
                 location = dict(locations(self.cluster, block_id))[self.managers[name].id]
-                if not isinstance(location, HeapLocation) and os.path.exists(path_of(location)):
+                if not isinstance(location, HeapLocation) and os.path.exists(location.path):
                     self.adopted.add(block_id)
             holders.discard(name)
         self.held = [entry for entry in self.held if entry[0] != name]  # a dead process has no views

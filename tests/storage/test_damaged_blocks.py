@@ -131,8 +131,7 @@ def test_what_a_dead_process_left_is_dropped_when_it_is_damaged(bench: Bench, na
     assert values(bench.b, block(1)) is None
     assert bench.corrupt() == [("input-0-1", "A", "B")]
     assert locations(bench.cluster, block(1)) == ()
-    path = location.segment if isinstance(location, ShmLocation) else location.path
-    assert not os.path.exists(path)
+    assert not os.path.exists(location.path)
     assert [event[1] for event in bench.events if isinstance(event, BlockLost)] == ["input-0-1"]
 
 
@@ -140,8 +139,7 @@ def test_what_a_dead_process_left_is_dropped_when_it_is_damaged(bench: Bench, na
 def test_what_is_cut_short_is_lost(bench: Bench, name: str) -> None:
     bench.a.put_single(block(1), ARRAY, level_of(name))
     ((_, location),) = locations(bench.cluster, block(1))
-    path = location.segment if isinstance(location, ShmLocation) else location.path
-    os.truncate(path, location.offset + 100)
+    os.truncate(location.path, location.offset + 100)
     assert values(bench.b, block(1)) is None
     assert values(bench.a, block(1)) is None
     assert locations(bench.cluster, block(1)) == ()

@@ -59,25 +59,6 @@ def test_a_location_leads_any_process_to_the_bytes(store: DiskStore) -> None:
     assert store.location(BLOCK) is None
 
 
-@pytest.mark.parametrize(("offset", "length"), [(0, 10_000), (1, 1), (4096, 4096), (5000, 4000), (10_000, 0)])
-def test_a_segment_of_a_block_can_be_read(store: DiskStore, offset: int, length: int) -> None:
-    data = os.urandom(10_000)
-    store.put_bytes(BLOCK, HeapBuffer(data), LEVEL)
-    buffer = store.get_bytes(BLOCK, offset, length)
-    assert buffer is not None
-    assert buffer.memoryview() == data[offset : offset + length]
-    rest = store.get_bytes(BLOCK, offset)
-    assert rest is not None
-    assert rest.memoryview() == data[offset:]
-
-
-@pytest.mark.parametrize(("offset", "length"), [(-1, 1), (0, 11), (11, 0), (5, -1)])
-def test_a_segment_outside_the_block_is_refused(store: DiskStore, offset: int, length: int) -> None:
-    store.put_bytes(BLOCK, HeapBuffer(bytes(10)), LEVEL)
-    with pytest.raises(StorageError, match="10 bytes"):
-        store.get_bytes(BLOCK, offset, length)
-
-
 def test_the_file_of_a_removed_block_is_gone(store: DiskStore, files: DiskBlockManager) -> None:
     put_values(store, BLOCK, [1], LEVEL)
     assert os.path.exists(files.get_file(BLOCK))

@@ -94,15 +94,6 @@ def test_the_view_is_no_copy() -> None:
     assert bytes(view) == b"Xbc"
 
 
-def test_the_release_of_shared_memory_is_told_once() -> None:
-    told: list[str] = []
-    buffer = ShmBuffer(memoryview(b"abc"), lambda: told.append("released"))
-    assert told == []
-    buffer.release()
-    buffer.release()
-    assert told == ["released"]
-
-
 @pytest.mark.parametrize("offset", [0, 1, PAGE - 1, PAGE, PAGE + 1, 3 * PAGE + 17])
 @pytest.mark.parametrize("length", [0, 1, PAGE - 1, PAGE, 2 * PAGE + 5])
 def test_a_file_segment_may_start_and_end_anywhere(offset: int, length: int, tmp_path: Path) -> None:

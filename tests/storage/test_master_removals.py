@@ -8,7 +8,7 @@ import pytest
 
 from protocol import block_messages as m
 from protocol.errors import BrokenChannelError
-from protocol.locations import DRIVER, FileLocation, HeapLocation, ShmLocation
+from protocol.locations import DRIVER, FileLocation, HeapLocation
 from storage.block_id import BlockId, BroadcastBlockId, RDDBlockId, ShuffleDataBlockId
 from tests.storage.masters import BLOCK, FILE, SEGMENT, SHM, A, B, C, Master
 
@@ -44,8 +44,7 @@ def test_what_a_holder_was_to_remove_when_it_died_is_not_kept(
     else:
         outcome.combine(answers)
         tells = master.tell(DRIVER, m.RemoveExecutor("A"))
-    path = location.segment if isinstance(location, ShmLocation) else location.path
-    assert (DRIVER, m.ReleaseSegment(path, remove=True)) in tells
+    assert (DRIVER, m.ReleaseSegment(location.path, remove=True)) in tells
     told = master.endpoint.statistics()
     assert (told.blocks, told.adopted_paths, told.shared_memory_used) == (0, 0, 0)
 
@@ -85,18 +84,11 @@ def test_what_was_removed_when_nobody_used_it_any_more_and_is_cached_again_is_ke
     assert master.locations(C) == ((A, SHM),)
 
 
-def expire(master: Master, *beating: Any) -> None:
-    master.now += 11
-    for manager in beating:
-        master.ask(manager, m.BlockManagerHeartbeat(manager))
-    master.send(DRIVER, m.ExpireDeadHosts())
-
-
 def test_one_that_was_silent_is_asked_when_it_comes_back(master: Master) -> None:
     master.holds(A, SHM)
     master.holds(A, HeapLocation("A"), block=RDDBlockId(1, 7))
     master.holds(A, HeapLocation("A"), block=RDDBlockId(2, 0))
-    expire(master, B, C)
+    master.expire(A)
     asked = master.send(DRIVER, m.RemoveRdd(1)).asks
     assert "A" not in [executor_id for executor_id, _ in asked]
     master.send(DRIVER, m.RemoveBroadcast(3))
@@ -106,13 +98,13 @@ def test_one_that_was_silent_is_asked_when_it_comes_back(master: Master) -> None
         ("A", m.RemoveBlock(RDDBlockId(1, 7))),
         ("A", m.RemoveBroadcast(3)),
     }
-    expire(master, B, C)
+    master.expire(A)
     assert master.send(A, m.RegisterBlockManager(A, 500)).background.asks == [], "it was asked once"
 
 
 def test_one_that_comes_back_and_dies_before_it_has_removed_leaves_nothing(master: Master) -> None:
     master.holds(A, SHM)
-    expire(master, B, C)
+    master.expire(A)
     master.send(DRIVER, m.RemoveRdd(1))
     outcome = master.send(A, m.RegisterBlockManager(A, 500))
     master.holds(A, SHM)  # as it reports all its blocks
@@ -123,7 +115,7 @@ def test_one_that_comes_back_and_dies_before_it_has_removed_leaves_nothing(maste
 
 def test_a_result_of_one_that_is_silent_and_lives_is_kept(master: Master) -> None:
     """Its task ends before its heartbeat comes: the report is the first that is heard of it again."""
-    expire(master, B, C)
+    master.expire(A)
     assert master.endpoint.register_shared(BLOCK, A, SHM)
     assert master.locations(B) == ((A, SHM),)
     master.send(A, m.RegisterBlockManager(A, 500))
@@ -133,7 +125,7 @@ def test_a_result_of_one_that_is_silent_and_lives_is_kept(master: Master) -> Non
 
 
 def test_a_result_of_one_that_is_silent_is_removed_there_when_it_comes_back(master: Master) -> None:
-    expire(master, B, C)
+    master.expire(A)
     master.endpoint.register_shared(BLOCK, A, SHM)
     master.send(DRIVER, m.RemoveBlock(BLOCK))
     assert master.send(A, m.RegisterBlockManager(A, 500)).background.asks == [("A", m.RemoveBlock(BLOCK))]
@@ -141,7 +133,7 @@ def test_a_result_of_one_that_is_silent_is_removed_there_when_it_comes_back(mast
 
 def test_one_that_is_silent_and_lives_reads_what_others_have(master: Master) -> None:
     master.holds(B, HeapLocation("B"))
-    expire(master, B, C)
+    master.expire(A)
     assert master.answer(A, m.FetchBlock(BLOCK, "B"), SHM).reply == SHM
     assert master.endpoint.statistics().leases == 1
 
@@ -155,7 +147,7 @@ def test_blocks_whose_bytes_are_not_there_are_not_adopted(master: Master, is_exp
     master.holds(A, whole, block=RDDBlockId(1, 3))
     master.holds(A, cut, block=RDDBlockId(1, 4))
     if is_expired:
-        expire(master, B, C)
+        master.expire(A)
     master.damaged.add(cut)
     tells = master.tell(DRIVER, m.RemoveExecutor("A"))
     assert master.locations(B, RDDBlockId(1, 3)) == ((A, whole),)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
 from protocol import block_messages as m
 from protocol.errors import BrokenChannelError
-from protocol.locations import DRIVER, BlockManagerId, HeapLocation, ShmLocation
+from protocol.locations import DRIVER, BlockManagerId, FileLocation, HeapLocation, ShmLocation
 from storage.block_id import RDDBlockId
+from storage.outcome import settle
 from storage.storage_level import StorageLevel
 from tests.storage.clusters import ClusterMaker, block, locations
 from tests.storage.masters import BLOCK, A, B, C, Master
@@ -45,7 +48,7 @@ def test_a_copy_of_a_dead_one_is_made_again_at_a_peer_that_has_none(master: Mast
     assert master.endpoint.statistics().leases == 1
     master.holds(C, HeapLocation("C"), memory=100)
     assert master.release(C, location=COPY) == [("B", m.ExtentReleased((COPY,)))]
-    assert copy.combine([True]).asks == []
+    assert copy.combine([True]).background is None
     assert {holder for holder, _ in master.locations(DRIVER)} == {B, C}
 
 
@@ -58,7 +61,7 @@ def test_a_copy_for_a_peer_that_has_died_or_of_a_block_that_is_gone_is_its_maker
     share = master.send(DRIVER, m.RemoveExecutor("A")).background
     master.send(DRIVER, m.RemoveExecutor("C") if gone == "peer" else m.RemoveBlock(BLOCK))
     following = share.combine([COPY])
-    assert (following.asks, following.tells) == ([], [("B", m.ExtentReleased((COPY,)))])
+    assert (following.background, following.tells) == (None, [("B", m.ExtentReleased((COPY,)))])
     assert master.endpoint.statistics().leases == 0
 
 
@@ -93,19 +96,88 @@ def test_one_that_was_evicted_is_not_made_again(master: Master) -> None:
     assert master.send(B, m.UpdateBlockInfo(B, BLOCK, StorageLevel.NONE, 0, 0, 0, None)).background is None
 
 
-def test_one_after_the_other_and_those_that_fail_do_not_hold_up_the_rest(master: Master) -> None:
-    blocks = [RDDBlockId(1, number) for number in range(3)]
-    for block_id in blocks:
+class Slaves:
+    """Executors that answer what the master asks of them, but for some."""
+
+    def __init__(self, master: Master, silent: str = "", dead: str = "") -> None:
+        self.silent = silent
+        self.dead = dead
+        self.asked: list[tuple[str, Any]] = []
+        self.most = 0  # orders that waited for an answer at once
+        self._master = master
+        self._open: list[tuple[str, Any, Future[Any]]] = []
+
+    def carry_out(self, outcome: Any) -> None:
+        settle(outcome, lambda executor_id, order: None, self._ask)
+        while answering := [each for each in self._open if each[0] not in self.silent]:
+            self.most = max(self.most, len(self._open))
+            self._open.remove(answering[0])
+            self._answer(*answering[0])
+
+    def _ask(self, executor_id: str, order: Any) -> Future[Any]:
+        answer: Future[Any] = Future()
+        self.asked.append((executor_id, order.block_id))
+        self._open.append((executor_id, order, answer))
+        return answer
+
+    def _answer(self, executor_id: str, order: Any, answer: Future[Any]) -> None:
+        if executor_id in self.dead:
+            answer.set_exception(BrokenChannelError(""))
+        elif isinstance(order, m.ShareBlock):
+            answer.set_result(ShmLocation(f"/dev/shm/of-{executor_id}", 0, 100 + len(self.asked)))
+        else:
+            manager = next(each for each in (A, B, C, D) if each.executor_id == executor_id)
+            self._master.holds(manager, HeapLocation(executor_id), block=order.block_id, memory=100)
+            answer.set_result(True)
+
+
+BLOCKS = [RDDBlockId(1, number) for number in range(3, 10)]
+
+
+def lose_one_of(master: Master, *peers: BlockManagerId, in_files: Sequence[RDDBlockId] = ()) -> Any:
+    """What is to be done when A has died, and B alone has copies of all blocks."""
+    for block_id in BLOCKS:
         holds_twice(master, block_id)
-    master.send(C, m.RegisterBlockManager(C, 500))
-    outcome = master.send(DRIVER, m.RemoveExecutor("A")).background
-    asked = []
-    while outcome.asks:
-        ((executor_id, order),) = outcome.asks
-        asked.append((executor_id, order.block_id))
-        outcome = outcome.combine([BrokenChannelError("") if executor_id == "B" else True])
-    assert sorted(asked) == [("B", block_id) for block_id in blocks]
-    master.send(D, m.RegisterBlockManager(D, 500)).background.combine([None])
+    for block_id in in_files:
+        master.holds(B, FileLocation(f"/tmp/{block_id}", 0, 100), block=block_id)
+    for peer in peers:
+        master.send(peer, m.RegisterBlockManager(peer, 500))
+    return master.send(DRIVER, m.RemoveExecutor("A")).background
+
+
+def lacking(master: Master) -> list[RDDBlockId]:
+    return [block_id for block_id in BLOCKS if len(master.locations(DRIVER, block_id)) < 2]
+
+
+def test_nobody_is_asked_for_two_copies_at_once(master: Master) -> None:
+    slaves = Slaves(master)
+    slaves.carry_out(lose_one_of(master, C, D))
+    assert lacking(master) == []
+    assert slaves.most == 2, "B shares for one peer while the other copies"
+
+
+def test_a_peer_that_does_not_answer_holds_up_one_block_until_it_is_lost(master: Master) -> None:
+    slaves = Slaves(master, silent="C")
+    slaves.carry_out(lose_one_of(master, C, D))
+    assert len(lacking(master)) == 1
+    slaves.silent, slaves.dead = "", "C"
+    slaves.carry_out(master.send(DRIVER, m.RemoveExecutor("C")))
+    assert lacking(master) == []
+
+
+def test_a_holder_that_does_not_answer_holds_up_what_is_on_its_heap(master: Master) -> None:
+    outcome = lose_one_of(master, C, D, in_files=BLOCKS[::2])
+    Slaves(master, silent="B").carry_out(outcome)
+    assert lacking(master) == BLOCKS[1::2]
+
+
+def test_those_that_fail_do_not_hold_up_the_rest(master: Master) -> None:
+    slaves = Slaves(master, dead="B")
+    slaves.carry_out(lose_one_of(master, C))
+    assert sorted(slaves.asked) == [("B", block_id) for block_id in BLOCKS]
+    slaves.dead = ""
+    slaves.carry_out(master.send(D, m.RegisterBlockManager(D, 500)))
+    assert lacking(master) == []
 
 
 def test_a_peer_that_refuses_is_followed_by_the_next(master: Master) -> None:
@@ -114,10 +186,10 @@ def test_a_peer_that_refuses_is_followed_by_the_next(master: Master) -> None:
         master.send(peer, m.RegisterBlockManager(peer, 500))
     outcome = master.send(DRIVER, m.RemoveExecutor("A")).background.combine([COPY])
     ((first, _),) = outcome.asks
-    outcome = outcome.combine([False]).combine([COPY])
+    outcome = outcome.combine([False]).background.combine([COPY])
     ((second, _),) = outcome.asks
     assert {first, second} == {"C", "D"}
-    assert outcome.combine([False]).asks == []
+    assert outcome.combine([False]).background is None
 
 
 def test_an_executor_that_dies_while_copies_are_made_begins_no_second_round(master: Master) -> None:
@@ -126,7 +198,7 @@ def test_an_executor_that_dies_while_copies_are_made_begins_no_second_round(mast
         master.send(peer, m.RegisterBlockManager(peer, 500))
     first = master.send(DRIVER, m.RemoveExecutor("A")).background
     assert master.send(DRIVER, m.RemoveExecutor("D")).background is None
-    assert first.combine([COPY]).asks == [("B", m.ShareBlock(BLOCK))], "for the other one"
+    assert first.combine([COPY]).background.asks == [("B", m.ShareBlock(BLOCK))], "for the other one"
 
 
 def test_a_copy_of_what_was_removed_meanwhile_goes_again(master: Master) -> None:

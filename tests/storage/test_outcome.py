@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from protocol.block_messages import ReleaseSegment, RemoveRdd
-from protocol.errors import AskTimeoutError
+from protocol.errors import AskTimeoutError, BrokenChannelError
 from protocol.message import Order
 from storage.outcome import Outcome, settle
 
@@ -83,3 +83,21 @@ def test_an_exception_in_combine_reaches_the_asker() -> None:
     wire.open["A"].set_result(5)
     with pytest.raises(ZeroDivisionError):
         future.result(timeout=0)
+
+
+@pytest.mark.parametrize("besides", [False, True])
+def test_asks_that_fail_at_once_do_not_pile_up(besides: bool) -> None:
+    """As all do while the master has not heard yet of the death of whom it asks, again and again."""
+
+    def step(left: int) -> Outcome:
+        if not left:
+            return Outcome("done")
+        outcome = Outcome(asks=[("A", RemoveRdd(1))], combine=lambda answers: step(left - 1))
+        return Outcome("done", background=outcome) if besides else outcome
+
+    def fail(executor_id: str, order: Order) -> Future[Any]:
+        answer: Future[Any] = Future()
+        answer.set_exception(BrokenChannelError(executor_id))
+        return answer
+
+    assert settle(step(5000), Wire().tell, fail).result(timeout=0) == "done"

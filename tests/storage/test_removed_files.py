@@ -58,7 +58,15 @@ def test_nothing_new_goes_where_nobody_can_find_it() -> None:
         segments[path] = size
         return True
 
-    arena = Arena("/dev/shm", "localcluster-removed", (), request, segments.pop, told.append, first_segment=4 * PAGE)
+    arena = Arena(
+        "/dev/shm",
+        f"localcluster-test-removed-{os.getpid()}",
+        (),
+        request,
+        segments.pop,
+        told.append,
+        first_segment=4 * PAGE,
+    )
     old = arena.write([b"old"])
     view = arena.view(old)
     assert arena.can_be_found(old)

@@ -179,16 +179,6 @@ def test_a_view_outlives_name_cache_and_owner(reader: SegmentReader) -> None:
         shared.view(0, 5)
 
 
-def test_a_sweep_unmaps_what_was_unlinked(reader: SegmentReader, tmp_path: Path) -> None:
-    kept, gone = (Segment.create(str(tmp_path), name, PAGE) for name in ("kept", "gone"))
-    for each in (kept, gone):
-        reader.view(ShmLocation(each.path, 0, 1))
-        each.close()
-    gone.unlink()
-    reader.sweep()
-    assert reader.mapped == (kept.path,)
-
-
 def test_the_number_of_mapped_segments_is_bounded(
     reader: SegmentReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

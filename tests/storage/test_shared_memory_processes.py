@@ -122,7 +122,7 @@ def test_a_block_outlives_the_process_that_wrote_it() -> None:
             (array,) = deserialize(view)
             assert (array == np.arange(100_000)).all()
         os.unlink(location.segment)
-        reader.sweep()
+        reader.drop(location.segment)
         assert (array == np.arange(100_000)).all()
         try:
             reader.view(location)

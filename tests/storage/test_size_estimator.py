@@ -147,7 +147,9 @@ def test_the_work_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("step", [1, 16, 1000])
-@pytest.mark.parametrize("make", [Point, lambda index: (f"key {index}", float(index)), float], ids=str)
+@pytest.mark.parametrize(
+    "make", [Point, lambda index: (f"key {index}", float(index)), float], ids=["object", "tuple", "float"]
+)
 def test_a_tracker_follows_a_growing_list(make: Callable[[int], Any], step: int) -> None:
     records: list[Any] = []
     tracker = SizeTracker(records)

@@ -1,30 +1,57 @@
-"""Plans are held against what there is: methods that end stages, and exceptions."""
+"""Plans are held against what there is: exceptions that can be found and made."""
 
 from __future__ import annotations
 
+import builtins
+import pickle
+
 import pytest
 
-from localcluster import faults
-from localcluster.api.fault_plans import _END_NO_STAGE, check
-from localcluster.rdd.rdd import RDD
+from localcluster import errors, faults
+from localcluster.api.fault_plans import check_exceptions
+from localcluster.executor.task_runner import describe
+from localcluster.faults.exceptions import make_exception
+from protocol.cluster_messages import TaskDescription
 from protocol.errors import FaultPlanError
 
-
-@pytest.mark.parametrize("stage", ["reduceByKey", "join", "coalesce", "sortBy", "zipWithIndex", "sum", "runJob", 3])
-def test_what_ends_a_stage_can_be_named(stage: str | int) -> None:
-    check([faults.kill(stage=stage)], finds_exceptions=True)
-
-
-@pytest.mark.parametrize(("stage", "says"), [("reducebykey", "did you mean reduceByKey?"), ("map", "no stage that")])
-def test_what_ends_none_is_refused_with_its_rule(stage: str, says: str) -> None:
-    with pytest.raises(FaultPlanError) as raised:
-        check([faults.hang(), faults.kill(stage=stage).nth(2)], finds_exceptions=True)
-    assert f"'kill stage={stage} nth=2': there is no stage that ends in {stage!r}" in str(raised.value)
-    assert says in str(raised.value)
-    known = str(raised.value).partition("Known: ")[2].split(", ")
-    assert {"compute", "cleanShuffleDependencies", "map"} & set(known) == set()
-    assert {"reduceByKey", "count", "runJob"} <= set(known)
+NAMES = [
+    *(name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)),
+    *(f"localcluster.errors.{name}" for name in errors.__all__),
+    "json.JSONDecodeError",
+    "subprocess.CalledProcessError",
+    "queue.Empty",
+]
+OF_MORE_THAN_A_TEXT = {
+    *("BaseExceptionGroup", "ExceptionGroup", "UnicodeDecodeError", "UnicodeEncodeError", "UnicodeTranslateError"),
+    *("localcluster.errors.FetchFailedError", "json.JSONDecodeError", "subprocess.CalledProcessError"),
+}
 
 
-def test_what_is_refused_is_there() -> None:
-    assert [name for name in _END_NO_STAGE if not hasattr(RDD, name)] == []
+@pytest.mark.parametrize("name", NAMES)
+def test_an_exception_is_made_rightly_or_refused(name: str) -> None:
+    rule = faults.raising(name)
+    if name in OF_MORE_THAN_A_TEXT:
+        with pytest.raises(FaultPlanError, match=f"exception={name} cannot be made of one text .*derive a class"):
+            check_exceptions([rule], in_modules=True)
+        return
+    check_exceptions([rule], in_modules=True)
+    error = make_exception(name, "some text")
+    assert "some text" in str(error)
+    report = describe(TaskDescription(1, 2, 0, b""), error)
+    assert report.error is not None
+    assert str(pickle.loads(report.error)) == str(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("json.dumps", "is no exception"), ("json.JSONDecoderError", "json.JSONDecoderError cannot be found")],
+)
+def test_what_is_no_exception_is_refused(name: str, says: str) -> None:
+    with pytest.raises(FaultPlanError, match=says):
+        check_exceptions([faults.raising(name)], in_modules=True)
+
+
+def test_builtins_are_looked_at_before_modules_can_be_found() -> None:
+    check_exceptions([faults.raising("of_the_job.Own")], in_modules=False)
+    with pytest.raises(FaultPlanError, match="UnicodeDecodeError cannot be made"):
+        check_exceptions([faults.raising(UnicodeDecodeError)], in_modules=False)

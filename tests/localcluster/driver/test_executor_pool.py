@@ -15,12 +15,7 @@ from multiprocess.connection import Pipe
 from localcluster.base.event_loop import EventLoop
 from localcluster.driver.backoff import LONGEST_PAUSE, PATIENCE
 from localcluster.driver.executor_history import FormerExecutor
-from localcluster.driver.executor_pool import (
-    EXIT_STATUS_WAIT,
-    KILL_WAIT,
-    ExecutorPool,
-    ExecutorStatistics,
-)
+from localcluster.driver.executor_pool import EXIT_STATUS_WAIT, KILL_WAIT, ExecutorPool, ExecutorStatistics
 from localcluster.driver.known_executor import State
 from localcluster.driver.liveness import Liveness, Look
 from localcluster.driver.replacements import MAX_EARLY_DEATHS, SOON

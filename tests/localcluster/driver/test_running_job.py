@@ -19,19 +19,11 @@ from localcluster.driver import running_job
 from localcluster.driver.running_job import RunningJob
 from localcluster.scheduler.stage import Job, JobEvent, TaskOutcome
 from localcluster.task.accumulators import Accumulator, param_for
-from protocol.errors import (
-    ClusterError,
-    ContextError,
-    JobCancelledError,
-    JobError,
-    SerializationError,
-    TaskError,
-)
+from protocol.errors import ClusterError, ContextError, JobCancelledError, JobError, SerializationError, TaskError
 from protocol.locations import FileLocation
 from protocol.task_output import InBlock
 from storage import os_layer, serializer
 from storage.block_id import TaskResultBlockId
-from storage.block_table import path_of
 from tests.localcluster.driver.fake_cluster import FakeCluster, outcome
 from tests.localcluster.scheduler.lineage import Lineage
 from tests.protocol.support import LONG
@@ -147,7 +139,7 @@ def test_a_result_in_a_block_is_read_and_its_block_removed(cluster: FakeCluster)
 def test_a_result_whose_file_is_gone_is_read_from_its_writer(cluster: FakeCluster) -> None:
     case = Case(cluster)
     stored = cluster.stored(7, "large")
-    os_layer.unlink(path_of(stored.location))
+    os_layer.unlink(stored.location.path)
     case.running.start()
     case.job.deliver([TaskOutcome(0, 7, stored, None)])
     cluster.end(case.job)
@@ -192,7 +184,7 @@ def test_a_damaged_result_is_computed_again_and_its_block_removed(cluster: FakeC
 def test_a_result_that_was_cut_short_is_computed_again(cluster: FakeCluster) -> None:
     case = Case(cluster)
     stored = cluster.stored(7, bytearray(100_000))
-    os.truncate(path_of(stored.location), 4096)
+    os.truncate(stored.location.path, 4096)
     case.running.start()
     case.job.deliver([TaskOutcome(0, 7, stored, None)])
     cluster.end(case.job)

@@ -12,6 +12,7 @@ import pytest
 
 from localcluster import SparkContext
 from localcluster.driver.uninterrupted_lock import UninterruptedLock
+from localcluster.launcher import interrupts
 from localcluster.launcher.interrupts import RAISING
 from localcluster.scheduler.dag_scheduler import DAGScheduler
 from localcluster.scheduler.job_history import JobHistory
@@ -81,7 +82,7 @@ def test_each_of_several_signals_is_handled() -> None:
 @pytest.mark.usefixtures("handled")
 def test_signals_while_handlers_are_put_back_are_lost_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     handled_ones.clear()
-    real = signal.signal
+    real = interrupts._signal.signal
 
     def put_back(signum: int, handler: Any) -> Any:
         before = real(signum, handler)
@@ -93,7 +94,7 @@ def test_signals_while_handlers_are_put_back_are_lost_by_nobody(monkeypatch: pyt
     def change() -> None:
         with UninterruptedLock():
             os.kill(os.getpid(), RAISING[1])
-            monkeypatch.setattr(signal, "signal", put_back)
+            monkeypatch.setattr(interrupts._signal, "signal", put_back)
 
     with pytest.raises(Interrupted):
         change()

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from localcluster import faults
 from localcluster.faults import Plan, grammar
 from localcluster.faults.check import check
-from localcluster.faults.keys import KEYS, calls, messages
+from localcluster.faults.keys import KEYS, calls, messages, rule_text
 from localcluster.faults.rule import UNLIMITED, Rule, What, When, Where
-from localcluster.faults.vocabulary import ACTIONS, MOMENTS, ROLES
+from localcluster.faults.vocabulary import ACTIONS, EXECUTOR, MOMENTS, ROLES, roles_of
 from protocol.errors import FaultPlanError
 
 counts = st.integers(1, 1000)
@@ -67,9 +67,9 @@ def test_the_text_of_a_rule_means_that_rule_or_both_are_refused(rule: Rule) -> N
         check(rule)
     except FaultPlanError:
         with pytest.raises(FaultPlanError):
-            grammar.parse(grammar.rule_text(rule))
+            grammar.parse(rule_text(rule))
     else:
-        assert grammar.parse(grammar.rule_text(rule)) == (rule,)
+        assert grammar.parse(rule_text(rule)) == (rule,)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_the_text_of_a_rule_means_that_rule_or_both_are_refused(rule: Rule) -> N
 )
 def test_each_kind_of_rule_can_be_written(text: str) -> None:
     (rule,) = grammar.parse(text)
-    assert grammar.rule_text(rule) == text
+    assert rule_text(rule) == text
 
 
 def test_several_rules_are_separated_by_semicolons_or_lines() -> None:
@@ -116,6 +116,45 @@ def test_several_rules_are_separated_by_semicolons_or_lines() -> None:
 
 def test_a_star_is_any() -> None:
     assert grammar.parse("slow partition=* seconds=0.5") == grammar.parse("slow seconds=0.5")
+
+
+PLACES = [(at, role) for at, moment in MOMENTS.items() if at not in ("message", "call") for role in moment.roles]
+
+
+@pytest.mark.parametrize(("at", "role"), PLACES)
+@pytest.mark.parametrize("action", ["hang", "hang gil=yes", "stop"])
+def test_only_executors_are_held_up_for_good(action: str, at: str, role: str) -> None:
+    """They are looked at by the driver, and what hangs in a task is a task that hangs."""
+    text = f"{action} role={role} at={at}" + " records=1" * (at == "middle")
+    if role == EXECUTOR:
+        assert roles_of(grammar.parse(text)[0]) == (EXECUTOR,)
+    else:
+        with pytest.raises(
+            FaultPlanError, match="would wait for ever: say for how long, slow seconds= or stop seconds="
+        ):
+            grammar.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hang at=fork",
+        "hang at=job",
+        "hang executor=3 at=fork",
+        "stop at=accumulators",
+        "stop role=driver after_seconds=1",
+        "stop role=launcher after_seconds=1",
+    ],
+)
+def test_others_are_held_up_for_a_time(text: str) -> None:
+    with pytest.raises(FaultPlanError, match="would wait for ever"):
+        grammar.parse(text)
+    assert grammar.parse(text.replace("stop", "stop seconds=1").replace("hang", "slow seconds=1"))
+
+
+def test_what_may_hold_up_either_only_holds_up_executors() -> None:
+    assert roles_of(grammar.parse("hang at=block_put")[0]) == ("executor",)
+    assert roles_of(grammar.parse("slow seconds=1 at=block_put")[0]) == ("executor", "driver")
 
 
 @pytest.mark.parametrize(
@@ -140,6 +179,8 @@ def test_a_star_is_any() -> None:
         ("kill after_seconds=nan", ["after_seconds=", "'nan'"]),
         ("kill probability=2", ["probability=", "'2'"]),
         ("kill stage=-1", ["stage=", "'-1'"]),
+        ("kill stage=reducebykey", ["no stage that ends in 'reducebykey'", "did you mean reduceByKey?"]),
+        ("kill stage=zip", ["no stage that ends in 'zip'", "Known: aggregate, "]),
         ("hog limit=much", ["limit=", "'much'"]),
         ("exit code=256", ["code=", "'256'"]),
         ("hang gil=maybe", ["gil=", "'maybe'"]),
@@ -149,12 +190,14 @@ def test_a_star_is_any() -> None:
         ("kill records=3", ["records= needs at=middle"]),
         ("kill role=driver", ["not of the driver", "after_seconds=", "job"]),
         ("kill role=executor at=job", ["at=job is of the driver"]),
-        ("kill role=driver executor=1 after_seconds=1", ["executor= is not of the driver"]),
-        ("kill at=registration partition=2", ["at=registration has no partition="]),
-        ("kill at=start block=rdd_*", ["at=start has no block="]),
+        ("kill executor=1 role=driver after_seconds=1.0", ["executor= is not of the driver"]),
+        ("kill partition=2 at=registration", ["at=registration has no partition="]),
+        ("kill block=rdd_* at=start", ["at=start has no block="]),
         ("drop message=TasksFinished at=start", ["drop has no at=start", "message"]),
         ("drop message=TasksFinished after_tasks=2", ["drop has no after_tasks="]),
         ("full partition=1", ["at=call has no partition="]),
+        ("silence role=driver after_seconds=1.0", ["silence is of executors"]),
+        ("silence role=driver at=block_put", ["silence is of executors"]),
         ("silence at=job", ["silence has no at=job"]),
         ("kill at=end after_tasks=5", ["after_tasks="]),
     ],

@@ -14,6 +14,7 @@ from localcluster import faults
 from localcluster.faults.ledger import Ledger
 from protocol.errors import ClusterError
 from protocol.events import FaultFired
+from tests.support import wait_until
 
 RULES = faults.plan("kill executor=1; raise exception=ValueError nth=3").rules
 
@@ -143,6 +144,30 @@ def test_nothing_fires_when_the_plan_is_over(path: str, ledger: Ledger) -> None:
     assert other.count(0, always, "1", "") == (1, 0, False)
     assert ledger.has_fired() == {"kill executor=1": False, "raise exception=ValueError nth=3": False}
     other.close()
+
+
+def test_the_end_of_a_plan_is_seen_in_all_books_and_ends_them(path: str, ledger: Ledger) -> None:
+    other = Ledger.open(path, RULES)
+    assert not other.is_over()
+    ledger.end()
+    assert other.is_over()
+    other.stand_still()
+    other.close()
+    assert other.is_over()
+    with pytest.raises(FileNotFoundError):
+        Ledger.open(path, RULES)
+
+
+def test_who_stands_still_goes_on_when_the_plan_is_over(path: str, ledger: Ledger) -> None:
+    def stand_still() -> None:
+        own = Ledger.open(path, RULES)
+        own.count(0, always, "1", "")
+        own.stand_still()
+
+    pid = in_child(stand_still)
+    wait_until(lambda: ledger.firings()[0] == 1)
+    ledger.end()
+    assert ended(pid) == 0
 
 
 def test_firings_are_told_once(path: str, ledger: Ledger) -> None:

@@ -205,9 +205,19 @@ def test_messages_are_counted_and_each_counts_once(wire: Wire) -> None:
     assert len(fired()) == 3
 
 
-def test_which_byte_is_garbled_is_the_plans_choice() -> None:
+def test_what_is_delayed_comes_when_the_plan_is_over(wire: Wire) -> None:
+    ledger = wire.arm("delay message=DropStage seconds=1000").__self__
+    wire.driver.tell(DropStage(1))
+    wire.driver.tell(KillTask(1, ""))
+    ledger.end()
+    wire.driver.expire(time.monotonic())
+    assert wire.received(2) == [DropStage(1), KillTask(1, "")]
+
+
+def test_which_byte_is_garbled_is_the_plans_choice(wire: Wire) -> None:
     rule = faults.plan("garble message=KillTask").rules[0]
-    fates = [messages.ACTS["garble"](Firing(rule, {}, 1, chance)) for chance in (7, 7, 8)]
+    ledger = wire.arm("garble message=KillTask").__self__
+    fates = [messages.ACTS["garble"](Firing(rule, {}, 1, chance, ledger)) for chance in (7, 7, 8)]
     assert fates[0] == fates[1] != fates[2]
 
 

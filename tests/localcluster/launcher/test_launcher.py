@@ -216,22 +216,6 @@ def test_what_a_launcher_without_descriptors_cannot_end_is_left_to_the_janitor(
     assert heard == [END]
 
 
-@pytest.mark.parametrize(("passed_on", "code"), [(True, 130), (False, 128 + signal.SIGUSR2)])
-def test_a_driver_that_ends_by_the_signal_that_stands_for_sigint_was_interrupted(
-    bed: Bed, monkeypatch: pytest.MonkeyPatch, passed_on: bool, code: int
-) -> None:
-    """As when it comes near the driver's end, after Python has put back the signals' default actions."""
-    driver = subprocess.Popen(["sleep", "600"])
-    bed.launcher._driver = driver.pid
-    pending = [SimpleNamespace(si_signo=signal.SIGINT)] if passed_on else []
-    monkeypatch.setattr(signal, "sigtimedwait", lambda *_: pending.pop() if pending else None)
-    bed.launcher._take_signals()
-    driver.send_signal(signal.SIGUSR2)
-    assert driver.wait(DEADLINE) == -signal.SIGUSR2
-    bed.launcher._child_ended(driver.pid, signal.SIGUSR2)
-    assert bed.launcher._exit_code() == code
-
-
 def test_a_driver_that_cannot_be_forked_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os_layer, "fork", failing(errno.EAGAIN))
     before = signal.getsignal(signal.SIGUSR2)
@@ -282,6 +266,17 @@ def test_what_is_told_is_carried_out_in_its_order(bed: Bed) -> None:
     bed.launcher._reap()
     told = [bed.driver.receive(DEADLINE).message for _ in range(2)]
     assert told == [ExecutorLaunched("1", bed.forked[-1].pid), ExecutorExited("1", None, signal.SIGKILL)]
+
+
+def test_an_executor_that_is_stopped_is_ended_at_once_and_not_awaited(bed: Bed) -> None:
+    bed.start_cluster()
+    bed.order("1")
+    executor = bed.forked[-1]
+    executor.send_signal(signal.SIGSTOP)
+    os.waitpid(executor.pid, os.WUNTRACED)
+    bed.launcher._stop_cluster(grace=DEADLINE)
+    # After the grace nothing would be told.
+    assert bed.driver.receive(DEADLINE).message == ExecutorExited("1", None, signal.SIGKILL)
 
 
 def test_an_executor_is_killed_by_nobody_where_there_is_no_cluster(bed: Bed) -> None:

@@ -29,6 +29,9 @@ class BytesPath(os.PathLike[Any]):
     def __fspath__(self) -> bytes:
         return b"/tmp"
 
+    def __repr__(self) -> str:
+        return "BytesPath()"
+
 
 @pytest.mark.parametrize("wrong", [None, b"/tmp", 5, ["/tmp"], BytesPath()], ids=repr)
 @pytest.mark.parametrize("parameter", [*READERS, *WRITERS])

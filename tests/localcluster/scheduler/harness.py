@@ -16,11 +16,11 @@ from localcluster.scheduler.instruction import Discard, DropStage, Instruction, 
 from localcluster.scheduler.limits import Limits
 from localcluster.scheduler.map_output_tracker import MapOutputTracker
 from localcluster.scheduler.pools import FairOrder, Pool, fifo
+from localcluster.scheduler.running_task import RunningTask
 from localcluster.scheduler.speculation import Speculation
 from localcluster.scheduler.stage import Job, JobEnd, Missing, Stage
 from localcluster.scheduler.task_assignment import Launch
 from localcluster.scheduler.task_scheduler import TaskScheduler
-from localcluster.scheduler.task_set import RunningTask
 from localcluster.scheduler.task_set_excludelist import ExcludeOnFailure
 from protocol.cluster_messages import TaskDescription, TaskFailed, TaskResult
 from protocol.errors import TaskError

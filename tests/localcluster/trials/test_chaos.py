@@ -8,8 +8,9 @@ from fnmatch import fnmatchcase
 
 import pytest
 
+from localcluster.faults.exceptions import ON_PURPOSE
 from localcluster.faults.grammar import parse
-from localcluster.trials.chaos import INJECTED, Chaos, named_comparison
+from localcluster.trials.chaos import Chaos, named_comparison
 from localcluster.trials.random_plans import DRAWS, draw, kinds_named
 from localcluster.trials.rounds import Job, Outcome, difference
 from protocol.errors import ConfigurationError, FaultPlanError
@@ -53,7 +54,7 @@ def test_a_job_that_survives_passes_under_the_plans_of_its_seed() -> None:
         replace(GOOD, stdout=b"41\n"),
         replace(GOOD, files={"x": b""}),
         replace(GOOD, left=("process 1",)),
-        replace(GOOD, code=1, stderr=INJECTED, left=("process 1",)),
+        replace(GOOD, code=1, stderr=ON_PURPOSE, left=("process 1",)),
     ],
 )
 def test_the_first_difference_is_shrunk_and_can_be_repeated(bad: Outcome) -> None:
@@ -71,7 +72,7 @@ def test_the_first_difference_is_shrunk_and_can_be_repeated(bad: Outcome) -> Non
 
 
 def test_an_error_that_the_plan_raises_is_an_answer() -> None:
-    failed = replace(GOOD, code=1, stderr=f"TaskError: RuntimeError: {INJECTED} raise", stdout=b"")
+    failed = replace(GOOD, code=1, stderr=f"TaskError: RuntimeError: {ON_PURPOSE} (raise)", stdout=b"")
     passed, said, _ = chaos(lambda rules: failed if any("raise" in rule for rule in rules) else GOOD, 100)
     assert passed
     assert "ended by an error that the plan raises" in said
