@@ -29,7 +29,7 @@ import struct
 import sys
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from xxhash import xxh3_64_intdigest
@@ -119,13 +119,15 @@ def _content(key: Key, block: list[BytesLike], flags: int, ttl: float | None) ->
 
 def write(path: str, entry: Content, *, pinned: bool = False) -> None:
     """Make the file. Raises OSError; a file that was begun is for the caller to remove."""
+    write_pieces(path, [b"".join(entry.pieces)] if entry.size <= SMALL else entry.pieces, pinned=pinned)
+
+
+def write_pieces(path: str, pieces: Iterable[BytesLike], *, pinned: bool) -> None:
+    """As `write`, of bytes that are a `Content`'s."""
     fd = os_layer.create(path)
     try:
-        if entry.size <= SMALL:
-            os_layer.write_all(fd, b"".join(entry.pieces))
-        else:
-            for piece in entry.pieces:
-                os_layer.write_all(fd, piece)
+        for piece in pieces:
+            os_layer.write_all(fd, piece)
         if pinned:
             os.fchmod(fd, PINNED)
     finally:

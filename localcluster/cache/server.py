@@ -1,9 +1,9 @@
 """The server of a cache: who computes, what is kept where, and for how long.
 
 Covers the connections of programs and the answers to their messages (`protocol.cache_messages`). The decisions are
-those of two state machines, `claims` and `index`; files are moved by `mover`. Does not cover how the process starts and
-ends: `server_process`. It reads no values, and programs read entries without it, so nothing that is cached waits for
-it.
+those of two state machines, `claims` and `index`; entries come in by `intake`, and are moved by `mover`. Does not cover
+how the process starts and ends: `server_process`. It reads no values, and programs read entries without it, so nothing
+that is cached waits for it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ import os
 import socket
 import threading
 import time
-import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias, cast
+from dataclasses import dataclass
+from typing import Any, cast
 
 import psutil
 
@@ -28,12 +27,13 @@ from localcluster.base.side_thread import SideThread
 from localcluster.cache import entry_file
 from localcluster.cache.claims import Claims
 from localcluster.cache.home import CacheHome, Tier
-from localcluster.cache.index import CacheIndex, Entry, on_disk
+from localcluster.cache.index import CacheIndex, Entry
+from localcluster.cache.intake import Answer, Intake
 from localcluster.cache.mover import Mover, try_to_unlink
 from protocol import cache_messages as m
 from protocol.channel import Channel
 from protocol.endpoint import Endpoint, Incoming, Reply
-from protocol.errors import BlockIdError, CacheError, ChannelError, CorruptBlockError
+from protocol.errors import BlockIdError, ChannelError, CorruptBlockError
 from protocol.message_table import MessageTable
 from storage import os_layer
 from storage.block_id import CacheBlockId
@@ -46,8 +46,6 @@ STOP_TIMEOUT = 5.0  # seconds for threads to end
 MOVE_TIMEOUT = 60.0  # seconds for one entry to be moved to the disk, at the end
 ACCEPT_AGAIN = 0.5  # seconds after a program could not be let in, for want of descriptors say
 
-Answer: TypeAlias = Callable[[Any], object]
-
 
 @dataclass
 class _Program:
@@ -56,7 +54,6 @@ class _Program:
     number: int
     pid: int
     endpoint: Endpoint
-    reserved: dict[str, int] = field(default_factory=dict)  # {path of a file that it writes: bytes}
     stopped_since: float | None = None
 
 
@@ -83,22 +80,23 @@ class CacheServer:
         self._mover = Mover(home, self._index, self._lock)
         self._programs: dict[int, _Program] = {}
         self._connections = 0
-        self._counts = {"stored": 0, "removed": 0, "expired": 0}
+        self._removed = self._expired = 0
         self._started = self._busy_at = time.monotonic()
         self._marks: tuple[object, ...] = ()
         self._ending = threading.Event()
         self._all_moved = threading.Event()
         self._side = SideThread("localcluster-cache-mover")
+        self._intake = Intake(home, self._index, self._mover, self._side, self._lock, self._claims.ready)
         self._loop = EventLoop(self._lock, self._round, self._crashed, name="localcluster-cache")
-        self._handlers: MessageTable[Callable[[_Program, Any, Answer], None]] = MessageTable("the cache's server")
+        self._handlers: MessageTable[Callable[[int, Any, Answer], None]] = MessageTable("the cache's server")
         self._handlers.register(
             {
                 m.ClaimEntry: self._claim,
                 m.ReleaseClaim: self._release_claim,
-                m.StoreEntry: self._store,
-                m.ReserveEntry: self._reserve,
-                m.AbandonEntry: self._abandon,
-                m.CommitEntry: self._commit,
+                m.StoreEntry: self._intake.store,
+                m.ReserveEntry: self._intake.reserve,
+                m.AbandonEntry: self._intake.abandon,
+                m.CommitEntry: self._intake.commit,
                 m.RemoveEntries: self._remove_entries,
                 m.ClearCache: self._clear,
                 m.GetCacheStatus: self._status,
@@ -161,11 +159,7 @@ class CacheServer:
     def check(self) -> None:
         """Audit the books. Raises AssertionError."""
         with self._lock:
-            reserved = dict.fromkeys(Tier, 0)
-            for program in self._programs.values():
-                for path, size in program.reserved.items():
-                    reserved[self._home.tier_of(path)] += on_disk(size)
-            self._index.check(reserved)
+            self._index.check(self._intake.reserved())
             self._claims.check()
 
     def _read_files(self, tier: Tier) -> None:
@@ -199,6 +193,7 @@ class CacheServer:
         endpoint = Endpoint(Channel(connection, name=f"program {pid}", buffered=True))
         program = _Program(self._connections, pid, endpoint)
         self._programs[program.number] = program
+        self._intake.program_began(program.number)
         self._loop.add(
             endpoint, lambda incoming: self._receive(program, incoming), lambda error: self._program_gone(program)
         )
@@ -207,8 +202,7 @@ class CacheServer:
         self._programs.pop(program.number, None)
         program.endpoint.channel.close()
         self._claims.connection_lost(program.number)
-        for path in list(program.reserved):
-            self._give_back(program, path)
+        self._intake.program_gone(program.number)
         self._busy_at = time.monotonic()
 
     def _round(self, now: float) -> float:
@@ -216,7 +210,7 @@ class CacheServer:
         for program in list(self._programs.values()):
             program.endpoint.expire(now)
         for block_id in self._index.take_expired(time.time()):
-            self._counts["expired"] += self._remove(block_id)
+            self._expired += self._remove(block_id)
         waited_for = self._claims.waited_for()
         for program in self._programs.values():
             if program.number in waited_for:
@@ -255,19 +249,19 @@ class CacheServer:
                 self._handlers.refuse(each)
                 continue
             try:
-                handler(program, each.message, _answer_by(each.reply))
+                handler(program.number, each.message, _answer_by(each.reply))
             except Exception as error:
                 log.exception("%s of process %s failed", type(each.message).__name__, program.pid)
                 if each.reply is not None:
                     each.reply.error(error)
 
-    def _claim(self, program: _Program, message: m.ClaimEntry, answer: Answer) -> None:
+    def _claim(self, program: int, message: m.ClaimEntry, answer: Answer) -> None:
         block_id = cast(CacheBlockId, message.block_id)
         if self._is_there(block_id, message.useless):
             answer(m.Claim.READY)
             return
         until = time.monotonic() + message.patience
-        self._claims.claim(block_id, (program.number, message.claimant), until, answer)
+        self._claims.claim(block_id, (program, message.claimant), until, answer)
         self._loop.wake()
 
     def _is_there(self, block_id: CacheBlockId, useless: int) -> bool:
@@ -280,115 +274,18 @@ class CacheServer:
             return False
         return status.st_ino != useless
 
-    def _release_claim(self, program: _Program, message: m.ReleaseClaim, answer: Answer) -> None:
-        self._claims.release(cast(CacheBlockId, message.block_id), (program.number, message.claimant))
+    def _release_claim(self, program: int, message: m.ReleaseClaim, answer: Answer) -> None:
+        self._claims.release(cast(CacheBlockId, message.block_id), (program, message.claimant))
 
-    def _store(self, program: _Program, message: m.StoreEntry, answer: Answer) -> None:
-        self._admit(program, tuple(Tier), len(message.data), lambda path: self._write(program, message, answer, path))
-
-    def _write(self, program: _Program, message: m.StoreEntry, answer: Answer, path: str | None) -> None:
-        if path is None:
-            answer(False)
-            return
-        try:
-            fd = os_layer.create(path)
-            try:
-                os_layer.write_all(fd, message.data)
-                if message.pinned:
-                    os.fchmod(fd, 0o400)
-            finally:
-                os_layer.close(fd)
-        except OSError as error:
-            log.warning("%s was not written: %s", path, error)
-            on_disk = self._home.tier_of(path) is Tier.DISK
-            with self._lock:
-                self._abandon(program, m.AbandonEntry(path), answer)
-            next_tiers = () if on_disk else (Tier.DISK,)
-            self._admit(
-                program, next_tiers, len(message.data), lambda path: self._write(program, message, answer, path)
-            )
-        else:
-            with self._lock:
-                self._commit(program, m.CommitEntry(message.block_id, path, message.expires), answer)
-
-    def _reserve(self, program: _Program, message: m.ReserveEntry, answer: Answer) -> None:
-        self._admit(program, (Tier.DISK,) if message.on_disk else tuple(Tier), message.size, answer)
-
-    def _admit(self, program: _Program, tiers: Sequence[Tier], size: int, answer: Answer) -> None:
-        """Answer with the path of a file that may be written, in the first tier that has, or makes, room; or None."""
-        with self._lock:
-            at_once = tiers[:1] == (Tier.MEMORY,) and self._index.has_room(Tier.MEMORY, size)
-            if at_once:
-                self._index.reserve(Tier.MEMORY, size)
-                path = self._reserved(program, Tier.MEMORY, size)
-        if at_once:
-            answer(path)
-        else:
-            self._side.submit(lambda: self._make_room(program, tiers, size, answer))
-
-    def _make_room(self, program: _Program, tiers: Sequence[Tier], size: int, answer: Answer) -> None:
-        """In the mover's thread."""
-        path = None
-        try:
-            for tier in tiers:
-                if self._mover.make_room(tier, size):
-                    with self._lock:
-                        path = self._reserved(program, tier, size)
-                    break
-        finally:
-            answer(path)
-
-    def _reserved(self, program: _Program, tier: Tier, size: int) -> str | None:
-        if program.number not in self._programs:  # it ended while others made room for it
-            self._index.release(tier, size)
-            return None
-        path = os.path.join(self._home.aside(tier), uuid.uuid4().hex)
-        program.reserved[path] = size
-        return path
-
-    def _abandon(self, program: _Program, message: m.AbandonEntry, answer: Answer) -> None:
-        if message.path in program.reserved:
-            self._give_back(program, message.path)
-
-    def _give_back(self, program: _Program, path: str) -> None:
-        self._index.release(self._home.tier_of(path), program.reserved.pop(path))
-        try_to_unlink(path)
-
-    def _commit(self, program: _Program, message: m.CommitEntry, answer: Answer) -> None:
-        block_id, path = cast(CacheBlockId, message.block_id), message.path
-        reserved = program.reserved.pop(path, None)
-        if reserved is None:
-            answer(False)
-            return
-        tier = self._home.tier_of(path)
-        self._index.release(tier, reserved)
-        try:
-            self._home.make_namespace(tier, block_id.namespace)
-            status = os.stat(path)
-            os_layer.rename(path, self._home.path(tier, block_id))
-        except (OSError, CacheError) as error:
-            log.warning("%s was not stored: %s", block_id, error)
-            try_to_unlink(path)
-            answer(False)
-            return
-        pinned = entry_file.is_pinned(status)
-        entry = Entry(tier, status.st_size, status.st_mtime, message.expires, pinned)
-        before = self._index.put(block_id, entry)
-        if before is not None and before.tier is not tier:
-            try_to_unlink(self._home.path(before.tier, block_id))
-        self._counts["stored"] += 1
-        self._claims.ready(block_id)
-        answer(True)
-
-    def _remove_entries(self, program: _Program, message: m.RemoveEntries, answer: Answer) -> None:
+    def _remove_entries(self, program: int, message: m.RemoveEntries, answer: Answer) -> None:
         answer(self._remove_all([cast(CacheBlockId, block_id) for block_id in message.block_ids]))
 
-    def _clear(self, program: _Program, message: m.ClearCache, answer: Answer) -> None:
+    def _clear(self, program: int, message: m.ClearCache, answer: Answer) -> None:
         answer(self._remove_all(self._index.of_namespace(message.namespace)))
 
     def _remove_all(self, block_ids: list[CacheBlockId]) -> int:
         removed = sum(map(self._remove, block_ids))
-        self._counts["removed"] += removed
+        self._removed += removed
         return removed
 
     def _remove(self, block_id: CacheBlockId) -> bool:
@@ -396,7 +293,7 @@ class CacheServer:
         found = [try_to_unlink(self._home.path(tier, block_id)) for tier in Tier]
         return any(found)
 
-    def _status(self, program: _Program, message: m.GetCacheStatus, answer: Answer) -> None:
+    def _status(self, program: int, message: m.GetCacheStatus, answer: Answer) -> None:
         answer(
             m.CacheStatus(
                 pid=os.getpid(),
@@ -408,7 +305,9 @@ class CacheServer:
                 waiting=self._claims.waiting,
                 moved=self._mover.moved,
                 evicted=self._mover.evicted,
-                **self._counts,
+                stored=self._intake.stored,
+                removed=self._removed,
+                expired=self._expired,
             )
         )
 
@@ -416,7 +315,7 @@ class CacheServer:
         index = self._index
         return m.TierStatus(self._home.root(tier), index.count(tier), index.used[tier], index.limits[tier])
 
-    def _stop(self, program: _Program, message: m.StopCache, answer: Answer) -> None:
+    def _stop(self, program: int, message: m.StopCache, answer: Answer) -> None:
         answer(None)
         self._on_end()
 

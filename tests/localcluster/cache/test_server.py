@@ -248,6 +248,42 @@ def test_a_new_entry_takes_the_place_of_the_one_before_in_the_other_tier_too(ser
     serving.server.check()
 
 
+def test_a_small_entry_comes_in_one_message(serve: Serve) -> None:
+    serving = serve(memory=2 * PAGE, disk=2 * PAGE)
+    client = serving.client()
+    data = b"".join(entry_file.content("key", [1]).pieces)
+    for number in range(4):
+        assert client.ask(m.StoreEntry(block_id_of("x", f"{number}"), data, 0.0, number == 0))
+    found = status(client)
+    assert (found.memory.entries, found.disk.entries, found.stored) == (2, 2, 4)
+    assert client.ask(m.StoreEntry(KEY, data, 0.0, False))
+    assert status(client).evicted == 1
+    assert serving.server._index.get(block_id_of("x", "0")).pinned  # type: ignore[union-attr]
+    read = entry_file.read(serving.home.path(Tier.MEMORY, KEY), lambda *_: False)
+    assert read is not None
+    assert read.value == [1]
+    serving.server.check()
+
+
+def test_a_small_entry_of_a_program_that_ended_meanwhile_leaves_nothing(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving = serve(memory=0)
+    client, write = serving.client(), entry_file.write_pieces
+
+    def write_late(*arguments: Any, **how: Any) -> None:
+        client.close()
+        wait_until(lambda: not serving.server._programs)
+        write(*arguments, **how)
+
+    monkeypatch.setattr(entry_file, "write_pieces", write_late)
+    asking = InThread(lambda: client._connected(False).ask(m.StoreEntry(KEY, b"bytes", 0.0, False), DEADLINE))
+    assert isinstance(asking.outcome(), Exception)
+    wait_until(lambda: not any(serving.server._intake.reserved().values()))
+    wait_until(lambda: os_layer.names_in(serving.home.aside(Tier.DISK)) == [])
+    assert len(serving.server._index) == 0
+
+
 # --- removal and time ------------------------------------------------------------------------------------------------
 
 
