@@ -11,7 +11,7 @@ import logging
 import os
 import pickle
 import threading
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
@@ -168,6 +168,34 @@ class Cache(MutableMapping[Key, Any]):
             for tier in Tier:
                 for file in os_layer.scan(os.path.join(self._home.entries(tier), self.namespace)):
                     try_to_unlink(file.path)
+
+    # --- results of functions -------------------------------------------------------------------------------------
+
+    def memoize(
+        self,
+        function: Callable[..., Any] | None = None,
+        *,
+        ignore: Collection[str] = (),
+        ttl: float | None = None,
+        version: Any = None,
+    ) -> Any:
+        """A decorator, with or without arguments: what the function gives is kept under its name, its code and all that
+        it refers to, and its arguments by content. See `memoize.Memoized` for what it makes of the function.
+
+        ``ignore`` names parameters that do not count, or what the code refers to by a name; ``ttl`` is in seconds;
+        ``version`` is any value, to be changed when results should be computed anew. Raises TypeError for what cannot
+        be memoized, such as a generator.
+        """
+        from localcluster.cache.memoize import Memoized  # which imports much, and few programs need
+
+        def memoized(function: Callable[..., Any]) -> Memoized:
+            return Memoized(function, self, ignore, ttl, version)
+
+        return memoized if function is None else memoized(function)
+
+    def cache(self, func: Callable[..., Any] | None = None, ignore: Collection[str] | None = None) -> Any:
+        """`memoize` under the name that `joblib.Memory` has for it, so that scikit-learn takes a `Cache` for one."""
+        return self.memoize(func, ignore=ignore or ())
 
     # --- one computes, all others wait ----------------------------------------------------------------------------
 
