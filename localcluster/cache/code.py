@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from localcluster.cache.code_shapes import CodeShapes, is_code
-from localcluster.cache.reads import Reads
+from localcluster.cache.reads import MARKS, Reads
 from localcluster.cache.shapes import SHAPES, shape_of_object
 from localcluster.cache.walk import Leaf, Shape, Walk
 
@@ -52,8 +52,8 @@ class Code:
 
 
 def _shape_with_code(shapes: CodeShapes, value: Any) -> Shape | Leaf:
-    if type(value) is object:
-        return Shape(("object()",))  # a mark of the program's, which it makes anew in each process
+    if type(value) in MARKS:
+        return Shape(("mark", type(value).__name__))
     data = SHAPES.get(type(value))
     if data is not None:
         return data(value)

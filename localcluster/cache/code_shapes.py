@@ -18,19 +18,17 @@ import sys
 from collections.abc import Collection, Iterator
 from enum import Enum
 from functools import cached_property
-from importlib.util import find_spec, resolve_name
+from importlib.util import resolve_name
 from types import CodeType, FunctionType, GenericAlias, GetSetDescriptorType, MemberDescriptorType, ModuleType
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
 from localcluster.cache.code_text import text_of
-from localcluster.cache.program import MAINS, build_of, is_of_library, version_of
+from localcluster.cache.program import MAINS, build_of, is_of_library, version_before_import, version_of
 from localcluster.cache.reads import MISSING, Reads
 from localcluster.cache.walk import Shape
 
 _CODE = (FunctionType, ModuleType, CodeType, type, staticmethod, classmethod, property, cached_property)
 _SLOTS = (GetSetDescriptorType, MemberDescriptorType)
-_WEAK = (WeakKeyDictionary, WeakValueDictionary, WeakSet)
 _BY_PYTHON = """
     __dict__ __weakref__ __doc__ __module__ __qualname__ __firstlineno__ __static_attributes__ __slotnames__
     __annotate_func__ __annotations_cache__ __conditional_annotations__ __abstractmethods__ _abc_impl
@@ -81,6 +79,10 @@ class CodeShapes:
             )
         if isinstance(value, cached_property):
             return self._shape(("cached property",), iter([("function", value.func)]))
+        module = str(getattr(value, "__module__", None))
+        version = version_of(module)
+        if version is not None and _has(module, value):
+            return Shape(("wrapper", module, value.__qualname__, version))
         wrapped = self._reads.attribute(value, "__wrapped__")
         return self._shape(("wrapper", type(value).__qualname__), iter([("wrapped function", wrapped)]))
 
@@ -103,7 +105,9 @@ class CodeShapes:
         head: tuple[Any, ...] = ("function", module_of(function), function.__qualname__)
         code = self._reads.attribute(function, "__code__")
         if is_of_library(code.co_filename):
-            return self._shape((*head, version_of(_module_of_file(function)) or ""), self._closure(function, code))
+            module = str(function.__globals__.get("__name__"))  # of its file: `functools.wraps` copies names of others
+            named = _has(module, function)
+            return self._shape((*head, version_of(module) or ""), iter(()) if named else self._closure(function, code))
         text = text_of(code)
         return self._shape((*head, text.digest), self._all_of(function, code, text.names, text.imports))
 
@@ -119,8 +123,7 @@ class CodeShapes:
     def _closure(self, function: FunctionType, code: CodeType) -> Named:
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             value = self._reads.attribute(cell, "cell_contents")
-            if not isinstance(value, _WEAK):  # what a library keeps as long as others need it, as `singledispatch` does
-                yield name, value
+            yield name, value
 
     def _global(self, function: FunctionType, chain: tuple[str, ...]) -> Named:
         value = self._reads.item(function.__globals__, chain[0])
@@ -147,18 +150,13 @@ class CodeShapes:
     def _imported(self, function: FunctionType, name: str, level: int, attributes: tuple[str, ...]) -> Named:
         try:
             full = resolve_name("." * level + name, function.__globals__.get("__package__") or "") if level else name
-            module = sys.modules.get(full)
-            if module is None:
-                spec = find_spec(full)
-                if spec is None or is_of_library(spec.origin or ""):
-                    yield full, spec and "library"
-                    return
-                module = importlib.import_module(full)
+            version = version_before_import(full)
+            module = importlib.import_module(full) if version is None else None
         except ImportError:
-            yield full, MISSING
+            yield name, MISSING
             return
-        if not attributes or version_of(full) is not None or "*" in attributes:
-            yield full, module
+        if module is None or not attributes:
+            yield full, version or module
             return
         for attribute in attributes:
             yield f"{full}.{attribute}", self._attribute(module, attribute)
@@ -212,9 +210,12 @@ def module_of(value: Any) -> str:
     return MAINS[0] if name in MAINS else str(name)
 
 
-def _module_of_file(function: FunctionType) -> str:
-    """The module that a function's code is from, which its name need not tell: `functools.wraps` copies that."""
-    return str(function.__globals__.get("__name__", ""))
+def _has(module: str, value: Any) -> bool:
+    """Whether a library has it by its name, so that name and version say all."""
+    found: Any = sys.modules.get(module)
+    for name in getattr(value, "__qualname__", "").split("."):
+        found = getattr(found, "__dict__", {}).get(name)
+    return found is value
 
 
 def _builtins(function: FunctionType) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
-from types import MethodType
+from types import FunctionType, MethodType
 from typing import Any, NamedTuple, Protocol
 
 from xxhash import xxh3_128_digest
@@ -86,7 +86,7 @@ class Memoized:
             raise TypeError(f"only functions can be memoized, not a {type(function).__name__}")
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(f"{_name(function)} is a generator, whose values are used up: have it return a list")
-        functools.update_wrapper(self, function)
+        functools.update_wrapper(self, function, updated=["__dict__"] if isinstance(function, FunctionType) else [])
         self._name = _name(function)
         self._store = store
         self._ignore = frozenset([ignore] if isinstance(ignore, str) else ignore)
@@ -96,6 +96,7 @@ class Memoized:
         if self._awaits and sys.version_info >= (3, 12):
             inspect.markcoroutinefunction(self)
         self._start()
+        self._binding  # noqa: B018 - raises now, if the function has no signature
 
     def _start(self) -> None:
         """What is of this process."""

@@ -12,6 +12,7 @@ import sysconfig
 from functools import cache, lru_cache
 from importlib import metadata
 from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.util import find_spec
 
 from localcluster.base.own_frames import OWN_PACKAGES
 
@@ -33,13 +34,31 @@ def version_of(module: str) -> str | None:
     loaded = sys.modules.get(module)
     if loaded is None or module in MAINS:
         return None
-    file = getattr(loaded, "__file__", None)
-    if file is None:
-        spec = getattr(loaded, "__spec__", None)
-        return _PYTHON if getattr(spec, "origin", None) in ("built-in", "frozen") else None
-    if not is_of_library(file):
+    return _version_at(module, getattr(loaded, "__file__", None) or getattr(loaded.__spec__, "origin", None))
+
+
+def version_before_import(module: str) -> str | None:
+    """The same, of a module that need not be loaded, and is not loaded by this.
+
+    Raises ImportError when there is none.
+    """
+    package = module.partition(".")[0]
+    if module in sys.modules or package in sys.modules:
+        return version_of(module if module in sys.modules else package)
+    try:
+        spec = find_spec(package)
+    except ValueError as e:
+        raise ImportError(str(e)) from e
+    if spec is None:
+        raise ImportError(f"there is no module {package}")
+    return _version_at(module, spec.origin)
+
+
+def _version_at(module: str, file: str | None) -> str | None:
+    if file is None or not (is_of_library(file) or file in ("built-in", "frozen")):
         return None
-    return _PYTHON if _PACKAGES not in file and file.startswith(_PYTHONS) else _version(module.partition(".")[0])
+    of_python = file in ("built-in", "frozen") or (_PACKAGES not in file and file.startswith(_PYTHONS))
+    return _PYTHON if of_python else _version(module.partition(".")[0])
 
 
 def build_of(module: str) -> str:
@@ -56,8 +75,7 @@ def _version(package: str) -> str:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
-        named = getattr(sys.modules.get(package), "__version__", None)
-        if isinstance(named, str):
-            return named
-        distributions = metadata.packages_distributions().get(package, ())
-        return ", ".join(f"{name} {metadata.version(name)}" for name in distributions)
+        named = metadata.packages_distributions().get(package)
+        if named is None:
+            return str(getattr(sys.modules.get(package), "__version__", ""))
+        return ", ".join(f"{name} {metadata.version(name)}" for name in sorted(set(named)))

@@ -7,6 +7,7 @@ being bound anew: lists, arrays, objects. In these, code is told by identity: wh
 from __future__ import annotations
 
 import sys
+from _thread import LockType, RLock
 from collections.abc import Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
@@ -17,8 +18,12 @@ from pathlib import PurePath
 from re import Pattern
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
+from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
 from localcluster.cache.walk import ATOMS, Leaf, Shape, Walk
+
+MARKS = frozenset((object, LockType, RLock, WeakKeyDictionary, WeakSet, WeakValueDictionary))
+"""Types of what code has for its own use, each process anew: by itself it says nothing of results."""
 
 
 class _Missing:
@@ -87,7 +92,7 @@ class Reads:
         return Walk(self._by_identity).digest([*self._values.values()]) if self._values else b""
 
     def _by_identity(self, value: Any) -> Shape | Leaf:
-        if self._is_code(value) or type(value) is object:
+        if self._is_code(value) or type(value) in MARKS:
             return Leaf(id(value).to_bytes(16, sys.byteorder))
         return self._shape_of(value)  # type: ignore[no-any-return]
 

@@ -20,13 +20,13 @@ from enum import Enum
 from itertools import chain
 from pathlib import PosixPath, PurePosixPath, PureWindowsPath, WindowsPath
 from pickle import PickleBuffer
-from types import MappingProxyType
+from types import MappingProxyType, MethodType
 from typing import Any
 
 from xxhash import xxh3_128
 
 from localcluster.cache import arrays, frames
-from localcluster.cache.program import version_of
+from localcluster.cache.program import build_of, version_of
 from localcluster.cache.walk import Leaf, Shape
 from protocol.errors import UnstableContentError
 
@@ -79,7 +79,7 @@ def _reduced(value: Any) -> Shape:
     reduced = _reduce(value)
     if isinstance(reduced, str):
         module = pickle.whichmodule(value, reduced)  # type: ignore[attr-defined]
-        return Shape(("global", module, reduced, version_of(module) or ""))
+        return Shape(("global", module, reduced, version_of(module) or build_of(module)), (type(value),))
     make, arguments, state, items, pairs, setter, *_ = list(reduced) + [None] * (6 - len(reduced))
     plain, slots = state if isinstance(state, tuple) and len(state) == 2 else (state, None)
     if not isinstance(plain, (dict, type(None))) or not isinstance(slots, (dict, type(None))):
@@ -117,6 +117,7 @@ SHAPES: dict[type, Callable[[Any], Shape | Leaf]] = {
     set: lambda value: Shape(("set",), value, "an item of the set".format, unordered=True),
     frozenset: lambda value: Shape(("frozenset",), value, "an item of the set".format, unordered=True),
     MappingProxyType: lambda value: Shape(("mappingproxy",), ({**value},)),
+    MethodType: lambda method: Shape(("method",), (method.__func__, method.__self__), ("function", "self").__getitem__),
     object: _object,
     **dict.fromkeys((bytearray, memoryview, array, PickleBuffer), _buffer),
     **dict.fromkeys(

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import textwrap
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -352,23 +351,58 @@ def test_the_state_of_libraries_is_not_followed(monkeypatch: pytest.MonkeyPatch)
     assert digest_of(job) == before
 
 
-def test_logs_and_marks_may_be_named() -> None:
-    job = (
-        "import logging\nlog = logging.getLogger('a')\nMARK = object()\ndef f(x=MARK):\n"
-        "    log.info('x')\n    return x is MARK"
+def test_logs_locks_and_marks_may_be_named() -> None:
+    job = """
+        import logging, threading, weakref
+        log = logging.getLogger("a")
+        MARK = object()
+        class C:
+            lock = threading.Lock()
+            made = weakref.WeakSet()
+            done = threading.Event()
+        def f(x=MARK):
+            with C.lock:
+                log.info("x")
+            return C()
+    """
+    script = loaded(job)
+    code = Code(script["f"])
+    before = code.digest()
+    kept = script["C"]()
+    script["C"].made.add(kept)
+    with script["C"].lock:
+        assert code.digest() == digest_of(job) == before
+    script["C"].done.set()
+    assert code.digest() != before
+
+
+def test_a_library_that_is_imported_while_it_runs_need_not_be_loaded() -> None:
+    """And it is the same whether it is."""
+    program = (
+        "import sys; from localcluster.cache.code import code_digest; {}\n"
+        "def f():\n    import hypothesis.strategies as st, wave\n    return st, wave\n"
+        "print(code_digest(f).hex(), 'hypothesis' in sys.modules)"
     )
-    assert digest_of(job) == digest_of(job)
+    ran = [
+        subprocess.run(
+            [sys.executable, "-c", program.format(first)], capture_output=True, text=True, cwd=ROOT, check=True
+        )
+        for first in ("", "import hypothesis.strategies, wave")
+    ]
+    (unloaded, no), (loaded_, yes) = (each.stdout.split() for each in ran)
+    assert unloaded == loaded_
+    assert (no, yes) == ("False", "True")
 
 
 def test_what_cannot_be_digested_is_named() -> None:
-    job = "def g():\n    with lock: pass\ndef f(): return g()"
+    job = "def g(): return next(numbers)\ndef f(): return g()"
     with pytest.raises(
-        UnstableContentError, match=r"'g' of function __main__.f, 'lock' of function __main__.g: a _thread.lock"
+        UnstableContentError, match=r"'g' of function __main__.f, 'numbers' of function __main__.g: a generator has no"
     ):
-        digest_of(job, lock=threading.Lock())
-    code = Code(loaded(job, lock=threading.Lock())["f"], ignore={"lock", "other"})
-    assert code.digest() == Code(loaded(job, lock=threading.Lock())["f"], ignore={"lock"}).digest()
-    assert code.ignored == {"lock"}
+        digest_of(job, numbers=(i for i in [1]))
+    code = Code(loaded(job, numbers=(i for i in [1]))["f"], ignore={"numbers", "other"})
+    assert code.digest() == Code(loaded(job, numbers=(i for i in [2]))["f"], ignore={"numbers"}).digest()
+    assert code.ignored == {"numbers"}
 
 
 CHANGES: list[tuple[str, Callable[[dict[str, Any]], Any]]] = [
