@@ -25,6 +25,7 @@ from localcluster.launcher.forking import die_with_parent, fork, kill, run_child
 from localcluster.launcher.janitor import DIRECTORY, EXECUTOR, GONE, MADE, Janitor, start_janitor
 from localcluster.launcher.process_title import name_process
 from localcluster.launcher.sessions import end_sessions
+from localcluster.rdd import parallel_collection_rdd, rdd  # noqa: F401 - loaded once, for all executors
 from protocol import sites
 from protocol.cluster_messages import LaunchExecutor
 from storage.scratch import Scratch

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from hashlib import blake2b
 
 HASH_BITS = 64
 LEAST_PRECISION = 14  # 16 KiB of registers; a standard deviation of 0.8 %
@@ -58,6 +57,8 @@ class HyperLogLog:
             self._add(values)
 
     def _add(self, values: Iterable[int]) -> None:
+        from hashlib import blake2b  # few programs count so, and it takes much memory
+
         registers = self._registers
         rest_bits = HASH_BITS - self._precision
         for value in values:
