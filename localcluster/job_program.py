@@ -64,7 +64,7 @@ class JobProgram(NamedTuple):
     def _compile(self, main: ModuleType) -> CodeType:
         main.__file__ = os.path.abspath(self.name)
         with open(main.__file__, "rb") as file:
-            return compile(file.read(), main.__file__, "exec")
+            return compile(file.read(), main.__file__, "exec", dont_inherit=True)
 
     def _find_module(self, main: ModuleType) -> CodeType:
         import runpy  # few programs need it

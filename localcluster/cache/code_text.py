@@ -18,6 +18,14 @@ import weakref
 from bisect import bisect_left
 from collections.abc import Callable
 from functools import partial
+from inspect import (
+    CO_ASYNC_GENERATOR,
+    CO_COROUTINE,
+    CO_GENERATOR,
+    CO_ITERABLE_COROUTINE,
+    CO_VARARGS,
+    CO_VARKEYWORDS,
+)
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -27,6 +35,8 @@ _LOOKUPS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
 _ATTRIBUTES = {"LOAD_ATTR", "LOAD_METHOD"}
 _TWO = re.compile("((?:LOAD|STORE)_FAST)_((?:LOAD|STORE)_FAST)$")
 _NOTHING = {"NOP", "EXTENDED_ARG", "CACHE"}
+_FLAGS = CO_VARARGS | CO_VARKEYWORDS | CO_GENERATOR | CO_COROUTINE | CO_ITERABLE_COROUTINE | CO_ASYNC_GENERATOR
+"""What a code object is; the others say how it was compiled."""
 _CONSTANTS, _JUMPS = set(dis.hasconst), {*dis.hasjrel, *dis.hasjabs}
 
 
@@ -60,7 +70,13 @@ def _read(code: CodeType) -> CodeText:
     inside: list[CodeType] = []
     steps = [(each.opcode, _argument(code, each, places, inside)) for each in instructions]
     table = [(places(start), places(end), places(target), depth) for start, end, target, depth in _handlers(code)]
-    signature = (code.co_name, code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
+    signature = (
+        code.co_name,
+        code.co_argcount,
+        code.co_posonlyargcount,
+        code.co_kwonlyargcount,
+        code.co_flags & _FLAGS,
+    )
     variables = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
     text = marshal.dumps((sys.version_info[:2], signature, variables, steps, table), 2)
     names, imports = dict.fromkeys(_names(instructions)), dict.fromkeys(_imports(instructions))

@@ -50,3 +50,10 @@ def test_options_conf_and_properties_file_reach_every_context_of_the_job(tmp_pat
         assert run.errors.count(told) == 1
     assert "spark.ui.enabled has" not in run.errors
     assert "\nspark.set.file=file\n" in run.errors, "the settings, since -v was given"
+
+
+def test_a_script_is_compiled_by_its_own_rules_and_not_by_ours(tmp_path: Path) -> None:
+    """By `compile`, it takes over what the calling module imports from ``__future__``."""
+    with Run(tmp_path, "def f(x: int) -> None: ...\nprint(f.__annotations__)\n", options=[]) as run:
+        assert run.wait() == 0, run.errors
+        assert run.output == "{'x': <class 'int'>, 'return': None}\n"
