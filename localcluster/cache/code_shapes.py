@@ -219,7 +219,8 @@ def _has(module: str, value: Any) -> bool:
 
 
 def _builtins(function: FunctionType) -> dict[str, Any]:
-    builtins: dict[str, Any] = function.__builtins__  # type: ignore[attr-defined]
+    of_any: Any = function  # which stubs know of it depends on their version
+    builtins: dict[str, Any] = of_any.__builtins__
     return builtins
 
 
