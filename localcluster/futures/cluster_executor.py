@@ -87,7 +87,7 @@ class ClusterExecutor(Executor):
         if function is None:
             return None
         parts = self._large.dumps(function), self._large.dumps_arguments(args, {})
-        self._initializer_blocks = [blocks for _, blocks in parts]
+        self._large.kept = [blocks for _, blocks in parts]
         return parts[0][0], parts[1][0]
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:

@@ -39,6 +39,8 @@ class LargeArguments:
     """
 
     def __init__(self, broadcast: Callable[[Any], Block], max_nbytes: int | None) -> None:
+        self.kept: object = None
+        """Blocks that any call may need."""
         self._broadcast = broadcast
         self._max_nbytes = max_nbytes
         self._lock = free_in_forks(threading.RLock())
@@ -74,6 +76,7 @@ class LargeArguments:
 
     def clear(self) -> None:
         """Forget the values; blocks go when no pending call needs them."""
+        self.kept = None
         self._known.clear()
 
     def _wrapped(self, value: Any) -> Any:
