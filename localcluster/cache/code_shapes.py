@@ -32,7 +32,7 @@ _SLOTS = (GetSetDescriptorType, MemberDescriptorType)
 _BY_PYTHON = """
     __dict__ __weakref__ __doc__ __module__ __qualname__ __firstlineno__ __static_attributes__ __slotnames__
     __annotate_func__ __annotations_cache__ __conditional_annotations__ __abstractmethods__ _abc_impl
-    __builtins__ __cached__ __file__ __loader__ __name__ __package__ __path__ __spec__
+    __warningregistry__ __builtins__ __cached__ __file__ __loader__ __name__ __package__ __path__ __spec__
 """
 _OF_NO_ACCOUNT = frozenset(_BY_PYTHON.split())
 """What Python itself puts into the dictionaries of classes and modules, and adds to them later."""
@@ -179,6 +179,8 @@ class CodeShapes:
         attributes = self._reads.all_of(vars(kind))
         for name in sorted(attributes.keys() - members.keys() - _OF_NO_ACCOUNT):
             value = attributes[name]
+            if name == "__annotations__" and not value:
+                continue  # made when somebody looks for them
             if not isinstance(value, _SLOTS) and not (members and name.startswith("_") and name.endswith("_")):
                 yield name, value
 

@@ -27,9 +27,9 @@ from localcluster.cache.binding import Binding
 from localcluster.cache.code import Code
 from localcluster.cache.code_shapes import module_of
 from localcluster.cache.content import content_digest
-from localcluster.cache.coroutines import UnderWay
 from localcluster.cache.program import MAINS
 from protocol import by_value
+from protocol.errors import DeserializationError
 from protocol.importable import only_here
 
 
@@ -43,6 +43,9 @@ class Store(Protocol):
         """A value in place of the one that may be there."""
 
     def __contains__(self, key: object) -> bool: ...
+
+    def __getitem__(self, key: str) -> Any:
+        """Without waiting. Raises KeyError when there is none, and DeserializationError when it cannot be read."""
 
     def __delitem__(self, key: str) -> None:
         """Raises KeyError when there is none."""
@@ -102,7 +105,10 @@ class Memoized:
         """What is of this process."""
         self._code = Code(self.__wrapped__, self._ignore)
         self._prefix: tuple[bytes, str] = b"", ""
-        self._under_way = UnderWay()
+        if self._awaits:
+            from localcluster.cache.coroutines import UnderWay  # few programs need it, and asyncio takes long to load
+
+            self._under_way = UnderWay()
         self._lock = threading.Lock()
         self._hits = self._misses = 0
 
@@ -113,7 +119,7 @@ class Memoized:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         key = self.key(*args, **kwargs)
         function = functools.partial(self.__wrapped__, *args, **kwargs)
-        return self._under_way.find(key, self._find, function) if self._awaits else self._find(key, function)
+        return self._find_awaited(key, function) if self._awaits else self._find(key, function)
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Compute it whether it is there or not, and keep what came out. As in `joblib.Memory`."""
@@ -176,6 +182,14 @@ class Memoized:
             self._misses += computed
             self._hits += not computed
         return value
+
+    async def _find_awaited(self, key: str, function: Callable[[], Any]) -> Any:
+        with suppress(KeyError, DeserializationError):
+            value = self._store[key]
+            with self._lock:
+                self._hits += 1
+            return value
+        return await self._under_way.find(key, self._find, function)
 
     def _put(self, key: str, value: Any) -> Any:
         self._store.put(key, value, ttl=self._ttl)

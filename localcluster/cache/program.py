@@ -10,7 +10,6 @@ import os
 import sys
 import sysconfig
 from functools import cache, lru_cache
-from importlib import metadata
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
 
@@ -72,6 +71,8 @@ def build_of(module: str) -> str:
 
 @cache
 def _version(package: str) -> str:
+    from importlib import metadata  # takes long to load, and programs without libraries have no use for it
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -36,6 +36,9 @@ class DictStore:
     def __contains__(self, key: object) -> bool:
         return key in self.entries
 
+    def __getitem__(self, key: str) -> Any:
+        return pickle.loads(self.entries[key])
+
     def __delitem__(self, key: str) -> None:
         del self.entries[key]
 

@@ -516,6 +516,26 @@ def test_running_and_tracing_a_function_does_not_change_it() -> None:
     assert Code(script["f"]).digest() == before
 
 
+def test_what_python_adds_to_a_class_or_module_later_does_not_count(module: Callable[[str, str], ModuleType]) -> None:
+    job = """
+        import copy, helpers
+        class C:
+            __slots__ = ("a",)
+        class D: pass
+        def f(x): return C, D, getattr(helpers, x)
+    """
+    made = module("helpers", "import warnings\ndef g(): warnings.warn('x', UserWarning)")
+    script = loaded(job)
+    before = code_digest(script["f"])
+    script["copy"].copy(script["C"]())
+    assert script["D"].__annotations__ == {}
+    with pytest.warns(UserWarning, match="x"):
+        made.g()
+    assert "__warningregistry__" in vars(made)
+    assert "__slotnames__" in vars(script["C"])
+    assert code_digest(script["f"]) == Code(script["f"]).digest() == before
+
+
 def test_functions_that_are_gone_are_forgotten() -> None:
     from localcluster.cache import code_text
 

@@ -24,6 +24,7 @@ from protocol import by_value
 from protocol.errors import UnstableContentError
 from tests.localcluster.cache.conftest import Serving
 from tests.localcluster.cache.store_double import DictStore
+from tests.support import DEADLINE
 
 store = DictStore()
 factor = 2
@@ -363,6 +364,31 @@ def test_coroutines_that_await_each_other_need_no_pool() -> None:
         return sum(await asyncio.gather(*(memoized(x) for x in range(40))))
 
     assert asyncio.run(run()) == sum(sum(range(x)) for x in range(40))
+
+
+def test_a_coroutine_that_awaits_itself_does_not_wait_for_itself() -> None:
+    async def run() -> int:
+        rounds = iter([1, 2, 0])
+
+        async def f() -> int:
+            left = next(rounds)
+            return left + (await asyncio.create_task(memoized()) if left else 0)
+
+        memoized = memoize(f, ignore=["rounds"])
+        return await memoized()  # type: ignore[no-any-return]
+
+    assert asyncio.run(asyncio.wait_for(run(), DEADLINE)) == 3
+
+
+def test_what_is_there_is_read_in_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def f(x: int) -> int:
+        return x
+
+    memoized = memoize(f)
+    asyncio.run(memoized(1))
+    monkeypatch.setattr(memoized, "_under_way", None)
+    assert asyncio.run(memoized(1)) == 1
+    assert memoized.statistics() == (1, 1)
 
 
 def test_a_coroutine_that_is_cancelled_leaves_the_next_one_to_try() -> None:
