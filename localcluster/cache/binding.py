@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from inspect import Parameter
 from typing import Any
+
+from xxhash import xxh3_128_digest
 
 from localcluster.cache.content import digest_of_arguments
 
@@ -14,11 +16,13 @@ _STARS = {Parameter.VAR_POSITIONAL: "*", Parameter.VAR_KEYWORD: "**"}
 
 class Binding:
     """Of a function: what Python itself does when it calls one, by a lambda with the same parameters. To bind by
-    `inspect.Signature` would take longer than all the rest of a hit.
+    `inspect.Signature` would take longer than all the rest of a hit. A decorator that takes whatever it is called with
+    is bound as the function that it wraps.
     """
 
     def __init__(self, function: Callable[..., Any], ignore: Collection[str]) -> None:
-        parameters = inspect.signature(function).parameters
+        parameters, self._wraps = _parameters(function)
+        self._ignore = ignore
         self.parameters = tuple(parameters)
         self.names = tuple(name for name in parameters if name not in ignore)
         self._defaults = [p.default for name, p in parameters.items() if name in self.names]
@@ -30,8 +34,30 @@ class Binding:
 
     def digest(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
         """Raises TypeError as a call would, and UnstableContentError when an argument has no lasting content."""
-        values = self.bind(*args, **kwargs)
+        try:
+            values = self.bind(*args, **kwargs)
+        except TypeError:
+            if not self._wraps:
+                raise
+            return self._digest_unbound(args, kwargs)
         return digest_of_arguments(self.names, values, self._defaults)
+
+    def _digest_unbound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+        """Of arguments that a decorator takes for itself, or will not take: calling it shows which."""
+        kept = {name: value for name, value in kwargs.items() if name not in self._ignore}
+        digest = digest_of_arguments(("the others", "keywords"), (args, kept), (None, None))
+        return xxh3_128_digest(b"unbound" + digest)
+
+
+def _parameters(function: Callable[..., Any]) -> tuple[Mapping[str, Parameter], bool]:
+    """And whether they are those of another function, which this one wraps."""
+    wrapped = inspect.signature(function).parameters
+    try:
+        own = inspect.signature(function, follow_wrapped=False).parameters
+    except ValueError:  # written in C, as `lru_cache` is
+        return wrapped, False
+    named = any(parameter.kind not in _STARS for parameter in own.values())
+    return (own, False) if named else (wrapped, own != wrapped)
 
 
 def _text(parameters: Any) -> str:

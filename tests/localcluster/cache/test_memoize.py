@@ -107,6 +107,24 @@ def test_equal_calls_have_one_key(function: Any, calls: list[Any]) -> None:
             assert call(memoized.key) != calls[0](memoized.key)
 
 
+def test_decorated_functions_are_bound_as_what_they_wrap_unless_they_say_more() -> None:
+    def decorated(own: Callable[..., Any]) -> Any:
+        return memoize(functools.wraps(plain)(own))
+
+    takes_all = decorated(lambda *args, **kwargs: plain(*args, **{k: v for k, v in kwargs.items() if k != "retries"}))
+    assert takes_all.key(1) == takes_all.key(a=1, b=2)
+    assert takes_all.key(1, retries=3) == takes_all.key(1, retries=3)
+    assert (
+        len({takes_all.key(1), takes_all.key(1, retries=3), takes_all.key(1, retries=4), takes_all.key(2, retries=3)})
+        == 4
+    )
+    assert takes_all(1, retries=3) is None
+    with pytest.raises(TypeError, match="unexpected keyword argument 'c'"):
+        takes_all(1, c=2)
+    says_more = decorated(lambda a, b=3, *, retries=1: plain(a, b))
+    assert says_more.key(1) == says_more.key(a=1, b=3, retries=1) != says_more.key(1, retries=2)
+
+
 def test_arguments_count_by_content() -> None:
     memoized = memoize(plain)
     assert memoized.key(np.arange(3)) == memoized.key(np.arange(3))
