@@ -162,11 +162,12 @@ class CodeShapes:
             yield f"{full}.{attribute}", self._attribute(module, attribute)
 
     def _class(self, kind: type) -> Shape:
-        head = ("class", module_of(kind), kind.__qualname__)
         version = version_of(kind.__module__)
         if version is not None:
-            return Shape((*head, version))
-        return self._shape((*head, build_of(kind.__module__)), self._all_of_class(kind))
+            return Shape(("class", kind.__module__, kind.__qualname__, version))
+        # cloudpickle forgets that a class is inside of another one.
+        head = ("class", module_of(kind), kind.__name__, build_of(kind.__module__))
+        return self._shape(head, self._all_of_class(kind))
 
     def _all_of_class(self, kind: type) -> Named:
         if type(kind) is not type:

@@ -21,7 +21,7 @@ from itertools import chain
 from pathlib import PosixPath, PurePosixPath, PureWindowsPath, WindowsPath
 from pickle import PickleBuffer
 from types import MappingProxyType, MethodType
-from typing import Any
+from typing import Any, TypeVar
 
 from xxhash import xxh3_128
 
@@ -118,6 +118,7 @@ SHAPES: dict[type, Callable[[Any], Shape | Leaf]] = {
     frozenset: lambda value: Shape(("frozenset",), value, "an item of the set".format, unordered=True),
     MappingProxyType: lambda value: Shape(("mappingproxy",), ({**value},)),
     MethodType: lambda method: Shape(("method",), (method.__func__, method.__self__), ("function", "self").__getitem__),
+    TypeVar: lambda var: Shape(("variable", var.__name__), (var.__bound__, var.__constraints__)),
     object: _object,
     **dict.fromkeys((bytearray, memoryview, array, PickleBuffer), _buffer),
     **dict.fromkeys(

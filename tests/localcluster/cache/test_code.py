@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -485,6 +486,57 @@ def test_the_same_in_another_process_and_by_value() -> None:
             env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
         )
         assert ran.stdout.decode().strip() == code_digest(script["f"]).hex(), ran.stderr.decode()
+
+
+CLASSES = """
+import abc, enum, functools, typing
+from dataclasses import dataclass, field
+T = typing.TypeVar("T")
+class Base(abc.ABC):
+    x = {1, 2}
+    @abc.abstractmethod
+    def m(self): ...
+    @property
+    def p(self): return Base
+class Slotted(Base):
+    __slots__ = ("z",)
+    def m(self): return super().m()
+@dataclass(frozen=True, order=True)
+class Data:
+    a: int
+    b: "list[int]" = field(default_factory=list)
+class Kind(enum.Enum):
+    A = 1
+    B = "b"
+    def of(self): return self.A
+class Named(typing.NamedTuple):
+    a: int = 1
+class Generic(typing.Generic[T]):
+    def g(self, x: T) -> T: return x
+class Outer:
+    class Inner:
+        def f(self): return Outer
+class Meta(type): pass
+class Made(metaclass=Meta): pass
+@functools.wraps(max)
+def f(x): return [Slotted, Data(1), Kind.A, Named(), Generic, Outer.Inner(), Made, lambda: x]
+"""
+
+
+def test_classes_are_the_same_in_executors_which_get_them_by_value() -> None:
+    script = loaded(CLASSES)
+    names = ["Slotted", "Data", "Kind", "Named", "Generic", "Outer", "Made", "f"]
+    program = "import pickle, sys; from localcluster.cache.content import content_digest as digest\n"
+    program += "for pickled in pickle.load(sys.stdin.buffer): print(digest(pickle.loads(pickled)).hex())"
+    values = [*(script[name] for name in names), script["Data"](1), script["Kind"].A, script["Outer"].Inner()]
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        input=pickle.dumps([by_value.dumps(value) for value in values]),
+        capture_output=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(ROOT)},
+    )
+    assert ran.stdout.decode().split() == [content_digest(value).hex() for value in values], ran.stderr.decode()
 
 
 def test_a_script_is_the_same_program_in_processes_that_were_spawned() -> None:
