@@ -270,6 +270,7 @@ def _drive(job: JobProgram, conf: dict[str, str]) -> int:
         exec(code, variables)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the context stops now, which takes no long time
+        sys.last_type = KeyboardInterrupt  # as the interpreter notes it, for who would wait at the end otherwise
         print("interrupted", file=sys.stderr)
         return interrupts.INTERRUPTED
     except ConfigurationError as error:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from functools import partial
 from itertools import islice
+from types import TracebackType
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from localcluster.api.context import SparkContext
@@ -72,15 +74,15 @@ class ClusterExecutor(Executor):
             action = RemoteCall(self._initializer(initializer, initargs))
             name = f"{type(self).__name__} at {site.file}:{site.linenum}"
             self._dispatcher = Dispatcher(self._context, max_workers, name, action)
-            self._finish = partial(_finish, self._dispatcher, os.getpid())
-            self._dispatcher.start(partial(_end, self._large, self._finish, self._context if own else None))
+            at_exit = partial(_at_exit, self._dispatcher, os.getpid())
+            self._dispatcher.start(partial(_end, self._large, at_exit, self._context if own else None))
         except BaseException:
             if own:
                 self._context.stop()
             raise
         self._lock = free_in_forks(threading.Lock())  # between a submission and the shutdown
         self._is_shut_down = False
-        atexit.register(self._finish)  # after the context, so it runs before that stops
+        atexit.register(at_exit)  # after the context, so it runs before that stops
         weakref.finalize(self, self._dispatcher.close).atexit = False  # what was submitted goes on, as with others
 
     def _initializer(self, function: Callable[..., object] | None, args: tuple[Any, ...]) -> PickledCall | None:
@@ -151,7 +153,15 @@ class ClusterExecutor(Executor):
             self._is_shut_down = True
             self._dispatcher.close(cancel_futures)
         if wait:
-            self._finish()
+            self._dispatcher.thread.join()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """`shutdown`; after a Ctrl-C, which ends the processes of other pools as well, all calls are cancelled."""
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self._dispatcher.abandon()
+        self.shutdown()
 
     def _check(self) -> None:
         if self._is_shut_down:
@@ -180,16 +190,18 @@ def _context(given: SparkContext | None, max_workers: int | None) -> tuple[bool,
         return True, SparkContext(f"local[{max_workers or '*'}]", "ClusterExecutor")
 
 
-def _end(large: LargeArguments, finish: Callable[[], None], own_context: SparkContext | None) -> None:
-    atexit.unregister(finish)
+def _end(large: LargeArguments, at_exit: Callable[[], None], own_context: SparkContext | None) -> None:
+    atexit.unregister(at_exit)
     large.clear()
     if own_context is not None:
         own_context.stop()
 
 
-def _finish(dispatcher: Dispatcher, pid: int) -> None:
-    """At the interpreter's end, too: have all calls end first, as `concurrent.futures` does."""
+def _at_exit(dispatcher: Dispatcher, pid: int) -> None:
+    """Have all calls end first, as `concurrent.futures` does, unless the program ends with a Ctrl-C."""
     if os.getpid() == pid:
+        if getattr(sys, "last_type", None) is KeyboardInterrupt:
+            dispatcher.abandon()
         dispatcher.close()
         dispatcher.thread.join()
 

@@ -25,6 +25,7 @@ from localcluster.futures import cluster_executor
 from protocol.errors import JobCancelledError, PySparkTypeError, SerializationError
 from tests.support import DEADLINE, wait_until
 
+ROOT = Path(__file__).resolve().parents[2]
 LARGE = 1 << 20  # bytes: what becomes a block
 
 
@@ -299,6 +300,36 @@ def test_a_context_of_its_own(tmp_path: Path, ending: str, printed: str) -> None
     program.write_text(PROGRAM)
     run = subprocess.run([sys.executable, program, ending], capture_output=True, text=True, timeout=DEADLINE * 2)
     assert (run.stdout, run.stderr, run.returncode) == (printed, "", 0)
+
+
+INTERRUPTED = """
+import os, sys, time
+from localcluster import ClusterExecutor
+
+driver = os.getpid()
+
+def interrupt():
+    os.kill(driver, 2)
+    time.sleep(600)
+
+executor = ClusterExecutor(max_workers=1)
+if "with" in sys.argv:
+    with executor:
+        executor.submit(interrupt).result()
+executor.submit(interrupt).result()
+"""
+
+
+@pytest.mark.parametrize("command", [[], ["-m", "localcluster", "run"]], ids=["library", "run"])
+@pytest.mark.parametrize("how", ["with", "without"])
+def test_a_ctrl_c_ends_calls_that_run(tmp_path: Path, command: list[str], how: str) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(INTERRUPTED)
+    run = subprocess.run(
+        [sys.executable, *command, program, how], capture_output=True, text=True, timeout=DEADLINE * 2, cwd=ROOT
+    )
+    assert run.returncode == (130 if command else -signal.SIGINT)
+    assert run.stderr.endswith("interrupted\n" if command else "KeyboardInterrupt\n")
 
 
 def test_no_executor_can_be_made_in_a_task(executor: ClusterExecutor) -> None:
