@@ -9,7 +9,7 @@ from typing import Any
 
 from xxhash import xxh3_128_digest
 
-from localcluster.cache.content import digest_of_arguments
+from localcluster.digests.content import digest_of_arguments
 
 _STARS = {Parameter.VAR_POSITIONAL: "*", Parameter.VAR_KEYWORD: "**"}
 

@@ -24,10 +24,10 @@ from typing import Any, NamedTuple, Protocol
 from xxhash import xxh3_128_digest
 
 from localcluster.cache.binding import Binding
-from localcluster.cache.code import Code
-from localcluster.cache.code_shapes import module_of
-from localcluster.cache.content import content_digest
-from localcluster.cache.program import MAINS
+from localcluster.digests.code import Code
+from localcluster.digests.code_shapes import module_of
+from localcluster.digests.content import content_digest
+from localcluster.digests.program import MAINS
 from protocol import by_value
 from protocol.errors import DeserializationError
 from protocol.importable import only_here

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from localcluster.cache.code_shapes import CodeShapes, is_code
-from localcluster.cache.reads import MARKS, Reads
-from localcluster.cache.shapes import SHAPES, shape_of_object
-from localcluster.cache.walk import Leaf, Shape, Walk
+from localcluster.digests.code_shapes import CodeShapes, is_code
+from localcluster.digests.reads import MARKS, Reads
+from localcluster.digests.shapes import SHAPES, shape_of_object
+from localcluster.digests.walk import Leaf, Shape, Walk
 
 _KEPT = 256
 _kept: dict[int, Code] = {}

@@ -25,9 +25,9 @@ from typing import Any, TypeVar
 
 from xxhash import xxh3_128
 
-from localcluster.cache import arrays, frames
-from localcluster.cache.program import build_of, version_of
-from localcluster.cache.walk import Leaf, Shape
+from localcluster.digests import arrays, frames
+from localcluster.digests.program import build_of, version_of
+from localcluster.digests.walk import Leaf, Shape
 from protocol.errors import UnstableContentError
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from xxhash import xxh3_128
 
-from localcluster.cache.walk import Leaf, Shape
+from localcluster.digests.walk import Leaf, Shape
 
 _PIECE = 1 << 16
 """Elements that are brought in order at a time."""

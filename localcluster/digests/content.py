@@ -13,10 +13,10 @@ from typing import Any
 
 from xxhash import xxh3_128_digest
 
-from localcluster.cache.code import code_digest
-from localcluster.cache.code_shapes import is_code
-from localcluster.cache.shapes import SHAPES, shape_of_object
-from localcluster.cache.walk import ATOMS, Leaf, Shape, Walk
+from localcluster.digests.code import code_digest
+from localcluster.digests.code_shapes import is_code
+from localcluster.digests.shapes import SHAPES, shape_of_object
+from localcluster.digests.walk import ATOMS, Leaf, Shape, Walk
 from protocol.errors import UnstableContentError
 
 

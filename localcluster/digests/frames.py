@@ -10,7 +10,7 @@ from typing import Any
 
 from xxhash import xxh3_128
 
-from localcluster.cache.walk import Leaf, Shape
+from localcluster.digests.walk import Leaf, Shape
 
 
 def pandas_shape(pd: Any, value: Any) -> Shape | None:

@@ -20,7 +20,7 @@ from types import BuiltinFunctionType, FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
-from localcluster.cache.walk import ATOMS, Leaf, Shape, Walk
+from localcluster.digests.walk import ATOMS, Leaf, Shape, Walk
 
 MARKS = frozenset((object, LockType, RLock, WeakKeyDictionary, WeakSet, WeakValueDictionary))
 """Types of what code has for its own use, each process anew: by itself it says nothing of results."""

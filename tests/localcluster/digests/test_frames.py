@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from localcluster.cache.content import content_digest
-from tests.localcluster.cache.digests_elsewhere import in_another_process
+from localcluster.digests.content import content_digest
+from tests.localcluster.digests.digests_elsewhere import in_another_process
 
 pd = pytest.importorskip("pandas")
 

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from localcluster.cache.code import Code, code_digest
-from localcluster.cache.content import content_digest
+from localcluster.digests.code import Code, code_digest
+from localcluster.digests.content import content_digest
 from protocol import by_value
 from protocol.errors import UnstableContentError
-from tests.localcluster.cache import things
-from tests.localcluster.cache.digests_elsewhere import ROOT, in_another_process
+from tests.localcluster.digests import things
+from tests.localcluster.digests.digests_elsewhere import ROOT, in_another_process
 
 
 def loaded(source: str, **names: Any) -> dict[str, Any]:
@@ -381,7 +381,7 @@ def test_logs_locks_and_marks_may_be_named() -> None:
 def test_a_library_that_is_imported_while_it_runs_need_not_be_loaded() -> None:
     """And it is the same whether it is."""
     program = (
-        "import sys; from localcluster.cache.code import code_digest; {}\n"
+        "import sys; from localcluster.digests.code import code_digest; {}\n"
         "def f():\n    import hypothesis.strategies as st, wave\n    return st, wave\n"
         "print(code_digest(f).hex(), 'hypothesis' in sys.modules)"
     )
@@ -461,7 +461,7 @@ def test_changes_of_what_does_not_count_are_not_looked_at(monkeypatch: pytest.Mo
     code = Code(script["f"])
     before = code.digest()
     looked: list[Any] = []
-    monkeypatch.setattr("localcluster.cache.code.Walk", lambda *_: looked.append(_))
+    monkeypatch.setattr("localcluster.digests.code.Walk", lambda *_: looked.append(_))
     script["a"].append(2)
     script["b"] = 1
     assert code.digest() == before
@@ -476,7 +476,7 @@ def test_the_same_in_another_process_and_by_value() -> None:
         "def f(x): return h(x) in {'a', 'b', 'c'}"
     )
     load = "code_digest(pickle.load(sys.stdin.buffer)).hex()"
-    program = f"import pickle, sys; from localcluster.cache.code import code_digest; print({load})"
+    program = f"import pickle, sys; from localcluster.digests.code import code_digest; print({load})"
     for seed in ("1", "2"):
         ran = subprocess.run(
             [sys.executable, "-c", program],
@@ -526,7 +526,7 @@ def f(x): return [Slotted, Data(1), Kind.A, Named(), Generic, Outer.Inner(), Mad
 def test_classes_are_the_same_in_executors_which_get_them_by_value() -> None:
     script = loaded(CLASSES)
     names = ["Slotted", "Data", "Kind", "Named", "Generic", "Outer", "Made", "f"]
-    program = "import pickle, sys; from localcluster.cache.content import content_digest as digest\n"
+    program = "import pickle, sys; from localcluster.digests.content import content_digest as digest\n"
     program += "for pickled in pickle.load(sys.stdin.buffer): print(digest(pickle.loads(pickled)).hex())"
     values = [*(script[name] for name in names), script["Data"](1), script["Kind"].A, script["Outer"].Inner()]
     ran = subprocess.run(

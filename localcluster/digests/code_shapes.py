@@ -22,10 +22,10 @@ from importlib.util import resolve_name
 from types import CodeType, FunctionType, GenericAlias, GetSetDescriptorType, MemberDescriptorType, ModuleType
 from typing import Any
 
-from localcluster.cache.code_text import text_of
-from localcluster.cache.program import MAINS, build_of, is_of_library, version_before_import, version_of
-from localcluster.cache.reads import MISSING, Reads
-from localcluster.cache.walk import Shape
+from localcluster.digests.code_text import text_of
+from localcluster.digests.program import MAINS, build_of, is_of_library, version_before_import, version_of
+from localcluster.digests.reads import MISSING, Reads
+from localcluster.digests.walk import Shape
 
 _CODE = (FunctionType, ModuleType, CodeType, type, staticmethod, classmethod, property, cached_property)
 _SLOTS = (GetSetDescriptorType, MemberDescriptorType)

@@ -25,11 +25,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from localcluster.cache.content import FileState, content_digest
+from localcluster.digests.content import FileState, content_digest
 from protocol.errors import UnstableContentError
-from tests.localcluster.cache import things
-from tests.localcluster.cache.digests_elsewhere import in_another_process
-from tests.localcluster.cache.things import Access, Colour, Frozen, Locked, Machine, Node, Point, Record, Slotted, Words
+from tests.localcluster.digests import things
+from tests.localcluster.digests.digests_elsewhere import in_another_process
+from tests.localcluster.digests.things import (
+    Access,
+    Colour,
+    Frozen,
+    Locked,
+    Machine,
+    Node,
+    Point,
+    Record,
+    Slotted,
+    Words,
+)
 
 atoms = st.one_of(
     st.none(),
