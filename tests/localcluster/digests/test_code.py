@@ -329,7 +329,7 @@ def test_a_package_and_its_modules(module: Callable[[str, str], ModuleType]) -> 
 
 
 def test_libraries_by_name_and_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    from localcluster.cache import program
+    from localcluster.digests import program
 
     job = "import numpy as np\ndef f(x): return np.sum(x)"
     before = digest_of(job)
@@ -562,7 +562,7 @@ def test_running_and_tracing_a_function_does_not_change_it() -> None:
     assert Code(script["f"]).digest() == before
     sys.settrace(lambda *_: lambda *_: None)  # type: ignore[arg-type,return-value]
     script["f"](100)
-    from localcluster.cache import code_text
+    from localcluster.digests import code_text
 
     code_text._kept.clear()
     assert Code(script["f"]).digest() == before
@@ -589,7 +589,7 @@ def test_what_python_adds_to_a_class_or_module_later_does_not_count(module: Call
 
 
 def test_functions_that_are_gone_are_forgotten() -> None:
-    from localcluster.cache import code_text
+    from localcluster.digests import code_text
 
     script = loaded("def f(x): return x")
     Code(script["f"]).digest()
