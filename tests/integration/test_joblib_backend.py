@@ -181,15 +181,20 @@ from joblib import Parallel, delayed
 import localcluster.joblib
 from localcluster import SparkContext
 
+def interrupt(i):
+    if i == 0:  # one Ctrl-C
+        os.kill(driver, 2)
+    time.sleep(600)
+
 if __name__ == "__main__":
+    driver = os.getpid()
     contexts = set()
     for n_jobs in (2, 3, 2):
         print(Parallel(n_jobs, backend="localcluster")(delayed(pow)(i, 2) for i in range(4)))
         contexts.add(SparkContext._active_spark_context)
     print(len(contexts))
-    driver = os.getpid()
     try:
-        Parallel(2, backend="localcluster")(delayed(lambda: (os.kill(driver, 2), time.sleep(600)))() for _ in range(4))
+        Parallel(2, backend="localcluster")(delayed(interrupt)(i) for i in range(4))
     except KeyboardInterrupt:
         print("interrupted")
     print(Parallel(2, backend="localcluster")(delayed(pow)(i, 2) for i in range(4)))
