@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 2.0  # seconds
 START_TIMEOUT = 30.0  # seconds for a server to start: an earlier one may have much to move to the disk
+STARTS = 3  # at most: the server that was there when the new one was started may have been ending
 ASK_TIMEOUT = 30.0  # seconds for most answers
 RETRY_AFTER = 5.0  # seconds before a server that did not answer is asked again
 
@@ -96,8 +98,8 @@ class CacheClient:
                 client._options = options
             return client
 
-    def __del__(self) -> None:
-        if not sys.is_finalizing():  # else the kernel does it
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not is_finalizing():  # else the kernel does it, and this module may be gone
             self.close()
 
     def close(self) -> None:
@@ -164,13 +166,14 @@ class CacheClient:
     def _reach(self, start: bool) -> socket.socket:
         try:
             self.home.require_own()
-            try:
-                return processes.connect_to(self.home.socket, CONNECT_TIMEOUT)
-            except (FileNotFoundError, ConnectionRefusedError):
-                if not start:
-                    raise NotRunning(f"the cache in {self.home.directory} has no server") from None
+            for _ in range(STARTS):
+                try:
+                    return processes.connect_to(self.home.socket, CONNECT_TIMEOUT)
+                except (FileNotFoundError, ConnectionRefusedError):
+                    if not start:
+                        raise NotRunning(f"the cache in {self.home.directory} has no server") from None
                 self._start()
-                return processes.connect_to(self.home.socket, CONNECT_TIMEOUT)
+            return processes.connect_to(self.home.socket, CONNECT_TIMEOUT)
         except NotRunning:
             raise
         except (CacheError, OSError, subprocess.SubprocessError) as error:

@@ -136,16 +136,21 @@ class CacheServer:
                 log.warning("a program was not let in: %s", error)
                 connection.close()
 
-    def stop(self, *, move: bool = True) -> None:
-        """End, with all that is in memory on the disk if it is to be moved. Programs see their connections end at once:
-        what they would put now would be lost.
+    def stop(self, *, is_robbed: bool = False) -> None:
+        """End, with all that is in memory on the disk. Programs see their connections end at once: what they would put
+        now would be lost. If it ``is_robbed`` of its place, all there is may be the next server's by now.
         """
         with self._lock:
             self._ending.set()
+        if not is_robbed:
+            os_layer.unlink(self._home.socket)  # from now on programs start the next server, which waits for our lock
+        with suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
         self._loop.stop(STOP_TIMEOUT)
         for program in list(self._programs.values()):
             program.endpoint.channel.abort()
-        if move:
+        if not is_robbed:
             self._side.submit(self._mover.move_all_to_disk)
         self._side.submit(self._all_moved.set)
         moved = -1
@@ -217,7 +222,7 @@ class CacheServer:
                 self._look_at(program, now)
             else:
                 program.stopped_since = None
-        if self._home.marks() != self._marks:
+        if self._home.marks() != self._marks and not self._ending.is_set():
             log.warning("the directories of the cache were removed: this server ends")
             self._on_end()
         if self._programs or self._index.count(Tier.MEMORY):

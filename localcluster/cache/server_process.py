@@ -12,11 +12,9 @@ import json
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 import time
-from contextlib import suppress
 from typing import Any
 
 from localcluster.base import os_layer as processes
@@ -95,19 +93,14 @@ def _serve(arguments: dict[str, Any], ready: int) -> int:
     log.info("serving %s: up to %d bytes in memory, %d on the disk", home.directory, *limits.values())
     while not ended.wait(60.0):  # a wait without an end would keep the signals' handlers from running, on some systems
         pass
-    _end(home, lock, listening, server)
+    _end(home, lock, server)
     return 0
 
 
-def _end(home: CacheHome, lock: int, listening: socket.socket, server: CacheServer) -> None:
-    is_ours = file_identity(lock) == file_identity(home.lock)  # else all there is may be the next server's by now
-    if is_ours:
-        os_layer.unlink(home.socket)  # from now on programs start the next server, which waits for our lock
-    with suppress(OSError):
-        listening.shutdown(socket.SHUT_RDWR)
-    listening.close()
-    server.stop(move=is_ours)
-    if is_ours:
+def _end(home: CacheHome, lock: int, server: CacheServer) -> None:
+    is_robbed = file_identity(lock) != file_identity(home.lock)
+    server.stop(is_robbed=is_robbed)
+    if not is_robbed:
         os_layer.remove_what_can_be(home.shared)
     log.info("ended")
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +25,12 @@ class Serving:
     def __init__(self, home: CacheHome, limits: dict[Tier, int], idle_timeout: float) -> None:
         home.make()
         self.home = home
+        os_layer.unlink(home.socket)
         self.listening = processes.listen_at(home.socket)
         self.ended = threading.Event()
         self.server = CacheServer(home, limits, idle_timeout, self.listening, self.ended.set)
         self.server.start()
-        self._accepting = threading.Thread(target=self.server.accept)
+        self._accepting = threading.Thread(target=self.server.accept, daemon=True)
         self._accepting.start()
         self.clients: list[CacheClient] = []
 
@@ -45,17 +44,13 @@ class Serving:
         cache._client = self.client()
         return cache
 
-    def stop(self, *, move: bool = True, close_clients: bool = True) -> None:
+    def stop(self, *, is_robbed: bool = False, close_clients: bool = True) -> None:
         for client in self.clients if close_clients else ():
             client.close()
         if self.listening.fileno() >= 0:
-            os_layer.unlink(self.home.socket)
-            with suppress(OSError):
-                self.listening.shutdown(socket.SHUT_RDWR)
+            self.server.stop(is_robbed=is_robbed)
             self._accepting.join(DEADLINE)
             assert not self._accepting.is_alive()
-            self.listening.close()
-            self.server.stop(move=move)
             self.server.check()
 
 

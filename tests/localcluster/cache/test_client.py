@@ -147,7 +147,7 @@ def test_nobody_is_asked_again_for_a_while(client: CacheClient, monkeypatch: pyt
     for _ in range(3):
         with pytest.raises(NoServer):
             client.ask(m.GetCacheStatus())
-    assert starts == [1]
+    assert len(starts) == client_module.STARTS
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

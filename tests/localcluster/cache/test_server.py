@@ -392,6 +392,9 @@ def test_a_want_of_descriptors_keeps_programs_out_for_a_while(
     refused: SimpleQueue[int] = SimpleQueue()
 
     class Refusing:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(serving.listening, name)
+
         def accept(self) -> Any:
             refused.put(1)
             if refused.qsize() < 3:
@@ -443,7 +446,7 @@ def test_it_makes_its_books_of_the_files(serve: Serve) -> None:
     os.chmod(path, entry_file.PINNED)
     begun = client.ask(m.ReserveEntry(KEY, 5, on_disk=True))
     Path(begun).write_bytes(b"begun")
-    first.stop(move=False)  # as by a SIGKILL, the entries are in memory
+    first.stop(is_robbed=True)  # as by a SIGKILL, the entries are in memory
     Path(begun).write_bytes(b"begun")
     Path(os.path.dirname(path), "no entry").write_text("")
     Path(os.path.dirname(path), "f" * 32).write_text("damaged")
@@ -460,7 +463,7 @@ def test_it_makes_its_books_of_the_files(serve: Serve) -> None:
 def test_of_an_entry_in_both_tiers_the_one_in_memory_stays(serve: Serve) -> None:
     first = serve()
     put(first.client(), value="new")
-    first.stop(move=False)
+    first.stop(is_robbed=True)
     first.home.make_namespace(Tier.DISK, "x")
     entry_file.write(first.home.path(Tier.DISK, KEY), entry_file.content("key", "old"))
     second = serve()

@@ -73,7 +73,7 @@ def test_a_lock_whose_file_was_removed_while_it_was_waited_for_is_not_it(
 
 def test_the_end_takes_away_what_is_in_memory_and_no_more(home: CacheHome, locked: int, serving: Serving) -> None:
     put(serving)
-    _end(home, locked, serving.listening, serving.server)
+    _end(home, locked, serving.server)
     assert not os.path.exists(home.shared)
     assert os.path.exists(home.path(Tier.DISK, block_id_of("x", "key")))
 
@@ -92,7 +92,7 @@ def test_the_end_of_one_that_was_robbed_of_its_place_leaves_the_next_one_s(
     put(serving)
     os.unlink(home.lock)
     Path(home.lock).write_text("")  # as by the next server
-    _end(home, locked, serving.listening, serving.server)
+    _end(home, locked, serving.server)
     assert os.path.exists(home.socket)
     assert os.path.exists(home.path(Tier.MEMORY, block_id_of("x", "key")))
 
