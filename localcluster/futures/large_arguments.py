@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
-from types import BuiltinFunctionType, FunctionType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary, ref
 
@@ -153,7 +153,8 @@ def value_of(block: Block) -> Any:
 
 def _plain_pickle(value: object) -> bytes | None:
     """A pickle of what holds no array for sure, in a tenth of the time; None: it may, or goes by value."""
-    if type(value) not in BY_NAME and not are_exact([value]):
+    is_of_a_value = not isinstance(getattr(value, "__self__", None), (ModuleType, type(None)))  # array.sum, say
+    if is_of_a_value or (type(value) not in BY_NAME and not are_exact([value])):
         return None
     try:
         data = pickle.dumps(value, 5)

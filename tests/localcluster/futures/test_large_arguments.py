@@ -82,9 +82,11 @@ def test_arrays_are_found_in_closures_attributes_and_containers() -> None:
         def __init__(self) -> None:
             self.data = [{"x": numbers}]
 
-    assert blocks.call(lambda: int(numbers.sum()))[0] == int(numbers.sum())
+    assert blocks.call(lambda: int(numbers.sum()))[0] == blocks.call(numbers.sum)[0] == int(numbers.sum())
     blocks.call(lambda model: None, Model())
     assert blocks.made == 1
+    data, _ = blocks.large.dumps(numbers.sum)
+    assert len(data) < MAX
 
 
 def test_an_array_that_was_changed_between_two_calls_is_another_one() -> None:
