@@ -17,6 +17,7 @@ from storage.block_id import (
     MAX_NUMBER,
     BlockId,
     BroadcastBlockId,
+    CacheBlockId,
     ExternalBlockId,
     RDDBlockId,
     ShuffleBlockId,
@@ -43,6 +44,7 @@ KINDS = [
     (TempLocalBlockId(UUID(UUID_TEXT)), TempLocalBlockId(UUID(int=3)), f"temp_local_{UUID_TEXT}"),
     (TempShuffleBlockId(UUID(UUID_TEXT)), TempShuffleBlockId(UUID(int=3)), f"temp_shuffle_{UUID_TEXT}"),
     (ExternalBlockId("run-1", RDDBlockId(1, 2)), ExternalBlockId("run-2", RDDBlockId(1, 2)), "run-1.rdd_1_2"),
+    (CacheBlockId("a.b_c-1", "1" * 32), CacheBlockId("a.b_c-1", "2" * 32), f"cache_a.b_c-1_{'1' * 32}"),
 ]
 IDS = [block_id for block_id, _, _ in KINDS]
 
@@ -58,6 +60,11 @@ block_ids = st.one_of(
     st.builds(StreamBlockId, numbers, numbers),
     st.builds(TempLocalBlockId, st.uuids()),
     st.builds(TempShuffleBlockId, st.uuids()),
+    st.builds(
+        CacheBlockId,
+        st.from_regex("[A-Za-z0-9][A-Za-z0-9._-]{0,99}", fullmatch=True),
+        st.text("0123456789abcdef", min_size=32, max_size=32),
+    ),
 )
 block_ids |= st.builds(ExternalBlockId, st.text("abcXYZ019-", min_size=1), block_ids)
 
@@ -78,7 +85,7 @@ def test_an_id_knows_its_family(block_id: BlockId) -> None:
     assert block_id.is_rdd == block_id.name.startswith("rdd_")
     assert block_id.is_shuffle == block_id.name.startswith("shuffle_")
     assert block_id.is_broadcast == block_id.name.startswith("broadcast_")
-    assert block_id.is_cached_data == block_id.name.startswith(("rdd_", "input-"))
+    assert block_id.is_cached_data == block_id.name.startswith(("rdd_", "input-", "cache_"))
 
 
 @pytest.mark.parametrize("block_id", IDS, ids=str)
@@ -110,6 +117,14 @@ def test_ids_are_equal_exactly_when_their_fields_are(one: BlockId, other: BlockI
 
 
 BAD_NAMES = [
+    f"cache__{'1' * 32}",
+    f"cache_a_{'1' * 31}",
+    f"cache_a_{'1' * 33}",
+    f"cache_a_{'A' * 32}",
+    f"cache_.a_{'1' * 32}",
+    f"cache_a/b_{'1' * 32}",
+    f"cache_{'a' * 101}_{'1' * 32}",
+    f"cache_a_{'1' * 32}\n",
     "",
     "myblock",
     "test_abc",

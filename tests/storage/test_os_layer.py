@@ -200,3 +200,54 @@ def test_a_lock_is_held_by_one_description_at_a_time(path: str) -> None:
     os_layer.close(first)
     assert os_layer.lock(second, wait=True)
     os_layer.close(second)
+
+
+def test_a_private_mapping_is_writable_and_changes_nothing_else(path: str) -> None:
+    Path(path).write_bytes(b"a" * 10_000)
+    fd = os_layer.open_existing(path)
+    mapping, other = os_layer.map_privately(fd, 10_000), os_layer.map_privately(fd, 10_000)
+    os_layer.let_go(fd)
+    mapping[:3] = b"new"
+    assert (mapping[:4], other[:4], Path(path).read_bytes()[:4]) == (b"newa", b"aaaa", b"aaaa")
+    mapping.close()
+    other.close()
+
+
+def test_a_private_mapping_has_the_lock_as_long_as_it_lives(path: str) -> None:
+    Path(path).write_bytes(b"a")
+    fd = os_layer.open_existing(path)
+    assert os_layer.lock_shared(fd)
+    mapping = os_layer.map_privately(fd, 1)
+    os_layer.let_go(fd)
+    other = os_layer.open_existing(path)
+    assert not os_layer.lock(other, wait=False)
+    assert os_layer.lock_shared(other)
+    os_layer.unlock(other)
+    mapping.close()
+    assert os_layer.lock(other, wait=False)
+    third = os_layer.open_existing(path)
+    assert not os_layer.lock_shared(third)
+    for each in (other, third):
+        os_layer.let_go(each)
+
+
+def test_a_file_is_copied_with_its_times_and_permissions(path: str) -> None:
+    Path(path).write_bytes(b"bytes")
+    os.chmod(path, 0o400)
+    os.utime(path, (5, 7))
+    os_layer.copy_file(path, path + "2")
+    status = os.stat(path + "2")
+    assert (Path(path + "2").read_bytes(), status.st_mode & 0o777, status.st_mtime) == (b"bytes", 0o400, 7)
+
+
+def test_a_directory_is_scanned_and_one_that_is_not_there_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1")
+    (tmp_path / "b").mkdir()
+    assert sorted((entry.name, entry.is_dir()) for entry in os_layer.scan(str(tmp_path))) == [("a", False), ("b", True)]
+    assert os_layer.scan(str(tmp_path / "none")) == []
+    assert os_layer.scan(str(tmp_path / "a")) == []
+
+
+def test_the_space_of_a_file_system(tmp_path: Path) -> None:
+    size, free = os_layer.space_at(str(tmp_path))
+    assert size > free > 0
