@@ -153,7 +153,7 @@ class Cache(MutableMapping[Key, Any]):
     def pin(self, key: Key, pinned: bool = True) -> None:
         """Have the entry stay until it is removed, or with False no more. Raises KeyError."""
         block_id = block_id_of(self.namespace, key)
-        for tier in Tier:
+        for tier in (Tier.MEMORY, Tier.DISK, Tier.MEMORY):  # as `reader` looks for it
             try:
                 return os.chmod(self._home.path(tier, block_id), PINNED if pinned else NOT_PINNED)
             except FileNotFoundError:

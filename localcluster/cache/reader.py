@@ -1,6 +1,7 @@
 """Reading the entries of a namespace, which asks nobody: the files are looked for in memory, then on the disk.
 
-An entry that is moved is in memory, or on the disk, or both, so whoever looks in this order finds it.
+An entry that is moved to the disk is in memory, or on the disk, or both, so whoever looks in this order finds it. One
+whose new value comes into memory goes from the disk; for its sake one looks into memory again at last.
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ class EntryReader:
 
     def __init__(self, home: CacheHome, namespace: str, views_writable: bool) -> None:
         self._memory, self._disk = (os.path.join(home.entries(tier), namespace) for tier in (Tier.MEMORY, Tier.DISK))
+        self._places = (self._memory, self._disk, self._memory)
         self._views_writable = views_writable
         self._touched: dict[str, float] = {}  # {path: time.monotonic()}
         self._checked: dict[str, float] = {}  # {path of a very large file on the disk: when its entry was created}
 
     def find(self, digest: str) -> Found | None:
         """None when there is no entry, or none that can be read. Raises DeserializationError."""
-        for directory in (self._memory, self._disk):
+        for directory in self._places:
             path = f"{directory}/{digest}"
             try:
                 found = entry_file.read(path, self._is_checked, views_writable=self._views_writable)
@@ -51,7 +53,7 @@ class EntryReader:
 
     def header(self, digest: str) -> Header | None:
         """Of the entry, if there is one that can be read."""
-        headers = (_header_at(f"{directory}/{digest}") for directory in (self._memory, self._disk))
+        headers = (_header_at(f"{directory}/{digest}") for directory in self._places)
         return next(filter(None, headers), None)
 
     def headers(self) -> Iterator[Header]:
@@ -66,7 +68,7 @@ class EntryReader:
 
     def inode(self, digest: str) -> int:
         """Of the entry's file; 0: there is none."""
-        found = (file_identity(f"{directory}/{digest}") for directory in (self._memory, self._disk))
+        found = (file_identity(f"{directory}/{digest}") for directory in self._places)
         return next(filter(None, found), (0, 0))[1]
 
     def _is_checked(self, path: str, header: Header) -> bool:

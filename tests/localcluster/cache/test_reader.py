@@ -57,6 +57,29 @@ def test_memory_comes_before_the_disk(place: CacheHome, entries: EntryReader) ->
     assert value(entries) == "disk"
 
 
+@pytest.mark.parametrize("target", Tier)
+def test_an_entry_that_changes_its_place_between_two_looks_is_found(
+    place: CacheHome, entries: EntryReader, monkeypatch: pytest.MonkeyPatch, target: Tier
+) -> None:
+    """To the disk it is moved; a new value may come into memory."""
+    (source,) = set(Tier) - {target}
+    path = {tier: place.path(tier, CacheBlockId("x", KEY)) for tier in Tier}
+    open_existing = os_layer.open_existing
+
+    def open_late(asked: str, *, writable: bool = False) -> int:
+        if asked == path[source] and os.path.exists(asked):
+            add(place, target, "there")
+            os.unlink(asked)
+        return open_existing(asked, writable=writable)
+
+    monkeypatch.setattr(os_layer, "open_existing", open_late)
+    for look in (lambda: value(entries) == "there", lambda: entries.header(KEY) is not None):
+        os_layer.unlink(path[target])
+        add(place, source, "there")
+        assert look()
+        assert os.path.exists(path[target])
+
+
 @pytest.mark.parametrize("tier", Tier)
 def test_a_damaged_file_is_removed_and_the_other_one_is_the_entry(
     place: CacheHome, entries: EntryReader, tier: Tier, caplog: pytest.LogCaptureFixture
