@@ -206,6 +206,7 @@ class Cache(MutableMapping[Key, Any]):
         raises is raised here, and the next one tries. A value that cannot be kept (there is no server, or no room) is
         returned all the same. Raises SerializationError for a value that cannot be pickled.
         """
+        entry_file.require_ttl(ttl)
         made = self._find_or_make(key, function, lambda value: entry_file.content(key, value, ttl))
         return made.value  # type: ignore[no-any-return]
 
@@ -213,6 +214,7 @@ class Cache(MutableMapping[Key, Any]):
         self, key: Key, make_iterator: Callable[[], Iterable[T]], *, ttl: float | None = None
     ) -> Iterator[T]:
         """As `get_or_compute`, of a value that is many records: their bytes, at most, are in memory as a whole."""
+        entry_file.require_ttl(ttl)
         made = self._find_or_make(
             key,
             lambda: serialize(make_iterator()),

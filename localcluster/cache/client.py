@@ -38,7 +38,8 @@ CONNECT_TIMEOUT = 2.0  # seconds
 START_TIMEOUT = 30.0  # seconds for a server to start: an earlier one may have much to move to the disk
 STARTS = 3  # at most: the server that was there when the new one was started may have been ending
 ASK_TIMEOUT = 30.0  # seconds for most answers
-RETRY_AFTER = 5.0  # seconds before a server that did not answer is asked again
+RETRY_AFTER = 5.0  # seconds before a server that did not answer is asked again, at least
+RETRY_SHARE = 3  # times as long as the vain question took, if that is more
 
 _PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _INHERITED = ("HOME", "PATH", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH")  # of the starter's environment
@@ -110,6 +111,17 @@ class CacheClient:
 
     def ask(self, message: Report, timeout: float = ASK_TIMEOUT, *, start: bool = True) -> Any:
         """The server's answer. Raises NoServer. ``start``: if there is no server, start one."""
+        began = time.monotonic()
+        try:
+            return self._ask(message, timeout, start)
+        except NotRunning:
+            raise
+        except NoServer:  # a start that fails may take long, and a program is not to do little else
+            now = time.monotonic()
+            self._silent_until = max(self._silent_until, now + RETRY_SHARE * (now - began))
+            raise
+
+    def _ask(self, message: Report, timeout: float, start: bool) -> Any:
         for attempt in (1, 2):
             endpoint = self._connected(start)
             try:

@@ -87,6 +87,12 @@ class Content(NamedTuple):
     expires: float
 
 
+def require_ttl(ttl: float | None) -> None:
+    """Raises CacheError for what is no time to live."""
+    if ttl is not None and not 0 < ttl < math.inf:
+        raise CacheError(f"ttl is a number of seconds more than 0, not {ttl!r}")
+
+
 def content(key: Key, value: Any, ttl: float | None = None) -> Content:
     """The file of an entry that holds this value, and is good for ``ttl`` seconds. Raises SerializationError."""
     block, has_code = dumps_by_name(value)
@@ -102,11 +108,10 @@ def content_of_records(key: Key, block: list[BytesLike], ttl: float | None = Non
 
 
 def _content(key: Key, block: list[BytesLike], flags: int, ttl: float | None) -> Content:
+    require_ttl(ttl)
     pickled = pickle.dumps(key, protocol=5)
     now = time.time()
     expires = 0.0 if ttl is None else now + ttl
-    if ttl is not None and not 0 < ttl < math.inf:
-        raise CacheError(f"ttl is a number of seconds more than 0, not {ttl!r}")
     start = _start(len(pickled))
     size = sum(map(len, block))
     fields = (len(pickled), size, now, expires, *_PYTHON, flags)

@@ -170,8 +170,14 @@ def test_a_time_to_live(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache.get("a") is None
     assert cache.get_or_compute("a", lambda: 2, ttl=1000) == 2
     assert cache["a"] == 2
-    with pytest.raises(CacheError, match="ttl"):
-        cache.put("a", 1, ttl=-5)
+    calls: list[Callable[[], object]] = [
+        lambda: cache.put("a", 1, ttl=-5),
+        lambda: cache.get_or_compute("c", int, ttl=-5),
+        lambda: cache.get_or_compute_records("c", list, ttl=-5),
+    ]
+    for call in calls:
+        with pytest.raises(CacheError, match="ttl"):
+            call()
 
 
 def test_pinned_entries_stay_and_others_make_room(serve: Serve) -> None:

@@ -150,6 +150,25 @@ def test_nobody_is_asked_again_for_a_while(client: CacheClient, monkeypatch: pyt
     assert len(starts) == client_module.STARTS
 
 
+def test_what_took_long_in_vain_is_not_tried_again_for_longer(
+    client: CacheClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = 1000.0
+    monkeypatch.setattr(client_module.time, "monotonic", lambda: clock)
+
+    def start() -> None:
+        nonlocal clock
+        clock += 20
+        raise CacheError("it does not end")
+
+    monkeypatch.setattr(client, "_start", start)
+    for moment, took in ((1000.0, 20), (1070.0, 0), (1081.0, 20)):
+        clock = moment
+        with pytest.raises(NoServer):
+            client.ask(m.GetCacheStatus())
+        assert clock == moment + took
+
+
 def test_a_server_that_cannot_start_says_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("")
     client = CacheClient(CacheHome(str(tmp_path / "file" / "cache")), ServerOptions())
