@@ -86,7 +86,7 @@ class Cache(MutableMapping[Key, Any]):
         self._options = ServerOptions(max_memory, max_disk, idle_timeout)
         self._home = CacheHome(None if directory is None else os.fspath(directory))
         self._home.require_own()
-        self._client = CacheClient.of(self._home, self._options)
+        self._connection: CacheClient | None = CacheClient.of(self._home, self._options)
         self._reader = EntryReader(self._home, namespace, views_writable=mode == "c")
 
     @property
@@ -100,8 +100,17 @@ class Cache(MutableMapping[Key, Any]):
         return _remake, (type(self), self.namespace, self.directory, self.mode, self._options)
 
     def close(self) -> None:
-        """End the connection to the server, if there is one. What was read stays good; the cache may be used again."""
-        self._client.close()
+        """End the connection to the server, unless other objects of this process use it, too. What was read stays good;
+        the cache may be used again.
+        """
+        self._connection = None
+
+    @property
+    def _client(self) -> CacheClient:
+        client = self._connection
+        if client is None:
+            client = self._connection = CacheClient.of(self._home, self._options)
+        return client
 
     # --- a mapping ------------------------------------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ class Serving:
     def cache(self, namespace: str = "x", **how: Any) -> Cache:
         """A program of its own, as the server sees it."""
         cache = Cache(namespace, directory=self.home.directory, **how)
-        cache._client = self.client()
+        cache._connection = self.client()
         return cache
 
     def stop(self, *, is_robbed: bool = False, close_clients: bool = True) -> None:

@@ -573,6 +573,28 @@ def test_threads_share_a_cache(cache: Cache) -> None:
     assert [thread.outcome() for thread in threads] == list(range(1, 7))
 
 
+def test_to_close_one_object_is_no_end_for_others(serving: Serving) -> None:
+    caches = [Cache("x", directory=serving.home.directory) for _ in range(2)]
+    begun, go_on = threading.Event(), threading.Event()
+
+    def compute() -> bool:
+        begun.set()
+        return go_on.wait(DEADLINE)
+
+    computing = InThread(lambda: caches[0].get_or_compute("a", compute))
+    assert begun.wait(DEADLINE)
+    caches[1]["b"] = 1
+    caches[1].close()
+    assert len(serving.server._claims) == 1
+    go_on.set()
+    assert computing.outcome() is True
+    assert caches[0]["a"] is True
+    caches[1]["b"] = 2
+    for cache in caches:
+        cache.close()
+    wait_until(lambda: not serving.server._programs)
+
+
 @pytest.fixture
 def many(home: CacheHome) -> int:
     """Entries that lie on the disk before a server starts."""
