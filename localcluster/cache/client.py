@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 2.0  # seconds
 START_TIMEOUT = 30.0  # seconds for a server to start: an earlier one may have much to move to the disk
+ATTEMPTS = 3  # at a question: a server that was killed lets one in, while the system takes it apart
 STARTS = 3  # at most: the server that was there when the new one was started may have been ending
 ASK_TIMEOUT = 30.0  # seconds for most answers
 RETRY_AFTER = 5.0  # seconds before a server that did not answer is asked again, at least
@@ -122,7 +123,7 @@ class CacheClient:
             raise
 
     def _ask(self, message: Report, timeout: float, start: bool) -> Any:
-        for attempt in (1, 2):
+        for attempt in range(1, ATTEMPTS + 1):
             endpoint = self._connected(start)
             try:
                 answer = endpoint.ask(message, timeout)
@@ -135,7 +136,7 @@ class CacheClient:
                 raise self._no_server(f"the cache's server does not answer: {error}") from error
             except ChannelError as error:
                 self._forget(endpoint)
-                if attempt == 2:  # else it ended since the last question, in good order perhaps
+                if attempt == ATTEMPTS:  # else it ended since the last question, in good order perhaps
                     raise self._no_server(f"the cache's server is gone: {error}") from error
         raise AssertionError("not reached")
 

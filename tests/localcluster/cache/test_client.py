@@ -23,6 +23,7 @@ from localcluster.cache.client import CacheClient, NoServer, NotRunning, ServerO
 from localcluster.cache.home import CacheHome
 from localcluster.cache.keys import block_id_of
 from protocol import cache_messages as m
+from protocol.endpoint import Endpoint
 from protocol.errors import CacheError
 from tests.support import DEADLINE, InThread, wait_until
 
@@ -120,6 +121,26 @@ def test_the_next_question_after_the_server_s_end_starts_another_one(
     end_of(first)
     assert server_pid(client) != first
     assert warnings(caplog) == []
+
+
+def test_a_server_that_is_being_taken_apart_may_let_one_in_and_is_not_taken_for_the_next_one(
+    client: CacheClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid, connect, connections = server_pid(client), client._connect, 0
+
+    def connect_and_lose(start: bool) -> Endpoint:
+        nonlocal connections
+        connections += 1
+        endpoint = connect(start)
+        if connections == 1:
+            endpoint.channel.abort()
+        return endpoint
+
+    monkeypatch.setattr(client, "_connect", connect_and_lose)
+    assert client._endpoint is not None
+    client._endpoint.channel.abort()
+    assert server_pid(client) == pid
+    assert connections == 2
 
 
 def test_a_stopped_server_is_not_waited_for_and_there_is_one_warning(
