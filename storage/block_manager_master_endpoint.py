@@ -96,6 +96,8 @@ class BlockManagerMasterEndpoint:
         )
         self.stopped = False
         """No message is handled any more."""
+        self.is_wanted: Callable[[int], bool] = lambda rdd_id: True
+        """Whether blocks of an RDD are to be kept: a task may put one when the RDD was unpersisted, and all told so."""
         self._handlers: Handlers = {
             m.RegisterBlockManager: self._register,
             m.UpdateBlockInfo: self._update_block_info,
@@ -273,6 +275,8 @@ class BlockManagerMasterEndpoint:
             self._replicas.want(block_id, cast(StorageLevel, message.storage_level))
             is_copy = self._replicas.is_copy(block_id, holder)
             self._fates.stored(block_id, holder.executor_id, is_copy=is_copy)
+            if block_id.of_rdd is not None and not self.is_wanted(block_id.of_rdd):
+                tells.append((holder.executor_id, m.RemoveBlock(block_id)))
         else:
             tells = self._drop(block_id, holder)
             self._removals.gone(block_id, holder.executor_id)

@@ -75,8 +75,10 @@ def fork_driver() -> Launcher | Ends:
         wakeup: tuple[int, int] | tuple[()] = ()
         try:
             wakeup = os_layer.wakeup_pipe()
+            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # they wait for `serve`; the child has none blocked
             pid = fork()
         except OSError:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             ours.close()
             theirs.close()
             _close_all(wakeup)

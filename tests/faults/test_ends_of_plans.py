@@ -7,7 +7,7 @@ from operator import add
 
 import pytest
 
-from localcluster import SparkContext, faults
+from localcluster import SparkConf, SparkContext, faults
 from localcluster.errors import FaultPlanError
 from localcluster.events import ExecutorLost, FaultFired
 from localcluster.faults import Rule, kill, slow
@@ -37,7 +37,8 @@ def sums(sc: SparkContext) -> list[tuple[int, int]]:
 )
 def test_what_is_held_up_goes_on_when_the_block_ends(rule: Rule) -> None:
     """Also in processes that cannot be told: of those that stop, hang or wait in C."""
-    with SparkContext("local[1, 4]") as sc:  # with heartbeats so rare that nobody else ends it
+    conf = SparkConf().set("spark.executor.heartbeatInterval", "100s").set("spark.network.timeout", "300s")
+    with SparkContext("local[1, 4]", conf=conf) as sc:  # with heartbeats so rare that nobody else ends it
         sc.parallelize([1], 1).count()
         more = [kill()] if rule.what.action == "delay_fork" or rule.when.at == "registered" else []
         with sc.faults(*more, rule):

@@ -211,8 +211,9 @@ def test_the_round_of_a_chaos_run_that_is_ended_ends_with_it(tmp_path: Path, sig
     environment = os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, cwd=tmp_path, env=environment, preexec_fn=signals_of_a_shell) as chaos:
         wait_until(begun.exists, "no round begins")
-        processes = psutil.Process(chaos.pid).children(recursive=True)
-        assert len(processes) >= 4
+        family = psutil.Process(chaos.pid)
+        wait_until(lambda: len(family.children(recursive=True)) >= 4, "no executor starts")
+        processes = family.children(recursive=True)
         chaos.send_signal(signum)
         assert chaos.wait(DEADLINE) == (-signum if signum == signal.SIGKILL else 128 + signum)
     wait_until(lambda: not any(map(is_alive, processes)), "processes left")

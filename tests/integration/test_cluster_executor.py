@@ -23,6 +23,7 @@ from localcluster import ClusterExecutor, SparkContext, TaskContext
 from localcluster.errors import ContextError, TaskError
 from localcluster.futures import cluster_executor
 from protocol.errors import JobCancelledError, PySparkTypeError, SerializationError
+from tests.faults.runs import signals_of_a_shell
 from tests.support import DEADLINE, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -326,7 +327,12 @@ def test_a_ctrl_c_ends_calls_that_run(tmp_path: Path, command: list[str], how: s
     program = tmp_path / "program.py"
     program.write_text(INTERRUPTED)
     run = subprocess.run(
-        [sys.executable, *command, program, how], capture_output=True, text=True, timeout=DEADLINE * 2, cwd=ROOT
+        [sys.executable, *command, program, how],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE * 2,
+        cwd=ROOT,
+        preexec_fn=signals_of_a_shell,
     )
     assert run.returncode == (130 if command else -signal.SIGINT)
     assert run.stderr.endswith("interrupted\n" if command else "KeyboardInterrupt\n")

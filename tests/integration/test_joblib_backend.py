@@ -18,6 +18,7 @@ from joblib import Parallel, delayed, parallel_config
 
 import localcluster.joblib
 from localcluster import SparkContext
+from tests.faults.runs import signals_of_a_shell
 from tests.support import DEADLINE, wait_until
 
 
@@ -208,7 +209,13 @@ def test_a_context_of_its_own(tmp_path: Path) -> None:
     """It is kept for the next loop; a Ctrl-C ends the loop; a program can stop it, and make its own."""
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
-    run = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=DEADLINE * 2)
+    run = subprocess.run(
+        [sys.executable, program],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE * 2,
+        preexec_fn=signals_of_a_shell,
+    )
     squares = "[0, 1, 4, 9]\n"
     assert run.stdout == squares * 3 + "1\ninterrupted\n" + squares + "[1]\n", run.stderr
     assert run.stderr == ""

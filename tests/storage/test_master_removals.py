@@ -10,6 +10,7 @@ from protocol import block_messages as m
 from protocol.errors import BrokenChannelError
 from protocol.locations import DRIVER, FileLocation, HeapLocation
 from storage.block_id import BlockId, BroadcastBlockId, RDDBlockId, ShuffleDataBlockId
+from storage.storage_level import StorageLevel
 from tests.storage.masters import BLOCK, FILE, SEGMENT, SHM, A, B, C, Master
 
 
@@ -153,3 +154,15 @@ def test_blocks_whose_bytes_are_not_there_are_not_adopted(master: Master, is_exp
     assert master.locations(B, RDDBlockId(1, 3)) == ((A, whole),)
     assert master.locations(B, RDDBlockId(1, 4)) == ()
     assert ((DRIVER, m.ReleaseSegment("/tmp/cut", remove=True)) in tells) is is_expired
+
+
+def test_what_is_put_for_an_rdd_that_nobody_keeps_is_removed_by_its_holder(master: Master) -> None:
+    """By a task that computed it while the RDD was unpersisted, and all were told."""
+    report = m.UpdateBlockInfo(A, BLOCK, StorageLevel.MEMORY_ONLY, 10, 0, 0, HeapLocation("A"))
+    assert master.tell(A, report) == []
+    master.endpoint.is_wanted = lambda rdd_id: rdd_id != BLOCK.rdd_id
+    assert master.tell(A, report) == [("A", m.RemoveBlock(BLOCK))]
+    other = RDDBlockId(BLOCK.rdd_id + 1, 0)
+    assert master.tell(A, m.UpdateBlockInfo(A, other, StorageLevel.MEMORY_ONLY, 10, 0, 0, HeapLocation("A"))) == []
+    master.gone(A)
+    assert not master.endpoint.is_stored(BLOCK)

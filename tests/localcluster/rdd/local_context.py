@@ -18,6 +18,7 @@ import cloudpickle
 
 from localcluster.api.job_control import JobControl
 from localcluster.conf.job_properties import JobProperties
+from localcluster.rdd.cached_as import look_at_entries
 from localcluster.rdd.checkpoint import Checkpoints
 from localcluster.rdd.dependency import ShuffleDependency
 from localcluster.rdd.job_service import PlannedJob
@@ -178,6 +179,7 @@ class LocalContext(Sources, JobControl):
         self.jobs.append(list(partitions))
         if partitions:
             self._run_shuffles(rdd)
+        look_at_entries(rdd)
         results = [self._run_task(rdd, func, index) for index in partitions]
         self._checkpoints.write(rdd)
         return results
