@@ -133,11 +133,13 @@ def test_log_report_answers_from_sources(tmp_path: Path) -> None:
 
 def test_a_second_run_of_the_pipeline_does_none_of_the_costly_step(tmp_path: Path) -> None:
     pytest.importorskip("numpy")
-    paths = ROOT / "localcluster", ROOT / "storage", "--bytes", "2m"
-    directory = str(tmp_path / "cache")
+    directory, data = str(tmp_path / "cache"), tmp_path / "data"
+    data.mkdir()
+    for number in range(16):
+        (data / f"{number}.bin").write_bytes(random.Random(number).randbytes(64 << 10))
 
     def pipeline() -> str:
-        printed = output("cached_pipeline", *paths, environment={"LOCALCLUSTER_CACHE_DIRECTORY": directory})
+        printed = output("cached_pipeline", data, environment={"LOCALCLUSTER_CACHE_DIRECTORY": directory})
         assert "same result" in printed
         return printed
 
