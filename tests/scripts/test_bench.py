@@ -30,6 +30,17 @@ def test_a_quick_run_measures_each_engine(tmp_path: Path) -> None:
     assert set(medians["group"]) == {"localcluster"}
 
 
+def test_a_quick_run_measures_the_cache(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    options = ["--engines", "localcluster,joblib", "--repeat", "1", "--bytes", "1m", "--json", out]
+    done = subprocess.run([sys.executable, BENCH / "caches.py", *options], capture_output=True, text=True, timeout=50)
+    assert done.returncode == 0, done.stderr
+    runs = json.loads(out.read_text())
+    assert runs.keys() == {"localcluster", "joblib"}
+    assert all(run["array hit"] > 0 and run["writable"] for (run,) in runs.values())
+    assert "small hit again" in done.stdout
+
+
 def test_an_unknown_engine_is_a_usage_error() -> None:
     done = subprocess.run([sys.executable, BENCH, "--engines", "abacus"], capture_output=True, text=True, timeout=50)
     assert done.returncode == 2
