@@ -46,6 +46,7 @@ from protocol.errors import BrokenChannelError, ChannelError, ClusterError, Cont
 from protocol.forks import disown_in_forks
 from protocol.locations import DRIVER
 from protocol.message import Order
+from storage import os_layer
 from storage.disk_block_manager import configured_local_dirs
 from storage.scratch import Scratch
 from storage.serializer import wrap
@@ -282,6 +283,10 @@ class Cluster:
             if self._stacks is not None:
                 self._stacks.close()
             never_fired = self.faults.stop()
+        if self._stacks is not None and not self._launcher.has_forked_us:
+            # It has ended. One that was killed left this to the janitor, which does not wait for us, and misses what
+            # this process made in the directory while it was being removed.
+            os_layer.remove_what_can_be(self.scratch.primary)
         if never_fired and not self._launcher.has_forked_us:  # else it tells, at the job's end
             report_never_fired(never_fired, Settings(self.conf).faults_strict)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -223,6 +225,19 @@ def test_an_executor_that_is_not_wanted_any_more_leaves_with_its_blocks_kept(
     launcher.control.tell(c.ExecutorExited("1", 0, None))
     wait_until(lambda: list(cluster.pool.executors) == ["0"])
     assert cluster.slots == 1
+
+
+def test_what_the_driver_made_while_the_directory_was_removed_goes_with_it(
+    launcher: Launcher, cluster: Cluster
+) -> None:
+    launcher.client._process = subprocess.Popen([sys.executable, "-c", ""])  # one that this process started
+    cluster.start(1)
+    launcher.control.close()
+    launcher.scratch.remove()
+    late = Path(launcher.scratch.primary, "userFiles")
+    late.mkdir(parents=True)
+    cluster.stop()
+    assert not late.parent.exists()
 
 
 def test_without_a_launcher_jobs_fail_and_none_can_begin(
