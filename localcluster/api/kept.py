@@ -42,6 +42,7 @@ class Kept:
         self._encoding = encoding
         self._cleans_checkpoints = cleans_checkpoints
         self._persisted = cluster.status.persisted
+        self._kept_rdds = cluster.status.kept_rdds
 
     def put_partition(self, values: list[Any]) -> PartitionData:
         self._cluster.check_usable()
@@ -65,13 +66,20 @@ class Kept:
         return variable
 
     def persist(self, rdd: RDD[Any]) -> None:
-        rdd_id, cluster = rdd.id(), self._cluster
+        rdd_id, cluster, kept = rdd.id(), self._cluster, self._kept_rdds
+
+        def forget() -> None:
+            kept.discard(rdd_id)
+            cluster.blocks.remove_rdd(rdd_id)
+
         if rdd_id not in self._persisted:
             self._persisted[rdd_id] = rdd
-            self._cleaner.register(rdd, lambda: cluster.blocks.remove_rdd(rdd_id))
+            kept.add(rdd_id)
+            self._cleaner.register(rdd, forget)
 
     def unpersist(self, rdd_id: int, blocking: bool) -> None:
         self._persisted.pop(rdd_id, None)
+        self._kept_rdds.discard(rdd_id)
         if not self._cluster.closed:
             self._cluster.blocks.remove_rdd(rdd_id, blocking)
 

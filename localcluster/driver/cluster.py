@@ -97,7 +97,7 @@ class Cluster:
         view = progress_view() if settings.ui_show_console_progress else None
         observed = self.dag, self.master.endpoint, self.pool, self._backend.heartbeats, self.events
         self.status = Status(self.lock, *observed, layout)
-        self.master.endpoint.is_wanted = self.status.persisted.__contains__
+        self.master.endpoint.is_wanted = self.status.kept_rdds.__contains__
         self.progress = Progress(view, self.status.running_stages)
         self._callbacks: list[Callable[[], None]] = []
         self._loop.add(self._launcher.endpoint, self.pool.launcher_told, self._launcher_gone)

@@ -115,6 +115,8 @@ class Status:
         self._layout = layout
         self.persisted: WeakValueDictionary[int, RDD[Any]] = WeakValueDictionary()
         """{RDD id: RDD}; the context adds and removes."""
+        self.kept_rdds: set[int] = set()
+        """Ids of the same: to look into the dictionary may be to let an RDD die, which is not for the event loop."""
         disown_in_forks(self)
 
     def disown(self) -> None:

@@ -15,9 +15,8 @@ class UninterruptedLock:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._deferrals: list[
-            AbstractContextManager[None] | None
-        ] = []  # of the thread that holds the lock, inmost last
+        # Of the thread that holds the lock, inmost last; None where that is not the main thread.
+        self._deferrals: list[AbstractContextManager[None] | None] = []
 
     def __enter__(self) -> None:
         is_main = threading.current_thread() is threading.main_thread()  # handlers run in no other

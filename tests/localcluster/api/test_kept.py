@@ -24,7 +24,7 @@ class Cluster:
 
     def __init__(self) -> None:
         self.removed: list[Any] = []
-        self.status = SimpleNamespace(persisted=WeakValueDictionary())
+        self.status = SimpleNamespace(persisted=WeakValueDictionary(), kept_rdds=set())
         self.blocks = self  # those of the driver
 
     def check_usable(self) -> None:
