@@ -187,7 +187,7 @@ class TaskFailed(Report):
     error: bytes | None  # the exception, pickled; None: there is none or it could not be
     kind: str
     text: str
-    fetch: tuple[int, tuple[int, ...]] | None = None  # shuffle id, map indices
+    fetch: tuple[int, Mapping[int, int | None]] | None = None  # shuffle id, `FetchFailedError.missed`
 
 
 @dataclass(frozen=True, slots=True)

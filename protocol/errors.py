@@ -346,17 +346,17 @@ class ClusterError(SparkException):
 class FetchFailedError(LocalClusterError):
     """A reducer could not read map outputs. The scheduler computes them again; users see this only when that fails."""
 
-    def __init__(self, shuffle_id: int, map_indices: tuple[int, ...], reason: str) -> None:
-        named = ", ".join(map(str, map_indices[:10])) + ", …" * (len(map_indices) > 10)
-        super().__init__(
-            f"output{'s' * (len(map_indices) > 1)} {named} of shuffle {shuffle_id} cannot be read: {reason}"
-        )
+    def __init__(self, shuffle_id: int, missed: Mapping[int, int | None], reason: str) -> None:
+        """``missed``: map indices, and the task whose output it was; None where there was none, being computed."""
+        named = ", ".join(map(str, list(missed)[:10])) + ", …" * (len(missed) > 10)
+        outputs = f"output{'s' * (len(missed) > 1)} {named} of " if missed else ""
+        super().__init__(f"{outputs}shuffle {shuffle_id} cannot be read: {reason}")
         self.shuffle_id = shuffle_id
-        self.map_indices = map_indices
+        self.missed = missed
         self.reason = reason
 
-    def __reduce__(self) -> tuple[type[FetchFailedError], tuple[int, tuple[int, ...], str]]:
-        return FetchFailedError, (self.shuffle_id, self.map_indices, self.reason)
+    def __reduce__(self) -> tuple[type[FetchFailedError], tuple[int, Mapping[int, int | None], str]]:
+        return FetchFailedError, (self.shuffle_id, self.missed, self.reason)
 
 
 class TaskKilledError(LocalClusterError):

@@ -128,14 +128,14 @@ class MasterReplicas:
         return any(manager.executor_id not in busy for manager in self._table.managers)
 
     def _peers(self, block_id: BlockId) -> list[BlockManagerId]:
-        """Those who can take another copy, if the block lacks one."""
+        """Those who can take another copy, if the block lacks one: without those whom its putter has told to already."""
         if not self._lacks(block_id):
             return []
-        holders = self._table.statuses(block_id)
+        holders, vain = self._table.statuses(block_id), self._refused | self._ordered
         return [
             peer
             for peer in self._table.managers
-            if peer.executor_id != self._table.own_id and peer not in holders and (block_id, peer) not in self._refused
+            if peer.executor_id != self._table.own_id and peer not in holders and (block_id, peer) not in vain
         ]
 
     def _copy(self, block_id: BlockId, peer: BlockManagerId) -> Outcome:

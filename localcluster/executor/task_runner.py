@@ -123,7 +123,7 @@ def describe(task: TaskDescription, error: BaseException) -> TaskFailed:
     """The report of a task that raised."""
     text = users_traceback(error)
     if isinstance(error, FetchFailedError):
-        return TaskFailed(task.task_id, None, "fetch", str(error), (error.shuffle_id, error.map_indices))
+        return TaskFailed(task.task_id, None, "fetch", str(error), (error.shuffle_id, error.missed))
     # What one process cannot unpickle another one may; what cannot be pickled cannot be pickled anywhere.
     fatal = isinstance(error, SerializationError) and not isinstance(error, DeserializationError)
     kind = "fatal" if fatal else "exception"

@@ -57,16 +57,16 @@ class MapOutputTracker:
             self._record(BlockRecomputed(time.time(), self._name(shuffle_id, status), status.executor_id))
         return True
 
-    def lose_output(self, shuffle_id: int, map_index: int, before: int | None = None) -> bool:
-        """Forget an output that could not be read; with ``before``, only if a task with a lower id wrote it.
+    def lose_output(self, shuffle_id: int, map_index: int, map_id: int | None = None) -> bool:
+        """Forget an output that could not be read; with ``map_id``, only if it is that task's.
 
-        A reducer's report may be late: what was written by a task younger than the reducer is not what it missed.
+        A reducer's report may be late: what has been written since is not what it missed.
         """
         row = self._outputs.get(shuffle_id)
         if row is None or map_index >= len(row):  # a reducer may miss a table that it took for unknown
             return False
         status = row[map_index]
-        if status is None or (before is not None and status.map_id > before):
+        if status is None or (map_id is not None and status.map_id != map_id):
             return False
         row[map_index] = None
         self._lost.add((shuffle_id, map_index))

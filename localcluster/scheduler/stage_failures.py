@@ -72,14 +72,16 @@ class StageFailures:
         """A reducer could not read map outputs: compute them again, then the rest of this stage."""
         stage = task_set.stage
         assert failure.fetch is not None
-        shuffle_id, map_indices = failure.fetch
-        for map_index in map_indices:
-            self._outputs.lose_output(shuffle_id, map_index, before=failure.task_id)
+        shuffle_id, missed = failure.fetch
+        lost = {map_index: map_id for map_index, map_id in missed.items() if map_id is not None}
+        for map_index, map_id in lost.items():
+            self._outputs.lose_output(shuffle_id, map_index, map_id)
         if not self._stages.is_current(task_set):  # another task of the same attempt reported first
             if task is not None:
                 self._retried(task_set, task, failure, blamed=False)
             return []
-        stage.fetch_failures += 1
+        if lost or not missed:  # else it only met what is computed again for the failure of another stage
+            stage.fetch_failures += 1
         if stage.fetch_failures >= self._limits.stage_attempts:
             text = f"{stage.name} (stage {stage.id}) has failed the maximum allowable number of times"
             times = f"{text}: {stage.fetch_failures}. {failure.text}"

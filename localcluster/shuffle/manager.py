@@ -99,19 +99,21 @@ class ShuffleManager(ABC):
     ) -> Sequence[Record]:
         status = table[map_index]
         if status is None:
-            raise FetchFailedError(shuffle_id, (map_index,), "it is being computed again")
+            raise FetchFailedError(shuffle_id, {map_index: None}, "it is being computed again")
         try:
             buffer = self.locate(shuffle_id, status, partition)
             # copy: nothing that a reducer yields may keep a map output's pages in use
             return list(serializer.deserialize(buffer.memoryview(), copy=True)) if buffer is not None else []
         except (StaleLocationError, CorruptBlockError) as error:
-            bad = {index for index, each in enumerate(table) if not self._is_whole(shuffle_id, each)}
-            raise FetchFailedError(shuffle_id, tuple(sorted(bad | {map_index})), str(error)) from error
+            missed = {
+                index: each.map_id
+                for index, each in enumerate(table)
+                if each is not None and (not self._is_whole(shuffle_id, each) or index == map_index)
+            }
+            raise FetchFailedError(shuffle_id, missed, str(error)) from error
 
-    def _is_whole(self, shuffle_id: int, status: MapStatus | None) -> bool:
-        """Whether all bytes of a map output are as they were written; yes if it is being computed again."""
-        if status is None:
-            return True
+    def _is_whole(self, shuffle_id: int, status: MapStatus) -> bool:
+        """Whether all bytes of a map output are as they were written."""
         whole = True
         block_ids = self.block_ids(shuffle_id, status.map_id, status.blocks)
         for block_id, location in zip(block_ids, status.blocks, strict=True):

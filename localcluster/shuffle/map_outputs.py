@@ -59,7 +59,7 @@ class MapOutputs:
         for _ in range(ATTEMPTS):
             answer = self._ask(GetMapOutputs(shuffle_id))
             if answer is None:
-                raise FetchFailedError(shuffle_id, (0,), "the driver does not know this shuffle any more")
+                raise FetchFailedError(shuffle_id, {}, "the driver does not know this shuffle any more")
             try:
                 rows = pickle.loads(read_payload(self._blocks, answer))
             except BlockNotFoundError as error:

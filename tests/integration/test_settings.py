@@ -209,7 +209,7 @@ def test_a_stage_whose_inputs_get_lost_has_as_many_attempts_as_the_settings_say(
 
     def lose_the_input(_: Any) -> None:
         os.close(os.open(tmp_path / str(time.monotonic_ns()), os.O_CREAT))
-        raise FetchFailedError(shuffle_id, (0,), "lost on purpose")
+        raise FetchFailedError(shuffle_id, {}, "lost on purpose")
 
     with pytest.raises(JobError, match="lost on purpose"):
         shuffled.foreach(lose_the_input)

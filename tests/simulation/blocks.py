@@ -109,8 +109,8 @@ class SimulatedBlocks:
         if level.use_off_heap or not level.use_memory:
             location = yield from self.allocate(value, on_disk=not level.use_memory)
             if block_id in self.blocks:  # another thread was faster
-                yield from self._give_up_place(location)
                 self.blocks[block_id].busy += 1
+                yield from self._give_up_place(location)
                 return False
         self.blocks[block_id] = Block(value, location, level, is_told=True, busy=1)
         yield self._faults.between(0.0, 0.002)  # it is written, and the master does not know

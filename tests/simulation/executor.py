@@ -266,7 +266,7 @@ class SimulatedExecutor(SimulatedProcess):
         elif reason is not None and isinstance(error, TaskKilledError):
             self._tell(c.TaskKilled(task.task_id, reason))
         elif isinstance(error, FetchFailedError):
-            where = error.shuffle_id, error.map_indices
+            where = error.shuffle_id, error.missed
             self._tell(c.TaskFailed(task.task_id, None, "fetch", str(error), where))
         elif isinstance(error, AssertionError):
             raise error

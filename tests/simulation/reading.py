@@ -123,12 +123,16 @@ class Reading:
         records: list[int] = []
         for map_index, status in enumerate(table):
             if status is None:
-                raise FetchFailedError(shuffle_id, (map_index,), "it is being computed again")
+                raise FetchFailedError(shuffle_id, {map_index: None}, "it is being computed again")
             try:
                 records += self._part(status, index)
             except StaleLocationError as error:
-                bad = [n for n, other in enumerate(table) if n == map_index or not self._is_whole(other)]
-                raise FetchFailedError(shuffle_id, tuple(bad), str(error)) from error
+                bad = {
+                    n: other.map_id
+                    for n, other in enumerate(table)
+                    if other is not None and (n == map_index or not self._is_whole(other))
+                }
+                raise FetchFailedError(shuffle_id, bad, str(error)) from error
             yield 0.0
         return tuple(records)
 
@@ -139,9 +143,8 @@ class Reading:
         number = self._blocks.memory.read(slots)[index]
         return self._blocks.memory.read(data)[number]  # type: ignore[no-any-return]
 
-    def _is_whole(self, status: MapStatus | None) -> bool:
-        places = () if status is None else status.blocks
-        return all(place is None or self._blocks.memory.exists(place.path) for place in places)
+    def _is_whole(self, status: MapStatus) -> bool:
+        return all(place is None or self._blocks.memory.exists(place.path) for place in status.blocks)
 
     def _table(self, shuffle_id: int) -> Doing[list[MapStatus | None]]:
         known, forgotten = self.tables.get(shuffle_id), self.tables.forgotten
@@ -149,7 +152,7 @@ class Reading:
             return list(known)
         answer = yield self._blocks.ask(GetMapOutputs(shuffle_id))
         if answer is None:
-            raise FetchFailedError(shuffle_id, (0,), "the driver does not know this shuffle any more")
+            raise FetchFailedError(shuffle_id, {}, "the driver does not know this shuffle any more")
         table = [None if row is None else MapStatus._make(row) for row in pickle.loads(answer)]
         self.tables.keep(shuffle_id, table, forgotten)
         return table

@@ -47,6 +47,8 @@ class Steps:
         except StopIteration as stop:
             self._end(stop.value, None)
             return
+        except (AssertionError, AttributeError, KeyError, TypeError):
+            raise  # a fault of the simulation itself, which must not pass for an executor's answer
         except Exception as error:
             self._end(None, error)
             return

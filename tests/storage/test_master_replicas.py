@@ -201,6 +201,15 @@ def test_an_executor_that_dies_while_copies_are_made_begins_no_second_round(mast
     assert first.combine([COPY]).background.asks == [("B", m.ShareBlock(BLOCK))], "for the other one"
 
 
+def test_a_peer_that_the_putter_has_told_already_is_not_told_again(master: Master) -> None:
+    place = ShmLocation("/dev/shm/of-a", 0, 100)
+    master.send(C, m.RegisterBlockManager(C, 500))
+    master.send(A, m.UpdateBlockInfo(A, BLOCK, StorageLevel.MEMORY_AND_DISK_SER_2, 0, 0, 100, place))
+    order = master.send(A, m.ReplicateTo(BLOCK, TWICE, place, (B,)))
+    assert order.asks == [("B", m.ReplicateBlock(BLOCK, ONCE, place))]
+    assert master.send(DRIVER, m.RemoveExecutor("C")).background is None
+
+
 def test_a_copy_of_what_was_removed_meanwhile_goes_again(master: Master) -> None:
     holds_twice(master)
     master.send(C, m.RegisterBlockManager(C, 500))

@@ -106,7 +106,7 @@ def test_outputs_that_vanished_with_the_one_that_could_not_be_read_are_lost_too(
     (tmp_path / "there").write_bytes(bytes(9))
     there, gone = (FileLocation(str(tmp_path / name), 0, 9) for name in ("there", "gone"))
     desk.tables[2] = [MapStatus("1", 0, (there, None)), None, MapStatus("1", 2, (there, gone))]
-    assert desk.receive(c.TaskFailed(4, None, "fetch", "text", fetch=(2, (0,))))
+    assert desk.receive(c.TaskFailed(4, None, "fetch", "text", fetch=(2, {0: 7})))
     assert desk.calls[1] == ("dag.output_lost", 2, 2)
     assert desk.called == ["instructions.task_ended", "dag.output_lost", "dag.task_failed"]
 

@@ -159,8 +159,8 @@ def test_any_exception_is_told(error: BaseException) -> None:
 
 
 def test_a_fetch_failure_names_shuffle_and_map_task() -> None:
-    report = describe(TASK, FetchFailedError(3, (4, 6), "gone"))
-    assert (report.kind, report.fetch, report.error) == ("fetch", (3, (4, 6)), None)
+    report = describe(TASK, FetchFailedError(3, {4: 8, 6: 9}, "gone"))
+    assert (report.kind, report.fetch, report.error) == ("fetch", (3, {4: 8, 6: 9}), None)
 
 
 def test_what_cannot_be_pickled_is_not_worth_another_attempt() -> None:

@@ -169,4 +169,4 @@ def test_an_index_is_found_too(bench: Bench) -> None:
     run.write(shuffle, *([(0, "a"), (1, "b")] for _ in range(3)))
     with pytest.raises(FetchFailedError) as caught:
         run.read_all(shuffle)
-    assert caught.value.map_indices == (2,)
+    assert list(caught.value.missed) == [2]

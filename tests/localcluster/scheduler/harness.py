@@ -53,6 +53,7 @@ class FakeDriver:
         self.computed: dict[int, Sequence[BlockId]] = {}  # {task id: blocks missing since it was launched}
         self.queues: dict[str, dict[int, tuple[Stage, TaskDescription]]] = {}  # {executor id: {task id: task}}
         self.launches: list[Launch] = []
+        self.tables: dict[int, dict[int, list[int | None]]] = {}  # {task id: {shuffle it reads: map ids at its launch}}
         self.killed: list[int] = []
         self.ended: list[str] = []  # executors that it was told to end
         self.recalled: list[int] = []
@@ -150,9 +151,14 @@ class FakeDriver:
         pickled: bytes | None = None,
         text: str = "it failed",
     ) -> None:
+        """``fetch``: a shuffle and the map indices whose outputs it missed, as they were when it was launched."""
         executor_id = self.where(task_id)
         del self.queues[executor_id][task_id]
-        self.dag.task_failed(executor_id, TaskFailed(task_id, pickled, kind, text, fetch), self.now)
+        missed = None
+        if fetch is not None:
+            there = self.tables[task_id].get(fetch[0], ())
+            missed = fetch[0], {index: there[index] if index < len(there) else None for index in fetch[1]}
+        self.dag.task_failed(executor_id, TaskFailed(task_id, pickled, kind, text, missed), self.now)
         self.step()
 
     def give_back(self, *task_ids: int) -> None:
@@ -215,7 +221,10 @@ class FakeDriver:
         assert launch.first == (held not in self.binaries), "the binary is sent exactly once"
         self.binaries.add(held)
         stage = launch.task_set.stage
+        rows = {shuffle_id: self.outputs.table(shuffle_id) for shuffle_id in stage.parent_shuffles}
+        tables = {shuffle_id: [each and each.map_id for each in row] for shuffle_id, row in rows.items()}
         for task in launch.tasks:
+            self.tables[task.task_id] = tables
             assert task.task_id not in self.queues[launch.executor_id]
             if launch.task_set.missing is not None:
                 position = list(stage.partitions).index(task.partition_index)

@@ -205,6 +205,45 @@ def test_a_lost_shared_shuffle_is_computed_once_for_both_jobs(lineage: Lineage) 
         assert_succeeded(job)
 
 
+def test_what_another_stage_found_lost_counts_there_only(lineage: Lineage) -> None:
+    """Two stages read one shuffle; one loses an output of it again and again, and the other meets that."""
+    driver = FakeDriver(4)
+    rdd, shuffle = shuffle_job(lineage, maps=1, reducers=1)
+    finder, other = lineage.job(rdd), lineage.job(rdd)
+    driver.submit(finder, other)
+    run_maps(driver, 1)
+    for _ in range(3):
+        (reader,) = driver.running(other)
+        driver.fail(driver.running(finder)[0], "fetch", fetch=(shuffle, (0,)))
+        driver.tables[reader] = {shuffle: [None]}
+        run_maps_again = [task_id for task_id in driver.running() if driver.stage(task_id).shuffle_id == shuffle]
+        driver.finish(*run_maps_again)  # before the report, which loses nothing
+        driver.fail(reader, "fetch", fetch=(shuffle, (0,)))
+        assert driver.outputs.is_complete(shuffle)
+    assert (finder.final_stage.fetch_failures, other.final_stage.fetch_failures) == (3, 0)
+    driver.finish_all()
+    assert_succeeded(finder)
+    assert_succeeded(other)
+
+
+def test_an_old_output_that_was_read_late_is_lost_all_the_same(lineage: Lineage) -> None:
+    """A reader that was launched early may read what a younger task wrote."""
+    driver = FakeDriver(3)
+    rdd, shuffle = shuffle_job(lineage, maps=1, reducers=2)
+    job = lineage.job(rdd)
+    driver.submit(job)
+    run_maps(driver, 1)
+    early, late = driver.running(job)
+    driver.fail(early, "fetch", fetch=(shuffle, (0,)))
+    (again,) = [task_id for task_id in driver.running() if driver.stage(task_id).shuffle_id == shuffle]
+    driver.finish(again)
+    driver.tables[late] = {shuffle: [again]}
+    driver.fail(late, "fetch", fetch=(shuffle, (0,)))
+    assert driver.outputs.missing(shuffle) == [0]
+    driver.finish_all()
+    assert_succeeded(job)
+
+
 def test_a_shuffle_cleaned_under_its_readers_is_computed_again(driver: FakeDriver, lineage: Lineage) -> None:
     rdd, shuffle = shuffle_job(lineage, maps=2, reducers=1)
     job = lineage.job(rdd)

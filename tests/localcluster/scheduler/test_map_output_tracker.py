@@ -64,11 +64,12 @@ def test_a_loss_opens_a_new_epoch_once(tracker: MapOutputTracker) -> None:
     assert tracker.missing(7) == [0, 1, 2]
 
 
-def test_what_a_younger_task_wrote_is_not_what_an_older_one_missed(tracker: MapOutputTracker) -> None:
+def test_what_another_task_wrote_since_is_not_what_was_missed(tracker: MapOutputTracker) -> None:
     tracker.register_output(7, 0, status(20))
-    assert not tracker.lose_output(7, 0, before=19)
+    assert not tracker.lose_output(7, 0, map_id=19)
+    assert not tracker.lose_output(7, 0, map_id=21)
     assert tracker.table(7)[0] == status(20)
-    assert tracker.lose_output(7, 0, before=21)
+    assert tracker.lose_output(7, 0, map_id=20)
 
 
 def test_outputs_of_a_cleaned_shuffle_are_refused(tracker: MapOutputTracker) -> None:

@@ -207,7 +207,7 @@ def test_an_output_whose_segment_is_gone_fails_the_fetch_by_name(
     spoil(run, shuffle, 1, lambda location: replace(location, segment=location.segment + "x"))
     with pytest.raises(FetchFailedError) as caught:
         run.read(shuffle, 0)
-    assert (caught.value.shuffle_id, caught.value.map_indices) == (shuffle.id, (1,))
+    assert (caught.value.shuffle_id, list(caught.value.missed)) == (shuffle.id, [1])
 
 
 @kinds
@@ -256,7 +256,7 @@ def test_an_output_that_is_missing_in_the_table_fails_the_fetch(bench: ShuffleBe
     run.driver.tables[shuffle.id].append(None)
     with pytest.raises(FetchFailedError, match="computed again") as caught:
         run.read(shuffle, 0)
-    assert caught.value.map_indices == (1,)
+    assert caught.value.missed == {1: None}
 
 
 def fill_with_zeros(location: Any) -> None:
@@ -282,7 +282,7 @@ def test_a_fetch_failure_names_all_outputs_that_are_damaged_in_parts_of_others_t
         do(status.blocks[0])
     with pytest.raises(FetchFailedError, match=f"outputs 1, 4, 5 of shuffle {shuffle.id}") as caught:
         run.read_all(shuffle)
-    assert caught.value.map_indices == (1, 4, 5)
+    assert list(caught.value.missed) == [1, 4, 5]
 
 
 def test_a_damaged_array_fails_the_fetch(bench: ShuffleBench) -> None:
@@ -293,7 +293,7 @@ def test_a_damaged_array_fails_the_fetch(bench: ShuffleBench) -> None:
     damage(status.blocks[0], 50_000)
     with pytest.raises(FetchFailedError) as caught:
         run.read(shuffle, 0)
-    assert caught.value.map_indices == (1,)
+    assert list(caught.value.missed) == [1]
 
 
 def test_an_index_of_zeros_is_no_empty_part(bench: ShuffleBench) -> None:
@@ -304,7 +304,7 @@ def test_an_index_of_zeros_is_no_empty_part(bench: ShuffleBench) -> None:
         fill_with_zeros(status.blocks[1])
     with pytest.raises(FetchFailedError) as caught:
         run.read(shuffle, 1)
-    assert caught.value.map_indices == (0, 1)
+    assert list(caught.value.missed) == [0, 1]
 
 
 @kinds
@@ -320,4 +320,4 @@ def test_outputs_in_a_segment_that_was_cut_short_are_named_together(bench: Shuff
     assert lost == [1, 2, 3]
     with pytest.raises(FetchFailedError) as caught:
         run.read(shuffle, 0)
-    assert caught.value.map_indices == (1, 2, 3)
+    assert list(caught.value.missed) == [1, 2, 3]
