@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from localcluster.cache.cache import Cache
     from localcluster.compat.threads import InheritableThread, inheritable_thread_target
     from localcluster.conf import SparkConf
+    from localcluster.digests.content import FileState
     from localcluster.futures.cluster_executor import ClusterExecutor
     from localcluster.rdd.barrier_rdd import RDDBarrier
     from localcluster.rdd.rdd import RDD
@@ -44,6 +45,7 @@ __all__ = [
     "CPickleSerializer",
     "Cache",
     "ClusterExecutor",
+    "FileState",
     "InheritableThread",
     "MarshalSerializer",
     "Profiler",
@@ -71,6 +73,7 @@ _HOMES = {
     "Cache": "localcluster.cache.cache",
     "CPickleSerializer": "localcluster.serializers",
     "ClusterExecutor": "localcluster.futures.cluster_executor",
+    "FileState": "localcluster.digests.content",
     "MarshalSerializer": "localcluster.serializers",
     "Profiler": "localcluster.task.profiler",
     "RDD": "localcluster.rdd.rdd",

@@ -121,27 +121,28 @@ class Endpoint:
 
     # --- sending ---
 
-    def tell(self, *messages: Any) -> None:
+    def tell(self, *messages: Any, timeout: float | None = None) -> None:
         """Send messages that want no answer; several travel as one frame, or as few as BATCH_SIZE allows.
 
-        Raises SerializationError or FrameError (nothing was sent: a message cannot be pickled, or is too large),
-        ChannelError.
+        A blocking channel waits up to ``timeout`` seconds (None: while the peer lives). Raises SerializationError or
+        FrameError (nothing was sent: a message cannot be pickled, or is too large), and what `Channel.send` raises.
         """
         if self.hook is not None:
-            self._tell_judged([(each, self._ask_hook(Way.OUT, Kind.TELL, 0, each)) for each in messages])
+            judged = [(each, self._ask_hook(Way.OUT, Kind.TELL, 0, each)) for each in messages]
+            self._tell_judged(judged, timeout)
         elif messages:
-            self._channel.send(*_frames(messages))
+            self._channel.send(*_frames(messages), timeout=timeout)
 
-    def _tell_judged(self, judged: Iterable[tuple[Any, bool | Fate | None]]) -> None:
+    def _tell_judged(self, judged: Iterable[tuple[Any, bool | Fate | None]], timeout: float | None) -> None:
         """What befalls one message on the wire befalls a frame: so it gets one of its own."""
         passing = [(message, verdict or None) for message, verdict in judged if verdict is not True]
         for fate, group in itertools.groupby(passing, lambda pair: pair[1]):
             messages = tuple([message for message, _ in group])
             if fate is None:
-                self._channel.send(*_frames(messages))
+                self._channel.send(*_frames(messages), timeout=timeout)
             else:
                 for message in messages:
-                    self._channel.send(*_frames((message,)), fate=fate)
+                    self._channel.send(*_frames((message,)), timeout=timeout, fate=fate)
 
     def ask(self, message: Any, timeout: float) -> Any:
         """The peer's answer. Any number of threads may ask at once: one of them reads for all.

@@ -39,6 +39,7 @@ START_TIMEOUT = 30.0  # seconds for a server to start: an earlier one may have m
 ATTEMPTS = 3  # at a question: a server that was killed lets one in, while the system takes it apart
 STARTS = 3  # at most: the server that was there when the new one was started may have been ending
 ASK_TIMEOUT = 30.0  # seconds for most answers
+TELL_TIMEOUT = 5.0  # seconds for the server to take what needs no answer
 RETRY_AFTER = 5.0  # seconds before a server that did not answer is asked again, at least
 RETRY_SHARE = 3  # times as long as the vain question took, if that is more
 
@@ -141,12 +142,15 @@ class CacheClient:
         raise AssertionError("not reached")
 
     def tell(self, message: Report) -> None:
-        """Say it to the server if there is a connection; it is of no interest to another server."""
+        """Say it to the server if there is a connection; it is of no interest to another server. One that does not take
+        it hears by the end of the connection that nothing of this program stands any more.
+        """
         endpoint = self._endpoint
         if endpoint is not None and self._pid == os.getpid():
             try:
-                endpoint.tell(message)
+                endpoint.tell(message, timeout=TELL_TIMEOUT)
             except ChannelError as error:
+                self._forget(endpoint)
                 log.debug("%s was not told: %s", type(message).__name__, error)
 
     def _connected(self, start: bool) -> Endpoint:

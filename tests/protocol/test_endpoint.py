@@ -57,6 +57,18 @@ def answer(endpoint: Endpoint, count: int) -> InThread:
     return InThread(serve)
 
 
+def test_telling_a_peer_that_takes_nothing_has_a_deadline() -> None:
+    with endpoints() as (asks, answers):
+
+        def tell_on_and_on() -> None:
+            while True:
+                asks.tell(bytes(50_000), timeout=SHORT)
+
+        with pytest.raises((AskTimeoutError, BrokenChannelError), match=r"takes nothing|stopped reading"):
+            tell_on_and_on()
+        assert answers.receive(LONG).message == bytes(50_000)  # what was taken as a whole arrives
+
+
 class Trap:
     """Pickles well and raises when it is unpickled."""
 

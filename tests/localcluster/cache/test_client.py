@@ -233,6 +233,28 @@ def test_an_answer_that_is_late_leaves_no_claim_behind(client: CacheClient, dire
     assert other.ask(m.ClaimEntry(KEY, 1, DEADLINE, 0)) is m.Claim.YOURS
 
 
+def test_telling_a_server_that_takes_nothing_ends_the_connection_and_leaves_no_claim(
+    client: CacheClient, directory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "TELL_TIMEOUT", 0.05, raising=False)
+    pid = server_pid(client)
+    assert client.ask(m.ClaimEntry(KEY, 1, 5.0, 0)) is m.Claim.YOURS
+    told = client._endpoint
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+
+        def tell() -> None:
+            while client._endpoint is told:
+                client.tell(m.AbandonEntry("." * 10_000))
+
+        InThread(tell).outcome()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    other = CacheClient(CacheHome(directory), ServerOptions())
+    assert other.ask(m.ClaimEntry(KEY, 1, DEADLINE, 0)) is m.Claim.YOURS
+
+
 def test_a_fork_makes_a_connection_of_its_own_and_leaves_the_parent_s(client: CacheClient) -> None:
     assert client.ask(m.ClaimEntry(KEY, 1, 5.0, 0)) is m.Claim.YOURS
     reading, writing = os.pipe()

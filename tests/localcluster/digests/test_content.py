@@ -25,7 +25,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from localcluster.digests.content import FileState, content_digest
+from localcluster import FileState
+from localcluster.digests.content import content_digest
 from protocol.errors import UnstableContentError
 from tests.localcluster.digests import things
 from tests.localcluster.digests.digests_elsewhere import in_another_process
