@@ -1,5 +1,5 @@
-"""Compare the machine's cache with joblib.Memory, diskcache and redis: what a second process pays for what a first
-stored.
+"""Compare the machine's cache with joblib.Memory, diskcache, redis, Ray and Dask: what a second process pays for what
+a first stored.
 
 usage:  python scripts/bench/caches.py [--engines A,B] [--repeat 5] [--bytes 256m] [--json FILE]
 
@@ -7,24 +7,26 @@ For each engine, taking turns, one process stores an array and small values, and
 (once, and whether it may be written to), small values that it has not read before, and one small value again and again.
 Prints medians of the runs and how many times as long as ours they are. Engines that are not installed are left out;
 redis needs redis-server.
+
+Ray and Dask are no caches, but keep values for other programs on clusters of the bench's own: a detached actor, and
+published data sets.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import importlib.util
 import json
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+import sessions
+from cache_engines import ENGINES, Engine, installed
+from clock import timed
+from sizes import byte_count
 
 SMALL = 500  # values
 AGAIN = 2000  # reads of one of them
@@ -32,131 +34,6 @@ ARRAY = "array"
 
 Times = dict[str, float]
 
-
-class Engine(ABC):
-    """A cache in a directory. ``put`` and ``get`` take a key, a text."""
-
-    needs: tuple[str, ...] = ()
-    server: tuple[str, ...] = ()
-
-    @abstractmethod
-    def __init__(self, directory: Path) -> None: ...
-
-    @abstractmethod
-    def put(self, key: str, value: Any) -> None: ...
-
-    @abstractmethod
-    def get(self, key: str) -> Any: ...
-
-    @classmethod
-    def clean(cls, directory: Path) -> None:  # most need nothing
-        """After the last process of a run: end what it started."""
-        return
-
-
-class Localcluster(Engine):
-    needs = ("localcluster",)
-
-    def __init__(self, directory: Path) -> None:
-        from localcluster import Cache
-
-        self._cache = Cache("bench", directory=directory)
-        self.put, self.get = self._cache.__setitem__, self._cache.__getitem__  # type: ignore[method-assign]
-
-    def put(self, key: str, value: Any) -> None:
-        raise NotImplementedError
-
-    def get(self, key: str) -> Any:
-        raise NotImplementedError
-
-    @classmethod
-    def clean(cls, directory: Path) -> None:
-        command = [sys.executable, "-m", "localcluster", "cache", "stop", "--directory", str(directory)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-
-
-class Joblib(Engine):
-    needs = ("joblib",)
-    mmap_mode: str | None = None
-
-    def __init__(self, directory: Path) -> None:
-        from joblib import Memory
-
-        self._given: Any = None
-        self._function = Memory(directory, mmap_mode=self.mmap_mode, verbose=0).cache(self._make, ignore=["self"])
-
-    def _make(self, key: str) -> Any:
-        return self._given
-
-    def put(self, key: str, value: Any) -> None:
-        self._given = value
-        self._function(key)
-
-    def get(self, key: str) -> Any:
-        return self._function(key)
-
-
-class JoblibMapped(Joblib):
-    mmap_mode = "r"
-
-
-class Diskcache(Engine):
-    needs = ("diskcache",)
-
-    def __init__(self, directory: Path) -> None:
-        import diskcache
-
-        self._cache = diskcache.Cache(str(directory), size_limit=1 << 40)
-
-    def put(self, key: str, value: Any) -> None:
-        self._cache[key] = value
-
-    def get(self, key: str) -> Any:
-        return self._cache[key]
-
-
-class Redis(Engine):
-    needs = ("redis",)
-
-    def __init__(self, directory: Path) -> None:
-        import pickle
-
-        import redis
-
-        self._pickle = pickle
-        self._client = redis.Redis(unix_socket_path=str(directory / "redis.sock"))
-        with contextlib.suppress(redis.ConnectionError):
-            self._client.ping()
-            return
-        options = ["--port", "0", "--unixsocket", str(directory / "redis.sock"), "--save", "", "--daemonize", "yes"]
-        subprocess.run(["redis-server", *options, "--dir", str(directory)], check=True, stdout=subprocess.DEVNULL)
-        while True:
-            with contextlib.suppress(redis.ConnectionError):
-                self._client.ping()
-                return
-            time.sleep(0.01)
-
-    def put(self, key: str, value: Any) -> None:
-        self._client.set(key, self._pickle.dumps(value, protocol=5))
-
-    def get(self, key: str) -> Any:
-        return self._pickle.loads(self._client.get(key))  # type: ignore[arg-type]
-
-    @classmethod
-    def clean(cls, directory: Path) -> None:
-        import redis
-
-        with contextlib.suppress(redis.ConnectionError):
-            redis.Redis(unix_socket_path=str(directory / "redis.sock")).shutdown(nosave=True)
-
-
-ENGINES: dict[str, type[Engine]] = {
-    "localcluster": Localcluster,
-    "joblib": Joblib,
-    "joblib-r": JoblibMapped,
-    "diskcache": Diskcache,
-    "redis": Redis,
-}
 ROWS = {
     "store array": "ms",
     "array hit": "ms",
@@ -166,12 +43,6 @@ ROWS = {
     "store small": "µs",
 }
 UNITS = {"ms": 1e3, "µs": 1e6}
-
-
-def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    started = time.perf_counter()
-    found = work()
-    return time.perf_counter() - started, found
 
 
 def write(engine: Engine, size: int) -> Times:
@@ -219,7 +90,9 @@ def read(engine: Engine, size: int) -> Times:
 
 def in_process(role: str, engine: str, directory: Path, size: int) -> Times:
     command = [sys.executable, __file__, "--role", role, "--engines", engine, "--bytes", str(size), str(directory)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        command, env=sessions.environment(directory), check=True, stdout=subprocess.PIPE, text=True, timeout=300
+    )
     times: Times = json.loads(done.stdout.splitlines()[-1])
     return times
 
@@ -232,12 +105,6 @@ def run(engine: str, size: int) -> Times:
             )
         finally:
             ENGINES[engine].clean(Path(directory))
-
-
-def installed(engine: str) -> bool:
-    return all(importlib.util.find_spec(name) for name in ENGINES[engine].needs) and (
-        engine != "redis" or shutil.which("redis-server") is not None
-    )
 
 
 def table(runs: dict[str, list[Times]]) -> str:
@@ -258,11 +125,6 @@ def table(runs: dict[str, list[Times]]) -> str:
     return "\n".join(lines)
 
 
-def byte_count(text: str) -> int:
-    units = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-    return int(text[:-1]) * units[text[-1]] if text[-1:] in units else int(text)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="caches.py", description=__doc__.splitlines()[0])
     parser.add_argument("--engines", default=",".join(filter(installed, ENGINES)), metavar="A,B")
@@ -273,7 +135,7 @@ def main() -> int:
     parser.add_argument("directory", nargs="?", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.role:
-        engine = ENGINES[args.engines](args.directory)
+        engine = ENGINES[args.engines](args.directory, args.bytes)
         print(json.dumps({"write": write, "read": read}[args.role](engine, args.bytes)))
         return 0
     runs: dict[str, list[Times]] = {name: [] for name in args.engines.split(",")}

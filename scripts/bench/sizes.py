@@ -45,3 +45,8 @@ QUICK = Sizes(
     array_bytes=1 << 20,
     small_blocks=40,
 )
+
+
+def byte_count(text: str) -> int:
+    units = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+    return int(text[:-1]) * units[text[-1]] if text[-1:] in units else int(text)

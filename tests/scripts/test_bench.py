@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 BENCH = Path(__file__).resolve().parents[2] / "scripts" / "bench"
@@ -39,6 +42,43 @@ def test_a_quick_run_measures_the_cache(tmp_path: Path) -> None:
     assert runs.keys() == {"localcluster", "joblib"}
     assert all(run["array hit"] > 0 and run["writable"] for (run,) in runs.values())
     assert "small hit again" in done.stdout
+
+
+def test_a_quick_run_measures_arrays(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    options = ["--engines", "localcluster", "--repeat", "1", "--bytes", "1m", "--json", out]
+    done = subprocess.run([sys.executable, BENCH / "arrays.py", *options], capture_output=True, text=True, timeout=50)
+    assert done.returncode == 0, done.stderr
+    runs = json.loads(out.read_text())["localcluster"]
+    times: dict[str, float] = {name: seconds for run in runs for name, seconds in run["times"].items()}
+    assert times.keys() == {"make and cache", "ten passes", "broadcast"}
+    assert min(times.values()) > 0
+    assert "ten passes" in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="needs redis-server")
+def test_a_run_that_fails_leaves_no_server(tmp_path: Path) -> None:
+    options = ["--engines", "redis", "--repeat", "1", "--bytes", "1"]  # too few for an array: the reader fails
+    command = [sys.executable, BENCH / "caches.py", *options]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=50, env=os.environ | {"TMPDIR": str(tmp_path)}
+    )
+    assert done.returncode != 0
+    assert "AssertionError" in done.stderr
+    assert not [
+        process for process in psutil.process_iter(["cmdline"]) if str(tmp_path) in str(process.info["cmdline"])
+    ]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_session_is_ended_with_what_its_first_process_left(tmp_path: Path) -> None:
+    sessions = runpy.run_path(str(BENCH / "sessions.py"))
+    starter = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])"
+    first = sessions["start"]([sys.executable, "-c", starter], tmp_path / "log")
+    assert first.wait(20) == 0
+    assert len(sessions["members"](first.pid)) == 1
+    sessions["end"](first.pid)
+    assert sessions["members"](first.pid) == []
 
 
 def test_an_unknown_engine_is_a_usage_error() -> None:
