@@ -118,7 +118,8 @@ def table(runs: dict[str, list[Times]]) -> str:
         cells = []
         for found in medians.values():
             ratio = f" ({found[row] / ours[row]:.1f})" if ours else ""
-            cells.append(f"{found[row] * UNITS[unit]:.3g} {unit}{ratio}")
+            number = found[row] * UNITS[unit]
+            cells.append(f"{number:.0f} {unit}{ratio}" if number >= 100 else f"{number:.3g} {unit}{ratio}")
         lines.append(f"{row:18}" + "".join(f"{cell:>22}" for cell in cells))
     cells = ["yes" if found["writable"] else "no" for found in medians.values()]
     lines.append(f"{'array writable':18}" + "".join(f"{cell:>22}" for cell in cells))
