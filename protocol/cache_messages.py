@@ -94,7 +94,9 @@ class RemoveEntries(Report):
 
 @dataclass(frozen=True, slots=True)
 class ClearCache(Report):
-    """Remove all entries of a namespace, or of all. Triggered by `clear`. Answer: how many there were."""
+    """Remove all entries of a namespace, or of all, that there are now; what is committed later stays. Triggered by
+    `clear`. Answer: how many there were; their room comes free a little later.
+    """
 
     namespace: str | None
 
@@ -106,8 +108,8 @@ class GetCacheStatus(Report):
 
 @dataclass(frozen=True, slots=True)
 class StopCache(Report):
-    """Move what is in memory to the disk and end. Triggered by ``localcluster cache stop``. Answer: None, at once; the
-    server's process ends later.
+    """Move what is in memory to the disk and end. Triggered by ``localcluster cache stop``. Answer: how many entries the
+    disk did not take, when all others are there; then the server's process ends.
     """
 
 

@@ -170,7 +170,9 @@ class Cache(MutableMapping[Key, Any]):
         raise KeyError(key)
 
     def clear(self) -> None:
-        """Remove all entries of the namespace."""
+        """Remove all entries that the namespace has now. What others put meanwhile is there afterwards, or is not: it
+        counts which of the two the server heard of first.
+        """
         try:
             self._client.ask(m.ClearCache(self.namespace))
         except NoServer:

@@ -94,7 +94,7 @@ def remove(directory: str | None, namespace: str, keys: list[str]) -> int:
 
 
 def clear(directory: str | None, namespace: str | None) -> int:
-    """How many entries there were. Raises CacheError."""
+    """How many entries there were; their files may go a little later. Raises CacheError."""
     if namespace is not None:
         _require_namespace(namespace)
     return int(_client(directory).ask(m.ClearCache(namespace)))

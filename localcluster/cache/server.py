@@ -9,6 +9,7 @@ that is cached waits for it.
 from __future__ import annotations
 
 import errno
+import itertools
 import logging
 import os
 import socket
@@ -26,6 +27,7 @@ from localcluster.base.event_loop import EventLoop
 from localcluster.base.side_thread import SideThread
 from localcluster.cache import entry_file
 from localcluster.cache.claims import Claims
+from localcluster.cache.clearing import Clearing
 from localcluster.cache.home import CacheHome, Tier
 from localcluster.cache.index import CacheIndex, Entry
 from localcluster.cache.intake import Answer, Intake
@@ -41,6 +43,7 @@ from storage.block_id import CacheBlockId
 log = logging.getLogger(__name__)
 
 ROUND = 0.5  # seconds between two looks at what time has brought
+EXPIRED_AT_ONCE = 50  # entries that go before programs are answered again
 STOPPED_FOR = 10.0  # seconds that a claimant may be stopped (SIGSTOP) before the next one computes
 STOP_TIMEOUT = 5.0  # seconds for threads to end
 MOVE_TIMEOUT = 60.0  # seconds for one entry to be moved to the disk, at the end
@@ -86,6 +89,7 @@ class CacheServer:
         self._ending = threading.Event()
         self._all_moved = threading.Event()
         self._side = SideThread("localcluster-cache-mover")
+        self._clearing = Clearing(home, self._index, self._side)
         self._intake = Intake(home, self._index, self._mover, self._side, self._lock, self._claims.ready)
         self._loop = EventLoop(self._lock, self._round, self._crashed, name="localcluster-cache")
         self._handlers: MessageTable[Callable[[int, Any, Answer], None]] = MessageTable("the cache's server")
@@ -152,6 +156,7 @@ class CacheServer:
             program.endpoint.channel.abort()
         if not is_robbed:
             self._side.submit(self._mover.move_all_to_disk)
+            self._side.submit(self._clearing.finish)
         self._side.submit(self._all_moved.set)
         moved = -1
         while not self._all_moved.wait(MOVE_TIMEOUT) and moved != self._mover.moved:
@@ -169,7 +174,10 @@ class CacheServer:
 
     def _read_files(self, tier: Tier) -> None:
         for leftover in os_layer.scan(self._home.aside(tier)):
-            try_to_unlink(leftover.path)  # whoever writes it would not be known by us
+            if leftover.is_dir(follow_symlinks=False):
+                self._clearing.remove_later(leftover.path)
+            else:
+                try_to_unlink(leftover.path)  # whoever writes it would not be known by us
         for namespace in os_layer.scan(self._home.entries(tier)):
             for file in os_layer.scan(namespace.path):
                 try:
@@ -214,8 +222,8 @@ class CacheServer:
         self._claims.out_of_patience(now)
         for program in list(self._programs.values()):
             program.endpoint.expire(now)
-        for block_id in self._index.take_expired(time.time()):
-            self._expired += self._remove(block_id)
+        expired = list(itertools.islice(self._index.take_expired(time.time()), EXPIRED_AT_ONCE))
+        self._expired += sum(map(self._remove, expired))
         waited_for = self._claims.waited_for()
         for program in self._programs.values():
             if program.number in waited_for:
@@ -229,7 +237,7 @@ class CacheServer:
             self._busy_at = now
         elif now - self._busy_at >= self._idle_timeout:
             self._on_end()
-        return ROUND
+        return ROUND if len(expired) < EXPIRED_AT_ONCE else 0.0
 
     def _look_at(self, program: _Program, now: float) -> None:
         """Others wait for what it computes. One that is stopped may be so for ever."""
@@ -283,15 +291,14 @@ class CacheServer:
         self._claims.release(cast(CacheBlockId, message.block_id), (program, message.claimant))
 
     def _remove_entries(self, program: int, message: m.RemoveEntries, answer: Answer) -> None:
-        answer(self._remove_all([cast(CacheBlockId, block_id) for block_id in message.block_ids]))
+        removed = sum(self._remove(cast(CacheBlockId, block_id)) for block_id in message.block_ids)
+        self._removed += removed
+        answer(removed)
 
     def _clear(self, program: int, message: m.ClearCache, answer: Answer) -> None:
-        answer(self._remove_all(self._index.of_namespace(message.namespace)))
-
-    def _remove_all(self, block_ids: list[CacheBlockId]) -> int:
-        removed = sum(map(self._remove, block_ids))
-        self._removed += removed
-        return removed
+        cleared = self._clearing.clear(message.namespace)
+        self._removed += cleared
+        answer(cleared)
 
     def _remove(self, block_id: CacheBlockId) -> bool:
         self._index.remove(block_id)
