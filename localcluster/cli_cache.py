@@ -102,9 +102,11 @@ def _removed(arguments: argparse.Namespace, count: int) -> None:
 def _stop(arguments: argparse.Namespace) -> int:
     from localcluster.cache import command
 
-    stopped = command.stop(arguments.directory, STOP_DEADLINE)
+    not_moved = command.stop(arguments.directory, STOP_DEADLINE)
     if arguments.json:
-        print(command.as_json({"stopped": stopped}))
-    elif not stopped:
+        print(command.as_json({"stopped": not_moved is not None, "not_moved": not_moved or 0}))
+    elif not_moved is None:
         print("no server is running")
-    return 0
+    elif not_moved:
+        print(f"{not_moved} entries did not go to the disk: the file named log in the cache's directory names them")
+    return 1 if not_moved else 0

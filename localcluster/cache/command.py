@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import psutil
 
 from localcluster.cache import entry_file
-from localcluster.cache.client import CacheClient, NotRunning, ServerOptions
+from localcluster.cache.client import CacheClient, NoServer, NotRunning, ServerOptions
 from localcluster.cache.home import CacheHome, Tier
 from localcluster.cache.keys import block_id_of
 from protocol import cache_messages as m
@@ -100,24 +100,31 @@ def clear(directory: str | None, namespace: str | None) -> int:
     return int(_client(directory).ask(m.ClearCache(namespace)))
 
 
-def stop(directory: str | None, deadline: float) -> bool:
-    """Have the server end, and wait ``deadline`` seconds at most; False when there is none. Of one that was killed the
-    entries are in memory: another one takes them to the disk. Raises CacheError.
+def stop(directory: str | None, deadline: float) -> int | None:
+    """Have the server end, and wait ``deadline`` seconds at most; how many entries the disk did not take, None when
+    there is no server. Of one that was killed the entries are in memory: another one takes them to the disk. Raises
+    CacheError.
     """
+    until = time.monotonic() + deadline
     client = _client(directory)
     try:
         pid = client.ask(m.GetCacheStatus(), start=os.path.exists(client.home.shared)).pid
     except NotRunning:
-        return False
-    with suppress(NotRunning):  # it ended just now, by itself
-        client.ask(m.StopCache(), start=False)
+        return None
+    not_moved = 0
+    try:
+        not_moved = client.ask(m.StopCache(), deadline, start=False)
+    except NotRunning:  # it ended just now, by itself
+        pass
+    except NoServer:
+        if time.monotonic() < until:
+            raise
     client.close()
-    until = time.monotonic() + deadline
     while _lives(pid):
         if time.monotonic() > until:
             raise CacheError(f"the server, process {pid}, did not end in {deadline:g} s; it may have much to move")
         time.sleep(STOP_POLL)
-    return True
+    return not_moved
 
 
 def _client(directory: str | None, options: ServerOptions = _NONE_SAID) -> CacheClient:

@@ -31,6 +31,9 @@ class Mover:
         self._lock = lock
         self.moved = 0
         self.evicted = 0
+        self.lost = 0  # at the end, of those that did not find their way to the disk
+        self.moving: CacheBlockId | None = None
+        self._written = ""  # the file that it is copied to
 
     def make_room(self, tier: Tier, size: int) -> bool:
         """Reserve so many bytes, after other entries have made room for them; False when they cannot."""
@@ -50,12 +53,18 @@ class Mover:
                 spared.add(block_id)
 
     def move_all_to_disk(self) -> None:
-        """For the end of the server: mapped or not. What finds no room goes away."""
+        """For the end of the server: mapped or not. What finds no room, or is not taken by the disk, goes away, unless
+        it is pinned: that stays in memory.
+        """
         with self._lock:
             entries = [(each, entry) for each in self._index.of_namespace(None) if (entry := self._index.get(each))]
         for block_id, entry in sorted(entries, key=lambda pair: pair[1].used_at):
             if entry.tier is Tier.MEMORY:
                 self._to_disk_at_the_end(block_id, entry)
+
+    def progress(self) -> tuple[object, ...]:
+        """Changes as long as the disk takes anything."""
+        return self.moved, self.evicted, self.lost, self._written, os_layer.size_of(self._written)
 
     def _give_way(self, block_id: CacheBlockId, entry: Entry) -> bool:
         """Whether there is more room now, or at least the books say more about the entry than before."""
@@ -87,11 +96,21 @@ class Mover:
     def _to_disk_at_the_end(self, block_id: CacheBlockId, entry: Entry) -> None:
         try:
             fd = os_layer.open_existing(self._home.path(Tier.MEMORY, block_id))
+        except FileNotFoundError:  # somebody removed the file
+            self._forget(block_id, entry)
+            return
         except OSError as error:
-            log.warning("%s was not moved to the disk: %s", block_id, error)
+            log.warning("%s stays in memory: %s", block_id, error)
             return
         try:
-            self._to_disk(block_id, entry, fd)
+            if self._to_disk(block_id, entry, fd):
+                return
+            if is_pinned(os.fstat(fd)):
+                log.warning("%s stays in memory: it is pinned, and the disk has no room for it", block_id)
+            else:
+                log.warning("%s is lost: the disk has no room for it", block_id)
+                self.lost += 1
+                self._evict(block_id, entry)
         finally:
             os_layer.let_go(fd)
 
@@ -102,6 +121,7 @@ class Mover:
         source = self._home.path(Tier.MEMORY, block_id)
         target = self._home.path(Tier.DISK, block_id)
         aside = os.path.join(self._home.aside(Tier.DISK), uuid.uuid4().hex)
+        self.moving, self._written = block_id, aside
         try:
             # With its times and permissions, which say when it was used, and if it is pinned.
             os_layer.copy_file(source, aside)
@@ -122,6 +142,7 @@ class Mover:
             try_to_unlink(aside)
             return False
         finally:
+            self.moving = None
             with self._lock:
                 self._index.release(Tier.DISK, entry.size)
 

@@ -46,7 +46,7 @@ ROUND = 0.5  # seconds between two looks at what time has brought
 EXPIRED_AT_ONCE = 50  # entries that go before programs are answered again
 STOPPED_FOR = 10.0  # seconds that a claimant may be stopped (SIGSTOP) before the next one computes
 STOP_TIMEOUT = 5.0  # seconds for threads to end
-MOVE_TIMEOUT = 60.0  # seconds for one entry to be moved to the disk, at the end
+MOVE_TIMEOUT = 60.0  # seconds in which the disk takes not a byte, at the end, before what is left stays in memory
 ACCEPT_AGAIN = 0.5  # seconds after a program could not be let in, for want of descriptors say
 
 
@@ -87,6 +87,7 @@ class CacheServer:
         self._started = self._busy_at = time.monotonic()
         self._marks: tuple[object, ...] = ()
         self._ending = threading.Event()
+        self._stops: list[tuple[int, Answer]] = []  # programs that wait for the end
         self._all_moved = threading.Event()
         self._side = SideThread("localcluster-cache-mover")
         self._clearing = Clearing(home, self._index, self._side)
@@ -140,9 +141,10 @@ class CacheServer:
                 log.warning("a program was not let in: %s", error)
                 connection.close()
 
-    def stop(self, *, is_robbed: bool = False) -> None:
-        """End, with all that is in memory on the disk. Programs see their connections end at once: what they would put
-        now would be lost. If it ``is_robbed`` of its place, all there is may be the next server's by now.
+    def stop(self, *, is_robbed: bool = False) -> int:
+        """End, with all that is in memory on the disk; how many entries stay in memory all the same. Programs see their
+        connections end at once: what they would put now would be lost. If it ``is_robbed`` of its place, all there is
+        may be the next server's by now.
         """
         with self._lock:
             self._ending.set()
@@ -152,16 +154,36 @@ class CacheServer:
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
         self._loop.stop(STOP_TIMEOUT)
+        stops = {number for number, _ in self._stops}
         for program in list(self._programs.values()):
-            program.endpoint.channel.abort()
+            if program.number not in stops:
+                program.endpoint.channel.abort()
         if not is_robbed:
             self._side.submit(self._mover.move_all_to_disk)
             self._side.submit(self._clearing.finish)
         self._side.submit(self._all_moved.set)
-        moved = -1
-        while not self._all_moved.wait(MOVE_TIMEOUT) and moved != self._mover.moved:
-            moved = self._mover.moved
+        self._wait_for_moves()
         self._side.stop(STOP_TIMEOUT)
+        stay = self._index.count(Tier.MEMORY)
+        for number, answer in self._stops:
+            answer(self._mover.lost + stay)
+            if number in self._programs:
+                self._programs[number].endpoint.channel.close()
+        return stay
+
+    def _wait_for_moves(self) -> None:
+        """As long as there is progress. What is not moved stays where it is, and the next server finds it."""
+        before = self._progress()
+        while not self._all_moved.wait(MOVE_TIMEOUT):
+            now = self._progress()
+            if now == before:
+                stuck = self._mover.moving or "the mover"
+                log.warning("%s is stuck: the disk took nothing in %g s; the rest stays in memory", stuck, MOVE_TIMEOUT)
+                return
+            before = now
+
+    def _progress(self) -> tuple[object, ...]:
+        return *self._mover.progress(), self._clearing.slices
 
     def _crashed(self, error: BaseException) -> None:
         self._on_end()  # programs go on without it, and start another one
@@ -328,7 +350,7 @@ class CacheServer:
         return m.TierStatus(self._home.root(tier), index.count(tier), index.used[tier], index.limits[tier])
 
     def _stop(self, program: int, message: m.StopCache, answer: Answer) -> None:
-        answer(None)
+        self._stops.append((program, answer))
         self._on_end()
 
 

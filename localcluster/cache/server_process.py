@@ -99,8 +99,8 @@ def _serve(arguments: dict[str, Any], ready: int) -> int:
 
 def _end(home: CacheHome, lock: int, server: CacheServer) -> None:
     is_robbed = file_identity(lock) != file_identity(home.lock)
-    server.stop(is_robbed=is_robbed)
-    if not is_robbed:
+    stay = server.stop(is_robbed=is_robbed)
+    if not is_robbed and not stay:
         os_layer.remove_what_can_be(home.shared)
     log.info("ended")
 

@@ -264,7 +264,7 @@ def test_what_is_in_memory_when_the_server_is_killed_the_next_one_finds(cache: C
     assert [cache[f"{number}"][0] for number in range(5)] == list(range(5))
     assert cache._client.ask(m.GetCacheStatus()).memory.entries == 5
     kill(cache)
-    assert command.stop(directory, 60)
+    assert command.stop(directory, 60) == 0
     assert not os.path.exists(CacheHome(directory).shared)
     assert [cache[f"{number}"][0] for number in range(5)] == list(range(5))
 
@@ -396,7 +396,7 @@ def test_a_value_of_5_gib(directory: str) -> None:
     assert found[-1] == array[-1]
     del found, array
     gc.collect()
-    assert command.stop(directory, 600)
+    assert command.stop(directory, 600) == 0
     assert cache["a"][-1] == size // 8 - 1
     cache.close()
 

@@ -16,6 +16,7 @@ from localcluster import Cache, cli
 from localcluster.cache import command
 from localcluster.cache.client import CacheClient, ServerOptions
 from localcluster.cache.home import CacheHome
+from localcluster.cache.keys import block_id_of
 from protocol.errors import CacheError
 from tests.support import DEADLINE, wait_until
 
@@ -54,7 +55,7 @@ def put(directory: str, namespace: str = "x", **entries: Any) -> None:
 def test_a_day_with_a_cache(shell: Shell, directory: str) -> None:
     assert shell("status").startswith("no server is running\n")
     assert shell("stop") == "no server is running\n"
-    assert shell.json("stop") == {"stopped": False}
+    assert shell.json("stop") == {"stopped": False, "not_moved": 0}
     assert "0 programs connected" in shell("start", "--max-memory", "1m", "--max-disk", "2m", "--idle-timeout", "60")
     status = shell.json("status")
     assert (status["memory"]["limit"], status["disk"]["limit"]) == (1 << 20, 2 << 20)
@@ -70,7 +71,7 @@ def test_a_day_with_a_cache(shell: Shell, directory: str) -> None:
     assert shell.code == 1
     assert shell.json("rm", "y") == {"removed": 1}
     assert "memory  1 entries, 8.0 KiB of 1.0 MiB" in shell("status")
-    assert shell.json("stop") == {"stopped": True}
+    assert shell.json("stop") == {"stopped": True, "not_moved": 0}
     assert not os.path.exists(CacheHome(directory).shared)
     status = shell.json("status")
     assert status["pid"] is None
@@ -162,6 +163,23 @@ def test_a_stopped_server_is_an_error_and_what_it_has_is_seen(
             assert "is stopped" in shell.capsys.readouterr().err
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+def test_stop_says_of_what_the_disk_does_not_take(shell: Shell, directory: str) -> None:
+    shell("start", "--max-disk", "0")
+    cache = Cache("x", directory=directory)
+    cache["a"] = 1
+    cache.put("pinned", 2, pin=True)
+    cache.close()
+    assert "2 entries did not go to the disk" in shell("stop")
+    assert shell.code == 1
+    names = Path(directory, "log").read_text()
+    assert f"{block_id_of('x', 'a')} is lost" in names
+    assert f"{block_id_of('x', 'pinned')} stays in memory" in names
+    assert cache["pinned"] == 2
+    assert "a" not in cache
+    assert shell.json("stop") == {"stopped": True, "not_moved": 0}  # of the next one, whose disk has room
+    assert cache["pinned"] == 2
 
 
 def test_stop_has_a_deadline(directory: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -355,8 +355,12 @@ def test_it_ends_when_what_it_stands_on_is_taken_away(serve: Serve, home: CacheH
 
 
 def test_it_ends_when_it_is_asked_to(serving: Serving) -> None:
-    assert serving.client().ask(m.StopCache()) is None
+    client = serving.client()
+    put(client)
+    asking = InThread(lambda: client.ask(m.StopCache()))
     assert serving.ended.wait(DEADLINE)
+    serving.stop(close_clients=False)
+    assert asking.outcome() == 0
 
 
 def test_at_its_end_entries_are_on_the_disk_and_programs_see_it(serving: Serving) -> None:
@@ -371,13 +375,43 @@ def test_at_its_end_entries_are_on_the_disk_and_programs_see_it(serving: Serving
     assert not os.path.exists(serving.home.path(Tier.MEMORY, KEY))
 
 
-def test_the_end_does_not_wait_for_a_disk_that_takes_nothing(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_waits_for_a_disk_as_long_as_it_takes_bytes(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MOVE_TIMEOUT", 0.05)
+    put(serving.client())
+    looks, progress, copy = 0, serving.server._mover.progress, os_layer.copy_file
+    enough = threading.Event()
+
+    def look() -> Any:
+        nonlocal looks
+        looks += 1
+        if looks == 5:
+            enough.set()
+        return progress()
+
+    def copy_slowly(source: str, target: str) -> None:
+        with open(target, "ab", buffering=0) as file:
+            while not enough.wait(0.005):
+                file.write(b".")
+        os.unlink(target)
+        copy(source, target)
+
+    monkeypatch.setattr(serving.server._mover, "progress", look)
+    monkeypatch.setattr(os_layer, "copy_file", copy_slowly)
+    serving.stop()
+    assert os.path.exists(serving.home.path(Tier.DISK, KEY))
+
+
+def test_the_end_does_not_wait_for_a_disk_that_takes_nothing_and_leaves_in_memory_what_is_there(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(server, "MOVE_TIMEOUT", 0.05)
     monkeypatch.setattr(server, "STOP_TIMEOUT", 0.05)
     put(serving.client())
     hangs = threading.Event()
     monkeypatch.setattr(os_layer, "copy_file", lambda *_: hangs.wait(DEADLINE))
-    InThread(serving.stop).outcome()
+    assert InThread(serving.server.stop).outcome() == 1
+    assert f"{KEY} is stuck" in caplog.text
+    assert os.path.exists(serving.home.path(Tier.MEMORY, KEY))
     hangs.set()
     serving.server._side._thread.join(DEADLINE)
 
