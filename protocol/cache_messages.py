@@ -13,6 +13,11 @@ from enum import Enum
 
 from protocol.message import BlockIdLike, Report
 
+VERSION = 1
+"""Of what programs and the server say to each other. To be raised with each change of these messages, of
+`protocol.wire`, and of what both make of the cache's directories; it is in the name of the server's socket.
+"""
+
 
 class Claim(Enum):
     """Who is to compute an entry that is missing."""
@@ -108,8 +113,8 @@ class GetCacheStatus(Report):
 
 @dataclass(frozen=True, slots=True)
 class StopCache(Report):
-    """Move what is in memory to the disk and end. Triggered by ``localcluster cache stop``. Answer: how many entries the
-    disk did not take, when all others are there; then the server's process ends.
+    """Move what is in memory to the disk and end. Triggered by ``localcluster cache stop``. Answer: how many entries
+    the disk did not take, when all others are there; then the server's process ends.
     """
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from localcluster.cache import entry_file
+from localcluster.cache import entry_file, other_versions
 from localcluster.cache.client import CacheClient, NoServer, NotRunning, ServerOptions
 from localcluster.cache.home import CacheHome, Tier
 from localcluster.cache.keys import block_id_of
@@ -45,7 +45,7 @@ def start(directory: str | None, options: ServerOptions) -> dict[str, Any]:
 
 
 def status(directory: str | None) -> dict[str, Any]:
-    """Of the server; without one, what is on the disk."""
+    """Of the server; without one that speaks our version, what there is, and which processes serve in another one."""
     home = CacheHome(directory)
     with suppress(NotRunning):
         return dataclasses.asdict(_client(directory).ask(m.GetCacheStatus(), start=False))
@@ -58,7 +58,8 @@ def status(directory: str | None) -> dict[str, Any]:
         }
         for tier in Tier
     }
-    return {"pid": None, "memory": tiers[Tier.MEMORY], "disk": tiers[Tier.DISK]}
+    others = [other.pid for other in other_versions.serving(home)]
+    return {"pid": None, "of_other_versions": others, "memory": tiers[Tier.MEMORY], "disk": tiers[Tier.DISK]}
 
 
 def listed(directory: str | None, namespace: str | None = None) -> Iterator[Listed]:
@@ -107,10 +108,14 @@ def stop(directory: str | None, deadline: float) -> int | None:
     """
     until = time.monotonic() + deadline
     client = _client(directory)
+    others = other_versions.serving(client.home)
+    for other in others:
+        other.end()
+        _wait_for_end(other.pid, until)
     try:
         pid = client.ask(m.GetCacheStatus(), start=os.path.exists(client.home.shared)).pid
     except NotRunning:
-        return None
+        return 0 if others else None
     not_moved = 0
     try:
         not_moved = client.ask(m.StopCache(), deadline, start=False)
@@ -120,11 +125,15 @@ def stop(directory: str | None, deadline: float) -> int | None:
         if time.monotonic() < until:
             raise
     client.close()
+    _wait_for_end(pid, until)
+    return not_moved
+
+
+def _wait_for_end(pid: int, until: float) -> None:
     while _lives(pid):
         if time.monotonic() > until:
-            raise CacheError(f"the server, process {pid}, did not end in {deadline:g} s; it may have much to move")
+            raise CacheError(f"the server, process {pid}, did not end in time; it may have much to move")
         time.sleep(STOP_POLL)
-    return not_moved
 
 
 def _client(directory: str | None, options: ServerOptions = _NONE_SAID) -> CacheClient:
@@ -148,7 +157,8 @@ def _lives(pid: int) -> bool:
 def as_text(report: dict[str, Any]) -> str:
     """A status for people."""
     if report["pid"] is None:
-        lines = ["no server is running"]
+        others = report["of_other_versions"]
+        lines = [f"server {pid}, of another version of localcluster" for pid in others] or ["no server is running"]
     else:
         lines = [f"server {report['pid']}, for {report['uptime']:.0f} s, {report['clients'] - 1} programs connected"]
     for tier in Tier:

@@ -6,7 +6,7 @@ written by the user. Laid out alike::
     <root>/entries/<namespace>/<digest>     an entry
           /aside/<something unique>         one that is being written
     <disk root>/lock                        flock of the server, as long as it lives
-    <shared memory root>/socket             where it listens
+    <shared memory root>/socket.<version>   where it listens, and what it speaks (`other_versions`)
 
 Does not cover what an entry looks like: `entry_file`.
 """
@@ -19,6 +19,7 @@ import stat
 import tempfile
 from enum import Enum
 
+from protocol import cache_messages as m
 from protocol.errors import CacheError
 from storage import os_layer
 from storage.block_id import CacheBlockId
@@ -44,7 +45,7 @@ class CacheHome:
         digest = hashlib.blake2b(os.fsencode(self.directory), digest_size=6).hexdigest()
         parent = SHARED_MEMORY if os.path.isdir(SHARED_MEMORY) else tempfile.gettempdir()
         self.shared = os.path.join(parent, f"localcluster-cache-{os.getuid()}-{digest}")
-        self.socket = os.path.join(self.shared, "socket")
+        self.socket = os.path.join(self.shared, f"socket.{m.VERSION}")
         self.lock = os.path.join(self.directory, "lock")
         self._roots = {Tier.MEMORY: self.shared, Tier.DISK: self.directory}
         self._entries = {tier: os.path.join(root, "entries") for tier, root in self._roots.items()}

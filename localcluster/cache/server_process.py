@@ -19,6 +19,7 @@ from typing import Any
 
 from localcluster.base import os_layer as processes
 from localcluster.cache.home import CacheHome, Tier, file_identity
+from localcluster.cache.other_versions import make_way
 from localcluster.cache.server import CacheServer
 from protocol.errors import CacheError
 from storage import os_layer
@@ -76,17 +77,17 @@ def _serve(arguments: dict[str, Any], ready: int) -> int:
         home.make()  # an earlier server's end may have taken the directory in memory away
         _log_to(os.path.join(home.directory, LOG))
         limits = _limits(home, arguments.get("max_memory"), arguments.get("max_disk"))
+        ended = threading.Event()
+        for signum in (signal.SIGTERM, signal.SIGQUIT):
+            signal.signal(signum, lambda *_: ended.set())
         os_layer.unlink(home.socket)
         listening = processes.listen_at(home.socket)
-        ended = threading.Event()
         idle_timeout = arguments.get("idle_timeout", IDLE_TIMEOUT)
         server = CacheServer(home, limits, idle_timeout, listening, ended.set)
         server.start()
     except (CacheError, OSError) as error:
         os_layer.write_all(ready, f"{error}\n".encode())
         return 1
-    for signum in (signal.SIGTERM, signal.SIGQUIT):
-        signal.signal(signum, lambda *_: ended.set())
     threading.Thread(target=server.accept, name="localcluster-cache-accept", daemon=True).start()
     os_layer.write_all(ready, b"\0")
     os.close(ready)
@@ -117,6 +118,7 @@ def _lock(home: CacheHome) -> int | None:
             processes.connect_to(home.socket, LOCK_POLL).close()
             return None
         except OSError:
+            make_way(home)
             if time.monotonic() > deadline:
                 raise CacheError(
                     f"the cache in {home.directory} has a server that does not answer, nor end, in "
