@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     run.set_defaults(parser=run)
     _add_chaos(commands.add_parser("chaos", help="run a job under random faults and compare", allow_abbrev=False))
     add_cache(commands.add_parser("cache", help="look at the machine's cache, and stop its server"))
-    clean = commands.add_parser("clean", help="remove what dead runs left (after a power cut, say)")
+    clean = commands.add_parser("clean", help="remove what dead runs and caches left (after a power cut, say)")
     clean.add_argument("--local-dirs", metavar="A,B", help="directories to look in, besides the temporary directory")
     dump = commands.add_parser("dump", help="show what the processes of a run are doing: their Python stacks")
     dump.add_argument("pid", nargs="?", type=int, metavar="PID", help="any process of it (default: every run of yours)")
@@ -124,12 +124,14 @@ def _cache(arguments: argparse.Namespace) -> int:
 
 
 def _clean(arguments: argparse.Namespace) -> int:
+    from localcluster.cache.leftovers import remove_leftovers
     from storage.disk_block_manager import configured_local_dirs
     from storage.stale_runs import remove_stale, remove_stale_segments
 
     extra = arguments.local_dirs.split(",") if arguments.local_dirs else []
     parents = [None, *extra, *configured_local_dirs(())]
-    removed = [path for parent in parents for path in remove_stale(parent)] + remove_stale_segments()
+    removed = [path for parent in parents for path in remove_stale(parent)]
+    removed += remove_stale_segments() + remove_leftovers()
     for path in removed:
         print(f"removed {path}")
     if not removed:

@@ -6,6 +6,7 @@ written by the user. Laid out alike::
     <root>/entries/<namespace>/<digest>     an entry
           /aside/<something unique>         one that is being written
     <disk root>/lock                        flock of the server, as long as it lives
+    <shared memory root>/owner              the disk root's path; a server holds a shared flock of it (`leftovers`)
     <shared memory root>/socket.<version>   where it listens, and what it speaks (`other_versions`)
 
 Does not cover what an entry looks like: `entry_file`.
@@ -29,6 +30,9 @@ DIRECTORY_VARIABLE = "LOCALCLUSTER_CACHE_DIRECTORY"
 """Environment variable that names another directory than the user's usual one."""
 
 
+OWNER = "owner"
+
+
 class Tier(Enum):
     MEMORY = "memory"
     DISK = "disk"
@@ -43,9 +47,9 @@ class CacheHome:
     def __init__(self, directory: str | None = None) -> None:
         self.directory = os.path.realpath(directory or usual_directory())
         digest = hashlib.blake2b(os.fsencode(self.directory), digest_size=6).hexdigest()
-        parent = SHARED_MEMORY if os.path.isdir(SHARED_MEMORY) else tempfile.gettempdir()
-        self.shared = os.path.join(parent, f"localcluster-cache-{os.getuid()}-{digest}")
+        self.shared = os.path.join(shared_parent(), f"localcluster-cache-{os.getuid()}-{digest}")
         self.socket = os.path.join(self.shared, f"socket.{m.VERSION}")
+        self.owner = os.path.join(self.shared, OWNER)
         self.lock = os.path.join(self.directory, "lock")
         self._roots = {Tier.MEMORY: self.shared, Tier.DISK: self.directory}
         self._entries = {tier: os.path.join(root, "entries") for tier, root in self._roots.items()}
@@ -102,6 +106,11 @@ class CacheHome:
         for root in self._roots.values():
             if os.path.lexists(root):
                 require_own(root)
+
+
+def shared_parent() -> str:
+    """Of the directories in shared memory."""
+    return SHARED_MEMORY if os.path.isdir(SHARED_MEMORY) else tempfile.gettempdir()
 
 
 def usual_directory() -> str:

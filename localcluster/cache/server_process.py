@@ -19,6 +19,7 @@ from typing import Any
 
 from localcluster.base import os_layer as processes
 from localcluster.cache.home import CacheHome, Tier, file_identity
+from localcluster.cache.leftovers import hold
 from localcluster.cache.other_versions import make_way
 from localcluster.cache.server import CacheServer
 from protocol.errors import CacheError
@@ -75,6 +76,7 @@ def _serve(arguments: dict[str, Any], ready: int) -> int:
             os_layer.write_all(ready, b"\0")
             return 0
         home.make()  # an earlier server's end may have taken the directory in memory away
+        hold(home)  # until the process ends
         _log_to(os.path.join(home.directory, LOG))
         limits = _limits(home, arguments.get("max_memory"), arguments.get("max_disk"))
         ended = threading.Event()

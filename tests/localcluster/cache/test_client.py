@@ -83,7 +83,7 @@ def test_the_server_is_detached_and_has_nothing_of_its_starter(client: CacheClie
         links = {os.readlink(link) for link in fds.iterdir()}
         assert not [link for link in links if "opened" in link]
         assert {os.readlink(fds / str(number)) for number in range(3)} == {"/dev/null"}
-        expected = ("/dev/null", "socket:", "pipe:", "anon_inode:[eventpoll]", client.home.directory)
+        expected = ("/dev/null", "socket:", "pipe:", "anon_inode:[eventpoll]", client.home.directory, client.home.owner)
         assert not [link for link in links if not link.startswith(expected)]
 
 
