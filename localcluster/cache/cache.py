@@ -24,6 +24,7 @@ from localcluster.cache.mover import try_to_unlink
 from localcluster.cache.reader import EntryReader
 from protocol import cache_messages as m
 from protocol.errors import BlockIdError, CacheError, CacheKeyError, DeserializationError
+from protocol.message import Report
 from storage import os_layer
 from storage.block_id import CacheBlockId
 from storage.serializer import deserialize, serialize
@@ -305,7 +306,7 @@ class Cache(MutableMapping[Key, Any]):
             return
         for _ in range(2):  # the server may end meanwhile, in good order, and there is another one
             path = self._write(block_id, content, pinned)
-            if self._client.ask(m.CommitEntry(block_id, path, content.expires)):
+            if self._ask_or_leave(m.CommitEntry(block_id, path, content.expires)):
                 self.statistics.kept += 1
                 return
         raise CacheError(f"{content.size} bytes were written to the cache in {self.directory}, and not taken there")
@@ -328,16 +329,19 @@ class Cache(MutableMapping[Key, Any]):
                 raise
 
     def _reserve(self, block_id: CacheBlockId, size: int, on_disk: bool) -> str:
+        path: str | None = self._ask_or_leave(m.ReserveEntry(block_id, size, on_disk))
+        if path is None:
+            raise self._no_room(size)
+        return path
+
+    def _ask_or_leave(self, message: Report) -> Any:
         try:
-            path: str | None = self._client.ask(m.ReserveEntry(block_id, size, on_disk))
+            return self._client.ask(message)
         except CacheError:
             raise
         except BaseException:
             self._client.close()  # the room that the server has for us by now would be lost
             raise
-        if path is None:
-            raise self._no_room(size)
-        return path
 
     def _no_room(self, size: int) -> CacheError:
         return CacheError(

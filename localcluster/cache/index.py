@@ -25,6 +25,11 @@ class Entry:
     expires: float = 0.0  # 0: never
     pinned: bool = False
 
+    @property
+    def stays(self) -> bool:
+        """Until it is removed, or no more pinned: see `CacheIndex.touch`."""
+        return self.pinned and self.tier is Tier.DISK
+
 
 class CacheIndex:
     """``limits``: bytes of each tier."""
@@ -54,6 +59,10 @@ class CacheIndex:
         """All of them, if it is None."""
         return [block_id for block_id in self._entries if namespace in (None, block_id.namespace)]
 
+    def staying(self) -> list[tuple[CacheBlockId, Entry]]:
+        """Those on the disk that are pinned, as far as was told."""
+        return [(block_id, entry) for block_id, entry in self._entries.items() if entry.stays]
+
     # --- room ---------------------------------------------------------------------------------------------------------
 
     def has_room(self, tier: Tier, size: int) -> bool:
@@ -79,9 +88,9 @@ class CacheIndex:
             while heap:
                 used_at, block_id = heap[0]
                 entry = self._entries.get(block_id)
-                if entry is None or entry.tier is not tier or entry.used_at != used_at:
+                if entry is None or entry.tier is not tier or entry.used_at != used_at or entry.stays:
                     heapq.heappop(heap)
-                elif block_id in sparing or (entry.pinned and tier is Tier.DISK):
+                elif block_id in sparing:
                     spared.append(heapq.heappop(heap))
                 else:
                     return block_id
@@ -116,9 +125,9 @@ class CacheIndex:
     def touch(self, block_id: CacheBlockId, used_at: float, pinned: bool) -> None:
         """What a look at the file told."""
         entry = self._entries[block_id]
-        entry.pinned = pinned
-        if entry.used_at != used_at:
-            entry.used_at = used_at
+        is_listed = entry.used_at == used_at and not entry.stays
+        entry.used_at, entry.pinned = used_at, pinned
+        if not is_listed:
             self._list(block_id, entry)
 
     def remove(self, block_id: CacheBlockId) -> Entry | None:
@@ -144,9 +153,8 @@ class CacheIndex:
             used = sum(on_disk(entry.size) for entry in entries) + reserved.get(tier, 0)
             assert self.used[tier] == used, f"{tier}: {self.used[tier]} bytes counted, {used} there"
             listed = set(self._cold[tier])
-            assert all((e.used_at, each) in listed for each, e in self._entries.items() if e.tier is tier), (
-                "one never goes"
-            )
+            may_go = ((e.used_at, each) for each, e in self._entries.items() if e.tier is tier and not e.stays)
+            assert all(item in listed for item in may_go), "one never goes"
 
 
 def on_disk(size: int) -> int:

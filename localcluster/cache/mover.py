@@ -48,9 +48,30 @@ class Mover:
                 block_id = self._index.coldest(tier, spared)
                 entry = None if block_id is None else self._index.get(block_id)
             if block_id is None or entry is None:
+                if tier is Tier.DISK and self._see_who_is_pinned_no_more():
+                    continue
                 return False
             if not self._give_way(block_id, entry):
                 spared.add(block_id)
+
+    def _see_who_is_pinned_no_more(self) -> bool:
+        """Whether there is one: of those on the disk nobody tells, but their files."""
+        with self._lock:
+            staying = self._index.staying()
+        found = False
+        for block_id, entry in staying:
+            try:
+                status = os.stat(self._home.path(Tier.DISK, block_id))
+            except FileNotFoundError:
+                self._forget(block_id, entry)
+                found = True
+                continue
+            if not is_pinned(status):
+                found = True
+                with self._lock:
+                    if self._index.get(block_id) is entry:
+                        self._index.touch(block_id, status.st_mtime, False)
+        return found
 
     def move_all_to_disk(self) -> None:
         """For the end of the server: mapped or not. What finds no room, or is not taken by the disk, goes away, unless

@@ -235,7 +235,7 @@ class CacheServer:
 
     def _program_gone(self, program: _Program) -> None:
         self._programs.pop(program.number, None)
-        program.endpoint.channel.close()
+        program.endpoint.channel.abort()  # under the lock nobody says goodbye to who may not read
         self._claims.connection_lost(program.number)
         self._intake.program_gone(program.number)
         self._busy_at = time.monotonic()

@@ -519,6 +519,24 @@ def test_a_put_that_an_error_ends_leaves_nothing(serving: Serving, monkeypatch: 
     assert serving.server._index.used == dict.fromkeys(Tier, 0)
 
 
+def test_a_put_that_is_interrupted_before_the_file_is_the_entry_gives_its_room_back(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = serving.cache()
+    ask = cache._client.ask
+
+    def interrupted(message: Any, *how: Any) -> Any:
+        if isinstance(message, m.CommitEntry):
+            raise KeyboardInterrupt
+        return ask(message, *how)
+
+    monkeypatch.setattr(cache._client, "ask", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        cache["a"] = b"." * 100_000
+    wait_until(lambda: not any(serving.server._intake.reserved().values()))
+    assert [os_layer.names_in(serving.home.aside(tier)) for tier in Tier] == [[], []]
+
+
 def test_a_put_during_which_the_server_changes_is_made_again(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = serving.cache()
     write = entry_file.write

@@ -64,6 +64,11 @@ class Books(RuleBasedStateMachine):
         ]
         assert self.index.coldest(tier, spared) == (min(may_go)[1] if may_go else None)
 
+    @rule()
+    def staying(self) -> None:
+        pinned = {block_id for block_id, entry in self.model.items() if entry.pinned and entry.tier is Tier.DISK}
+        assert {block_id for block_id, _ in self.index.staying()} == pinned
+
     @rule(now=times)
     def expired(self, now: float) -> None:
         due = {block_id for block_id, entry in self.model.items() if entry.expires and entry.expires <= now}

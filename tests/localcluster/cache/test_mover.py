@@ -129,6 +129,18 @@ def test_a_pinned_entry_goes_to_the_disk_and_stays_there(home: CacheHome) -> Non
     place.check()
 
 
+def test_an_entry_on_the_disk_that_is_pinned_no_more_makes_room(home: CacheHome) -> None:
+    place = Place(home, memory=PAGE, disk=2 * PAGE)
+    entries = [place.add(number, tier=Tier.DISK, pinned=True) for number in range(2)]
+    assert not place.make_room(PAGE, Tier.DISK)
+    os.chmod(place.path(entries[1], Tier.DISK), entry_file.NOT_PINNED)
+    assert place.make_room(PAGE, Tier.DISK)
+    assert [place.tiers(each) for each in entries] == [[Tier.DISK], []]
+    os.unlink(place.path(entries[0], Tier.DISK))
+    assert place.make_room(PAGE, Tier.DISK)
+    place.check()
+
+
 def test_a_pinned_entry_stays_in_memory_when_the_disk_has_no_room(home: CacheHome) -> None:
     place = Place(home, memory=PAGE, disk=0)
     pinned = place.add(1, pinned=True)
