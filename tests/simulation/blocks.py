@@ -172,7 +172,12 @@ class SimulatedBlocks:
 
     def _move(self, block_id: BlockId, block: Block) -> Doing[None]:
         """Out of a segment whose file was removed, where others cannot find it."""
-        old, block.location = block.location, (yield from self.allocate(block.value, on_disk=False))
+        old = block.location
+        new = yield from self.allocate(block.value, on_disk=False)
+        if block.location is not old:  # another thread was faster
+            yield from self._give_up_place(new)
+            return
+        block.location = new
         unread = yield from self.report(block_id)
         yield from self._give_up_place(old, unread=unread)
 
