@@ -32,9 +32,10 @@ from storage.file_reads import load_out
 from storage.local_blocks import BlockManagerStatistics, LocalBlocks, Put
 from storage.location_reader import LocationReader
 from storage.managed_buffer import ManagedBuffer
+from storage.own_values import own_values
 from storage.remote_blocks import RemoteBlocks
 from storage.scratch import Scratch
-from storage.serializer import check, deserialize
+from storage.serializer import check
 from storage.storage_level import StorageLevel
 from storage.tiers import Tiers
 
@@ -107,23 +108,15 @@ class BlockManager:
         return self.get_local_bytes(block_id) or self.get_remote_bytes(block_id)
 
     def get_local_values(self, block_id: BlockId) -> BlockResult | None:
-        """Values kept as objects are those in the store, not copies; arrays in shared memory are read-only views of
-        it, others own their memory.
-        """
+        """Values kept as objects are those in the store, not copies; others are the caller's own, see `own_values`."""
         return self._local.get_values(block_id)
 
     def get_local_bytes(self, block_id: BlockId) -> ManagedBuffer | None:
         return self._local.get_bytes(block_id)
 
     def get_remote_values(self, block_id: BlockId) -> BlockResult | None:
-        """Arrays are read-only views of what the other process wrote."""
-        return self._get_remote_values(block_id, copy=False)
-
-    def _get_remote_values(self, block_id: BlockId, *, copy: bool) -> BlockResult | None:
         data = self.get_remote_bytes(block_id)
-        if data is None:
-            return None
-        return BlockResult(deserialize(data.memoryview(), copy=copy, checked=True), data.size, ReadMethod.NETWORK)
+        return None if data is None else BlockResult(own_values(data, checked=True), data.size, ReadMethod.NETWORK)
 
     @property
     def why_unread(self) -> str:
@@ -158,7 +151,7 @@ class BlockManager:
         Among the threads of this process one makes the block and the others wait for it. What `make_iterator` or its
         iterator raises propagates; nothing is left then, and the next one who waits makes the block.
         """
-        result = self.get_local_values(block_id) or self._get_remote_values(block_id, copy=not level.reads_views)
+        result = self.get(block_id)
         if result is not None:
             return result, None
         for _ in range(PUTS):

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from protocol.locations import Location
 from storage.block_id import BlockId
 from storage.managed_buffer import ManagedBuffer
+from storage.own_values import own_values
 from storage.storage_level import StorageLevel
 
 BytesLike: TypeAlias = bytes | bytearray | memoryview
@@ -54,9 +55,12 @@ class BlockStore(ABC):
     def get_bytes(self, block_id: BlockId) -> ManagedBuffer | None:
         """The block's serialised bytes, or None when the block is not here."""
 
-    @abstractmethod
     def get_values(self, block_id: BlockId) -> Iterator[Any] | None:
-        """The block's values, or None when the block is not here."""
+        """The block's values, or None when the block is not here. Their reader may write into them, and nobody else
+        sees that, unless they were put at a deserialised level.
+        """
+        data = self.get_bytes(block_id)
+        return None if data is None else own_values(data)
 
     @abstractmethod
     def remove(self, block_id: BlockId) -> bool:

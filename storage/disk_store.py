@@ -24,7 +24,7 @@ from storage.block_id import BlockId
 from storage.block_store import BlockStore, BytesLike, PutResult
 from storage.disk_block_manager import DiskBlockManager
 from storage.managed_buffer import FileSegmentBuffer, ManagedBuffer
-from storage.serializer import deserialize, serialize_stream
+from storage.serializer import serialize_stream
 from storage.storage_level import StorageLevel
 
 log = logging.getLogger(__name__)
@@ -68,10 +68,6 @@ class DiskStore(BlockStore):
         with self._lock:  # the file that is opened is the one whose size is in the books
             size = self._sizes.get(block_id)
             return None if size is None else FileSegmentBuffer(self._files.get_file(block_id), 0, size)
-
-    def get_values(self, block_id: BlockId) -> Iterator[Any] | None:
-        data = self.get_bytes(block_id)
-        return None if data is None else deserialize(data.memoryview())
 
     def location(self, block_id: BlockId) -> FileLocation | None:
         size = self._sizes.get(block_id)

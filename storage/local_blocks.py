@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
-from typing import Any
 
 from protocol import sites
 from protocol.errors import (
@@ -45,8 +44,8 @@ from storage.local_damage import LocalDamage, warn_of_removed_files
 from storage.managed_buffer import ManagedBuffer
 from storage.memory_store import MemoryStore
 from storage.off_heap_store import OffHeapStore
+from storage.own_values import own_values
 from storage.scratch import SHARED_MEMORY, Scratch
-from storage.serializer import deserialize
 from storage.shared_blocks import SharedBlocks
 from storage.shared_memory_store import SharedMemoryStore
 from storage.status_reporter import StatusReporter
@@ -202,7 +201,7 @@ class LocalBlocks:
             self.at_site("block.read", block_id)
         if info is None:
             data = self._get_shared(block_id)
-            return None if data is None else BlockResult(_checked_values(data), data.size, ReadMethod.OFF_HEAP)
+            return None if data is None else BlockResult(own_values(data, checked=True), data.size, ReadMethod.OFF_HEAP)
         try:
             found = self._tiers.get_values(block_id, info.level)
             if found is not None:
@@ -376,7 +375,3 @@ class LocalBlocks:
             assert info is None or self._tiers.contains(block_id, info.level), (
                 f"{block_id} is in the books and no store"
             )
-
-
-def _checked_values(data: ManagedBuffer) -> Iterator[Any]:
-    return deserialize(data.memoryview(), checked=True)

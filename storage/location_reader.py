@@ -45,12 +45,12 @@ class LocationReader:
         if self._arena.by_calls:
             return self._copy(location, leased=leased)
         if self._arena.owns(location):
-            return ShmBuffer(self._own(location))
+            return ShmBuffer(self._own(location), location)
         if not leased:
-            return ShmBuffer(self._segments.view(location))
+            return ShmBuffer(self._segments.view(location), location)
         self._leases.acquire(location)
         try:
-            return ShmBuffer(self._segments.view(location, self._leases.release))
+            return ShmBuffer(self._segments.view(location, self._leases.release), location)
         except StorageError:
             self._leases.release(location)
             raise
@@ -59,7 +59,7 @@ class LocationReader:
         pin = self._own(location) if self._arena.owns(location) else None
         try:
             if pin is not None and not os_layer.exists(location.segment):
-                return ShmBuffer(pin)  # all there is of it, and nobody can cut a file without a name
+                return ShmBuffer(pin, location)  # all there is of it, and nobody can cut a file without a name
             return HeapBuffer(copy_out(location))
         finally:
             if leased:

@@ -9,10 +9,16 @@ from __future__ import annotations
 import io
 import mmap
 from abc import ABC, abstractmethod
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeAlias, cast
 
 from protocol.errors import StaleLocationError, StorageError
+from protocol.locations import ShmLocation
 from storage import os_layer
+from storage.anonymous_pages import AnonymousPages
+from storage.private_pages import map_part
+from storage.serializer import check
+
+_View: TypeAlias = memoryview  # for classes where this is a method
 
 
 class ManagedBuffer(ABC):
@@ -29,6 +35,16 @@ class ManagedBuffer(ABC):
         the caller's affair. Raises StorageError after `release`.
         """
 
+    def private(self) -> _View | None:
+        """All the bytes again, once, and writable: nobody else sees what is written there, but for views of this very
+        buffer. None when the bytes have to be copied for that. Keeps what it needs alive.
+        """
+        return None
+
+    def check(self) -> None:
+        """Raises CorruptBlockError unless the bytes are those of a block as they were written."""
+        check(self.memoryview())
+
     @abstractmethod
     def release(self) -> None:
         """Say that this buffer is not needed any more. May be called again."""
@@ -42,13 +58,16 @@ class _HeldView(ManagedBuffer):
     """A buffer whose bytes are one view that it holds until the release."""
 
     def __init__(self, view: memoryview) -> None:
-        self._view: memoryview | None = view.cast("B").toreadonly()
+        self._view: memoryview | None = view.cast("B")
         self.size = view.nbytes
 
     def memoryview(self) -> memoryview:
+        return self._held().toreadonly()
+
+    def _held(self) -> _View:
         if self._view is None:
             raise StorageError(f"{type(self).__name__} of {self.size} bytes is used after its release")
-        return memoryview(self._view)
+        return self._view
 
     def release(self) -> None:
         # Dropped, not memoryview.release(): that raises BufferError while arrays made over the view are alive.
@@ -64,8 +83,31 @@ class HeapBuffer(_HeldView):
 
 class ShmBuffer(_HeldView):
     """Bytes in shared memory, seen through a view that the arena or the lease table gave out: pins and leases hang on
-    it.
+    it. ``location``: where they lie.
     """
+
+    def __init__(self, view: memoryview, location: ShmLocation) -> None:
+        super().__init__(view)
+        self._location = location
+
+    def private(self) -> _View | None:
+        """None also when the segment's file has lost its name."""
+        return map_part(self._location.segment, self._location.offset, self.size, hold=self._held())
+
+
+class PagesBuffer(_HeldView):
+    """A block of the heap that each reader has for itself."""
+
+    def __init__(self, pages: AnonymousPages) -> None:
+        super().__init__(pages.view())
+        self._pages = pages
+
+    def private(self) -> _View:
+        return self._held()
+
+    def check(self) -> None:
+        """Once in the life of the block, since nobody can change it."""
+        self._pages.check(self._held())
 
 
 class FileSegmentBuffer(_HeldView):
@@ -77,6 +119,9 @@ class FileSegmentBuffer(_HeldView):
 
     def __init__(self, path: str, offset: int, length: int) -> None:
         super().__init__(_map_segment(path, offset, length))
+
+    def private(self) -> _View:
+        return self._held()
 
 
 def open_located(path: str) -> int:
@@ -101,7 +146,7 @@ def _map_segment(path: str, offset: int, length: int) -> memoryview:
         if length == 0:  # an empty mapping is an error to mmap
             return memoryview(b"")
         skip = offset % mmap.ALLOCATIONGRANULARITY
-        return memoryview(os_layer.map_file(fd, skip + length, offset=offset - skip))[skip:]
+        return memoryview(os_layer.map_privately(fd, skip + length, offset=offset - skip))[skip:]
     except OSError as error:
         raise StorageError(f"cannot map {length} bytes at {offset} of {path}: {error}") from error
     finally:

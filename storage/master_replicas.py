@@ -128,7 +128,7 @@ class MasterReplicas:
         return any(manager.executor_id not in busy for manager in self._table.managers)
 
     def _peers(self, block_id: BlockId) -> list[BlockManagerId]:
-        """Those who can take another copy, if the block lacks one: without those whom its putter has told to already."""
+        """Those who can take another copy, if the block lacks one; its putter may have told some already."""
         if not self._lacks(block_id):
             return []
         holders, vain = self._table.statuses(block_id), self._refused | self._ordered

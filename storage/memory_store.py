@@ -22,16 +22,19 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from protocol.errors import BlockNotFoundError, BlockPutError, TaskKilledError
 from protocol.forks import free_in_forks
+from storage.anonymous_pages import AnonymousPages, in_pages
 from storage.block_id import BlockId
 from storage.block_store import BlockStore, PutResult
 from storage.conf import StorageConf
 from storage.lru_blocks import LruBlocks
-from storage.managed_buffer import HeapBuffer, ManagedBuffer
-from storage.serializer import deserialize, serialize
+from storage.managed_buffer import HeapBuffer, ManagedBuffer, PagesBuffer
+from storage.own_values import own_values
+from storage.private_pages import PRIVATE_FROM
+from storage.serializer import deserialize, has_buffers, serialize
 from storage.storage_level import StorageLevel
 from storage.unroll import Leftover, Reservation, Unrolled, unroll_bytes, unroll_values
 
@@ -55,9 +58,12 @@ class MemoryStatistics:
     blocks: int
 
 
+_Data: TypeAlias = "list[Any] | bytes | bytearray | memoryview | AnonymousPages"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Entry:
-    data: list[Any] | bytes | bytearray | memoryview
+    data: _Data
     size: int  # bytes
 
 
@@ -94,8 +100,7 @@ class MemoryStore(BlockStore):
         with self._putting(block_id) as memory:
             if not memory.cover(data.size):
                 return PutResult(stored=False, size=data.size, dropped=memory.dropped)
-            view = data.memoryview()
-            self._store(memory, view if isinstance(data, HeapBuffer) else bytes(view), data.size)
+            self._store(memory, _held(data), data.size)
             return PutResult(stored=True, size=data.size, dropped=memory.dropped)
 
     def put_iterator(self, block_id: BlockId, values: Iterator[Any], level: StorageLevel) -> PutResult:
@@ -138,7 +143,7 @@ class MemoryStore(BlockStore):
                 if not memory.kept:
                     self._release(memory)
 
-    def _store(self, memory: Reservation, data: list[Any] | bytes | bytearray | memoryview, size: int) -> None:
+    def _store(self, memory: Reservation, data: _Data, size: int) -> None:
         with self._lock:
             self._release(memory)
             self._storage_memory += size
@@ -206,7 +211,7 @@ class MemoryStore(BlockStore):
         return {}
 
     def _evict(self, block_id: BlockId, entry: _Entry, memory: Reservation) -> bool:
-        data = entry.data if isinstance(entry.data, list) else HeapBuffer(entry.data)
+        data = entry.data if isinstance(entry.data, list) else _buffer(entry.data)
         try:
             dropped = self._drop(block_id, data) is not False
         except TaskKilledError:
@@ -244,14 +249,14 @@ class MemoryStore(BlockStore):
         data = self._use(block_id)
         if data is None:
             return None
-        return HeapBuffer(b"".join(serialize(data)) if isinstance(data, list) else data)
+        return HeapBuffer(b"".join(serialize(data))) if isinstance(data, list) else _buffer(data)
 
     def get_values(self, block_id: BlockId) -> Iterator[Any] | None:
         """As in `BlockStore`. The values of a deserialised block are shared by all who read it."""
         data = self._use(block_id)
         if data is None:
             return None
-        return iter(data) if isinstance(data, list) else deserialize(memoryview(data))
+        return iter(data) if isinstance(data, list) else own_values(_buffer(data))
 
     def damage(self, block_id: BlockId, change: Callable[[bytearray], object]) -> bool:
         """Change a block's bytes, for faults on purpose; False when the store has no bytes of it."""
@@ -259,12 +264,12 @@ class MemoryStore(BlockStore):
             entry = self._entries.get(block_id)
             if entry is None or isinstance(entry.data, list):
                 return False
-            data = bytearray(entry.data)
+            data = bytearray(_buffer(entry.data).memoryview())
             change(data)
             self._entries[block_id] = _Entry(bytes(data), entry.size)
             return True
 
-    def _use(self, block_id: BlockId) -> list[Any] | bytes | bytearray | memoryview | None:
+    def _use(self, block_id: BlockId) -> _Data | None:
         with self._lock:
             entry = self._entries.use(block_id)
             return None if entry is None else entry.data
@@ -301,3 +306,17 @@ class MemoryStore(BlockStore):
             assert free >= 0, f"{-free} bytes more than the limit are in use"
             both = self._being_put.keys() & self._entries.keys()
             assert not both, f"blocks both stored and being put: {both}"
+
+
+def _held(data: ManagedBuffer) -> _Data:
+    """The bytes, on the heap and not anybody's to change."""
+    view = data.memoryview()
+    pages = in_pages(view) if data.size >= PRIVATE_FROM and has_buffers(view) else None
+    if pages is None:
+        return view if isinstance(data, HeapBuffer) else bytes(view)
+    pages.seal(data.size)
+    return pages
+
+
+def _buffer(data: bytes | bytearray | memoryview | AnonymousPages) -> ManagedBuffer:
+    return PagesBuffer(data) if isinstance(data, AnonymousPages) else HeapBuffer(data)

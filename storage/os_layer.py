@@ -26,6 +26,8 @@ from protocol.forks import stop_strays
 BytesLike: TypeAlias = bytes | bytearray | memoryview
 
 _MADV_POPULATE_WRITE = 23  # Linux 5.14; Python's mmap module has no name for it yet
+_PAGE_ENTRY = 8  # bytes of /proc/PID/pagemap for each page
+_OF_THE_FILE = bytes([0, *(high for high in range(256) if high & 0x20)])  # highest bytes for: not there, or not written
 _ZEROES = bytes(1 << 20)
 _BUFFER = 1 << 16  # bytes of output that go to the system at once
 
@@ -200,17 +202,51 @@ def map_file(fd: int, length: int, *, offset: int = 0, writable: bool = False) -
     The mapping outlives the descriptor and the file's name. Check `file_size` first: a page behind the file's end is a
     SIGBUS when touched, and Python checks it only up to 3.12.
     """
-    protection = mmap.PROT_READ | mmap.PROT_WRITE if writable else mmap.PROT_READ
-    if sys.version_info >= (3, 13):  # earlier versions keep a duplicate of the descriptor as long as the mapping lives
-        return mmap.mmap(fd, length, prot=protection, offset=offset, trackfd=False)
-    return mmap.mmap(fd, length, prot=protection, offset=offset)
+    return _map(fd, length, offset, mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ)
 
 
-def map_privately(fd: int, length: int) -> mmap.mmap:
-    """Map an open file from its start, writable: what is written is this process's own, and only pages that are written
-    to are copied. The mapping keeps a duplicate of the descriptor, and so its `lock_shared`, as long as it lives.
+def map_privately(fd: int, length: int, *, offset: int = 0, keep_open: bool = False) -> mmap.mmap:
+    """As `map_file`, writable: what is written is this process's own, and only pages that are written to are copied.
+
+    `keep_open`: the mapping keeps a duplicate of the descriptor, and so its `lock_shared`, as long as it lives.
     """
-    return mmap.mmap(fd, length, access=mmap.ACCESS_COPY)
+    return _map(fd, length, offset, mmap.ACCESS_COPY, keep_open)
+
+
+def _map(fd: int, length: int, offset: int, access: int, keep_open: bool = False) -> mmap.mmap:
+    if sys.version_info >= (3, 13):  # earlier versions keep a duplicate of the descriptor as long as the mapping lives
+        return mmap.mmap(fd, length, access=access, offset=offset, trackfd=keep_open)
+    return mmap.mmap(fd, length, access=access, offset=offset)
+
+
+def take_back(mapping: mmap.mmap, address: int) -> None:
+    """Drop what was written to a private mapping, which starts at an address: it shows the file's bytes again.
+
+    Pages that were read stay mapped, where the system tells which were written to.
+    """
+    size = -(-len(mapping) // mmap.PAGESIZE) * _PAGE_ENTRY
+    try:
+        with open("/proc/self/pagemap", "rb", buffering=0) as file:
+            entries = os.pread(file.fileno(), size, address // mmap.PAGESIZE * _PAGE_ENTRY)
+    except OSError:
+        entries = b""
+    if len(entries) < size or entries[_PAGE_ENTRY - 1 :: _PAGE_ENTRY].translate(None, _OF_THE_FILE):
+        mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def anonymous_file() -> int:
+    """Make a file of memory without a name, which goes with the last descriptor and mapping; the descriptor.
+
+    Raises OSError, also where the system has no such files.
+    """
+    if not hasattr(os, "memfd_create"):
+        raise OSError(errno.ENOSYS, "this system has no files without a name")
+    return os.memfd_create("localcluster", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+
+
+def seal(fd: int) -> None:
+    """Let nobody change an anonymous file any more, nor its length. Raises OSError."""
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
 
 
 def populate(mapping: mmap.mmap, start: int, length: int) -> None:

@@ -79,7 +79,7 @@ class SharedBlocks:
             pin = self._arena.view(shared.location)
             # Of a file that has lost its name the mapping is all there is, and nobody can cut it.
             by_calls = self._arena.by_calls and os_layer.exists(shared.location.segment)
-        return HeapBuffer(copy_out(shared.location)) if by_calls else ShmBuffer(pin)
+        return HeapBuffer(copy_out(shared.location)) if by_calls else ShmBuffer(pin, shared.location)
 
     def restore(self, block_id: BlockId) -> ManagedBuffer | None:
         """Write a block that is damaged anew, from what was kept; its bytes. None when that cannot be done, or what was

@@ -25,7 +25,7 @@ from storage.extent_writer import ExtentUnroll, ExtentWriter
 from storage.lru_blocks import LruBlocks
 from storage.managed_buffer import ManagedBuffer, ShmBuffer
 from storage.off_heap_store import OffHeapStore
-from storage.serializer import FIRST_BATCH, deserialize
+from storage.serializer import FIRST_BATCH
 from storage.storage_level import StorageLevel
 
 ASK_AHEAD = 8  # blocks that the master is asked about at once, at least: it may say that some are being read
@@ -176,10 +176,10 @@ class SharedMemoryStore(OffHeapStore):
     def _evict(self, victims: list[BlockId], dropped: list[BlockId]) -> None:
         try:
             for block_id in victims:
-                view = self._view(block_id, touch=False)
-                if view is not None:  # else it was removed meanwhile, which is as good
-                    self._drop(block_id, ShmBuffer(view))
-                    del view  # it would pin the extent
+                data = self._buffer(block_id, touch=False)
+                if data is not None:  # else it was removed meanwhile, which is as good
+                    self._drop(block_id, data)
+                    del data  # it would pin the extent
                     self.remove(block_id)
                     dropped.append(block_id)
         finally:
@@ -216,19 +216,13 @@ class SharedMemoryStore(OffHeapStore):
         return new
 
     def get_bytes(self, block_id: BlockId) -> ManagedBuffer | None:
-        view = self._view(block_id)
-        return None if view is None else ShmBuffer(view)
+        return self._buffer(block_id)
 
-    def get_values(self, block_id: BlockId) -> Iterator[Any] | None:
-        """The values; arrays among them are read-only views of the shared pages, which they pin."""
-        view = self._view(block_id)
-        return None if view is None else deserialize(view)
-
-    def _view(self, block_id: BlockId, *, touch: bool = True) -> memoryview | None:
+    def _buffer(self, block_id: BlockId, *, touch: bool = True) -> ShmBuffer | None:
         # Under the lock, so that the extent cannot be given up, and used for another block, before the view pins it.
         with self._lock:
             location = self._blocks.use(block_id) if touch else self._blocks.get(block_id)
-            return None if location is None else self._arena.view(location)
+            return None if location is None else ShmBuffer(self._arena.view(location), location)
 
     def remove(self, block_id: BlockId) -> bool:
         with self._lock:

@@ -11,7 +11,7 @@ What a level leads to is decided in few places, and a new rule belongs in one of
 - how many copies there are: `block_manager` asks for them, `block_sharing` has them made, `master_replicas`
   has those made again that were lost, `replication` chooses where;
 - which block goes first when there is no room: `lru_blocks`, for both memory stores, whatever the level. A rule that
-  looks at the level is a property here, as `reads_views` is, which `eviction` asks of a block's level.
+  looks at the level is a property here, which `eviction` asks of a block's level.
 
 A new name is in three lists here, and in `localcluster.base.storage_level` if PySpark has it, too.
 """
@@ -78,13 +78,6 @@ class StorageLevel:
     def without_replicas(self) -> StorageLevel:
         """The level of each single copy."""
         return StorageLevel(self.use_disk, self.use_memory, self.use_off_heap, self.deserialized)
-
-    @property
-    def reads_views(self) -> bool:
-        """Whether arrays that a read gives are read-only views of the block. Else they own their memory, at the price
-        of one copy, so that whoever reads them may change them, as in PySpark.
-        """
-        return self.use_off_heap
 
     @property
     def useDisk(self) -> bool:  # PySpark's name, as are the next two

@@ -22,7 +22,8 @@ from storage.disk_store import DiskStore
 from storage.managed_buffer import ManagedBuffer
 from storage.memory_store import MemoryStore
 from storage.off_heap_store import OffHeapStore
-from storage.serializer import check, deserialize
+from storage.own_values import own_values
+from storage.serializer import check
 from storage.storage_level import StorageLevel
 
 log = logging.getLogger(__name__)
@@ -122,17 +123,13 @@ class Tiers:
         found = self._get_from_memory(block_id, level) if moved else None
         if found is not None:
             return Found(found.values, data.size, ReadMethod.DISK, moved)
-        values = leftover or deserialize(data.memoryview(), copy=not level.reads_views, checked=True)
+        values = leftover or own_values(data, checked=True)
         return Found(values, data.size, ReadMethod.DISK, moved)
 
     def _get_from_memory(self, block_id: BlockId, level: StorageLevel) -> Found | None:
         store = self._memory_of(level)
         try:
-            if level.use_off_heap or level.deserialized:
-                values = store.get_values(block_id)
-            else:
-                data = store.get_bytes(block_id)
-                values = None if data is None else deserialize(data.memoryview(), copy=True)
+            values = store.get_values(block_id)
         except (CorruptBlockError, StaleLocationError) as error:
             self._drop_damaged(store, block_id, error)
             return None

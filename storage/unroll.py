@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any
 
+from storage.anonymous_pages import AnonymousPages, in_pages
 from storage.block_id import BlockId
 from storage.block_store import BytesLike
+from storage.private_pages import PRIVATE_FROM
 from storage.serializer import deserialize_stream, serialize_stream
 from storage.size_estimator import SizeTracker
 
@@ -62,7 +64,7 @@ class Unrolled:
     ``pending`` holds the values that were taken from the iterator and are not in ``data``. ``size`` is in bytes.
     """
 
-    data: list[Any] | bytearray
+    data: list[Any] | bytearray | AnonymousPages
     size: int
     complete: bool
     pending: list[Any] = field(default_factory=list)
@@ -71,7 +73,8 @@ class Unrolled:
         """All values taken from the iterator, in order."""
         if isinstance(self.data, list):
             return iter(self.data)
-        return chain(deserialize_stream(memoryview(self.data)), self.pending)  # the reader may change arrays
+        data = memoryview(self.data) if isinstance(self.data, bytearray) else self.data.view()
+        return chain(deserialize_stream(data), self.pending)  # the reader may change arrays
 
 
 def unroll_values(values: Iterator[Any], reservation: Reservation, threshold: int) -> Unrolled:
@@ -97,8 +100,10 @@ def unroll_values(values: Iterator[Any], reservation: Reservation, threshold: in
 
 
 def unroll_bytes(values: Iterator[Any], reservation: Reservation, threshold: int) -> Unrolled:
-    """Serialise the values into one growing buffer, never larger than the memory held."""
-    data = bytearray()
+    """Serialise the values into one growing buffer, never larger than the memory held; into pages that can be mapped
+    when there are large arrays.
+    """
+    data: bytearray | AnonymousPages = bytearray()
     whole = 0  # bytes of `data` that are whole batches
     pending: list[Any] = []  # values taken since then
 
@@ -112,17 +117,32 @@ def unroll_bytes(values: Iterator[Any], reservation: Reservation, threshold: int
             yield value
 
     def sink(chunk: BytesLike) -> None:
-        if not reservation.grow(len(data) + len(chunk)):
+        nonlocal data
+        size = len(data) + len(chunk)
+        if not reservation.grow(size):
             raise _DoesNotFit
-        data.extend(chunk)
+        is_array = isinstance(chunk, memoryview)
+        if is_array and size >= PRIVATE_FROM and isinstance(data, bytearray):
+            data = in_pages(data) or data
+        try:
+            data.extend(chunk)
+        except OSError as error:
+            raise _DoesNotFit from error
 
     reservation.begin(threshold)
     try:
         serialize_stream(taken(), sink, _FIRST_BATCH)
     except _DoesNotFit:
-        del data[whole:]
-        return Unrolled(data, whole, complete=False, pending=pending)
-    return Unrolled(data, len(data), complete=True)
+        return Unrolled(_end(data, whole), whole, complete=False, pending=pending)
+    return Unrolled(_end(data, len(data)), len(data), complete=True)
+
+
+def _end(data: bytearray | AnonymousPages, size: int) -> bytearray | AnonymousPages:
+    if isinstance(data, bytearray):
+        del data[size:]
+    else:
+        data.seal(size)
+    return data
 
 
 class _DoesNotFit(Exception):

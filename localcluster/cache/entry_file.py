@@ -217,7 +217,7 @@ def _map(fd: int, length: int) -> mmap.mmap | bytearray:
         os_layer.lock_shared(fd)  # refused while the server moves the entry: this mapping stays good all the same
     except OSError as error:
         log.debug("no lease, as the file system knows none: %s", error)
-    mapping = os_layer.map_privately(fd, length)
+    mapping = os_layer.map_privately(fd, length, keep_open=True)
     _mappings.add(mapping)
     return mapping
 

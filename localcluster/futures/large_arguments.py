@@ -20,7 +20,7 @@ from weakref import WeakValueDictionary, ref
 from xxhash import xxh3_128
 
 from localcluster.futures.mapped_files import reopening
-from localcluster.task.broadcast import Broadcast
+from localcluster.task.broadcast import Broadcast, load
 from protocol import by_value
 from protocol.errors import LocalClusterError, SerializationError
 from protocol.forks import free_in_forks
@@ -147,8 +147,8 @@ class _Pickler(by_value.Pickler):
 
 
 def value_of(block: Block) -> Any:
-    """In a task: a view of the block, the same object for all calls in one process."""
-    return block.value
+    """In a task: a view of the block, the same object for all calls in one process, and so read-only."""
+    return load(block.id, read_only=True)
 
 
 def _plain_pickle(value: object) -> bytes | None:

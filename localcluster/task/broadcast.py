@@ -1,8 +1,9 @@
 """Broadcast variables: one serialised copy in shared memory, read by every executor in place.
 
 The driver writes the value once, as block ``broadcast_N``; every process, the driver too, deserialises it at its first
-use and keeps the result. In tasks, arrays come back as read-only views on the shared pages. Follows PySpark's
-``Broadcast`` (API) and Spark's ``TorrentBroadcast`` (blocks), without the torrent: there is one machine.
+use and keeps the result. In tasks, large arrays are the shared pages, copied page by page where a task writes to them;
+that is seen by the tasks of its executor only, as in PySpark. Follows PySpark's ``Broadcast`` (API) and Spark's
+``TorrentBroadcast`` (blocks), without the torrent: there is one machine.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import logging
 import os
 import pickle
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Generic, NoReturn, TypeVar
 from weakref import WeakValueDictionary
 
@@ -31,6 +34,7 @@ from protocol.errors import (
 from protocol.forks import free_in_forks
 from storage import serializer
 from storage.block_id import BroadcastBlockId
+from storage.own_values import private_of
 
 if TYPE_CHECKING:
     from storage.block_manager import BlockManager
@@ -40,13 +44,25 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+LARGE = 16 << 20  # bytes; a look at them costs more than a millisecond
+LOOKING = 20  # how many times as long as a look took there is none
+
 _loaded: dict[int, Any] = {}  # {broadcast id: value}: what tasks of this process have deserialised
-_viewed: dict[int, tuple[ManagedBuffer, int]] = {}  # {broadcast id: its bytes, if values are views, and who checked}
+_mapped: dict[int, _Mapped] = {}  # {broadcast id: shared pages that its value has not copied}
 _loading = free_in_forks(threading.RLock())  # unpickling a value may load the value of a broadcast within it
 _made: WeakValueDictionary[int, Broadcast[Any]] = WeakValueDictionary()  # by address, as the next
 _in_tasks: WeakValueDictionary[int, Broadcast[Any]] = WeakValueDictionary()
 _referred: set[int] = set()  # ids of those that this process referred to since `note_uses`
 _found: dict[int, ManagedBuffer] = {}  # {broadcast id: its bytes}: what forks of this process can load
+
+
+@dataclass
+class _Mapped:
+    """Pages that can be damaged after they were read, so that tasks look at them again: each one at small ones."""
+
+    data: ManagedBuffer
+    task_id: int  # the last one that looked
+    again_at: float  # time.monotonic()
 
 
 class Broadcast(Generic[T]):
@@ -72,7 +88,7 @@ class Broadcast(Generic[T]):
 
     @property
     def value(self) -> T:
-        """The value as it was when it was broadcast: a copy, in each process. Arrays in it are read-only in tasks.
+        """The value as it was when it was broadcast: a copy, in each process.
 
         Raises SparkException when it was destroyed.
         """
@@ -191,11 +207,11 @@ def _could_not_serialize(error: Exception) -> SerializationError:
     return SerializationError(f"Could not serialize broadcast: {type(origin).__name__}: {origin}{found}")
 
 
-def load(broadcast_id: int) -> Any:
-    """The value in this process, deserialised once. Raises SparkException when it was destroyed, ContextError where no
-    context runs.
+def load(broadcast_id: int, *, read_only: bool = False) -> Any:
+    """The value in this process, deserialised once. ``read_only``: its arrays are, if the first task asks so. Raises
+    SparkException when it was destroyed, ContextError where no context runs.
     """
-    if broadcast_id in _viewed:
+    if broadcast_id in _mapped:
         _look_again(broadcast_id)
     try:
         return _loaded[broadcast_id]
@@ -204,23 +220,23 @@ def load(broadcast_id: int) -> Any:
     with _loading:  # several task threads of one executor: one of them loads
         if broadcast_id not in _loaded:
             found = _found.get(broadcast_id) or _bytes_of(_block_manager(broadcast_id), broadcast_id)
-            _loaded[broadcast_id] = _value_of(found)
-            context = TaskContext.get()
-            if context is not None and serializer.has_buffers(found.memoryview()):
-                _viewed[broadcast_id] = found, context.taskAttemptId()
+            _loaded[broadcast_id] = _value_of(found, read_only)
+            _note_mapped(broadcast_id, found)
         return _loaded[broadcast_id]
 
 
 def _look_again(broadcast_id: int) -> None:
-    """Once in each task: arrays are views of shared pages, which can be damaged after they were read."""
-    context = TaskContext.get()
+    """Once in each task, and at large ones for a small part of the time only."""
+    context, began = TaskContext.get(), time.monotonic()
     with _loading:
-        found, task_id = _viewed.get(broadcast_id, (None, 0))
-        if found is None or context is None or task_id == context.taskAttemptId():
+        mapped = _mapped.get(broadcast_id)
+        if mapped is None or context is None or mapped.task_id == context.taskAttemptId() or began < mapped.again_at:
             return
+        mapped.task_id = context.taskAttemptId()
         try:
-            serializer.check(found.memoryview())
-            _viewed[broadcast_id] = found, context.taskAttemptId()
+            serializer.check(mapped.data.memoryview())
+            if mapped.data.size >= LARGE:
+                mapped.again_at = began + LOOKING * (time.monotonic() - began)
         except CorruptBlockError as error:
             log.warning("broadcast %d is loaded again: %s", broadcast_id, str(error))
             forget(broadcast_id)
@@ -249,9 +265,19 @@ def _bytes_of(blocks: BlockManager, broadcast_id: int) -> ManagedBuffer:
     return found
 
 
-def _value_of(data: ManagedBuffer) -> Any:
-    # The driver's program may change what it gets, as in PySpark; a task's views spare each executor a copy.
-    return serializer.loads(data.memoryview(), copy=TaskContext.get() is None, checked=True)
+def _value_of(data: ManagedBuffer, read_only: bool = False) -> Any:
+    if read_only:
+        return serializer.loads(data.memoryview(), checked=True)
+    private = private_of(data) if TaskContext.get() is not None else None  # the driver maps nothing, see `_load`
+    if private is not None:
+        return serializer.loads(private, checked=True, writable=True)
+    return serializer.loads(data.memoryview(), copy=True, checked=True)
+
+
+def _note_mapped(broadcast_id: int, data: ManagedBuffer) -> None:
+    context = TaskContext.get()
+    if context is not None and serializer.has_buffers(data.memoryview()):
+        _mapped[broadcast_id] = _Mapped(data, context.taskAttemptId(), 0.0)
 
 
 def _raise_destroyed(broadcast_id: int, else_gone: str = "") -> NoReturn:
@@ -262,7 +288,7 @@ def _raise_destroyed(broadcast_id: int, else_gone: str = "") -> NoReturn:
 def forget(broadcast_id: int) -> None:
     """Drop this process's deserialised copy."""
     _loaded.pop(broadcast_id, None)
-    _viewed.pop(broadcast_id, None)
+    _mapped.pop(broadcast_id, None)
     _found.pop(broadcast_id, None)
     _referred.discard(broadcast_id)
 

@@ -74,12 +74,41 @@ def test_arrays_from_shared_memory_are_the_drivers_own_when_they_arrive(
     shared = sc.parallelize([0, 1], 2).map(lambda i: np.full(size, i)).persist(StorageLevel.OFF_HEAP)
     for array in bring(shared):
         array += 5
-    assert not shared.map(lambda array: array.flags.writeable).reduce(max)
     assert [array.max() for array in shared.collect()] == [0, 1]
-    kept = shared.map(lambda array: array).cache()
-    assert kept.map(lambda array: array.flags.writeable).collect() == [True, True]
-    for rdd in (kept, shared):
-        rdd.unpersist()
+    shared.unpersist()
+
+
+def write(array: Any) -> float:
+    array += 1
+    return float(array[0])
+
+
+LEVELS = ["MEMORY_ONLY", "MEMORY_AND_DISK", "DISK_ONLY", "OFF_HEAP", "MEMORY_ONLY_2"]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("size", [10, 1_000_000], ids=["small", "large"])
+def test_a_task_may_write_into_cached_arrays_and_nobody_else_sees_it(sc: SparkContext, level: str, size: int) -> None:
+    cached = sc.parallelize([0, 1], 2).map(lambda i: np.full(size, float(i))).persist(getattr(StorageLevel, level))
+    for _ in range(3):
+        assert cached.map(write).collect() == [1, 2]
+    everywhere = sc.parallelize(range(4), 4).cartesian(cached).coalesce(4).map(lambda pair: write(pair[1]))
+    assert sorted(everywhere.collect()) == [1] * 4 + [2] * 4
+    assert [array.min() for array in cached.collect()] == [0, 1]
+    cached.unpersist()
+
+
+@pytest.mark.parametrize("size", [10, 1_000_000], ids=["small", "large"])
+def test_a_task_may_write_into_a_broadcast_array(sc: SparkContext, size: int) -> None:
+    variable = sc.broadcast(np.zeros(size))
+
+    def write_one(i: int) -> float:
+        variable.value[i] = i
+        return float(variable.value[i])
+
+    assert sc.parallelize(range(8), 8).map(write_one).collect() == [*range(8)]
+    assert variable.value[0] == 0
+    variable.destroy()
 
 
 def test_objects_are_shared_where_that_is_asked_for(sc: SparkContext) -> None:

@@ -52,7 +52,7 @@ SAMPLES: dict[str, Any] = {
     "bytes | None": b"\0pickled",
     "bytes | SharedLocation": SHM,
     "tuple[int, ...]": (1, 2, 3),
-    "tuple[int, tuple[int, ...]] | None": (1, (2, 3)),
+    "tuple[int, Mapping[int, int | None]] | None": (1, {2: 3, 4: None}),
     "tuple[TaskDescription, ...]": (TaskDescription(1, 2, 0, b"p"), TaskDescription(3, 4, 1, b"q")),
     "tuple[TaskResult, ...]": (
         TaskResult(1, Inline(b"r"), None, 0.5),

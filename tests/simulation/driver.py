@@ -163,7 +163,9 @@ class RunningJob:
         try:
             self.results[position] = world.memory.read(location)
         except StaleLocationError:
-            assert self._driver.has_stopped or world.faults.counts["lose a file"], f"the result of position {position} is gone"
+            assert self._driver.has_stopped or world.faults.counts["lose a file"], (
+                f"the result of position {position} is gone"
+            )
             self.lost.add(position)
 
 

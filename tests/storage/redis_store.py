@@ -15,7 +15,7 @@ from protocol.errors import BlockNotFoundError, BlockPutError
 from storage.block_id import BlockId
 from storage.block_store import BlockStore, PutResult
 from storage.managed_buffer import HeapBuffer, ManagedBuffer
-from storage.serializer import deserialize, serialize
+from storage.serializer import serialize
 from storage.storage_level import StorageLevel
 
 
@@ -40,10 +40,6 @@ class RedisStore(BlockStore):
     def get_bytes(self, block_id: BlockId) -> ManagedBuffer | None:
         data = self._server.get(self._key(block_id))
         return None if data is None else HeapBuffer(data)
-
-    def get_values(self, block_id: BlockId) -> Iterator[Any] | None:
-        data = self.get_bytes(block_id)
-        return None if data is None else deserialize(data.memoryview())
 
     def remove(self, block_id: BlockId) -> bool:
         return bool(self._server.delete(self._key(block_id)))

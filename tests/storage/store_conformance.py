@@ -207,14 +207,26 @@ def a_large_block_comes_back(store: BlockStore, level: StorageLevel) -> None:
     assert values_of(store, OTHER) == many
 
 
-def arrays_are_views_of_the_stored_bytes(store: BlockStore, level: StorageLevel) -> None:
-    arrays = [np.arange(50_000, dtype=np.float64) + number for number in range(3)]
-    put_values(store, BLOCK, arrays, level)
-    found = values_of(store, BLOCK)
-    for array, original in zip(found, arrays, strict=True):
-        assert_array_equal(array, original)
-        assert array.flags.writeable is level.deserialized
-        assert array.flags.owndata is level.deserialized
+def arrays_are_their_readers_own(store: BlockStore, level: StorageLevel) -> None:
+    for block_id, size in ((BLOCK, 1_000), (OTHER, 200_000)):  # copied, and mapped privately
+        arrays = [np.arange(size, dtype=np.float64) + number for number in range(3)]
+        arrays[1].flags.writeable = False
+        put_values(store, block_id, [array.copy() for array in arrays[:1]] + arrays[1:], level)
+        if level.deserialized:  # the objects are those that were put
+            continue
+        first, second = values_of(store, block_id), values_of(store, block_id)
+        for array in first:
+            array[::100] = -1
+        for array, changed, original in zip(second, first, arrays, strict=True):
+            assert_array_equal(array, original)
+            assert changed[0] == -1
+        del array, changed, first, second
+        for array, original in zip(values_of(store, block_id), arrays, strict=True):
+            assert_array_equal(array, original)
+
+
+def bytes_are_read_only(store: BlockStore, level: StorageLevel) -> None:
+    put_values(store, BLOCK, [np.arange(50_000, dtype=np.float64) + number for number in range(3)], level)
     data = bytes_of(store, BLOCK)
     for array in deserialize(data):
         assert not array.flags.writeable
@@ -334,7 +346,8 @@ CHECKS: list[Check] = [
     a_value_that_cannot_be_pickled_leaves_nothing,
     an_empty_block_is_a_block,
     a_large_block_comes_back,
-    arrays_are_views_of_the_stored_bytes,
+    arrays_are_their_readers_own,
+    bytes_are_read_only,
     what_was_read_outlives_the_block,
     every_kind_of_block_is_kept_apart,
     of_puts_of_one_block_at_once_one_stores,

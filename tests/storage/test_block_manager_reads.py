@@ -13,7 +13,7 @@ import pytest
 from protocol import block_messages as m
 from protocol.errors import BlockNotFoundError
 from protocol.hook import Passing
-from protocol.locations import HeapLocation, ShmLocation
+from protocol.locations import HeapLocation
 from storage import os_layer
 from storage.block_manager import BlockManager
 from storage.block_result import ReadMethod
@@ -48,20 +48,35 @@ def test_values_kept_as_objects_are_read_without_copying(make_cluster: ClusterMa
     assert a.get_single(block(1)) is record
 
 
-def test_arrays_off_heap_are_views_of_the_same_pages_everywhere(make_cluster: ClusterMaker) -> None:
+@pytest.mark.parametrize("size", [1000, 1_000_000])
+def test_arrays_off_heap_are_their_readers_own_everywhere(make_cluster: ClusterMaker, size: int) -> None:
     cluster = make_cluster()
     a, b = cluster.add("A"), cluster.add("B")
-    a.put_single(block(1), np.arange(1000), StorageLevel.OFF_HEAP)
+    a.put_single(block(1), np.arange(size), StorageLevel.OFF_HEAP)
     here, there = a.get_single(block(1)), b.get_single(block(1))
-    assert not here.flags.owndata
-    assert not there.flags.owndata
-    assert not there.flags.writeable
-    assert (here == there).all()
-    ((_, location),) = locations(cluster, block(1))
-    assert isinstance(location, ShmLocation)
-    with open(location.segment, "rb") as segment:
-        pages = np.frombuffer(segment.read(), np.uint8)
-    assert there.tobytes() in pages.tobytes()
+    here[:10], there[:] = 1, 2
+    for manager in (a, b, cluster.driver):
+        assert (manager.get_single(block(1)) == np.arange(size)).all()
+    assert (here[10:] == np.arange(10, size)).all()
+    assert (there == 2).all()
+
+
+def test_the_extent_of_an_array_stays_as_long_as_the_array(make_cluster: ClusterMaker) -> None:
+    """Pages that nobody has looked at yet are read from it later."""
+    cluster = make_cluster()
+    a, b = cluster.add("A"), cluster.add("B")
+    a.put_single(block(1), np.full(1_000_000, 1), StorageLevel.OFF_HEAP)
+    here, there = a.get_single(block(1)), b.get_single(block(1))
+    a.remove_block(block(1))
+    b.flush_lease_releases()
+    for number in range(2, 5):
+        a.put_single(block(number), np.full(1_000_000, number), StorageLevel.OFF_HEAP)
+    assert (here == 1).all()
+    assert (there == 1).all()
+    del here, there
+    b.flush_lease_releases()
+    assert b.statistics().leases_held == 0
+    assert a.statistics().extents == 3
 
 
 def test_get_single_of_a_block_that_nobody_has_is_an_error(make_cluster: ClusterMaker) -> None:
@@ -171,7 +186,7 @@ def test_block_data_that_was_put_as_bytes_comes_back_as_the_same_bytes(make_clus
     ("level", "call", "number"),
     [
         ("DISK_ONLY", "open_to_read", errno.EMFILE),
-        ("DISK_ONLY", "map_file", errno.ENOMEM),
+        ("DISK_ONLY", "map_privately", errno.ENOMEM),
         ("OFF_HEAP", "open_existing", errno.EMFILE),
         ("OFF_HEAP", "map_file", errno.ENOMEM),
         ("MEMORY_ONLY", "open_existing", errno.EMFILE),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from protocol.errors import StaleLocationError, StorageError
+from protocol.locations import ShmLocation
 from storage.managed_buffer import FileSegmentBuffer, HeapBuffer, ManagedBuffer, ShmBuffer
 
 PAGE = mmap.ALLOCATIONGRANULARITY
@@ -28,7 +29,7 @@ def in_file(tmp_path: Path, data: bytes) -> ManagedBuffer:
 
 
 def in_shared_memory(tmp_path: Path, data: bytes) -> ManagedBuffer:
-    return ShmBuffer(memoryview(bytearray(data)))
+    return ShmBuffer(memoryview(bytearray(data)), ShmLocation("/nowhere", 0, len(data)))
 
 
 every_kind = pytest.mark.parametrize("make", [on_heap, in_file, in_shared_memory])
@@ -89,7 +90,7 @@ def test_a_view_of_other_items_becomes_bytes() -> None:
 
 def test_the_view_is_no_copy() -> None:
     memory = bytearray(b"abc")
-    view = ShmBuffer(memoryview(memory)).memoryview()
+    view = ShmBuffer(memoryview(memory), ShmLocation("/nowhere", 0, len(memory))).memoryview()
     memory[0] = ord("X")
     assert bytes(view) == b"Xbc"
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import threading
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from protocol.errors import CorruptBlockError
+from protocol.locations import ShmLocation
+from storage import os_layer
 from storage.block_id import RDDBlockId
 from storage.disk_block_manager import DiskBlockManager
 from storage.disk_store import DiskStore
-from storage.managed_buffer import HeapBuffer, ManagedBuffer, ShmBuffer
+from storage.managed_buffer import HeapBuffer, ManagedBuffer, PagesBuffer, ShmBuffer
 from storage.memory_store import MemoryStore
 from storage.storage_level import StorageLevel
 from tests.storage.small_memory_store import (
@@ -96,7 +101,7 @@ def test_bytes_put_at_a_deserialized_level_become_values_that_own_their_memory(s
 def test_bytes_on_the_heap_are_kept_and_others_copied(store: MemoryStore) -> None:
     data = bytearray(serialized([1]))
     store.put_bytes(B1, HeapBuffer(data), BYTES)
-    store.put_bytes(B2, ShmBuffer(memoryview(data)), BYTES)
+    store.put_bytes(B2, ShmBuffer(memoryview(data), ShmLocation("/nowhere", 0, len(data))), BYTES)
     data[:] = bytes(len(data))
     assert bytes_of(store, B1) == bytes(len(data))
     assert values_of(store, B2) == [1]
@@ -316,3 +321,55 @@ def test_a_store_of_no_memory_gives_everything_back(
     assert not result.stored
     assert result.leftover is not None
     assert list(result.leftover) == BIG
+
+
+# --- large arrays ---
+
+
+def large(count: int) -> list[Any]:
+    return [np.full(1 << 17, number) for number in range(count)]  # a MiB each
+
+
+def test_large_arrays_are_kept_where_readers_need_no_copy(
+    make_store: Callable[..., MemoryStore],
+) -> None:
+    store = make_store(64 << 20)
+    store.put_iterator(B1, iter(large(3)), BYTES)
+    store.put_bytes(B2, HeapBuffer(serialized(large(3))), BYTES)
+    store.put_iterator(B3, iter([bytes(1 << 20) for _ in range(3)]), BYTES)
+    kinds = [type(store.get_bytes(block_id)) for block_id in (B1, B2, B3)]
+    assert kinds == [PagesBuffer, PagesBuffer, HeapBuffer], "what is no array is unpickled anyway"
+    for block_id in (B1, B2):
+        assert store.damage(block_id, lambda data: data.__setitem__(1 << 20, data[1 << 20] ^ 1))
+        with pytest.raises(CorruptBlockError):
+            store.get_values(block_id)
+
+
+@pytest.mark.parametrize("room", [1, 2, 3, 4, 5])
+def test_large_arrays_that_do_not_fit_are_left_over(make_store: Callable[..., MemoryStore], room: int) -> None:
+    store = make_store((room << 20) + 1000)
+    result = store.put_iterator(B1, iter(large(6)), BYTES)
+    assert not result.stored
+    assert result.leftover is not None
+    found = list(result.leftover)
+    assert [int(array[0]) for array in found] == [*range(6)]
+    assert [int(array[-1]) for array in found] == [*range(6)]
+
+
+def test_without_room_for_pages_large_arrays_do_not_fit(
+    make_store: Callable[..., MemoryStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make_store(64 << 20)
+    calls = count()
+
+    def write_at(fd: int, data: Any, offset: int) -> None:
+        if next(calls) > 3:
+            raise OSError(errno.ENOSPC, "no room")
+        real(fd, data, offset)
+
+    real = os_layer.write_at
+    monkeypatch.setattr(os_layer, "write_at", write_at)
+    result = store.put_iterator(B1, iter(large(6)), BYTES)
+    assert not result.stored
+    assert result.leftover is not None
+    assert [int(array[-1]) for array in result.leftover] == [*range(6)]
