@@ -9,6 +9,7 @@ from weakref import WeakSet
 import numpy as np
 import pytest
 
+from localcluster.futures import large_arguments
 from localcluster.futures.large_arguments import LargeArguments
 from protocol.errors import SerializationError
 
@@ -29,8 +30,15 @@ class Block:
 
 
 class Arrived:
+    """As tasks see it."""
+
     def __init__(self, number: int) -> None:
-        self.value = received[number]
+        self.id = number
+
+
+@pytest.fixture(autouse=True)
+def blocks_are_received(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(large_arguments, "load", lambda number, read_only: received[number])
 
 
 class Blocks:
