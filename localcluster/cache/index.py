@@ -7,7 +7,7 @@ the order in which entries leave them, least recently used first. Sizes are in b
 from __future__ import annotations
 
 import heapq
-from collections.abc import Container, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from localcluster.cache.home import Tier
@@ -79,25 +79,24 @@ class CacheIndex:
     def release(self, tier: Tier, size: int) -> None:
         self.used[tier] -= on_disk(size)
 
-    def coldest(self, tier: Tier, sparing: Container[CacheBlockId] = ()) -> CacheBlockId | None:
-        """The entry of a tier that was used longest ago, as far as was told. Those spared, and on the disk those
-        pinned, do not count.
+    def take_coldest(self, tier: Tier) -> CacheBlockId | None:
+        """The entry of a tier that was used longest ago, as far as was told. It stays, and is given again after
+        `put_back` or `touch`. On the disk those pinned do not count.
         """
-        heap, spared = self._cold[tier], []
-        try:
-            while heap:
-                used_at, block_id = heap[0]
-                entry = self._entries.get(block_id)
-                if entry is None or entry.tier is not tier or entry.used_at != used_at or entry.stays:
-                    heapq.heappop(heap)
-                elif block_id in sparing:
-                    spared.append(heapq.heappop(heap))
-                else:
-                    return block_id
-            return None
-        finally:
-            for item in spared:
-                heapq.heappush(heap, item)
+        heap = self._cold[tier]
+        while heap:
+            used_at, block_id = heapq.heappop(heap)
+            entry = self._entries.get(block_id)
+            if entry is not None and entry.tier is tier and entry.used_at == used_at and not entry.stays:
+                return block_id
+        return None
+
+    def put_back(self, block_ids: Iterable[CacheBlockId]) -> None:
+        """Those that were taken and are still there may be given again."""
+        for block_id in block_ids:
+            entry = self._entries.get(block_id)
+            if entry is not None:
+                self._list(block_id, entry)
 
     # --- entries come and go --------------------------------------------------------------------------------------
 

@@ -37,22 +37,27 @@ class Mover:
 
     def make_room(self, tier: Tier, size: int) -> bool:
         """Reserve so many bytes, after other entries have made room for them; False when they cannot."""
-        spared: set[CacheBlockId] = set()
-        while True:
-            with self._lock:
-                if self._index.has_room(tier, size):
-                    self._index.reserve(tier, size)
-                    return True
-                if not self._index.can_have_room(tier, size):
+        spared: list[CacheBlockId] = []
+        try:
+            while True:
+                with self._lock:
+                    if self._index.has_room(tier, size):
+                        self._index.reserve(tier, size)
+                        return True
+                    if not self._index.can_have_room(tier, size):
+                        return False
+                    block_id = self._index.take_coldest(tier)
+                    entry = None if block_id is None else self._index.get(block_id)
+                if block_id is not None and entry is not None:
+                    spared.append(block_id)
+                    if self._give_way(block_id, entry):
+                        with self._lock:
+                            self._index.put_back([spared.pop()])
+                elif tier is not Tier.DISK or not self._see_who_is_pinned_no_more():
                     return False
-                block_id = self._index.coldest(tier, spared)
-                entry = None if block_id is None else self._index.get(block_id)
-            if block_id is None or entry is None:
-                if tier is Tier.DISK and self._see_who_is_pinned_no_more():
-                    continue
-                return False
-            if not self._give_way(block_id, entry):
-                spared.add(block_id)
+        finally:
+            with self._lock:
+                self._index.put_back(spared)
 
     def _see_who_is_pinned_no_more(self) -> bool:
         """Whether there is one: of those on the disk nobody tells, but their files."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import heapq
 import os
 import shutil
 import tempfile
@@ -181,6 +182,23 @@ def test_mapped_entries_stay_and_others_go(home: CacheHome) -> None:
     gc.collect()
     assert place.make_room(100 * PAGE)
     assert place.tiers(mapped) == [Tier.DISK]
+    place.check()
+
+
+def test_each_mapped_entry_is_looked_at_once(home: CacheHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place(home, memory=500 * PAGE, disk=500 * PAGE)
+    entries = [place.add(number, np.zeros(9 * PAGE, np.uint8)) for number in range(40)]
+    mapped = [entry_file.read(place.path(each, Tier.MEMORY), lambda *_: False) for each in entries]
+    pop, pops = heapq.heappop, 0
+
+    def count(heap: list[Any]) -> Any:
+        nonlocal pops
+        pops += 1
+        return pop(heap)
+
+    monkeypatch.setattr(heapq, "heappop", count)
+    assert not place.make_room(400 * PAGE)
+    assert pops == len(mapped)
     place.check()
 
 
