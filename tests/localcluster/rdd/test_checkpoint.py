@@ -257,7 +257,7 @@ def test_what_the_system_refuses_fails_the_job_and_leaves_the_lineage(
     assert rdd.isCheckpointed(), "the mark stayed"
 
 
-@pytest.mark.parametrize(("call", "number"), [("open_to_read", errno.EMFILE), ("map_file", errno.ENOMEM)])
+@pytest.mark.parametrize(("call", "number"), [("open_to_read", errno.EMFILE), ("map_privately", errno.ENOMEM)])
 def test_a_checkpoint_that_cannot_be_mapped_now_can_be_read_later(
     sc: LocalContext, directory: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
 ) -> None:
