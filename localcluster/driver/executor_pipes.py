@@ -42,15 +42,17 @@ class ExecutorPipes:
         for endpoint in executor.endpoints:
             self._loop.add(endpoint, partial(self._on_messages, executor), partial(self._on_end, executor))
 
-    def read_the_rest(self, executor: Executor) -> None:
-        """What it reported before it died counts: its exit may be heard of before its pipe was read."""
+    def read_the_rest(self, executor: Executor) -> ChannelError | None:
+        """What it reported before it died counts: its exit may be heard of before its pipe was read. How that ended."""
         if executor.reports is None:
-            return
+            return None
         try:
             while batch := executor.reports.receive_ready():
                 self._on_messages(executor, batch)
         except ChannelError as end:
             log.debug("executor %s: %s", executor.executor_id, end)
+            return end
+        return None
 
     def close(self, executor: Executor) -> None:
         for endpoint in executor.endpoints:

@@ -271,6 +271,9 @@ class ExecutorPool:
             if executor.state is State.ORDERED:
                 self._on_hopeless(f"the launcher (pid {self._launcher.pid}) forks no executor: {liveness.value}")
                 continue
+            end = self._pipes.read_the_rest(executor) if liveness is Liveness.GONE else None
+            if isinstance(end, FrameError):  # it was told that it was not understood, and went
+                self._broken(executor, end)
             self.kill(executor.executor_id, f"it {lacks} and {liveness.value}")
             if liveness is Liveness.GONE:
                 executor.state, executor.broken_at = State.BROKEN, now  # whose launcher has not told of it

@@ -33,7 +33,7 @@ from protocol.cluster_messages import (
     StopExecutor,
 )
 from protocol.endpoint import Endpoint, Incoming
-from protocol.errors import BrokenChannelError, ChannelError
+from protocol.errors import BrokenChannelError, ChannelError, FrameError
 from protocol.events import ExecutorAdded, ExecutorLost, ExecutorReplaced, TaskRef
 from tests.support import DEADLINE
 
@@ -398,6 +398,21 @@ def test_one_that_is_gone_and_of_which_the_launcher_does_not_tell_is_lost(bed: B
     bed.pool.expire(bed.now + EXIT_STATUS_WAIT + 1)
     assert [lost for lost, _ in bed.lost] == [executor_id]
     assert "its process is gone" in bed.lost[0][1]
+
+
+def test_one_that_went_since_it_was_not_understood_is_told_as_that(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    executor_id = bed.launch()
+    bed.pool.watch(bed.now)
+
+    def receive_ready(endpoint: Endpoint) -> list[Incoming]:
+        raise FrameError("frame 5 was lost")
+
+    monkeypatch.setattr(Endpoint, "receive_ready", receive_ready)
+    silent(bed, Look(is_there=False))
+    bed.pool.expire(bed.now + EXIT_STATUS_WAIT + 1)
+    ((lost, reason),) = bed.lost
+    assert lost == executor_id
+    assert "frame 5 was lost" in reason
 
 
 def test_a_message_is_a_sign_of_life(bed: Bed) -> None:
