@@ -151,6 +151,6 @@ def test_a_second_run_of_the_pipeline_does_none_of_the_costly_step(tmp_path: Pat
         assert places
         assert all(place.startswith("writable in a file of /dev/shm/localcluster-cache-") for place in places), places
     finally:
-        assert command.stop(directory, 30)
+        assert command.stop(directory, 30) == 0
     assert "computed nothing" in pipeline()  # from the disk
-    assert not command.stop(directory, 30)
+    assert command.stop(directory, 30) is None
