@@ -96,6 +96,14 @@ class DropStage(Order):
 
 
 @dataclass(frozen=True, slots=True)
+class ImportLibrary(Order):
+    """Import a library while there is time. Triggered by the broadcast of what needs it, before that is written."""
+
+    name: str
+    path: str  # the file that the driver has it from
+
+
+@dataclass(frozen=True, slots=True)
 class BarrierRelease(Order):
     """A task need not wait at its barrier any more. Triggered by the last task's `BarrierCall`, or by what makes
     waiting useless.

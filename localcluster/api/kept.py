@@ -60,6 +60,7 @@ class Kept:
     def broadcast(self, value: T, keep: bool = True) -> Broadcast[T]:
         """Its blocks are removed when the variable is collected. ``keep``: see `Broadcast`."""
         self._cluster.check_usable()
+        self._cluster.will_need(value)
         broadcast_id = self._cluster.blocks.next_broadcast_id()
         variable = Broadcast(broadcast_id, value, self._cluster.blocks.remove_broadcast, keep)
         self._cleaner.register(variable, lambda: self._cluster.blocks.remove_broadcast(broadcast_id))

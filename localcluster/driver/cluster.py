@@ -25,6 +25,7 @@ from localcluster.conf.settings import Settings
 from localcluster.driver.armed_plans import ArmedPlans, report_never_fired
 from localcluster.driver.event_history import EventHistory
 from localcluster.driver.forked_lock import FORKED, ForkedLock
+from localcluster.driver.imports_ahead import ImportsAhead
 from localcluster.driver.make_scheduler import make_scheduler
 from localcluster.driver.own_blocks import OwnBlocks
 from localcluster.driver.progress import Progress
@@ -94,6 +95,7 @@ class Cluster:
         self.pool, self.master = self._backend.pool, self._backend.master
         self.blocks = OwnBlocks(self.master, may_wait=lambda: not self._loop.is_this_thread)
         self._import_path = SharedImportPath()
+        self._imports_ahead = ImportsAhead(self._tell_executors)
         view = progress_view() if settings.ui_show_console_progress else None
         observed = self.dag, self.master.endpoint, self.pool, self._backend.heartbeats, self.events
         self.status = Status(self.lock, *observed, layout)
@@ -205,9 +207,17 @@ class Cluster:
     def tell_all(self, order: Order) -> None:
         """Tell the launcher and all executors that can be reached. Under the lock."""
         self.pool.tell_launcher(order)
+        self._tell_executors(order)
+
+    def _tell_executors(self, order: Order) -> None:
         for executor in self.pool:
             with suppress(ChannelError):
                 self.pool.send(executor.executor_id, order)
+
+    def will_need(self, value: object) -> None:
+        """Tasks will unpickle this value soon."""
+        with self.lock:
+            self._imports_ahead.of(value)
 
     def wake(self) -> None:
         self._loop.wake()

@@ -23,6 +23,7 @@ from localcluster.base.shortage import shortage
 from localcluster.base.standard_streams import flush_standard_streams
 from localcluster.conf.logs import FollowedLevels, set_up_logging
 from localcluster.conf.settings import EXECUTOR_ENVIRONMENT, Settings
+from localcluster.executor import imports_ahead
 from localcluster.executor.barrier_calls import BarrierCalls
 from localcluster.executor.block_orders import BlockOrders, OrderHandler
 from localcluster.executor.breakpoints import refuse_breakpoints
@@ -47,6 +48,7 @@ from protocol.cluster_messages import (
     BarrierRelease,
     DisarmFaults,
     DropStage,
+    ImportLibrary,
     KillTask,
     LaunchExecutor,
     LaunchFailed,
@@ -131,6 +133,7 @@ class Executor:
                 LaunchTasks: lambda incoming: self._launch(incoming.message),
                 KillTask: lambda incoming: self._kill(incoming.message),
                 ReturnTasks: lambda incoming: self._return(incoming.message.task_ids),
+                ImportLibrary: lambda incoming: imports_ahead.begin(incoming.message),
                 DropStage: lambda incoming: self._tasks.drop_stage(incoming.message.stage_key),
                 BarrierRelease: lambda incoming: self._barriers.answered(incoming.message),
                 StopBlockManager: lambda incoming: self._stop_block_manager(),

@@ -106,3 +106,15 @@ def test_a_view_in_the_driver_outlives_the_block_and_its_writer(sc: SparkContext
     assert other.map(lambda array: int(array.sum())).sum() == 4 * 7 << 20
     assert (view == 5).all()
     other.unpersist(blocking=True)
+
+
+def test_executors_import_the_library_of_what_is_broadcast_before_they_need_it(sc: SparkContext) -> None:
+    def has_numpy() -> bool:
+        import sys
+
+        return "numpy" in sys.modules
+
+    assert not any(in_each_executor(sc, has_numpy))
+    variable = sc.broadcast(np.zeros(1))
+    wait_until(lambda: all(in_each_executor(sc, has_numpy)))
+    variable.destroy()
