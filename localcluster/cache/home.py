@@ -51,7 +51,7 @@ class CacheHome:
         self.socket = os.path.join(self.shared, f"socket.{m.VERSION}")
         self.owner = os.path.join(self.shared, OWNER)
         self.lock = os.path.join(self.directory, "lock")
-        self._roots = {Tier.MEMORY: self.shared, Tier.DISK: self.directory}
+        self._roots = {Tier.DISK: self.directory, Tier.MEMORY: self.shared}
         self._entries = {tier: os.path.join(root, "entries") for tier, root in self._roots.items()}
 
     def __eq__(self, other: object) -> bool:
@@ -78,7 +78,9 @@ class CacheHome:
         return Tier.MEMORY if path.startswith(self.shared + os.sep) else Tier.DISK
 
     def make(self) -> None:
-        """Make the directories that are missing, and look at whose those are that are there. Raises CacheError."""
+        """Make the directories that are missing, and look at whose those are that are there; in shared memory last, so
+        that nothing is left there when the disk's cannot be. Raises CacheError.
+        """
         try:
             os_layer.make_directories(os.path.dirname(self.directory))
             for root in self._roots.values():

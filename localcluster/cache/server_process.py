@@ -19,7 +19,7 @@ from typing import Any
 
 from localcluster.base import os_layer as processes
 from localcluster.cache.home import CacheHome, Tier, file_identity
-from localcluster.cache.leftovers import hold
+from localcluster.cache.leftovers import hold, remove_if_left
 from localcluster.cache.other_versions import make_way
 from localcluster.cache.server import CacheServer
 from protocol.errors import CacheError
@@ -76,7 +76,7 @@ def _serve(arguments: dict[str, Any], ready: int) -> int:
             os_layer.write_all(ready, b"\0")
             return 0
         home.make()  # an earlier server's end may have taken the directory in memory away
-        hold(home)  # until the process ends
+        owner = hold(home)  # until the end
         _log_to(os.path.join(home.directory, LOG))
         limits = _limits(home, arguments.get("max_memory"), arguments.get("max_disk"))
         ended = threading.Event()
@@ -96,14 +96,20 @@ def _serve(arguments: dict[str, Any], ready: int) -> int:
     log.info("serving %s: up to %d bytes in memory, %d on the disk", home.directory, *limits.values())
     while not ended.wait(60.0):  # a wait without an end would keep the signals' handlers from running, on some systems
         pass
-    _end(home, lock, server)
+    _end(home, lock, owner, server)
     return 0
 
 
-def _end(home: CacheHome, lock: int, server: CacheServer) -> None:
+def _end(home: CacheHome, lock: int, owner: int, server: CacheServer) -> None:
     is_robbed = file_identity(lock) != file_identity(home.lock)
     stay = server.stop(is_robbed=is_robbed)
-    if not is_robbed and not stay:
+    os_layer.let_go(owner)
+    if is_robbed:
+        try:
+            remove_if_left(home.shared)
+        except OSError as error:
+            log.warning("cannot examine %s: %s", home.shared, error)
+    elif not stay:
         os_layer.remove_what_can_be(home.shared)
     log.info("ended")
 

@@ -51,6 +51,7 @@ def _has_its_directory(home: CacheHome) -> None:
 
 def _is_nobody_s(home: CacheHome) -> None:
     os.unlink(home.owner)
+    os.utime(home.shared, (0, 0))
 
 
 def _says_nothing(home: CacheHome) -> None:
@@ -83,6 +84,15 @@ def test_what_is_left_alone(home: CacheHome, spare: Callable[[CacheHome], object
     assert len(os_layer.names_in(os.path.dirname(home.shared))) == 1
     if isinstance(fd, int):
         os_layer.close(fd)
+
+
+def test_an_empty_one_that_nobody_claimed_goes_once_no_server_can_be_starting_there(home: CacheHome) -> None:
+    os.unlink(home.owner)
+    os.unlink(Path(home.shared, "entries", "file"))
+    assert remove_leftovers() == []
+    os.utime(home.shared, (0, 0))
+    assert remove_leftovers() == [home.shared]
+    assert not os.path.exists(home.shared)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")

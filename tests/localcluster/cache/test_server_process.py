@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -14,11 +15,13 @@ from typing import Any
 
 import pytest
 
+from localcluster import Cache
 from localcluster.base import os_layer as processes
 from localcluster.cache import entry_file, server_process
 from localcluster.cache.client import CacheClient, ServerOptions
 from localcluster.cache.home import CacheHome, Tier
 from localcluster.cache.keys import block_id_of
+from localcluster.cache.leftovers import hold
 from localcluster.cache.server_process import _end, _limits, _lock
 from protocol import cache_messages as m
 from protocol.errors import CacheError
@@ -73,7 +76,7 @@ def test_a_lock_whose_file_was_removed_while_it_was_waited_for_is_not_it(
 
 def test_the_end_takes_away_what_is_in_memory_and_no_more(home: CacheHome, locked: int, serving: Serving) -> None:
     put(serving)
-    _end(home, locked, serving.server)
+    _end(home, locked, hold(home), serving.server)
     assert not os.path.exists(home.shared)
     assert os.path.exists(home.path(Tier.DISK, block_id_of("x", "key")))
 
@@ -92,9 +95,33 @@ def test_the_end_of_one_that_was_robbed_of_its_place_leaves_the_next_one_s(
     put(serving)
     os.unlink(home.lock)
     Path(home.lock).write_text("")  # as by the next server
-    _end(home, locked, serving.server)
+    _end(home, locked, hold(home), serving.server)
     assert os.path.exists(home.socket)
     assert os.path.exists(home.path(Tier.MEMORY, block_id_of("x", "key")))
+
+
+def test_the_end_of_one_whose_directory_is_gone_leaves_nothing(home: CacheHome, locked: int, serving: Serving) -> None:
+    put(serving)
+    owner = hold(home)
+    shutil.rmtree(home.directory)
+    _end(home, locked, owner, serving.server)
+    assert not os.path.exists(home.shared)
+    assert not os.path.exists(home.directory)
+
+
+def test_a_server_whose_directory_is_removed_ends_and_leaves_nothing(home: CacheHome) -> None:
+    cache = Cache("x", directory=home.directory)
+    cache["a"] = 1
+    shutil.rmtree(home.directory)
+    wait_until(lambda: not os.path.exists(home.shared))
+    cache.close()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="a directory that can be looked at, and holds no others")
+def test_a_start_that_fails_for_its_directory_leaves_nothing() -> None:
+    home = CacheHome("/proc/none")
+    assert "/proc/none" in run({"directory": home.directory}).stderr
+    assert not os.path.exists(home.shared)
 
 
 def test_limits_are_what_is_said_or_a_share(home: CacheHome, monkeypatch: pytest.MonkeyPatch) -> None:
