@@ -11,8 +11,6 @@ from typing import Any
 
 from localcluster.conf.settings import parse_bytes
 
-STOP_DEADLINE = 120.0  # seconds
-
 
 def add_cache(cache: argparse.ArgumentParser) -> None:
     """The subcommands, each with the function that does it as ``do``."""
@@ -30,7 +28,12 @@ def add_cache(cache: argparse.ArgumentParser) -> None:
     start.add_argument(
         "--max-disk", type=_size, metavar="SIZE", help="such as 50g (default: 20g, or half of what is free)"
     )
-    start.add_argument("--idle-timeout", type=float, metavar="S", help="seconds (default: 300)")
+    start.add_argument(
+        "--idle-timeout",
+        type=float,
+        metavar="S",
+        help="end after so many seconds with no program connected and nothing in memory (default: 300)",
+    )
     command("status", _status, "show what the cache holds, and what the server did")
     command("ls", _ls, "list the entries").add_argument("namespace", nargs="?", metavar="NAMESPACE")
     rm = command("rm", _rm, "remove entries by their keys, or a whole namespace")
@@ -102,7 +105,7 @@ def _removed(arguments: argparse.Namespace, count: int) -> None:
 def _stop(arguments: argparse.Namespace) -> int:
     from localcluster.cache import command
 
-    not_moved = command.stop(arguments.directory, STOP_DEADLINE)
+    not_moved = command.stop(arguments.directory)
     if arguments.json:
         print(command.as_json({"stopped": not_moved is not None, "not_moved": not_moved or 0}))
     elif not_moved is None:

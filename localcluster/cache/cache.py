@@ -59,10 +59,11 @@ class Cache(MutableMapping[Key, Any]):
     ``namespace`` has letters, digits and ``. _ -``. ``directory`` is where entries lie that are not in memory; one of
     your own is a cache of its own, for tests say. ``mode``: large buffers of a value (arrays, frames) are mapped, not
     copied; with "c", copy-on-write, a program may change what it got, pays for the pages that it touches, and nobody
-    else sees it; with "r" they are read-only. ``max_memory`` and ``max_disk`` (bytes) and ``idle_timeout`` (seconds)
-    are for the server, should this process be the one that starts it.
+    else sees it; with "r" they are read-only. ``max_memory`` and ``max_disk`` (bytes) and ``idle_timeout`` (seconds
+    with no program connected and nothing in memory) are for the server, should this process be the one that starts it.
 
-    Every value is the caller's own: to change it changes no entry. Thread-safe; pickles as where it leads.
+    Every value is the caller's own: to change it changes no entry. Thread-safe; pickles as where it leads. A
+    ``with`` statement closes it.
     """
 
     def __init__(
@@ -105,6 +106,21 @@ class Cache(MutableMapping[Key, Any]):
         the cache may be used again.
         """
         self._connection = None
+
+    def __enter__(self) -> Cache:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def stop_server(self) -> int:
+        """End the server, for all programs and namespaces that use this directory, with what is in memory on the disk;
+        how many entries the disk did not take. Who needs a server afterwards starts one. Raises CacheError.
+        """
+        from localcluster.cache import command  # which few programs need
+
+        self.close()
+        return command.stop(self.directory) or 0
 
     @property
     def _client(self) -> CacheClient:

@@ -1,4 +1,6 @@
-"""``localcluster cache``: what a user asks of the machine's cache at the command line. `cli` has the options."""
+"""``localcluster cache``: what a user asks of the machine's cache at the command line. `cli_cache` has the options.
+`Cache.stop_server` stops as it does.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +25,7 @@ from storage import os_layer
 from storage.block_id import CacheBlockId
 
 STOP_POLL = 0.05  # seconds
+STOP_DEADLINE = 120.0  # seconds
 _NONE_SAID = ServerOptions()
 
 
@@ -101,7 +104,7 @@ def clear(directory: str | None, namespace: str | None) -> int:
     return int(_client(directory).ask(m.ClearCache(namespace)))
 
 
-def stop(directory: str | None, deadline: float) -> int | None:
+def stop(directory: str | None, deadline: float = STOP_DEADLINE) -> int | None:
     """Have the server end, and wait ``deadline`` seconds at most; how many entries the disk did not take, None when
     there is no server. Of one that was killed the entries are in memory: another one takes them to the disk. Raises
     CacheError.

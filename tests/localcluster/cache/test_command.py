@@ -182,6 +182,18 @@ def test_stop_says_of_what_the_disk_does_not_take(shell: Shell, directory: str) 
     assert cache["pinned"] == 2
 
 
+def test_a_program_stops_the_server_of_its_cache(directory: str) -> None:
+    with Cache("x", directory=directory) as cache, Cache("y", directory=directory) as other:
+        cache["a"] = other["b"] = 1
+        assert cache.stop_server() == 0
+        assert not os.path.exists(CacheHome(directory).shared)
+        assert cache.stop_server() == 0  # there is none
+        assert (cache["a"], other["b"]) == (1, 1)
+        other["c"] = 2  # by the next one
+        assert cache.stop_server() == 0
+    assert command.status(directory)["pid"] is None
+
+
 def test_stop_has_a_deadline(directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
     put(directory, a=1)
     monkeypatch.setattr(command, "_lives", lambda _: True)
