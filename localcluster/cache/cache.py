@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, MutableMap
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
-from localcluster.cache import entry_file
+from localcluster.cache import entry_file, unkept
 from localcluster.cache.client import CacheClient, NoServer, ServerOptions
 from localcluster.cache.entry_file import NOT_PINNED, PINNED, Content, Found
 from localcluster.cache.home import CacheHome, Tier
@@ -267,7 +267,7 @@ class Cache(MutableMapping[Key, Any]):
                     log.warning("the entry %r of %s is computed again: %s", key, self.namespace, error)
             if attempt == 0:
                 self.statistics.misses += 1
-            claim = self._claim_and_make(block_id, useless, make, content)
+            claim = self._claim_and_make(key, block_id, useless, make, content)
             if isinstance(claim, _Made):
                 return claim
             if claim is None or claim is m.Claim.CIRCLE:
@@ -277,7 +277,7 @@ class Cache(MutableMapping[Key, Any]):
         raise AssertionError("not reached")
 
     def _claim_and_make(
-        self, block_id: CacheBlockId, useless: int, make: Callable[[], Any], content: Callable[[Any], Content]
+        self, key: Key, block_id: CacheBlockId, useless: int, make: Callable[[], Any], content: Callable[[Any], Content]
     ) -> _Made | m.Claim | None:
         """The server's answer, None if there is none; and when the entry is ours to compute, what was made of it.
 
@@ -294,7 +294,7 @@ class Cache(MutableMapping[Key, Any]):
             if claim is m.Claim.YOURS:
                 self.statistics.computed += 1
                 value = make()
-                left = self._keep(block_id, lambda: content(value))
+                left = self._keep(key, block_id, lambda: content(value))
                 return _Made(value)
             left = True
             return claim
@@ -302,11 +302,14 @@ class Cache(MutableMapping[Key, Any]):
             if not left:
                 self._client.tell(m.ReleaseClaim(block_id, claimant))
 
-    def _keep(self, block_id: CacheBlockId, content: Callable[[], Content]) -> bool:
+    def _keep(self, key: Key, block_id: CacheBlockId, content: Callable[[], Content]) -> bool:
         try:
             self._store(block_id, content())
-        except CacheError as error:
+        except NoServer as error:
             log.info("the value of %s was not kept: %s", block_id, error)
+            return False
+        except CacheError as error:
+            unkept.warn(self.directory, self.namespace, key, error)
             return False
         return True
 
@@ -360,10 +363,7 @@ class Cache(MutableMapping[Key, Any]):
             raise
 
     def _no_room(self, size: int) -> CacheError:
-        return CacheError(
-            f"no room for {size} bytes: what is in the cache in {self.directory} is pinned, in use, or smaller; give "
-            "it more by max_memory and max_disk"
-        )
+        return unkept.no_room(size, self.directory, self._client.ask(m.GetCacheStatus()))
 
     def _remove(self, block_id: CacheBlockId) -> bool:
         try:

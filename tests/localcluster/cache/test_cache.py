@@ -466,6 +466,27 @@ def test_what_finds_no_room_is_returned_all_the_same(serve: Serve) -> None:
         cache["a"] = array
 
 
+def test_what_finds_no_room_is_a_warning_once_for_each_key_or_function(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = serve(memory=4096, disk=8192).cache()
+
+    @cache.memoize
+    def large(number: int) -> bytes:
+        return b"." * 20_000
+
+    for number in range(3):
+        cache.get_or_compute(("key", 1), lambda: b"." * 20_000)
+        large(number)
+    of_key, of_function = [each.message for each in caplog.records if each.levelno == logging.WARNING]
+    assert "the value of ('key', 1) of x: computed, and not kept" in of_key
+    assert f"{large.__module__}.{large.__qualname__}: computed" in of_function
+    for message in (of_key, of_function):
+        assert "no room for 19." in message
+        assert "4.0 KiB of memory and 8.0 KiB of the disk, which is less" in message
+        assert "max_disk" in message
+
+
 @pytest.mark.parametrize("value", [1, b"." * 100_000], ids=["small", "large"])
 @pytest.mark.parametrize("full", [("/dev/shm",), ("/dev/shm", "/")], ids=["memory", "both"])
 def test_full_shared_memory_sends_entries_to_the_disk_and_a_full_disk_is_an_error(
