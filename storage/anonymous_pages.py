@@ -7,16 +7,17 @@ more is kept for the next one, with the pages that were read, without those that
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import weakref
 from collections import deque
 from functools import partial
 
 from storage import os_layer
-from storage.private_pages import view_of
+from storage.private_pages import are_too_many, share_of_descriptors, view_of
 from storage.serializer import BytesLike, check
 
-MAX_FILES = 128  # blocks of one process; each costs two file descriptors
+MAX_FILES = share_of_descriptors(16, 128)  # blocks of one process; each takes one, and one for its idle mapping
 
 _files: weakref.WeakSet[AnonymousPages] = weakref.WeakSet()
 
@@ -33,6 +34,7 @@ class AnonymousPages:
         _files.add(self)
         self._size = 0
         self._is_checked = False
+        self._returned: deque[mmap.mmap] = deque()  # by finalizers: whose views are dead, or about to die
         self._idle: deque[mmap.mmap] = deque(maxlen=1)
         self.extend(data)
 
@@ -51,13 +53,35 @@ class AnonymousPages:
 
     def view(self) -> memoryview:
         """A writable view of the bytes, where nobody else sees what is written."""
-        try:
-            mapping = self._idle.pop() if self._idle else os_layer.map_privately(self._fd, self._size)
-        except IndexError:  # another thread was faster
-            return self.view()
-        except OSError:  # there is no descriptor left, say
+        self.take_returned()
+        mapping = self._idle_mapping() or self._new_mapping()
+        if mapping is None:
             return memoryview(os_layer.read_at(self._fd, self._size, 0))
-        return view_of(mapping, partial(_keep, self._idle, mapping))
+        return view_of(mapping, partial(self._returned.append, mapping))
+
+    def take_returned(self) -> None:
+        """Free the pages that readers wrote to, and keep a mapping for the next one. Not in a finalizer: objects that
+        are finalised together with an array may look at it once more. Then the mapping is not used again.
+        """
+        with contextlib.suppress(IndexError):
+            while True:
+                mapping = self._returned.popleft()
+                if not os_layer.is_viewed(mapping):
+                    os_layer.take_back(mapping)
+                    self._idle.append(mapping)
+
+    def _idle_mapping(self) -> mmap.mmap | None:
+        with contextlib.suppress(IndexError):
+            return self._idle.pop()
+        return None
+
+    def _new_mapping(self) -> mmap.mmap | None:
+        if are_too_many() or not self._size:
+            return None
+        try:
+            return os_layer.map_privately(self._fd, self._size)
+        except OSError:  # there is no descriptor left, say
+            return None
 
     def check(self, view: memoryview) -> None:
         """Of a view that nobody wrote to. Once: nobody can change sealed bytes. Raises CorruptBlockError."""
@@ -66,9 +90,10 @@ class AnonymousPages:
             self._is_checked = True
 
 
-def _keep(idle: deque[mmap.mmap], mapping: mmap.mmap, address: int) -> None:
-    os_layer.take_back(mapping, address)
-    idle.append(mapping)
+def take_returned() -> None:
+    """Of all blocks; to be called now and then."""
+    for pages in list(_files):
+        pages.take_returned()
 
 
 def in_pages(data: BytesLike) -> AnonymousPages | None:

@@ -22,6 +22,7 @@ from protocol import sites
 from protocol.errors import BlockNotFoundError, BlockPutError, CorruptBlockError, StaleLocationError
 from protocol.locations import BlockManagerId, SharedLocation, ShmLocation
 from storage import os_layer
+from storage.anonymous_pages import take_returned
 from storage.block_id import BlockId
 from storage.block_manager_master import BlockManagerMaster
 from storage.block_result import BlockResult, ReadMethod
@@ -298,7 +299,10 @@ class BlockManager:
         return load_out(location)
 
     def take_lease_releases(self) -> tuple[tuple[ShmLocation, int], ...]:
-        """(extent, leases) to give back since the last call, for a `ReleaseLeases` that rides with another report."""
+        """(extent, leases) to give back since the last call, for a `ReleaseLeases` that rides with another report. Also
+        takes back what readers of large arrays had.
+        """
+        take_returned()
         return self._reader.take_releases()
 
     def flush_lease_releases(self) -> None:

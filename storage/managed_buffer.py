@@ -15,7 +15,7 @@ from protocol.errors import StaleLocationError, StorageError
 from protocol.locations import ShmLocation
 from storage import os_layer
 from storage.anonymous_pages import AnonymousPages
-from storage.private_pages import map_part
+from storage.private_pages import are_too_many, map_part, view_of
 from storage.serializer import check
 
 _View: TypeAlias = memoryview  # for classes where this is a method
@@ -118,10 +118,18 @@ class FileSegmentBuffer(_HeldView):
     """
 
     def __init__(self, path: str, offset: int, length: int) -> None:
-        super().__init__(_map_segment(path, offset, length))
+        self._skip = offset % mmap.ALLOCATIONGRANULARITY
+        self._mapping = _map_segment(path, offset, length)
+        super().__init__(memoryview(b"" if self._mapping is None else self._mapping)[self._skip :])
 
-    def private(self) -> _View:
-        return self._held()
+    def private(self) -> _View | None:
+        if self._mapping is None or are_too_many():
+            return None
+        return view_of(self._mapping)[self._skip :]
+
+    def release(self) -> None:
+        super().release()
+        self._mapping = None
 
 
 def open_located(path: str) -> int:
@@ -136,7 +144,8 @@ def open_located(path: str) -> int:
         raise StorageError(f"cannot open {path}: {error}") from error
 
 
-def _map_segment(path: str, offset: int, length: int) -> memoryview:
+def _map_segment(path: str, offset: int, length: int) -> mmap.mmap | None:
+    """From the start of the page that the offset is in; None of no bytes."""
     fd = open_located(path)
     try:
         # Checked on the open file: touching a mapped page that lies behind the end of the file is a SIGBUS.
@@ -144,9 +153,9 @@ def _map_segment(path: str, offset: int, length: int) -> memoryview:
         if offset < 0 or length < 0 or offset + length > file_size:
             raise StaleLocationError(f"{path} has {file_size} bytes, too short for {length} bytes at {offset}")
         if length == 0:  # an empty mapping is an error to mmap
-            return memoryview(b"")
+            return None
         skip = offset % mmap.ALLOCATIONGRANULARITY
-        return memoryview(os_layer.map_privately(fd, skip + length, offset=offset - skip))[skip:]
+        return os_layer.map_privately(fd, skip + length, offset=offset - skip)
     except OSError as error:
         raise StorageError(f"cannot map {length} bytes at {offset} of {path}: {error}") from error
     finally:

@@ -9,6 +9,7 @@ OSError passes unchanged. The door for processes and what travels between them i
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import io
@@ -219,11 +220,23 @@ def _map(fd: int, length: int, offset: int, access: int, keep_open: bool = False
     return mmap.mmap(fd, length, access=access, offset=offset)
 
 
-def take_back(mapping: mmap.mmap, address: int) -> None:
-    """Drop what was written to a private mapping, which starts at an address: it shows the file's bytes again.
+def is_viewed(mapping: mmap.mmap) -> bool:
+    """Whether views of a private mapping exist; they do while a finalizer runs that waits for the last one."""
+    try:
+        mapping.resize(len(mapping))
+    except BufferError:
+        return True
+    except TypeError:  # it cannot be resized anyway, which comes second
+        pass
+    return False
+
+
+def take_back(mapping: mmap.mmap) -> None:
+    """Drop what was written to a private mapping that has no views: it shows the file's bytes again.
 
     Pages that were read stay mapped, where the system tells which were written to.
     """
+    address = ctypes.addressof(ctypes.c_char.from_buffer(mapping))
     size = -(-len(mapping) // mmap.PAGESIZE) * _PAGE_ENTRY
     try:
         with open("/proc/self/pagemap", "rb", buffering=0) as file:

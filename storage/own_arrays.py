@@ -14,14 +14,14 @@ from functools import partial
 from typing import Any
 
 
-def load_own(payload: bytes | memoryview, buffers: Iterable[bytearray | ctypes.Array[Any]] = ()) -> Any:
+def load_own(payload: bytes | memoryview, buffers: Iterable[bytearray | memoryview] = ()) -> Any:
     """As ``pickle.loads``. Raises what that raises."""
     return _OwningUnpickler(io.BytesIO(payload), buffers=buffers).load()
 
 
-def in_place(view: memoryview | bytearray) -> ctypes.Array[Any]:
+def in_place(view: memoryview | bytearray) -> memoryview:
     """A buffer for `load_own` that is the view's memory, which has to be writable. It keeps the view's owner alive."""
-    return (ctypes.c_char * len(view)).from_buffer(view)
+    return memoryview((ctypes.c_char * len(view)).from_buffer(view)).cast("B")
 
 
 class _OwningUnpickler(pickle.Unpickler):

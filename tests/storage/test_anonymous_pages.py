@@ -7,13 +7,13 @@ import gc
 import os
 import signal
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 from protocol.errors import CorruptBlockError
-from storage import anonymous_pages, os_layer, serializer
+from storage import anonymous_pages, os_layer, private_pages, serializer
 from storage.anonymous_pages import AnonymousPages, in_pages
 from storage.managed_buffer import PagesBuffer
 from storage.own_values import own_values
@@ -145,6 +145,50 @@ def test_what_cannot_be_mapped_is_copied(monkeypatch: pytest.MonkeyPatch) -> Non
     views = [pages.view(), pages.view()]
     views[0][0] = 1
     assert bytes(views[1]) == ARRAY.tobytes()
+
+
+def test_beyond_so_many_mappings_the_bytes_are_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = pages_of(ARRAY.data.cast("B"))
+    monkeypatch.setattr(private_pages, "MAX_LIVE", len(private_pages._living) + 2)
+    views = [pages.view() for _ in range(4)]
+    assert len(private_pages._living) == private_pages.MAX_LIVE
+    views[3][0] = 1
+    assert all(bytes(view) == ARRAY.tobytes() for view in views[:3])
+
+
+class Looks:
+    """Of a cycle, so that it is finalised after the callbacks for what it holds."""
+
+    kept: ClassVar[list[memoryview]] = []
+
+    def __init__(self, view: memoryview) -> None:
+        self.view, self.itself = view, self
+
+    def __del__(self) -> None:
+        self.kept.append(self.view)
+
+
+def test_what_a_finalizer_still_looks_at_is_nobody_elses() -> None:
+    pages = pages_of(ARRAY.data.cast("B"))
+    view = pages.view()
+    view[:8] = bytes([9]) * 8
+    looks = Looks(view)
+    del looks, view
+    gc.collect()
+    other = pages.view()
+    other[:8] = bytes([7]) * 8
+    (kept,) = Looks.kept
+    assert bytes(kept[:8]) == bytes([9]) * 8
+    Looks.kept.clear()
+
+
+def test_written_pages_are_free_soon_after_their_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+    monkeypatch.setattr(os_layer, "take_back", taken.append)
+    pages = pages_of(bytes(SIZE))
+    pages.view()[0] = 1
+    anonymous_pages.take_returned()
+    assert len(taken) == 1
 
 
 def test_a_fork_has_its_own(tmp_path: Any) -> None:

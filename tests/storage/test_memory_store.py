@@ -373,3 +373,13 @@ def test_without_room_for_pages_large_arrays_do_not_fit(
     assert not result.stored
     assert result.leftover is not None
     assert [int(array[-1]) for array in result.leftover] == [*range(6)]
+
+
+def test_a_record_of_large_arrays_that_do_not_fit_together_is_in_the_leftover(
+    make_store: Callable[..., MemoryStore],
+) -> None:
+    store = make_store(4 << 20)
+    result = store.put_iterator(B1, iter([(np.zeros(3 << 17), np.ones(3 << 17)), 5]), BYTES)
+    assert result.leftover is not None
+    (zeros, ones), five = result.leftover
+    assert (zeros.sum(), ones.sum(), five) == (0, 3 << 17, 5)

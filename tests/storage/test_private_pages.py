@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import pickle
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -105,3 +106,34 @@ def test_what_has_no_arrays_is_not_mapped(path: str) -> None:
     Path(path).write_bytes(data)
     assert private_of(FileSegmentBuffer(path, 0, len(data))) is None
     assert private_of(FileSegmentBuffer(path, 0, 0)) is None
+
+
+class Blob:
+    """As classes of users that keep large bytes out of their pickles."""
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return Blob, (pickle.PickleBuffer(self.data),)
+
+
+@pytest.mark.parametrize("data", [b"ab" * (1 << 20), bytearray(b"ab" * (1 << 20))], ids=["bytes", "bytearray"])
+def test_buffers_of_other_classes_are_bytes(tmp_path: Path, data: Any) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"".join(serializer.serialize([Blob(data)])))
+    (blob,) = own_values(FileSegmentBuffer(str(path), 0, path.stat().st_size))
+    assert blob.data[1] == ord("b")
+    assert blob.data == data
+
+
+@pytest.mark.parametrize("make", KINDS)
+def test_beyond_so_many_mappings_values_are_copied(
+    path: str, make: Callable[[str], ManagedBuffer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(private_pages, "MAX_LIVE", len(private_pages._living) + 1)
+    first, second = list(own_values(make(path))), list(own_values(make(path)))
+    for array, _ in (first, second):
+        assert (array == ARRAY).all()
+        array[:] = 0
+    assert len(private_pages._living) <= private_pages.MAX_LIVE
