@@ -59,8 +59,9 @@ class Cache(MutableMapping[Key, Any]):
     ``namespace`` has letters, digits and ``. _ -``. ``directory`` is where entries lie that are not in memory; one of
     your own is a cache of its own, for tests say. ``mode``: large buffers of a value (arrays, frames) are mapped, not
     copied; with "c", copy-on-write, a program may change what it got, pays for the pages that it touches, and nobody
-    else sees it; with "r" they are read-only. ``max_memory`` and ``max_disk`` (bytes) and ``idle_timeout`` (seconds
-    with no program connected and nothing in memory) are for the server, should this process be the one that starts it.
+    else sees it; with "r" they are read-only. ``max_memory`` and ``max_disk`` (bytes, or
+    texts such as "2g") and ``idle_timeout`` (seconds with no program connected and nothing in memory) are for the
+    server, should this process be the one that starts it; one that has other limits is told in a warning.
 
     Every value is the caller's own: to change it changes no entry. Thread-safe; pickles as where it leads. A
     ``with`` statement closes it.
@@ -72,8 +73,8 @@ class Cache(MutableMapping[Key, Any]):
         *,
         directory: str | os.PathLike[str] | None = None,
         mode: str = "c",
-        max_memory: int | None = None,
-        max_disk: int | None = None,
+        max_memory: int | str | None = None,
+        max_disk: int | str | None = None,
         idle_timeout: float | None = None,
     ) -> None:
         if mode not in MODES:
@@ -85,7 +86,7 @@ class Cache(MutableMapping[Key, Any]):
         self.namespace = namespace
         self.mode = mode
         self.statistics = CacheStatistics()
-        self._options = ServerOptions(max_memory, max_disk, idle_timeout)
+        self._options = ServerOptions.said(max_memory, max_disk, idle_timeout)
         self._home = CacheHome(None if directory is None else os.fspath(directory))
         self._home.require_own()
         self._connection: CacheClient | None = CacheClient.of(self._home, self._options)

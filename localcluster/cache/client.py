@@ -26,6 +26,8 @@ import psutil
 
 from localcluster.base import os_layer as processes
 from localcluster.cache.home import CacheHome
+from localcluster.conf.settings import parse_bytes
+from protocol import cache_messages as m
 from protocol.channel import Channel
 from protocol.endpoint import Endpoint
 from protocol.errors import AskTimeoutError, CacheError, ChannelError, RemoteAskError
@@ -63,13 +65,29 @@ class ServerOptions:
     max_disk: int | None = None
     idle_timeout: float | None = None
 
+    @classmethod
+    def said(
+        cls, max_memory: int | str | None, max_disk: int | str | None, idle_timeout: float | None
+    ) -> ServerOptions:
+        """Sizes may be texts such as ``2g``. Raises CacheError."""
+        return cls(_bytes("max_memory", max_memory), _bytes("max_disk", max_disk), idle_timeout)
+
     def __post_init__(self) -> None:
         for name in ("max_memory", "max_disk"):
             size = getattr(self, name)
             if size is not None and (not isinstance(size, int) or size < 0):
-                raise CacheError(f"{name} is a number of bytes, not {size!r}")
+                raise CacheError(f"{name} is a number of bytes, or a text such as '512m' or '2g', not {size!r}")
         if self.idle_timeout is not None and not 0 < self.idle_timeout < math.inf:
             raise CacheError(f"idle_timeout is a number of seconds more than 0, not {self.idle_timeout!r}")
+
+
+def _bytes(name: str, size: int | str | None) -> int | None:
+    if not isinstance(size, str):
+        return size
+    try:
+        return parse_bytes(size)
+    except ValueError:
+        raise CacheError(f"{name} is a size such as '512m' or '2g', or a number of bytes, not {size!r}") from None
 
 
 class CacheClient:
@@ -83,6 +101,7 @@ class CacheClient:
     def __init__(self, home: CacheHome, options: ServerOptions, *, warns: bool = True) -> None:
         self.home = home
         self._options = options
+        self._compared: ServerOptions | None = None  # with what the server has
         self._lock = free_in_forks(threading.Lock())
         self._pid = os.getpid()
         self._endpoint: Endpoint | None = None
@@ -165,7 +184,30 @@ class CacheClient:
                 self._endpoint = None
                 raise self._no_server(f"the cache's server, process {self._server.pid}, is stopped")
             self._endpoint = endpoint
+            if self._warns and self._compared != self._options:
+                self._compared = self._options
+                self._compare(endpoint)
             return endpoint
+
+    def _compare(self, endpoint: Endpoint) -> None:
+        """Warn if the server has other limits than this program said: it has those of the one that started it."""
+        said = {"max_memory": self._options.max_memory, "max_disk": self._options.max_disk}
+        if said["max_memory"] is None and said["max_disk"] is None:
+            return
+        try:
+            status = endpoint.ask(m.GetCacheStatus(), CONNECT_TIMEOUT)
+        except ChannelError:  # the next question will tell
+            return
+        limits = {"max_memory": status.memory.limit, "max_disk": status.disk.limit}
+        others = [name for name, size in said.items() if size not in (None, limits[name])]
+        if others:
+            log.warning(
+                "the server of the cache in %s was started with %s: %s said here is for the next one, after "
+                "`localcluster cache stop` or Cache.stop_server()",
+                self.home.directory,
+                ", ".join(f"{name}={limits[name]}" for name in others),
+                ", ".join(f"{name}={said[name]}" for name in others),
+            )
 
     def _connect(self, start: bool) -> Endpoint:
         connection = self._reach(start)

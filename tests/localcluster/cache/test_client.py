@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from localcluster import Cache
 from localcluster.base import os_layer as processes
 from localcluster.cache import client as client_module
 from localcluster.cache import command
@@ -93,6 +94,35 @@ def test_options_go_to_the_server_that_is_started(directory: str) -> None:
     assert CacheClient.of(home, ServerOptions()) is client
     found = client.ask(m.GetCacheStatus())
     assert (found.memory.limit, found.disk.limit) == (1 << 20, 1 << 21)
+
+
+def test_a_server_with_other_limits_is_a_warning_once(directory: str, caplog: pytest.LogCaptureFixture) -> None:
+    with Cache("x", directory=directory, max_memory="1m", max_disk=2 << 20) as first:
+        first["a"] = 1
+        assert server_status(first).memory.limit == 1 << 20
+        assert warnings(caplog) == []
+        other = CacheClient(CacheHome(directory), ServerOptions(max_memory=1 << 20, max_disk=3 << 20))
+        for _ in range(2):
+            server_pid(other)
+        other.close()
+        (warning,) = warnings(caplog)
+        assert "started with max_disk=2097152: max_disk=3145728 said here" in warning
+        caplog.clear()
+        with Cache("y", directory=directory, max_memory="3m") as later:  # over the connection that there is
+            later["a"] = later["b"] = 1
+        (warning,) = warnings(caplog)
+        assert "started with max_memory=1048576: max_memory=3145728 said here" in warning
+
+
+def server_status(cache: Cache) -> m.CacheStatus:
+    status = cache._client.ask(m.GetCacheStatus())
+    assert isinstance(status, m.CacheStatus)
+    return status
+
+
+def test_a_size_that_is_none_says_how_sizes_are_said() -> None:
+    with pytest.raises(CacheError, match=r"max_disk is a size such as '512m' or '2g'.*, not 'lots'"):
+        ServerOptions.said(None, "lots", None)
 
 
 def test_of_two_that_say_something_the_later_one_is_heard(directory: str) -> None:
