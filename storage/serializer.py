@@ -38,7 +38,7 @@ from xxhash import xxh3_64, xxh3_64_intdigest
 from protocol import by_value
 from protocol.errors import CorruptBlockError, DeserializationError, LocalClusterError, SerializationError
 from storage.exact_types import are_exact
-from storage.own_arrays import in_place, load_own
+from storage.own_arrays import in_place, load_own, load_read_only
 from storage.unpicklable import explain_unpicklable
 
 BytesLike: TypeAlias = bytes | bytearray | memoryview
@@ -103,14 +103,17 @@ def has_buffers(data: BytesLike) -> bool:
     return any(batch.buffers for batch in _read_batches(data, checked=True))
 
 
-def deserialize(data: BytesLike, *, copy: bool = False, checked: bool = False, writable: bool = False) -> Iterator[Any]:
+def deserialize(
+    data: BytesLike, *, copy: bool = False, checked: bool = False, writable: bool = False, read_only: bool = False
+) -> Iterator[Any]:
     """The values of a block. All its bytes are checked by this call, unless they were: ``checked``.
 
     Without ``copy``, arrays are read-only views of ``data`` and keep it alive; with it they own writable memory.
-    ``writable``: they are views which may be written to, if ``data`` may, which is nobody else's then. Raises
-    CorruptBlockError at once, and SerializationError when it comes to a value that cannot be unpickled.
+    ``writable``: they are views which may be written to, if ``data`` may, which is nobody else's then. ``read_only``:
+    so are all, those too that are copied in any case. Raises CorruptBlockError at once, and SerializationError when it
+    comes to a value that cannot be unpickled.
     """
-    return _values_of(list(_read_batches(data, checked, writable)), copy, writable)
+    return _values_of(list(_read_batches(data, checked, writable)), copy, writable, read_only)
 
 
 def deserialize_stream(data: BytesLike) -> Iterator[Any]:
@@ -120,9 +123,9 @@ def deserialize_stream(data: BytesLike) -> Iterator[Any]:
     return _values_of(_read_batches(data), copy=True)
 
 
-def _values_of(batches: Iterable[_Batch], copy: bool, writable: bool = False) -> Iterator[Any]:
+def _values_of(batches: Iterable[_Batch], copy: bool, writable: bool = False, read_only: bool = False) -> Iterator[Any]:
     for batch in batches:
-        yield from _load(batch, copy, writable)
+        yield from _load(batch, copy, writable, read_only)
 
 
 def dumps(value: Any) -> list[BytesLike]:
@@ -147,9 +150,11 @@ def dumps_by_name(value: Any) -> tuple[list[BytesLike], bool]:
         return _lay_out(PICKLE, SINGLE, 1, _pickle_by_value([value], buffers, None), buffers), True
 
 
-def loads(data: BytesLike, copy: bool = False, checked: bool = False, writable: bool = False) -> Any:
+def loads(
+    data: BytesLike, copy: bool = False, checked: bool = False, writable: bool = False, read_only: bool = False
+) -> Any:
     """The object of a block that `dumps` made; errors and how as for `deserialize`."""
-    return _load(_single(data, checked, writable), copy, writable)[0]
+    return _load(_single(data, checked, writable), copy, writable, read_only)[0]
 
 
 def load_from(read: Callable[[int, int], bytearray], size: int) -> Any:
@@ -349,11 +354,11 @@ def _aligned(position: int) -> int:
     return position + -position % ALIGNMENT
 
 
-def _load(batch: _Batch, copy: bool, writable: bool = False) -> list[Any]:
+def _load(batch: _Batch, copy: bool, writable: bool = False, read_only: bool = False) -> list[Any]:
     if batch.kind == MARSHAL:
         values = _load_marshal(batch)
     elif batch.kind == PICKLE:
-        values = _load_pickle(batch, copy, writable)
+        values = _load_pickle(batch, copy, writable, read_only)
     else:
         raise CorruptBlockError(f"this version knows no batch of kind {batch.kind}")
     if type(values) is not list or len(values) != batch.records:
@@ -368,8 +373,10 @@ def _load_marshal(batch: _Batch) -> Any:
         raise CorruptBlockError(f"a batch of builtin records cannot be read: {error}") from error
 
 
-def _load_pickle(batch: _Batch, copy: bool, writable: bool = False) -> Any:
+def _load_pickle(batch: _Batch, copy: bool, writable: bool, read_only: bool) -> Any:
     try:
+        if read_only:
+            return load_read_only(batch.payload, batch.buffers)
         if copy and batch.buffers:
             return load_own(batch.payload, (e if isinstance(e, bytearray) else bytearray(e) for e in batch.buffers))
         if writable and batch.buffers:

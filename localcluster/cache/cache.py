@@ -27,7 +27,7 @@ from protocol.errors import BlockIdError, CacheError, CacheKeyError, Deserializa
 from protocol.message import Report
 from storage import os_layer
 from storage.block_id import CacheBlockId
-from storage.serializer import deserialize, serialize
+from storage.serializer import deserialize, dumps_by_name, loads, serialize
 
 log = logging.getLogger(__name__)
 
@@ -57,10 +57,11 @@ class Cache(MutableMapping[Key, Any]):
     """A mapping of keys (str, or tuples of plain values) to values, for every process and every run of this user.
 
     ``namespace`` has letters, digits and ``. _ -``. ``directory`` is where entries lie that are not in memory; one of
-    your own is a cache of its own, for tests say. ``mode``: large buffers of a value (arrays, frames) are mapped, not
-    copied; with "c", copy-on-write, a program may change what it got, pays for the pages that it touches, and nobody
-    else sees it; with "r" they are read-only. ``max_memory`` and ``max_disk`` (bytes, or
-    texts such as "2g") and ``idle_timeout`` (seconds with no program connected and nothing in memory) are for the
+    your own is a cache of its own, for tests say. ``mode`` is that of arrays in values, as numpy's ``mmap_mode``,
+    not of the cache: entries are written in either. Large arrays are mapped, not copied; with "c", copy-on-write, a
+    program may change what it got, pays for the pages that it touches, and nobody else sees it; with "r" all arrays,
+    large or small, computed or read, are read-only. ``max_memory`` and ``max_disk`` (bytes, or texts such as "2g") and
+    ``idle_timeout`` (seconds with no program connected and nothing in memory) are for the
     server, should this process be the one that starts it; one that has other limits is told in a warning.
 
     Every value is the caller's own: to change it changes no entry. Thread-safe; pickles as where it leads. A
@@ -90,7 +91,7 @@ class Cache(MutableMapping[Key, Any]):
         self._home = CacheHome(None if directory is None else os.fspath(directory))
         self._home.require_own()
         self._connection: CacheClient | None = CacheClient.of(self._home, self._options)
-        self._reader = EntryReader(self._home, namespace, views_writable=mode == "c")
+        self._reader = EntryReader(self._home, namespace, read_only=mode == "r")
 
     @property
     def directory(self) -> str:
@@ -237,7 +238,20 @@ class Cache(MutableMapping[Key, Any]):
         """
         entry_file.require_ttl(ttl)
         made = self._find_or_make(key, function, lambda value: entry_file.content(key, value, ttl))
-        return made.value  # type: ignore[no-any-return]
+        value: T = made.value if isinstance(made, Found) else self.as_found(key, made.value)
+        return value
+
+    def as_found(self, key: Key, value: T) -> T:
+        """What all others get for a value that was just computed here: the same, but for ``mode="r"``, in whose values
+        no array may be written to. Raises what reading it raises.
+        """
+        if self.mode == "c":
+            return value
+        found = self._reader.find(digest_of(key))
+        if found is not None:
+            return found.value  # type: ignore[no-any-return]
+        block, _ = dumps_by_name(value)  # it was not kept
+        return loads(b"".join(block), checked=True, read_only=True)  # type: ignore[no-any-return]
 
     def get_or_compute_records(
         self, key: Key, make_iterator: Callable[[], Iterable[T]], *, ttl: float | None = None
@@ -252,7 +266,10 @@ class Cache(MutableMapping[Key, Any]):
         if isinstance(made, Found):
             return made.value  # type: ignore[no-any-return]
         found = self._reader.find(digest_of(key))  # as everybody else sees it: in place, if it was kept
-        return deserialize(b"".join(made.value), copy=True, checked=True) if found is None else found.value
+        if found is not None:
+            return found.value  # type: ignore[no-any-return]
+        own = self.mode == "c"
+        return deserialize(b"".join(made.value), copy=own, checked=True, read_only=not own)
 
     def _find_or_make(self, key: Key, make: Callable[[], Any], content: Callable[[Any], Content]) -> Found | _Made:
         block_id = block_id_of(self.namespace, key)

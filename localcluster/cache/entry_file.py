@@ -178,11 +178,11 @@ class Found(NamedTuple):
     header: Header
 
 
-def read(path: str, is_checked: Callable[[str, Header], bool], *, views_writable: bool = True) -> Found | None:
+def read(path: str, is_checked: Callable[[str, Header], bool], *, read_only: bool = False) -> Found | None:
     """The value in the file; None when there is no such file, or it is expired or made for another Python.
 
-    A large value's buffers are views of the file, mapped privately: writable, and what is written nobody else sees;
-    not ``views_writable``: read-only, and shared. ``is_checked(path, header)`` says of a very large one that its bytes
+    A large value's buffers are views of the file, mapped privately: writable, and what is written nobody else sees.
+    ``read_only``: all arrays are, large or small. ``is_checked(path, header)`` says of a very large one that its bytes
     were checked before, or need not be. Raises CorruptBlockError, DeserializationError, and OSError when the file
     cannot be read now.
     """
@@ -197,12 +197,13 @@ def read(path: str, is_checked: Callable[[str, Header], bool], *, views_writable
             return None
         if header.end <= len(begin):
             data = memoryview(begin)[header.start : header.end]
-            return Found(_deserialize(data, header, copy=True), header)
+            return Found(_deserialize(data, header, copy=not read_only, read_only=read_only), header)
         if os_layer.file_size(fd) < header.end:
             raise CorruptBlockError("the file was cut off")
         view = memoryview(_map(fd, header.end))[header.start :]
         checked = header.is_very_large and is_checked(path, header)
-        return Found(_deserialize(view, header, checked=checked, writable=views_writable), header)
+        how = {"writable": not read_only, "read_only": read_only}
+        return Found(_deserialize(view, header, checked=checked, **how), header)
     finally:
         os_layer.let_go(fd)
 

@@ -42,6 +42,9 @@ class Store(Protocol):
     def put(self, key: str, value: Any, *, ttl: float | None = None) -> None:
         """A value in place of the one that may be there."""
 
+    def as_found(self, key: str, value: Any) -> Any:
+        """What others get for a value that was just put."""
+
     def __contains__(self, key: object) -> bool: ...
 
     def __getitem__(self, key: str) -> Any:
@@ -193,7 +196,7 @@ class Memoized:
 
     def _put(self, key: str, value: Any) -> Any:
         self._store.put(key, value, ttl=self._ttl)
-        return value
+        return self._store.as_found(key, value)
 
     async def _put_awaited(self, key: str, value: Any) -> Any:
         return self._put(key, await value)

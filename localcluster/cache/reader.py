@@ -24,12 +24,12 @@ REMEMBERED = 10_000  # entries
 
 
 class EntryReader:
-    """``views_writable``: as for `entry_file.read`. Digests are those of `keys`. Thread-safe."""
+    """``read_only``: as for `entry_file.read`. Digests are those of `keys`. Thread-safe."""
 
-    def __init__(self, home: CacheHome, namespace: str, views_writable: bool) -> None:
+    def __init__(self, home: CacheHome, namespace: str, read_only: bool) -> None:
         self._memory, self._disk = (os.path.join(home.entries(tier), namespace) for tier in (Tier.MEMORY, Tier.DISK))
         self._places = (self._memory, self._disk, self._memory)
-        self._views_writable = views_writable
+        self._read_only = read_only
         self._touched: dict[str, float] = {}  # {path: time.monotonic()}
         self._checked: dict[str, float] = {}  # {path of a very large file on the disk: when its entry was created}
 
@@ -38,7 +38,7 @@ class EntryReader:
         for directory in self._places:
             path = f"{directory}/{digest}"
             try:
-                found = entry_file.read(path, self._is_checked, views_writable=self._views_writable)
+                found = entry_file.read(path, self._is_checked, read_only=self._read_only)
             except CorruptBlockError as error:
                 log.warning("the entry in %s is lost: %s", path, error)
                 self._remove(path)

@@ -14,6 +14,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
 
 from localcluster.base.own_frames import OWN_PACKAGES
+from localcluster.digests.distributions import versions_of
 
 _PYTHON = f"python {sys.version_info[0]}.{sys.version_info[1]}"
 _PYTHONS = tuple({os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib")})
@@ -57,7 +58,11 @@ def _version_at(module: str, file: str | None) -> str | None:
     if file is None or not (is_of_library(file) or file in ("built-in", "frozen")):
         return None
     of_python = file in ("built-in", "frozen") or (_PACKAGES not in file and file.startswith(_PYTHONS))
-    return _PYTHON if of_python else _version(module.partition(".")[0])
+    if of_python:
+        return _PYTHON
+    packages = file.rfind(_PACKAGES)
+    installed = file[: packages + len(_PACKAGES)] if packages >= 0 else ""
+    return _version(module.partition(".")[0], installed)
 
 
 def build_of(module: str) -> str:
@@ -70,13 +75,7 @@ def build_of(module: str) -> str:
 
 
 @cache
-def _version(package: str) -> str:
-    from importlib import metadata  # takes long to load, and programs without libraries have no use for it
-
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        named = metadata.packages_distributions().get(package)
-        if named is None:
-            return str(getattr(sys.modules.get(package), "__version__", ""))
-        return ", ".join(f"{name} {metadata.version(name)}" for name in sorted(set(named)))
+def _version(package: str, installed: str) -> str:
+    """``installed``: the directory of installed packages that it is in, or no text if it is in none."""
+    found = versions_of(package, filter(None, (installed, *sys.path)))
+    return found or str(getattr(sys.modules.get(package), "__version__", ""))

@@ -30,6 +30,13 @@ def lies_in(array: np.ndarray[Any, Any], view: memoryview) -> bool:
     return bool(start <= array.ctypes.data and array.ctypes.data + array.nbytes <= start + len(view))
 
 
+ODD_ARRAYS = [
+    np.arange(20)[::2],
+    np.array([1, "a"], object),
+    np.array(["2020-01-01"], "M8[D]"),
+    np.ma.array([1, 2], mask=[False, True]),
+]
+"""They are in the pickle itself."""
 ARRAYS = [
     np.arange(10.0),
     np.arange(100_000, dtype=np.int32),
@@ -93,6 +100,13 @@ def test_read_only_arrays_inside_of_a_pickle_become_writable(array: Any) -> None
     assert np.array_equal(copy, array)
     copy.fill(copy.flat[0])
     assert np.array_equal(pickle.loads(pickled)[0], array)
+
+
+@pytest.mark.parametrize("array", [*ARRAYS, *ODD_ARRAYS], ids=str)
+def test_read_only_all_arrays_are(array: Any) -> None:
+    again = loads(aligned_block(dumps([array, {"a": array}])), read_only=True)[1]["a"]
+    assert (type(again), again.tolist()) == (type(array), array.tolist())
+    assert not again.flags.writeable
 
 
 def test_an_array_keeps_the_block_alive() -> None:

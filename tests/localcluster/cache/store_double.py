@@ -33,6 +33,9 @@ class DictStore:
         self.entries[key] = by_value.dumps(value)
         self.ttls[key] = ttl
 
+    def as_found(self, key: str, value: Any) -> Any:
+        return value
+
     def __contains__(self, key: object) -> bool:
         return key in self.entries
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import gc
 import itertools
 import logging
@@ -89,8 +90,29 @@ def test_what_a_program_does_to_a_value_is_its_own_affair(cache: Cache) -> None:
 
 def test_in_mode_r_arrays_are_read_only(serving: Serving) -> None:
     cache = serving.cache(mode="r")
-    cache["a"] = np.zeros(100_000)
-    assert not cache["a"].flags.writeable
+    for size in (3, 5_000, 100_000, 300_000):
+        cache["a"] = np.zeros(size)
+        assert not cache["a"].flags.writeable
+
+
+def test_in_mode_r_who_computes_gets_what_the_others_get(serving: Serving) -> None:
+    cache = serving.cache(mode="r")
+    for size in (3, 300_000):
+        compute = functools.partial(np.zeros, size)
+        assert [cache.get_or_compute(f"{size}", compute).flags.writeable for _ in range(2)] == [False] * 2
+        records = cache.get_or_compute_records(f"{size} and more", functools.partial(map, np.zeros, [size]))
+        assert not next(records).flags.writeable
+    zeros = cache.memoize(np.zeros)
+    assert [zeros(10).flags.writeable for _ in range(2)] == [False] * 2
+    assert not zeros.call(10).flags.writeable
+
+
+def test_in_mode_r_what_cannot_be_kept_is_read_only_too(serve: Callable[..., Serving]) -> None:
+    cache = serve(memory=0, disk=0).cache(mode="r")
+    found = cache.get_or_compute("a", lambda: {"x": np.zeros(300_000)[::2]})
+    assert "a" not in cache
+    assert not found["x"].flags.writeable
+    assert not next(cache.get_or_compute_records("b", lambda: iter([np.zeros(300_000)]))).flags.writeable
 
 
 def test_namespaces_are_apart(serving: Serving) -> None:

@@ -87,7 +87,7 @@ def test_arrays_come_back_writable_and_what_is_written_nobody_else_sees(path: st
 
 def test_with_views_that_are_not_writable_large_arrays_are_read_only(path: str) -> None:
     make(path, np.arange(SMALL))
-    array = read(path, views_writable=False)
+    array = read(path, read_only=True)
     with pytest.raises(ValueError, match="read-only"):
         array[0] = 1
     assert (array == np.arange(SMALL)).all()
@@ -346,7 +346,7 @@ def test_a_program_that_has_very_many_mapped_gets_copies_and_keeps_its_descripto
     limit = 2 * (len(entry_file._mappings) + 10)
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
     before = len(os.listdir("/dev/fd"))
-    arrays = [read(path, views_writable=writable) for _ in range(30)]
+    arrays = [read(path, read_only=not writable) for _ in range(30)]
     assert len(os.listdir("/dev/fd")) - before <= 10
     for array in arrays:
         assert (array == np.arange(SMALL)).all()

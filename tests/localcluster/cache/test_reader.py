@@ -31,7 +31,7 @@ def place(home: CacheHome) -> CacheHome:
 
 @pytest.fixture
 def entries(place: CacheHome) -> EntryReader:
-    return EntryReader(place, "x", views_writable=True)
+    return EntryReader(place, "x", read_only=False)
 
 
 def add(home: CacheHome, tier: Tier, value: object, key: str = "key", ttl: float | None = None) -> str:

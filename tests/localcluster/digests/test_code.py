@@ -336,7 +336,7 @@ def test_libraries_by_name_and_version(monkeypatch: pytest.MonkeyPatch) -> None:
     assert digest_of("import numpy as np\ndef f(x): return np.mean(x)") != before
     assert digest_of("import numpy as np\ndef f(x): return np.linalg.norm(x)") != before
     with monkeypatch.context() as patched:
-        patched.setattr(program, "_version", lambda name: "0.1")
+        patched.setattr(program, "_version", lambda *_: "0.1")
         assert digest_of(job) != before
     code = Code(loaded(job)["f"])
     with monkeypatch.context() as patched:
