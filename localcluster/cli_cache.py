@@ -5,6 +5,7 @@ work.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -38,7 +39,7 @@ def add_cache(cache: argparse.ArgumentParser) -> None:
     command("ls", _ls, "list the entries").add_argument("namespace", nargs="?", metavar="NAMESPACE")
     rm = command("rm", _rm, "remove entries by their keys, or a whole namespace")
     rm.add_argument("namespace", metavar="NAMESPACE")
-    rm.add_argument("keys", nargs="*", metavar="KEY", help="keys that are texts (default: all of the namespace)")
+    rm.add_argument("keys", nargs="*", default=[], metavar="KEY", help="as `ls` shows it (default: all)")
     command("clear", _clear, "remove all entries of all namespaces")
     command("stop", _stop, "move what is in memory to the disk and end the server")
 
@@ -46,8 +47,8 @@ def add_cache(cache: argparse.ArgumentParser) -> None:
 def _size(text: str) -> int:
     try:
         return parse_bytes(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 512m or 2g") from None
 
 
 def _start(arguments: argparse.Namespace) -> int:
@@ -76,7 +77,9 @@ def _ls(arguments: argparse.Namespace) -> int:
 
     now = time.time()
     for entry in command.listed(arguments.directory, arguments.namespace):
-        print(command.as_json(entry._asdict()) if arguments.json else command.as_line(entry, now), flush=True)
+        line = command.as_json(command.as_record(entry)) if arguments.json else command.as_line(entry, now)
+        encoding = sys.stdout.encoding or "utf-8"  # which may not have all of a key's characters
+        print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
     return 0
 
 
@@ -112,4 +115,6 @@ def _stop(arguments: argparse.Namespace) -> int:
         print("no server is running")
     elif not_moved:
         print(f"{not_moved} entries did not go to the disk: the file named log in the cache's directory names them")
+    else:
+        print("the server has ended, and what was in memory is on the disk")
     return 1 if not_moved else 0

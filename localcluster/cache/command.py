@@ -18,6 +18,7 @@ import psutil
 from localcluster.cache import entry_file, other_versions
 from localcluster.cache.client import CacheClient, NoServer, NotRunning, ServerOptions
 from localcluster.cache.home import CacheHome, Tier
+from localcluster.cache.key_texts import json_of, key_of, text_of
 from localcluster.cache.keys import block_id_of
 from protocol import cache_messages as m
 from protocol.errors import BlockIdError, CacheError, CorruptBlockError
@@ -90,11 +91,18 @@ def _look(namespace: str, file: os.DirEntry[str], tier: Tier) -> Listed | None:
     return Listed(namespace, key, stat.st_size, tier.value, header.created, stat.st_mtime, header.expires, pinned)
 
 
-def remove(directory: str | None, namespace: str, keys: list[str]) -> int:
-    """How many of these keys, texts, there were."""
+def remove(directory: str | None, namespace: str, texts: list[str]) -> int:
+    """How many there were of the entries with these keys: texts, or what `as_line` shows of other keys."""
     _require_namespace(namespace)
-    block_ids = tuple(block_id_of(namespace, key) for key in keys)
-    return int(_client(directory).ask(m.RemoveEntries(block_ids)))
+    client = _client(directory)
+    return sum(_remove(client, namespace, text) for text in texts)
+
+
+def _remove(client: CacheClient, namespace: str, text: str) -> bool:
+    for key in (text, key_of(text)):
+        if key is not None and client.ask(m.RemoveEntries((block_id_of(namespace, key),))):
+            return True
+    return False
 
 
 def clear(directory: str | None, namespace: str | None) -> int:
@@ -179,12 +187,16 @@ def as_line(entry: Listed, now: float) -> str:
     notes = [entry.tier, f"used {_time(now - entry.used)} ago"]
     notes += [f"expires in {_time(entry.expires - now)}"] if entry.expires else []
     notes += ["pinned"] if entry.pinned else []
-    key = entry.key if isinstance(entry.key, str) else repr(entry.key)
-    return f"{entry.namespace:20} {_size(entry.size):>9}  {key}  ({', '.join(notes)})"
+    return f"{entry.namespace:20} {_size(entry.size):>9}  {text_of(entry.key)}  ({', '.join(notes)})"
+
+
+def as_record(entry: Listed) -> dict[str, Any]:
+    """An entry for programs, to be made JSON; "expires" is None if it never does."""
+    return {**entry._asdict(), "key": json_of(entry.key), "expires": entry.expires or None}
 
 
 def as_json(value: Any) -> str:
-    return json.dumps(value, default=repr)
+    return json.dumps(value, allow_nan=False)
 
 
 def _size(size: float) -> str:

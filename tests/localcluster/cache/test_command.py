@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ from localcluster import Cache, cli
 from localcluster.cache import command
 from localcluster.cache.client import CacheClient, ServerOptions
 from localcluster.cache.home import CacheHome
-from localcluster.cache.keys import block_id_of
+from localcluster.cache.keys import Key, block_id_of
 from protocol.errors import CacheError
 from tests.support import DEADLINE, wait_until
 
@@ -79,7 +80,7 @@ def test_a_day_with_a_cache(shell: Shell, directory: str) -> None:
     assert "(disk, used" in shell("ls")
     assert shell.json("clear") == {"removed": 1}
     assert shell("ls") == ""
-    assert shell("stop") == ""
+    assert shell("stop") == "the server has ended, and what was in memory is on the disk\n"
 
 
 def test_an_entry_in_json(shell: Shell, directory: str) -> None:
@@ -87,12 +88,63 @@ def test_an_entry_in_json(shell: Shell, directory: str) -> None:
     cache.put(("a", 1, b"\0"), [1], ttl=1000, pin=True)
     cache.close()
     (entry,) = [json.loads(line) for line in shell("ls", "--json").splitlines()]
-    assert entry["key"] == ["a", 1, repr(b"\0")]
+    assert entry["key"] == ["a", 1, {"bytes": "00"}]
     assert (entry["namespace"], entry["tier"], entry["pinned"]) == ("x", "memory", True)
     assert 990 < entry["expires"] - entry["created"] < 1010
     line = shell("ls")
     assert "pinned" in line
     assert "expires in 1" in line
+
+
+def test_an_entry_that_stays_never_expires_in_json(shell: Shell, directory: str) -> None:
+    put(directory, a=1)
+    assert shell.json("ls")["expires"] is None
+
+
+KEYS: list[Key] = [
+    "",
+    "('a', 1)",
+    "'a'",
+    "\ud800 and\nmore",
+    "\u00e9",
+    ("a", 1),
+    ("a", 1.0),
+    (),
+    (b"\0x", (None, True, -1)),
+    (float("nan"), -float("inf"), "\udc80"),
+]
+
+
+def test_each_key_that_is_listed_can_be_removed_as_it_is_shown(shell: Shell, directory: str) -> None:
+    with Cache("x", directory=directory) as cache:
+        for key in KEYS:
+            cache[key] = 1
+        for left in range(len(KEYS), 0, -1):
+            lines = shell("ls").splitlines()
+            assert len(lines) == left
+            shown = lines[0][len(f"{'x':20} {'4.0 KiB':>9}  ") :].rpartition("  (")[0]
+            assert shell("rm", "x", "--", shown) == "removed 1 entries\n"
+
+
+def test_a_text_goes_before_the_tuple_that_looks_like_it(shell: Shell, directory: str) -> None:
+    with Cache("x", directory=directory) as cache:
+        cache["('a', 1)"] = cache["a", 1] = 1
+        shell("rm", "x", "('a', 1)")
+        assert list(cache) == [("a", 1)]
+        for text in ("('a', 2)", "('a',", "{'a': 1}", "f()", "1", "\0", "(" * 5000):
+            assert shell("rm", "x", text) == "removed 0 entries\n"
+        shell("rm", "x", "('a',1)")
+        assert list(cache) == []
+
+
+def test_keys_are_printed_in_whatever_encoding_the_terminal_has(
+    directory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(directory, **dict.fromkeys(["\u00e9"], 1))
+    printed = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(printed, "ascii"))
+    assert cli.main(["cache", "ls", "--directory", directory]) == 0
+    assert b"  \\xe9  (" in printed.getvalue()
 
 
 def test_a_second_start_shows_the_one_that_runs(shell: Shell) -> None:
@@ -111,6 +163,13 @@ def test_a_size_that_is_none_is_a_usage_error(shell: Shell) -> None:
     with pytest.raises(SystemExit) as ended:
         shell("start", "--max-memory", "much")
     assert ended.value.code == 2
+    assert "--max-memory: 'much' is no size such as 512m or 2g" in shell.capsys.readouterr().err
+
+
+def test_what_rm_needs_is_a_namespace(shell: Shell) -> None:
+    with pytest.raises(SystemExit):
+        shell("rm")
+    assert shell.capsys.readouterr().err.endswith("required: NAMESPACE\n")
 
 
 def test_a_time_that_is_none_is_an_error(shell: Shell) -> None:
