@@ -12,12 +12,13 @@ import os
 import pickle
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
 from localcluster.cache import entry_file, unkept
+from localcluster.cache.cache_statistics import CacheStatistics
 from localcluster.cache.client import CacheClient, NoServer, ServerOptions
-from localcluster.cache.entry_file import NOT_PINNED, PINNED, Content, Found
+from localcluster.cache.entry_file import NOT_PINNED, PINNED, Content, Found, TimeToLive
 from localcluster.cache.home import CacheHome, Tier
 from localcluster.cache.keys import Key, block_id_of, digest_of
 from localcluster.cache.mover import try_to_unlink
@@ -37,16 +38,6 @@ PATIENCE = 2.0  # seconds that the server may wait before it says that another o
 CLAIM_TIMEOUT = 15.0  # seconds for its answer, which is late on a busy machine
 MODES = ("c", "r")
 _NOTHING = object()
-
-
-@dataclass
-class CacheStatistics:
-    """What this object did. ``computed``: missing values that were computed by this process, ``kept``: those stored."""
-
-    hits: int = 0
-    misses: int = 0
-    computed: int = 0
-    kept: int = 0
 
 
 class _Made(NamedTuple):
@@ -80,15 +71,17 @@ class Cache(MutableMapping[Key, Any]):
     ) -> None:
         if mode not in MODES:
             raise CacheError(f"mode is one of {', '.join(MODES)}, not {mode!r}")
+        if not isinstance(namespace, str):
+            raise CacheKeyError(f"a namespace is a text, its name, not {namespace!r}")
         try:
             CacheBlockId(namespace, "0" * 32)
-        except (BlockIdError, TypeError) as error:
+        except BlockIdError as error:
             raise CacheKeyError(str(error)) from None
         self.namespace = namespace
         self.mode = mode
-        self.statistics = CacheStatistics()
+        self._counts = CacheStatistics()
         self._options = ServerOptions.said(max_memory, max_disk, idle_timeout)
-        self._home = CacheHome(None if directory is None else os.fspath(directory))
+        self._home = CacheHome(None if directory is None else os.path.expanduser(directory))
         self._home.require_own()
         self._connection: CacheClient | None = CacheClient.of(self._home, self._options)
         self._reader = EntryReader(self._home, namespace, read_only=mode == "r")
@@ -102,6 +95,10 @@ class Cache(MutableMapping[Key, Any]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _remake, (type(self), self.namespace, self.directory, self.mode, self._options)
+
+    def statistics(self) -> CacheStatistics:
+        """What this object did so far in this process; what programs together did, the server's status says."""
+        return replace(self._counts)
 
     def close(self) -> None:
         """End the connection to the server, unless other objects of this process use it, too. What was read stays good;
@@ -136,9 +133,9 @@ class Cache(MutableMapping[Key, Any]):
     def __getitem__(self, key: Key) -> Any:
         found = self._reader.find(digest_of(key))
         if found is None:
-            self.statistics.misses += 1
+            self._counts.misses += 1
             raise KeyError(key)
-        self.statistics.hits += 1
+        self._counts.hits += 1
         return found.value
 
     def __setitem__(self, key: Key, value: Any) -> None:
@@ -170,8 +167,8 @@ class Cache(MutableMapping[Key, Any]):
     def __len__(self) -> int:
         return sum(1 for _ in self._reader.headers())
 
-    def put(self, key: Key, value: Any, *, ttl: float | None = None, pin: bool = False) -> None:
-        """Store a value, for ``ttl`` seconds or for good. ``pin``: it is not evicted, though it may go to the disk.
+    def put(self, key: Key, value: Any, *, ttl: TimeToLive = None, pin: bool = False) -> None:
+        """Store a value for ``ttl`` (seconds, a timedelta), or for good. ``pin``: it stays, in memory or on the disk.
 
         Raises SerializationError, and CacheError when there is no server or no room; the entry before is still there
         then.
@@ -206,20 +203,22 @@ class Cache(MutableMapping[Key, Any]):
         function: Callable[..., Any] | None = None,
         *,
         ignore: Collection[str] = (),
-        ttl: float | None = None,
+        ttl: TimeToLive = None,
         version: Any = None,
     ) -> Any:
         """A decorator, with or without arguments: what the function gives is kept under its name, its code and all that
         it refers to, and its arguments by content. See `memoize.Memoized` for what it makes of the function.
 
-        ``ignore`` names parameters that do not count, or what the code refers to by a name; ``ttl`` is in seconds;
+        ``ignore`` names parameters that do not count, or what the code refers to by a name; ``ttl`` as for `put`;
         ``version`` is any value, to be changed when results should be computed anew. Raises TypeError for what cannot
         be memoized, such as a generator.
         """
         from localcluster.cache.memoize import Memoized  # which imports much, and few programs need
 
+        seconds = entry_file.seconds_of(ttl)
+
         def memoized(function: Callable[..., Any]) -> Memoized:
-            return Memoized(function, self, ignore, ttl, version)
+            return Memoized(function, self, ignore, seconds, version)
 
         return memoized if function is None else memoized(function)
 
@@ -229,14 +228,14 @@ class Cache(MutableMapping[Key, Any]):
 
     # --- one computes, all others wait ----------------------------------------------------------------------------
 
-    def get_or_compute(self, key: Key, function: Callable[[], T], *, ttl: float | None = None) -> T:
+    def get_or_compute(self, key: Key, function: Callable[[], T], *, ttl: TimeToLive = None) -> T:
         """The value of the key; if there is none, what ``function()`` gives, which is kept.
 
         Over all processes one computes, and the others wait. If it dies, the next one computes; what ``function``
         raises is raised here, and the next one tries. A value that cannot be kept (there is no server, or no room) is
         returned all the same. Raises SerializationError for a value that cannot be pickled.
         """
-        entry_file.require_ttl(ttl)
+        ttl = entry_file.seconds_of(ttl)
         made = self._find_or_make(key, function, lambda value: entry_file.content(key, value, ttl))
         value: T = made.value if isinstance(made, Found) else self.as_found(key, made.value)
         return value
@@ -254,10 +253,10 @@ class Cache(MutableMapping[Key, Any]):
         return loads(b"".join(block), checked=True, read_only=True)  # type: ignore[no-any-return]
 
     def get_or_compute_records(
-        self, key: Key, make_iterator: Callable[[], Iterable[T]], *, ttl: float | None = None
+        self, key: Key, make_iterator: Callable[[], Iterable[T]], *, ttl: TimeToLive = None
     ) -> Iterator[T]:
         """As `get_or_compute`, of a value that is many records: their bytes, at most, are in memory as a whole."""
-        entry_file.require_ttl(ttl)
+        ttl = entry_file.seconds_of(ttl)
         made = self._find_or_make(
             key,
             lambda: serialize(make_iterator()),
@@ -278,18 +277,18 @@ class Cache(MutableMapping[Key, Any]):
             try:
                 found = self._reader.find(block_id.digest)
                 if found is not None:
-                    self.statistics.hits += 1
+                    self._counts.hits += 1
                     return found
             except DeserializationError as error:
                 if attempt == 0:
                     log.warning("the entry %r of %s is computed again: %s", key, self.namespace, error)
             if attempt == 0:
-                self.statistics.misses += 1
+                self._counts.misses += 1
             claim = self._claim_and_make(key, block_id, useless, make, content)
             if isinstance(claim, _Made):
                 return claim
             if claim is None or claim is m.Claim.CIRCLE:
-                self.statistics.computed += 1
+                self._counts.computed += 1
                 return _Made(make())
             useless = self._reader.inode(block_id.digest)  # before the next look: what is there later is another one
         raise AssertionError("not reached")
@@ -310,7 +309,7 @@ class Cache(MutableMapping[Key, Any]):
                 left = True
                 return None
             if claim is m.Claim.YOURS:
-                self.statistics.computed += 1
+                self._counts.computed += 1
                 value = make()
                 left = self._keep(key, block_id, lambda: content(value))
                 return _Made(value)
@@ -339,12 +338,12 @@ class Cache(MutableMapping[Key, Any]):
             data = b"".join(content.pieces)
             if not self._client.ask(m.StoreEntry(block_id, data, content.expires, pinned)):
                 raise self._no_room(content.size)
-            self.statistics.kept += 1
+            self._counts.kept += 1
             return
         for _ in range(2):  # the server may end meanwhile, in good order, and there is another one
             path = self._write(block_id, content, pinned)
             if self._ask_or_leave(m.CommitEntry(block_id, path, content.expires)):
-                self.statistics.kept += 1
+                self._counts.kept += 1
                 return
         raise CacheError(f"{content.size} bytes were written to the cache in {self.directory}, and not taken there")
 

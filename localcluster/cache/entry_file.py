@@ -30,16 +30,21 @@ import sys
 import time
 import weakref
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from datetime import timedelta
+from numbers import Real
+from typing import Any, NamedTuple, TypeAlias
 
 from xxhash import xxh3_64_intdigest
 
-from localcluster.cache.keys import Key
+from localcluster.cache.keys import Key, plain
 from protocol.errors import CacheError, CorruptBlockError
 from storage import os_layer
 from storage.serializer import ALIGNMENT, BytesLike, deserialize, dumps_by_name, loads
 
 log = logging.getLogger(__name__)
+
+TimeToLive: TypeAlias = "float | timedelta | None"
+"""Seconds, or a difference of times; None: as long as there is room."""
 
 MAGIC = b"LCENTRY1"
 SMALL = 32 << 10  # bytes of a file; it is read at once, a larger one is mapped
@@ -87,19 +92,21 @@ class Content(NamedTuple):
     expires: float
 
 
-def require_ttl(ttl: float | None) -> None:
-    """Raises CacheError for what is no time to live."""
-    if ttl is not None and not 0 < ttl < math.inf:
-        raise CacheError(f"ttl is a number of seconds more than 0, not {ttl!r}")
+def seconds_of(ttl: TimeToLive) -> float | None:
+    """None: for good. Raises CacheError for what is no time to live."""
+    seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
+    if seconds is not None and (not isinstance(seconds, Real) or not 0 < seconds < math.inf):
+        raise CacheError(f"ttl is a number of seconds, or a datetime.timedelta, more than 0, not {ttl!r}")
+    return seconds
 
 
-def content(key: Key, value: Any, ttl: float | None = None) -> Content:
-    """The file of an entry that holds this value, and is good for ``ttl`` seconds. Raises SerializationError."""
+def content(key: Key, value: Any, ttl: TimeToLive = None) -> Content:
+    """The file of an entry that holds this value, and is good for ``ttl`` (seconds). Raises SerializationError."""
     block, has_code = dumps_by_name(value)
     return _content(key, block, HAS_CODE if has_code else 0, ttl)
 
 
-def content_of_records(key: Key, block: list[BytesLike], ttl: float | None = None) -> Content:
+def content_of_records(key: Key, block: list[BytesLike], ttl: TimeToLive = None) -> Content:
     """The file of an entry whose value are records, serialised as a block of an RDD is."""
     # By value goes what cloudpickle puts together; where only the data has the word, the entry is for this Python, too.
     # Pickles are bytes; what else there is are the values' own buffers.
@@ -107,11 +114,11 @@ def content_of_records(key: Key, block: list[BytesLike], ttl: float | None = Non
     return _content(key, block, RECORDS | (HAS_CODE if has_code else 0), ttl)
 
 
-def _content(key: Key, block: list[BytesLike], flags: int, ttl: float | None) -> Content:
-    require_ttl(ttl)
-    pickled = pickle.dumps(key, protocol=5)
+def _content(key: Key, block: list[BytesLike], flags: int, ttl: TimeToLive) -> Content:
+    seconds = seconds_of(ttl)
+    pickled = pickle.dumps(plain(key), protocol=5)
     now = time.time()
-    expires = 0.0 if ttl is None else now + ttl
+    expires = 0.0 if seconds is None else now + seconds
     start = _start(len(pickled))
     size = sum(map(len, block))
     fields = (len(pickled), size, now, expires, *_PYTHON, flags)

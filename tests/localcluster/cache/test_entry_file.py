@@ -242,8 +242,8 @@ def test_an_entry_is_good_for_its_time(path: str, monkeypatch: pytest.MonkeyPatc
     assert read(path) == 1
 
 
-@pytest.mark.parametrize("ttl", [0, -1, math.nan, math.inf])
-def test_a_time_that_is_none_is_refused(ttl: float) -> None:
+@pytest.mark.parametrize("ttl", [0, -1, math.nan, math.inf, "1h", "5", [1]])
+def test_a_time_that_is_none_is_refused(ttl: Any) -> None:
     with pytest.raises(CacheError, match="ttl"):
         entry_file.content("key", 1, ttl)
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import os
 import subprocess
 import sys
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from localcluster.cache.keys import block_id_of, digest_of
+from localcluster.cache.keys import block_id_of, digest_of, plain
 from protocol.errors import CacheKeyError
 
-plain = st.one_of(
+plain_values = st.one_of(
     st.text(st.characters()), st.binary(), st.integers(), st.floats(), st.booleans(), st.none()
 )  # surrogates among the characters
-keys = st.one_of(st.text(st.characters()), st.recursive(st.lists(plain).map(tuple), lambda k: st.lists(k).map(tuple)))
+keys = st.one_of(
+    st.text(st.characters()), st.recursive(st.lists(plain_values).map(tuple), lambda k: st.lists(k).map(tuple))
+)
 
 
 def is_same(a: Any, b: Any) -> bool:
@@ -56,7 +60,9 @@ def test_two_keys_are_one_entry_exactly_when_they_are_equal_and_of_the_same_type
     "no_key",
     [
         *(None, 1, b"a", 1.0, ["a"], {"a": 1}, ("a", ["b"]), ("a", ("b", {})), (1j,), (frozenset(),)),
-        *((np.int64(3),), (np.str_("a"),), np.str_("a"), np.array([1]), (Exception(),), (sys,)),
+        *(np.int64(3), np.array([1]), (np.array(1),), (Exception(),), (sys,), (np.complex128(1),)),
+        *((np.longdouble(1),), (np.datetime64("2020-01-01", "ns"),), datetime.date(2024, 1, 2)),
+        (datetime.datetime(2024, 1, 2, tzinfo=ZoneInfo("UTC")),),
     ],
     ids=repr,
 )
@@ -65,6 +71,31 @@ def test_what_is_no_key_is_refused_as_a_type_error(no_key: Any) -> None:
         digest_of(no_key)
     with pytest.raises(TypeError):
         digest_of(no_key)
+
+
+@pytest.mark.parametrize(
+    ("scalar", "value"),
+    [
+        *((np.int64(3), 3), (np.uint8(3), 3), (np.float64(0.1), 0.1), (np.float32(0.5), 0.5), (np.bool_(True), True)),
+        *((np.str_("a"), "a"), (np.bytes_(b"a"), b"a")),
+    ],
+    ids=repr,
+)
+def test_numpy_s_scalars_are_the_values_that_they_equal(scalar: Any, value: Any) -> None:
+    assert digest_of(("a", (scalar,))) == digest_of(("a", (value,)))
+    found: Any = plain((scalar,))
+    assert type(found[0]) is type(value)
+    assert digest_of(np.str_("a")) == digest_of("a")
+
+
+def test_dates_and_times_are_keys_of_their_own() -> None:
+    day, utc = datetime.datetime(2024, 1, 2), datetime.timezone.utc
+    parts = [
+        *(day, day.date(), day.replace(tzinfo=utc), day.replace(microsecond=1), day.replace(fold=1)),
+        *(datetime.timedelta(1), datetime.timedelta(seconds=1), "2024-01-02", 1),
+    ]
+    assert len({digest_of((part,)) for part in parts}) == len(parts)
+    assert digest_of((datetime.date(2024, 1, 2),)) == digest_of((day.date(),))
 
 
 def test_subclasses_of_plain_types_are_no_keys() -> None:
