@@ -2,9 +2,10 @@
 
 Of a function of the program: its code (`code_text`), defaults, what its closure holds, and what the global names in it
 stand for: values by content, functions and classes of the program by their own code, and so on. Of names such as
-``helpers.clean`` only that attribute of the module, of a module that is used otherwise all that it has. Modules that
-the function imports while it runs are imported for that, if they are the program's. Of a class: its bases and all
-attributes. Of a library: name and version, and what its closures and wrappers (``__wrapped__``) hold of the program.
+``helpers.clean`` only that attribute of the module, of a module that is used otherwise all that it has, modules of the
+program included. Modules that the function imports while it runs are imported for that, if they are the program's, and
+so are modules of packages that are named. Of a class: its bases and all attributes. Of a library: name and version, and
+what its closures and wrappers (``__wrapped__``) hold of the program.
 
 Not followed, so a key does not change with it: the state of libraries (`os.environ`, `sys.argv`, numpy's global random
 numbers), files, the clock; what is found by a text at run time, as by `getattr`, `eval` or `importlib`; docstrings and
@@ -16,12 +17,14 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from enum import Enum
 from functools import cached_property
 from importlib.util import resolve_name
 from types import CodeType, FunctionType, GenericAlias, GetSetDescriptorType, MemberDescriptorType, ModuleType
 from typing import Any
 
+from localcluster.digests.code_imports import Import
 from localcluster.digests.code_text import text_of
 from localcluster.digests.program import MAINS, build_of, is_of_library, version_before_import, version_of
 from localcluster.digests.reads import MISSING, Reads
@@ -117,8 +120,8 @@ class CodeShapes:
         for chain in sorted(names):
             if not self._is_ignored(chain[0]):
                 yield from self._global(function, chain)
-        for module, level, attributes in imports:
-            yield from self._imported(function, module, level, attributes)
+        for imported in imports:
+            yield from self._imported(function, imported)
 
     def _closure(self, function: FunctionType, code: CodeType) -> Named:
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
@@ -129,6 +132,10 @@ class CodeShapes:
         value = self._reads.item(function.__globals__, chain[0])
         if value is MISSING:
             value = self._reads.item(_builtins(function), chain[0])
+        yield from self._followed(value, chain)
+
+    def _followed(self, value: Any, chain: tuple[str, ...]) -> Named:
+        """What a name and attributes of it stand for, given what the name itself does."""
         for place, attribute in enumerate(chain[1:], 1):
             name = ".".join(chain[:place])
             if isinstance(value, FunctionType) and (attribute in value.__dict__ or attribute == "__doc__"):
@@ -145,21 +152,31 @@ class CodeShapes:
 
     def _attribute(self, module: ModuleType, name: str) -> Any:
         value = self._reads.item(vars(module), name)
-        return getattr(module, name, MISSING) if value is MISSING else value
+        if value is MISSING:
+            value = getattr(module, name, MISSING)
+        if value is MISSING and hasattr(module, "__path__") and version_of(module.__name__) is None:
+            with suppress(ImportError):  # as ``from package import module`` does
+                importlib.import_module(f"{module.__name__}.{name}")
+                value = self._reads.item(vars(module), name)
+        return value
 
-    def _imported(self, function: FunctionType, name: str, level: int, attributes: tuple[str, ...]) -> Named:
+    def _imported(self, function: FunctionType, imported: Import) -> Named:
+        name, level = imported.module, imported.level
         try:
             full = resolve_name("." * level + name, function.__globals__.get("__package__") or "") if level else name
             version = version_before_import(full)
             module = importlib.import_module(full) if version is None else None
         except ImportError:
+            self._reads.item(sys.modules, name)
             yield name, MISSING
             return
-        if module is None or not attributes:
-            yield full, version or module
-            return
-        for attribute in attributes:
-            yield f"{full}.{attribute}", self._attribute(module, attribute)
+        if module is None:
+            yield full, version
+        elif not self._is_ignored(full):
+            base = full.partition(".")[0] if imported.of_top else full
+            self._reads.item(sys.modules, full)
+            for chain in imported.chains:
+                yield from self._followed(self._reads.item(sys.modules, base), (base, *chain))
 
     def _class(self, kind: type) -> Shape:
         version = version_of(kind.__module__)
@@ -195,8 +212,7 @@ class CodeShapes:
     def _all_of_module(self, module: ModuleType) -> Named:
         attributes = self._reads.all_of(vars(module))
         for name in sorted(attributes.keys() - _OF_NO_ACCOUNT - {"__doc__"}):
-            if not isinstance(attributes[name], ModuleType):
-                yield name, attributes[name]
+            yield name, attributes[name]
 
 
 def enumerate_defaults(reads: Reads, function: FunctionType) -> Named:

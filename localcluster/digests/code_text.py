@@ -31,8 +31,9 @@ from typing import Any, NamedTuple
 
 from xxhash import xxh3_128_digest
 
+from localcluster.digests.code_imports import ATTRIBUTES, Import, imports_of
+
 _LOOKUPS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
-_ATTRIBUTES = {"LOAD_ATTR", "LOAD_METHOD"}
 _TWO = re.compile("((?:LOAD|STORE)_FAST)_((?:LOAD|STORE)_FAST)$")
 _NOTHING = {"NOP", "EXTENDED_ARG", "CACHE"}
 _FLAGS = CO_VARARGS | CO_VARKEYWORDS | CO_GENERATOR | CO_COROUTINE | CO_ITERABLE_COROUTINE | CO_ASYNC_GENERATOR
@@ -46,8 +47,7 @@ class CodeText(NamedTuple):
     digest: bytes
     names: tuple[tuple[str, ...], ...]
     """Global names that it looks up, with the attributes that it takes of each at once: ("np", "linalg", "norm")."""
-    imports: tuple[tuple[str, int, tuple[str, ...]], ...]
-    """Modules that it imports while it runs: name, level and the names that it takes from there."""
+    imports: tuple[Import, ...]
 
 
 _kept: dict[int, tuple[weakref.ref[CodeType], CodeText]] = {}
@@ -79,7 +79,7 @@ def _read(code: CodeType) -> CodeText:
     )
     variables = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
     text = marshal.dumps((sys.version_info[:2], signature, variables, steps, table), 2)
-    names, imports = dict.fromkeys(_names(instructions)), dict.fromkeys(_imports(instructions))
+    names, imports = dict.fromkeys(_names(instructions)), dict.fromkeys(imports_of(code, instructions))
     for each in map(text_of, inside):
         names |= dict.fromkeys(each.names)
         imports |= dict.fromkeys(each.imports)
@@ -129,16 +129,7 @@ def _names(instructions: list[dis.Instruction]) -> list[tuple[str, ...]]:
     for each in instructions:
         if each.opname in _LOOKUPS:
             found.append((each.argval,))
-        elif chain and each.opname in _ATTRIBUTES:
+        elif chain and each.opname in ATTRIBUTES:
             found[-1] = (*found[-1], each.argval)
-        chain = each.opname in _LOOKUPS or (chain and each.opname in _ATTRIBUTES)
-    return found
-
-
-def _imports(instructions: list[dis.Instruction]) -> list[tuple[str, int, tuple[str, ...]]]:
-    found = []
-    for place, each in enumerate(instructions):
-        if each.opname == "IMPORT_NAME":
-            level, names = instructions[place - 2].argval, instructions[place - 1].argval
-            found.append((each.argval, level, tuple(names or ())))
+        chain = each.opname in _LOOKUPS or (chain and each.opname in ATTRIBUTES)
     return found
