@@ -1,4 +1,7 @@
-"""`Binding`: a call's arguments as one tuple, however they were passed, with defaults, and without ignored ones."""
+"""`Binding`: a call's arguments as one tuple, however they were passed, with defaults, and without ignored ones.
+
+The order of keyword arguments does not count, not even where the function takes them as a dictionary.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ class Binding:
         self._ignore = ignore
         self.parameters = tuple(parameters)
         self.names = tuple(name for name in parameters if name not in ignore)
+        self._has_keywords = any(parameters[name].kind is Parameter.VAR_KEYWORD for name in self.names)
         self._defaults = [p.default for name, p in parameters.items() if name in self.names]
         self.bind: Any = eval(f"lambda {_text(parameters)}: ({''.join(f'{name},' for name in self.names)})")
         self.bind.__name__ = self.bind.__qualname__ = getattr(function, "__name__", "function")
@@ -40,13 +44,20 @@ class Binding:
             if not self._wraps:
                 raise
             return self._digest_unbound(args, kwargs)
+        if self._has_keywords:
+            values = (*values[:-1], _sorted(values[-1]))
         return digest_of_arguments(self.names, values, self._defaults)
 
     def _digest_unbound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
         """Of arguments that a decorator takes for itself, or will not take: calling it shows which."""
-        kept = {name: value for name, value in kwargs.items() if name not in self._ignore}
+        kept = _sorted({name: value for name, value in kwargs.items() if name not in self._ignore})
         digest = digest_of_arguments(("the others", "keywords"), (args, kept), (None, None))
         return xxh3_128_digest(b"unbound" + digest)
+
+
+def _sorted(keywords: dict[str, Any]) -> dict[str, Any]:
+    """In one order, whatever order they were passed in."""
+    return dict(sorted(keywords.items()))
 
 
 def _parameters(function: Callable[..., Any]) -> tuple[Mapping[str, Parameter], bool]:

@@ -14,6 +14,7 @@ import copyreg
 import functools
 import inspect
 import pickle
+import re
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator
@@ -29,7 +30,7 @@ from localcluster.digests.code_shapes import module_of
 from localcluster.digests.content import content_digest
 from localcluster.digests.program import MAINS
 from protocol import by_value
-from protocol.errors import DeserializationError
+from protocol.errors import DeserializationError, UnstableContentError
 from protocol.importable import only_here
 
 
@@ -135,7 +136,10 @@ class Memoized:
 
         Raises UnstableContentError when an argument, or what the function refers to, has no lasting content.
         """
-        digest = self._code.digest()
+        try:
+            digest = self._code.digest()
+        except UnstableContentError as error:
+            raise _with_hint(error) from error
         made, prefix = self._prefix
         if digest != made:
             prefix = self._prefix_for(digest)
@@ -247,6 +251,15 @@ class BoundMemoized:
 
     def __reduce__(self) -> Any:
         return BoundMemoized, (self.__func__, self.__self__)
+
+
+def _with_hint(error: UnstableContentError) -> UnstableContentError:
+    """What the code refers to by a name may be ignored: the innermost name that leads to what has no content."""
+    named = (re.match(r"'([^\W\d][\w.]*)' of ", place) for place in reversed(error.places))
+    name = next((found[1] for found in named if found), None)
+    if name is None:
+        return error
+    return UnstableContentError(f"{error.what}. If the result does not depend on it: ignore=[{name!r}]", *error.places)
 
 
 def _name(function: Any) -> str:

@@ -1,9 +1,8 @@
 """What data is like, for a walk: containers of Python, and any other object by what its class gives to pickle.
 
-Order counts where a program can see it: of dictionaries, of attributes, of keyword arguments that a function takes as
-a dictionary. A key that differs although the function does not care costs one computation; the other way round it would
-give a wrong value. Sets have no order. Where a class says by ``__reduce__`` or ``__getstate__`` what pickle is to keep,
-that is its content.
+Order counts where a program can see it: of dictionaries, of attributes. A key that differs although the function does
+not care costs one computation; the other way round it would give a wrong value. Sets have no order. Where a class says
+by ``__reduce__`` or ``__getstate__`` what pickle is to keep, that is its content.
 
 Not covered: code (`code_shapes`), and libraries whose reductions differ for equal values (`arrays`, `frames`).
 """

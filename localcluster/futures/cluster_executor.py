@@ -15,16 +15,16 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from functools import partial
 from itertools import islice
+from operator import index
 from types import TracebackType
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from localcluster.api.context import SparkContext
-from localcluster.base.arguments import wrong_type
 from localcluster.base.call_site import first_spark_call
 from localcluster.futures.dispatcher import Call, Dispatcher
 from localcluster.futures.large_arguments import LargeArguments
 from localcluster.futures.remote_call import PickledCall, RemoteCall
-from protocol.errors import ClusterError, ContextError
+from protocol.errors import ClusterError, ContextError, PySparkTypeError
 from protocol.forks import free_in_forks
 
 P = ParamSpec("P")
@@ -35,14 +35,17 @@ MAX_NBYTES = 1 << 20  # as in joblib
 
 class ClusterExecutor(Executor):
     """Calls functions in the executors of ``context``; without one, in those of the active context, or of one of its
-    own with ``max_workers`` processes (default: one per processor), which it stops when it is shut down.
+    own with ``max_workers`` processes (default: one per processor), which it stops when it is shut down. A number in
+    the place of the context is ``max_workers``, as for `ProcessPoolExecutor`, whose ``mp_context`` and
+    ``max_tasks_per_child`` have no meaning here.
 
     ``max_workers`` is also the most calls that run at once. ``initializer(*initargs)`` is called in each process before
     its first call, in replacements too, and again if another executor's was called there meanwhile. Arrays of
     ``max_nbytes`` or more go once, and arrive as read-only views; None: they go with each call.
 
-    Raises ValueError for ``max_workers`` below 1, what making a context raises, ContextError when the given one is
-    stopped, and SerializationError for an initializer that cannot be pickled.
+    Raises ValueError for ``max_workers`` below 1, TypeError for arguments that it does not have, what making a context
+    raises, ContextError when the given one is stopped, and SerializationError for an initializer that cannot be
+    pickled.
 
     >>> from localcluster import ClusterExecutor
     >>> with ClusterExecutor(sc) as executor:
@@ -54,17 +57,17 @@ class ClusterExecutor(Executor):
 
     def __init__(
         self,
-        context: SparkContext | None = None,
+        context: SparkContext | int | None = None,
         max_workers: int | None = None,
         *,
+        mp_context: None = None,
+        max_tasks_per_child: None = None,
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
         max_nbytes: int | None = MAX_NBYTES,
     ) -> None:
-        if context is not None and not isinstance(context, SparkContext):
-            raise wrong_type(context, "context", "a SparkContext; the number of processes is max_workers")
-        if max_workers is not None and max_workers <= 0:
-            raise ValueError("max_workers must be greater than 0")
+        _refuse(mp_context=mp_context, max_tasks_per_child=max_tasks_per_child)
+        context, max_workers = _context_and_width(context, max_workers)
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
         site = first_spark_call()
@@ -178,6 +181,30 @@ class ClusterExecutor(Executor):
 
 
 # --- contexts ---
+
+
+def _refuse(**unsupported: object) -> None:
+    for name, value in unsupported.items():
+        if value is not None:
+            raise TypeError(f"{name} has no meaning for a ClusterExecutor: calls run in the executors of a context")
+
+
+def _wrong_type(value: object, wanted: str) -> PySparkTypeError:
+    return PySparkTypeError(f"a ClusterExecutor wants {wanted}, not {type(value).__name__} {value!r}")
+
+
+def _context_and_width(context: Any, max_workers: Any) -> tuple[SparkContext | None, int | None]:
+    """As they were meant: a number in the first place is the second."""
+    if max_workers is None and type(context) is int:
+        context, max_workers = None, context
+    if context is not None and not isinstance(context, SparkContext):
+        raise _wrong_type(context, "a SparkContext, or the number of processes, which is max_workers")
+    if max_workers is not None:
+        if not hasattr(type(max_workers), "__index__"):
+            raise _wrong_type(max_workers, "a number as its max_workers")
+        if index(max_workers) <= 0:
+            raise ValueError("max_workers must be greater than 0")
+    return context, None if max_workers is None else index(max_workers)
 
 
 def _context(given: SparkContext | None, max_workers: int | None) -> tuple[bool, SparkContext]:

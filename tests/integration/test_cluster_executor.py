@@ -254,9 +254,20 @@ def test_a_fork_can_make_no_calls(executor: ClusterExecutor) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
 
 
+def test_a_number_in_the_first_place_is_that_of_workers(sc: SparkContext) -> None:
+    with ClusterExecutor(1) as executor:
+        assert executor._dispatcher._width == 1
+        assert executor.submit(abs, -1).result(DEADLINE) == 1
+
+
 def test_what_makes_no_sense_is_refused(sc: SparkContext) -> None:
     with pytest.raises(PySparkTypeError, match="max_workers"):
-        ClusterExecutor(4)  # type: ignore[arg-type]
+        ClusterExecutor("4")  # type: ignore[arg-type]
+    with pytest.raises(PySparkTypeError, match="a number as its max_workers, not str '4'"):
+        ClusterExecutor(max_workers="4")  # type: ignore[arg-type]
+    for argument in ({"mp_context": "fork"}, {"max_tasks_per_child": 3}):
+        with pytest.raises(TypeError, match="has no meaning"):
+            ClusterExecutor(2, **argument)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="max_workers"):
         ClusterExecutor(max_workers=0)
     with pytest.raises(TypeError, match="initializer"):

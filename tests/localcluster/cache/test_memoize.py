@@ -9,6 +9,7 @@ import inspect
 import multiprocessing
 import pickle
 import re
+import sqlite3
 import sys
 import threading
 from collections.abc import Callable
@@ -140,6 +141,32 @@ def test_ignored_arguments_do_not_count() -> None:
         memoize(many, ignore=["b", "c"])(1)
     with pytest.raises(UnstableContentError, match=r"argument 'rest', item 1: a _thread.lock .* ignore=\['rest'\]"):
         memoized(1, 2, threading.Lock())
+
+
+def test_the_order_of_keywords_does_not_count() -> None:
+    memoized = memoize(many)
+    assert memoized.key(1, x=1, y=2) == memoized.key(1, y=2, x=1) != memoized.key(1, x=2, y=1)
+    assert memoize(many, ignore=["others"]).key(1, y=2, x=1) == memoize(many, ignore=["others"]).key(1)
+    wraps = memoize(functools.wraps(plain)(lambda *args, **kwargs: plain(*args)))
+    assert wraps.key(1, 2, 3, x=1, y=2) == wraps.key(1, 2, 3, y=2, x=1)
+
+
+class HasConnection:
+    connection = sqlite3.connect(":memory:")
+
+
+CONNECTIONS = {"x": HasConnection.connection}
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [(lambda: CONNECTIONS, "CONNECTIONS"), (lambda: HasConnection(), "connection")],
+    ids=["a global", "an attribute of a class"],
+)
+def test_what_code_refers_to_that_has_no_content_may_be_ignored(function: Any, name: str) -> None:
+    with pytest.raises(UnstableContentError, match=rf"Connection .* ignore=\['{name}'\]"):
+        memoize(function).key()
+    assert memoize(function, ignore=[name]).key()
 
 
 def test_a_mark_may_be_the_default() -> None:
