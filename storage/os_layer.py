@@ -226,7 +226,7 @@ def is_viewed(mapping: mmap.mmap) -> bool:
         mapping.resize(len(mapping))
     except BufferError:
         return True
-    except TypeError:  # it cannot be resized anyway, which comes second
+    except (TypeError, ValueError):  # it cannot be resized anyway, which comes second
         pass
     return False
 

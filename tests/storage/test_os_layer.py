@@ -251,3 +251,18 @@ def test_a_directory_is_scanned_and_one_that_is_not_there_is_empty(tmp_path: Pat
 def test_the_space_of_a_file_system(tmp_path: Path) -> None:
     size, free = os_layer.space_at(str(tmp_path))
     assert size > free > 0
+
+
+def test_a_private_mapping_tells_whether_it_has_views(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(10_000))
+    fd = os_layer.open_existing(str(path))
+    mapping = os_layer.map_privately(fd, 10_000)
+    os_layer.close(fd)
+    view = memoryview(mapping)
+    assert os_layer.is_viewed(mapping)
+    view[0] = 1
+    del view
+    assert not os_layer.is_viewed(mapping)
+    os_layer.take_back(mapping)
+    assert mapping[0] == 0
