@@ -74,6 +74,7 @@ class Memoized:
     any value, to be changed when results should be computed anew.
     """
 
+    __parts_that_count__ = ("__wrapped__", "_version", "_ignore")  # of one that another function refers to
     __wrapped__: Any
     __module__: str
     __qualname__: str
@@ -237,6 +238,8 @@ class Memoized:
 
 class BoundMemoized:
     """A memoized method of an instance, or of a class: what `Memoized` has, with that as the first argument."""
+
+    __parts_that_count__ = ("__func__", "__self__")
 
     def __init__(self, function: Memoized, instance: Any) -> None:
         self.__func__ = function

@@ -2,17 +2,21 @@
 
 How an array lies in memory is not content: views, transposed arrays and memory maps are equal to copies of them. Arrays
 are hashed where they lie, or in pieces of some hundred kilobytes where that is not in order. Bits count, so 0.0 and
--0.0 differ; padding between and inside of elements does not.
+-0.0 differ; what lies in padding does not, but where fields lie does, which their type tells.
 """
 
 from __future__ import annotations
 
+import gc
 import marshal
+import pickle
+import sys
 from typing import Any
 
 from xxhash import xxh3_128
 
 from localcluster.digests.walk import Leaf, Shape
+from protocol.errors import UnstableContentError
 
 _PIECE = 1 << 16
 """Elements that are brought in order at a time."""
@@ -28,12 +32,29 @@ def shape_of(np: Any, value: Any) -> Shape | Leaf | None:
         digest = xxh3_128(marshal.dumps(("numpy scalar", value.dtype.str), 2))
         digest.update(value.tobytes())
         return Leaf(digest.digest())
+    if isinstance(value, np.ufunc):
+        return _ufunc(value)
+    if isinstance(value, np.vectorize):  # which keeps what it made of its function at a call
+        state = {name: part for name, part in vars(value).items() if name != "_ufunc"}
+        return Shape(("vectorize",), (type(value), state), ("its class", "its state").__getitem__)
     return _dtype(value) if isinstance(value, np.dtype) else None
+
+
+def _ufunc(value: Any) -> Shape | None:
+    """Of one that `frompyfunc` made; others are found by name."""
+    functions = [*filter(callable, gc.get_referents(value))]
+    if functions:
+        return Shape(("ufunc", value.nin, value.nout), (value.identity, *functions), "its function".format)
+    module = sys.modules.get(pickle.whichmodule(value, value.__name__))  # type: ignore[attr-defined]
+    if getattr(module, value.__name__, None) is not value:
+        raise UnstableContentError(f"a ufunc that no module has as {value.__name__!r} says nothing of its function")
+    return None
 
 
 def _dtype(dtype: Any) -> Shape | None:
     if dtype.names:
-        return Shape(("dtype", dtype.names), [dtype.fields[name][0] for name in dtype.names])
+        fields = [dtype.fields[name] for name in dtype.names]
+        return Shape(("dtype", dtype.names, dtype.itemsize, dtype.isalignedstruct), fields)
     if dtype.subdtype:
         return Shape(("dtype of arrays", dtype.shape), (dtype.base,))
     return Shape(("dtype", dtype.str)) if dtype.char in "?bhilqpBHILQPefdgFDGSUVOMm" else None

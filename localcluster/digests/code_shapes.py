@@ -19,7 +19,7 @@ import sys
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.util import resolve_name
 from types import CodeType, FunctionType, GenericAlias, GetSetDescriptorType, MemberDescriptorType, ModuleType
 from typing import Any
@@ -31,6 +31,10 @@ from localcluster.digests.reads import MISSING, Reads
 from localcluster.digests.walk import Shape
 
 _CODE = (FunctionType, ModuleType, CodeType, type, staticmethod, classmethod, property, cached_property)
+_LRU_CACHE = type(lru_cache(len))
+_WRAPPED = ("__wrapped__",)
+_MAKERS = ("types", "abc")
+"""Modules that classes say to be of which they made for others, as `make_dataclass` does up to Python 3.11."""
 _SLOTS = (GetSetDescriptorType, MemberDescriptorType)
 _BY_PYTHON = """
     __dict__ __weakref__ __doc__ __module__ __qualname__ __firstlineno__ __static_attributes__ __slotnames__
@@ -46,14 +50,16 @@ Named = Iterator[tuple[str, Any]]
 
 
 def is_code(value: object) -> bool:
-    """Whether `CodeShapes` tells what it is; also callables that a library made of a function, as `lru_cache` does."""
+    """Whether `CodeShapes` tells what it is; also callables that remember, as `lru_cache` makes them."""
     if type(value) is GenericAlias:  # says that it is a class, up to Python 3.10
         return False
-    return isinstance(value, _CODE) or (
-        callable(value)
-        and "__wrapped__" in (getattr(value, "__dict__", None) or ())
-        and version_of(type(value).__module__) is not None
-    )
+    return isinstance(value, _CODE) or _parts_of(value) is not None
+
+
+def _parts_of(value: object) -> tuple[str, ...] | None:
+    """Attributes that are all that counts of a callable; None if it is not of those that say so."""
+    parts = _WRAPPED if type(value) is _LRU_CACHE else getattr(type(value), "__parts_that_count__", None)
+    return parts if isinstance(parts, tuple) else None
 
 
 class CodeShapes:
@@ -86,8 +92,8 @@ class CodeShapes:
         version = version_of(module)
         if version is not None and _has(module, value):
             return Shape(("wrapper", module, value.__qualname__, version))
-        wrapped = self._reads.attribute(value, "__wrapped__")
-        return self._shape(("wrapper", type(value).__qualname__), iter([("wrapped function", wrapped)]))
+        parts = ((name, self._reads.attribute(value, name)) for name in _parts_of(value) or ())
+        return self._shape(("wrapper", type(value).__qualname__), parts)
 
     def _shape(self, head: tuple[Any, ...], named: Named) -> Shape:
         """Children are the values; names of globals count, too, and so they are in the head."""
@@ -180,7 +186,7 @@ class CodeShapes:
 
     def _class(self, kind: type) -> Shape:
         version = version_of(kind.__module__)
-        if version is not None:
+        if version is not None and (kind.__module__ not in _MAKERS or _has(kind.__module__, kind)):
             return Shape(("class", kind.__module__, kind.__qualname__, version))
         # cloudpickle forgets that a class is inside of another one.
         head = ("class", module_of(kind), kind.__name__, build_of(kind.__module__))

@@ -52,7 +52,7 @@ def arrow_shape(pa: Any, value: Any) -> Leaf | None:
     elif isinstance(value, pa.RecordBatch):
         kind, table = "batch", pa.Table.from_batches([value])
     elif isinstance(value, (pa.Array, pa.ChunkedArray)):
-        kind, table = "array", pa.table([value], [""])
+        kind, table = "array" if isinstance(value, pa.Array) else "chunks", pa.table([value], [""])
     else:
         return None
     return Leaf(_digest_of_table(pa, kind, table))

@@ -78,7 +78,8 @@ def _reduced(value: Any) -> Shape:
     reduced = _reduce(value)
     if isinstance(reduced, str):
         module = pickle.whichmodule(value, reduced)  # type: ignore[attr-defined]
-        return Shape(("global", module, reduced, version_of(module) or build_of(module)), (type(value),))
+        wrapped = (getattr(value, "__dict__", None) or {}).get("__wrapped__")
+        return Shape(("global", module, reduced, version_of(module) or build_of(module)), (type(value), wrapped))
     make, arguments, state, items, pairs, setter, *_ = list(reduced) + [None] * (6 - len(reduced))
     plain, slots = state if isinstance(state, tuple) and len(state) == 2 else (state, None)
     if not isinstance(plain, (dict, type(None))) or not isinstance(slots, (dict, type(None))):

@@ -522,3 +522,22 @@ def test_the_keys_in_processes_are_the_same(method: str) -> None:
     finally:
         process.join(30)
         here.close()
+
+
+def test_the_version_of_a_memoized_function_counts_for_those_that_call_it() -> None:
+    def g(x: int) -> int:
+        return x
+
+    def outer(**options: Any) -> Memoized:
+        inner = memoize(g, **options)
+        return memoize(lambda x: inner(x))
+
+    class Machine:
+        one = memoize(lambda self, x: x, version=1)
+        two = memoize(lambda self, x: x, version=2)
+
+    machine = Machine()
+    bound = [memoize(lambda x, m=method: m(x)) for method in (machine.one, machine.two)]
+    keys = [each.key(1) for each in (outer(), outer(version=1), outer(version=[2]), outer(ignore=["x"]), *bound)]
+    assert len({*keys}) == len(keys)
+    assert outer(version=[2]).key(1) == keys[2]

@@ -364,7 +364,22 @@ def test_padding_is_not_content() -> None:
     assert content_digest(zeros) == content_digest(ones)
     packed = np.array([(1, 2)], np.dtype([("a", "i1"), ("b", "i8")]))
     aligned = packed.astype(np.dtype([("a", "i1"), ("b", "i8")], align=True))
-    assert content_digest(packed) == content_digest(aligned)
+    assert content_digest(packed) != content_digest(aligned), "a function sees the size of an element"
+    assert content_digest(aligned[["b"]]) == content_digest(aligned[["b"]].copy())
+
+
+def test_types_of_records_tell_where_the_fields_lie() -> None:
+    formats = {"names": ["a", "b"], "formats": ["i1", "i8"]}
+    kinds = [
+        np.dtype(formats),
+        np.dtype(formats, align=True),
+        *(np.dtype({**formats, "offsets": offsets}) for offsets in ([0, 2], [0, 8], [8, 0])),
+        np.dtype({**formats, "itemsize": 32}),
+        np.dtype({**formats, "titles": ["x", "y"]}),
+    ]
+    assert len({content_digest(kind) for kind in kinds}) == len(kinds)
+    assert len({content_digest(np.zeros(2, kind)) for kind in kinds}) == len(kinds)
+    assert len({content_digest(lambda kind=kind: kind) for kind in kinds}) == len(kinds)
 
 
 def test_a_memory_map_is_the_array_that_it_shows(tmp_path: Path) -> None:

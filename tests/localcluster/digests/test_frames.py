@@ -107,6 +107,7 @@ def test_tables_of_arrow() -> None:
     array = pa.array(["x", "yy", None, "z"])
     assert content_digest(array[1:3]) == content_digest(pa.array(["yy", None]))
     assert content_digest(pa.chunked_array([array[:1], array[1:]])) == content_digest(pa.chunked_array([array]))
+    assert content_digest(pa.chunked_array([array])) != content_digest(array)
     everything = [
         table,
         table.to_batches()[0],
