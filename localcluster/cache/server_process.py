@@ -29,6 +29,7 @@ log = logging.getLogger("localcluster.cache.server_process")  # its name as a pr
 
 LOCK_DEADLINE = 20.0  # seconds for an earlier server to end: it may have much to move to the disk
 LOCK_POLL = 0.05  # seconds
+REMOVAL_DEADLINE = 10.0  # seconds for whoever removes the directory on the disk; less than the next server waits for us
 LOG = "log"  # a file of the directory on the disk: of the latest server
 
 SHARE_OF_MEMORY = 0.25  # of all of /dev/shm, if nothing is said
@@ -101,17 +102,27 @@ def _serve(arguments: dict[str, Any], ready: int) -> int:
 
 
 def _end(home: CacheHome, lock: int, owner: int, server: CacheServer) -> None:
-    is_robbed = file_identity(lock) != file_identity(home.lock)
+    is_robbed = file_identity(lock) != file_identity(home.lock) or not os_layer.exists(home.aside(Tier.DISK))
     stay = server.stop(is_robbed=is_robbed)
     os_layer.let_go(owner)
     if is_robbed:
-        try:
-            remove_if_left(home.shared)
-        except OSError as error:
-            log.warning("cannot examine %s: %s", home.shared, error)
+        _leave(home, lock)
     elif not stay:
         os_layer.remove_what_can_be(home.shared)
     log.info("ended")
+
+
+def _leave(home: CacheHome, lock: int) -> None:
+    """Whoever removes the directory may be in the midst of it. If it is gone, what is in memory goes, too."""
+    deadline = time.monotonic() + REMOVAL_DEADLINE
+    while os_layer.exists(home.directory) and time.monotonic() < deadline:
+        if file_identity(home.lock) not in (None, file_identity(lock)):  # the next server's
+            return
+        time.sleep(LOCK_POLL)
+    try:
+        remove_if_left(home.shared)
+    except OSError as error:
+        log.warning("cannot examine %s: %s", home.shared, error)
 
 
 def _lock(home: CacheHome) -> int | None:

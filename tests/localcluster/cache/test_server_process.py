@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -107,6 +108,31 @@ def test_the_end_of_one_whose_directory_is_gone_leaves_nothing(home: CacheHome, 
     _end(home, locked, owner, serving.server)
     assert not os.path.exists(home.shared)
     assert not os.path.exists(home.directory)
+
+
+@pytest.mark.parametrize("first", ["lock", "aside"])
+def test_an_end_in_the_midst_of_a_removal_waits_for_the_rest_of_it(
+    home: CacheHome, locked: int, serving: Serving, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    put(serving)
+    owner = hold(home)
+    os.rename(os.path.join(home.directory, first), os.path.join(home.directory, "removed"))
+    clock = SimpleNamespace(monotonic=lambda: 0.0, sleep=lambda _: shutil.rmtree(home.directory))
+    monkeypatch.setattr(server_process, "time", clock)
+    _end(home, locked, owner, serving.server)
+    assert not os.path.exists(home.shared)
+    assert not os.path.exists(home.directory)
+
+
+def test_what_stays_of_a_directory_keeps_what_is_in_memory(
+    home: CacheHome, locked: int, serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(serving)
+    owner = hold(home)
+    os.unlink(home.lock)
+    monkeypatch.setattr(server_process, "REMOVAL_DEADLINE", 0.0)
+    _end(home, locked, owner, serving.server)
+    assert os.path.exists(home.path(Tier.MEMORY, block_id_of("x", "key")))
 
 
 def test_a_server_whose_directory_is_removed_ends_and_leaves_nothing(home: CacheHome) -> None:
