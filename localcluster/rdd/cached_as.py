@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from localcluster.conf.settings import Settings
 from localcluster.rdd.core import RDDCore
-from protocol.errors import CacheError
+from protocol.errors import CacheError, CacheKeyError
 
 if TYPE_CHECKING:
     from localcluster.cache.cache import Cache
+    from localcluster.cache.entry_file import TimeToLive
     from localcluster.rdd.job_service import JobService
     from localcluster.rdd.rdd import RDD
 
@@ -28,14 +29,16 @@ named: weakref.WeakSet[RDDCore[Any]] = weakref.WeakSet()
 class CachedAs(RDDCore[T]):
     """``cacheAs``."""
 
-    def cacheAs(self, name: str, *, ttl: float | None = None) -> RDD[T]:
+    def cacheAs(self, name: str, *, ttl: TimeToLive = None) -> RDD[T]:
         """An RDD of the same records whose partitions are kept under ``name`` in the machine's cache, for ``ttl``
-        seconds or as long as there is room.
+        (seconds, or a `timedelta`) or as long as there is room.
 
         Where all of them are there, by this or by an earlier run of any program, they are read, and this RDD is not
-        computed; then it has as many partitions as they have. What is missing is computed and kept, by one process for
-        all that ask at that time. The name stands for the records: choose another one when what they are made by
-        changes. ``sc.cached(name)`` reads them without this RDD; ``localcluster cache rm rdd.<name>`` removes them.
+        computed; then it has as many partitions as they have, which may be another number than this RDD's: to `zip` the
+        two wants a name for each number, such as ``f"squares-{n}"``. What is missing is computed and kept, by one
+        process for all that ask at that time. The name stands for the records: choose another one when what they are
+        made by changes. ``sc.cached(name)`` reads them without this RDD; ``localcluster cache rm rdd.<name>`` removes
+        them, and `unpersist` does not.
 
         Raises CacheKeyError for a name that is none: letters, digits, ``. _ -``.
 
@@ -44,10 +47,11 @@ class CachedAs(RDDCore[T]):
         >>> sc.cached("squares").collect()
         [0, 1, 4, 9]
         """
+        from localcluster.cache.entry_file import seconds_of  # few programs need it
         from localcluster.rdd.named_rdd import NamedRDD, whole_count  # which knows RDDs, that derive from this class
 
-        cache = cache_of(self.ctx, name)
-        return NamedRDD(self.ctx, cache, whole_count(cache), cast("RDD[T]", self), ttl)
+        cache, seconds = cache_of(self.ctx, name), seconds_of(ttl)
+        return NamedRDD(self.ctx, cache, whole_count(cache), cast("RDD[T]", self), seconds)
 
 
 def cached(ctx: JobService, name: str) -> RDD[Any]:
@@ -70,7 +74,9 @@ def look_at_entries(rdd: RDDCore[Any]) -> None:
 
 
 def cache_of(ctx: JobService, name: str) -> Cache:
-    """Where the partitions of a name are."""
+    """Where the partitions of a name are. Raises CacheKeyError for what is no name."""
     from localcluster.cache.cache import Cache  # few programs need it
 
+    if not isinstance(name, str) or not name:
+        raise CacheKeyError(f"an RDD is cached under a name of letters, digits, . _ -, not {name!r}")
     return Cache(f"rdd.{name}", directory=Settings(ctx.conf).cache_directory)

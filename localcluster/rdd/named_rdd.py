@@ -7,6 +7,7 @@ computed that leads to it.
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from localcluster.task.task_context import TaskContext
 
 T = TypeVar("T")
+Self = TypeVar("Self", bound="NamedRDD[Any]")
 
 
 class NamedPartition(Partition):
@@ -80,6 +82,19 @@ class NamedRDD(RDD[T]):
                 "to have it computed; if it comes again, the cache is too small for it"
             ) from None
         return records
+
+    def unpersist(self: Self, blocking: bool = False) -> Self:
+        """As of any RDD, what `persist` keeps for this run. What the name keeps for other runs stays, with a warning
+        when there is nothing else.
+        """
+        if not self.is_cached:
+            namespace = self.entries.namespace
+            warnings.warn(
+                f"unpersist removes nothing of what cacheAs keeps for other runs: Cache({namespace!r}).clear() or "
+                f"`localcluster cache rm {namespace}` does",
+                stacklevel=2,
+            )
+        return super().unpersist(blocking)
 
     def look(self) -> None:
         """Depend on the origin if an entry is missing, and on nothing otherwise. Raises CacheError when there is no

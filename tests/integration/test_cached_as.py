@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -154,3 +155,30 @@ def test_partitions_lie_in_the_directory_that_the_settings_name(
 def test_a_name_has_letters_digits_and_little_else(in_context: Contexts) -> None:
     with pytest.raises(CacheError, match="letters, digits"):
         in_context(1).parallelize([1]).cacheAs("a/b")
+    for no_name in ("", None, 5):
+        with pytest.raises(CacheError, match="under a name of letters, digits"):
+            in_context(1).parallelize([1]).cacheAs(no_name)  # type: ignore[arg-type]
+        with pytest.raises(CacheError, match="under a name of letters, digits"):
+            in_context(1).cached(no_name)  # type: ignore[arg-type]
+
+
+def test_unpersist_leaves_what_is_for_other_runs_and_says_so(
+    in_context: Contexts, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    rdd = squares(in_context(1), tmp_path / "log").cacheAs("squares")
+    assert rdd.persist().collect() == EXPECTED
+    assert rdd.unpersist() is rdd
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match=r"Cache\('rdd.squares'\).clear\(\)"):
+        rdd.unpersist()
+    computed(tmp_path / "log")
+    assert rdd.collect() == EXPECTED
+    assert computed(tmp_path / "log") == []
+
+
+def test_a_time_to_live_is_seconds_or_a_difference_of_times(in_context: Contexts, directory: str) -> None:
+    sc = in_context(1)
+    sc.parallelize([1], 1).cacheAs("hour", ttl=timedelta(hours=1)).collect()
+    assert sc.cached("hour").collect() == [1]
+    with pytest.raises(CacheError, match="ttl is a number of seconds"):
+        sc.parallelize([1], 1).cacheAs("hour", ttl="1h")  # type: ignore[arg-type]

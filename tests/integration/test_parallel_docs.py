@@ -1,7 +1,8 @@
-"""The programs of docs/parallel.md, run as they stand there."""
+"""The programs of docs/parallel.md and docs/caching.md, run as they stand there."""
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -9,12 +10,17 @@ from pathlib import Path
 
 import pytest
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "parallel.md").read_text()
+from localcluster.cache import command
+from tests.support import DEADLINE
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE = "\n".join((DOCS / name).read_text() for name in ("parallel.md", "caching.md"))
 PROGRAMS = {name: code for code, name in re.findall(r"```python\n(# (\w+\.py).*?)```", PAGE, re.DOTALL)}
 PRINTED = {
     "executor.py": "True\n50005000\n",
     "loop.py": "[0.0, 1.0, 2.0, 3.0, 4.0]\n",
     "search.py": "4\n",
+    "pipeline.py": "True\n",
 }
 
 
@@ -23,5 +29,9 @@ def test_the_programs_of_the_page_run(tmp_path: Path, name: str) -> None:
     if "sklearn" in PROGRAMS[name]:
         pytest.importorskip("sklearn")
     (tmp_path / name).write_text(PROGRAMS[name])
-    run = subprocess.run([sys.executable, tmp_path / name], capture_output=True, text=True, timeout=100)
+    cache = str(tmp_path / "cache")
+    environment = {**os.environ, "LOCALCLUSTER_CACHE_DIRECTORY": cache}
+    program = [sys.executable, tmp_path / name]
+    run = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=100)
+    command.stop(cache, DEADLINE)
     assert (run.stdout, run.stderr) == (PRINTED[name], "")
