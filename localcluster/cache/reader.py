@@ -2,18 +2,21 @@
 
 An entry that is moved to the disk is in memory, or on the disk, or both, so whoever looks in this order finds it. One
 whose new value comes into memory goes from the disk; for its sake one looks into memory again at last.
+A file that holds another key than it is named after is no entry.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import pickle
 import time
 from collections.abc import Iterator
 
 from localcluster.cache import entry_file
 from localcluster.cache.entry_file import Found, Header
 from localcluster.cache.home import CacheHome, Tier, file_identity
+from localcluster.cache.keys import digest_of
 from protocol.errors import CorruptBlockError
 from storage import os_layer
 
@@ -39,6 +42,8 @@ class EntryReader:
             path = f"{directory}/{digest}"
             try:
                 found = entry_file.read(path, self._is_checked, read_only=self._read_only)
+                if found is not None and not _is_of(found.header, digest):
+                    raise CorruptBlockError("it is the entry of another key")
             except CorruptBlockError as error:
                 log.warning("the entry in %s is lost: %s", path, error)
                 self._remove(path)
@@ -53,7 +58,7 @@ class EntryReader:
 
     def header(self, digest: str) -> Header | None:
         """Of the entry, if there is one that can be read."""
-        headers = (_header_at(f"{directory}/{digest}") for directory in self._places)
+        headers = (_header_at(directory, digest) for directory in self._places)
         return next(filter(None, headers), None)
 
     def headers(self) -> Iterator[Header]:
@@ -61,7 +66,7 @@ class EntryReader:
         seen = set()
         for directory in (self._memory, self._disk):
             for file in os_layer.scan(directory):
-                header = None if file.name in seen else _header_at(file.path)
+                header = None if file.name in seen else _header_at(directory, file.name)
                 if header is not None:
                     seen.add(file.name)
                     yield header
@@ -100,9 +105,14 @@ def _remember(times: dict[str, float], path: str, time_: float) -> None:
     times[path] = time_
 
 
-def _header_at(path: str) -> Header | None:
+def _header_at(directory: str, digest: str) -> Header | None:
     try:
-        header = entry_file.header_at(path)
+        header = entry_file.header_at(f"{directory}/{digest}")
     except (OSError, CorruptBlockError):
         return None
-    return header if header.is_readable else None
+    return header if header.is_readable and _is_of(header, digest) else None
+
+
+def _is_of(header: Header, digest: str) -> bool:
+    """Whether it is the entry of the key with this digest: files may be copied and renamed by whoever can."""
+    return digest_of(pickle.loads(header.key)) == digest

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from enum import Enum
 from functools import cached_property, lru_cache
@@ -25,7 +25,7 @@ from types import CodeType, FunctionType, GenericAlias, GetSetDescriptorType, Me
 from typing import Any
 
 from localcluster.digests.code_imports import Import
-from localcluster.digests.code_text import text_of
+from localcluster.digests.code_text import CodeText, text_of
 from localcluster.digests.program import MAINS, build_of, is_of_library, version_before_import, version_of
 from localcluster.digests.reads import MISSING, Reads
 from localcluster.digests.walk import Shape
@@ -118,21 +118,24 @@ class CodeShapes:
             named = _has(module, function)
             return self._shape((*head, version_of(module) or ""), iter(()) if named else self._closure(function, code))
         text = text_of(code)
-        return self._shape((*head, text.digest), self._all_of(function, code, text.names, text.imports))
+        return self._shape((*head, text.digest), self._all_of(function, code, text))
 
-    def _all_of(self, function: FunctionType, code: CodeType, names: Any, imports: Any) -> Named:
-        yield from self._closure(function, code)
+    def _all_of(self, function: FunctionType, code: CodeType, text: CodeText) -> Named:
+        yield from self._closure(function, code, text.free)
         yield from enumerate_defaults(self._reads, function)
-        for chain in sorted(names):
+        for chain in sorted(text.names):
             if not self._is_ignored(chain[0]):
                 yield from self._global(function, chain)
-        for imported in imports:
+        for imported in text.imports:
             yield from self._imported(function, imported)
 
-    def _closure(self, function: FunctionType, code: CodeType) -> Named:
+    def _closure(self, function: FunctionType, code: CodeType, chains: Iterable[tuple[str, ...]] = ()) -> Named:
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             value = self._reads.attribute(cell, "cell_contents")
             yield name, value
+            for chain in sorted(chains):
+                if chain[0] == name and len(chain) > 1:
+                    yield from self._of_function(value, name, chain[1])
 
     def _global(self, function: FunctionType, chain: tuple[str, ...]) -> Named:
         value = self._reads.item(function.__globals__, chain[0])
@@ -144,8 +147,7 @@ class CodeShapes:
         """What a name and attributes of it stand for, given what the name itself does."""
         for place, attribute in enumerate(chain[1:], 1):
             name = ".".join(chain[:place])
-            if isinstance(value, FunctionType) and (attribute in value.__dict__ or attribute == "__doc__"):
-                yield f"{name}.{attribute}", self._reads.attribute(value, attribute)
+            yield from self._of_function(value, name, attribute)
             if not isinstance(value, ModuleType):
                 yield name, value
                 return
@@ -155,6 +157,16 @@ class CodeShapes:
                 yield f"{name}.{attribute}", library
                 return
         yield ".".join(chain), value
+
+    def _of_function(self, value: Any, name: str, attribute: str) -> Named:
+        """An attribute that the program gave to a function, to one that remembers, too, or its docstring."""
+        if not isinstance(value, FunctionType) and "__wrapped__" not in (_parts_of(value) or ()):
+            return
+        given = self._reads.item(value.__dict__, attribute)
+        if given is not MISSING:
+            yield f"{name}.{attribute}", given
+        elif attribute == "__doc__":
+            yield f"{name}.{attribute}", self._reads.attribute(value, attribute)
 
     def _attribute(self, module: ModuleType, name: str) -> Any:
         value = self._reads.item(vars(module), name)

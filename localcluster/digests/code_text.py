@@ -27,13 +27,16 @@ from inspect import (
     CO_VARKEYWORDS,
 )
 from types import CodeType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from xxhash import xxh3_128_digest
 
 from localcluster.digests.code_imports import ATTRIBUTES, Import, imports_of
 
+T = TypeVar("T")
+
 _LOOKUPS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
+_LOOKUPS_IN_CLOSURE = {"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"}
 _TWO = re.compile("((?:LOAD|STORE)_FAST)_((?:LOAD|STORE)_FAST)$")
 _NOTHING = {"NOP", "EXTENDED_ARG", "CACHE"}
 _FLAGS = CO_VARARGS | CO_VARKEYWORDS | CO_GENERATOR | CO_COROUTINE | CO_ITERABLE_COROUTINE | CO_ASYNC_GENERATOR
@@ -47,6 +50,8 @@ class CodeText(NamedTuple):
     digest: bytes
     names: tuple[tuple[str, ...], ...]
     """Global names that it looks up, with the attributes that it takes of each at once: ("np", "linalg", "norm")."""
+    free: tuple[tuple[str, ...], ...]
+    """The same of names of its closure: ("helper", "rate")."""
     imports: tuple[Import, ...]
 
 
@@ -79,11 +84,17 @@ def _read(code: CodeType) -> CodeText:
     )
     variables = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
     text = marshal.dumps((sys.version_info[:2], signature, variables, steps, table), 2)
-    names, imports = dict.fromkeys(_names(instructions)), dict.fromkeys(imports_of(code, instructions))
+    names, free = _names(instructions, _LOOKUPS), _names(instructions, _LOOKUPS_IN_CLOSURE)
+    imports = imports_of(code, instructions)
     for each in map(text_of, inside):
-        names |= dict.fromkeys(each.names)
-        imports |= dict.fromkeys(each.imports)
-    return CodeText(xxh3_128_digest(text), tuple(names), tuple(imports))
+        names += each.names
+        free += each.free
+        imports += each.imports
+    return CodeText(xxh3_128_digest(text), _unique(names), _unique(free), _unique(imports))
+
+
+def _unique(found: list[T]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys(found))
 
 
 def _parts(each: dis.Instruction) -> list[dis.Instruction]:
@@ -123,13 +134,13 @@ def _handlers(code: CodeType) -> list[tuple[int, int, int, int]]:
     return [(each.start, each.end, each.target, 2 * each.depth + each.lasti) for each in parse(code)]
 
 
-def _names(instructions: list[dis.Instruction]) -> list[tuple[str, ...]]:
+def _names(instructions: list[dis.Instruction], lookups: set[str]) -> list[tuple[str, ...]]:
     found: list[tuple[str, ...]] = []
     chain = False
     for each in instructions:
-        if each.opname in _LOOKUPS:
+        if each.opname in lookups:
             found.append((each.argval,))
         elif chain and each.opname in ATTRIBUTES:
             found[-1] = (*found[-1], each.argval)
-        chain = each.opname in _LOOKUPS or (chain and each.opname in ATTRIBUTES)
+        chain = each.opname in lookups or (chain and each.opname in ATTRIBUTES)
     return found

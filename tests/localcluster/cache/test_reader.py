@@ -97,6 +97,20 @@ def test_a_damaged_file_is_removed_and_the_other_one_is_the_entry(
     assert [record.message for record in caplog.records if "is lost" in record.message]
 
 
+@pytest.mark.parametrize("tier", Tier)
+def test_the_entry_of_another_key_is_a_miss(
+    place: CacheHome, entries: EntryReader, tier: Tier, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = place.path(tier, CacheBlockId("x", KEY))
+    os.link(add(place, tier, "another value", "another key"), path)
+    assert entries.header(KEY) is None
+    assert [pickle.loads(header.key) for header in entries.headers()] == ["another key"]
+    assert value(entries) is None
+    assert not os.path.exists(path)
+    assert [record.message for record in caplog.records if "is the entry of another key" in record.message]
+    assert entries.find(digest_of("another key")) is not None
+
+
 def test_a_file_that_cannot_be_read_now_is_a_miss_and_stays(
     place: CacheHome, entries: EntryReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:

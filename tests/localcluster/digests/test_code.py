@@ -229,6 +229,18 @@ DIFFERENT = {
         "def g(): pass\ng.a = 1\ndef f(): return g.a",
         "def g(): pass\ng.a = 2\ndef f(): return g.a",
     ),
+    "attribute of a function in a closure": (
+        "def make(g):\n    g.a = 1\n    def f(): return g.a\n    return f\nf = make(lambda: 0)",
+        "def make(g):\n    g.a = 2\n    def f(): return g.a\n    return f\nf = make(lambda: 0)",
+    ),
+    "attribute of a function in a closure, asked for inside": (
+        "def make(g):\n    g.a = 1\n    def f(): return [g.a for _ in 'x']\n    return f\nf = make(lambda: 0)",
+        "def make(g):\n    g.a = 2\n    def f(): return [g.a for _ in 'x']\n    return f\nf = make(lambda: 0)",
+    ),
+    "attribute of a cached function": (
+        "import functools\n@functools.lru_cache\ndef g(): pass\ng.a = 1\ndef f(): return g.a",
+        "import functools\n@functools.lru_cache\ndef g(): pass\ng.a = 2\ndef f(): return g.a",
+    ),
     "docstring that is used": (
         "def f():\n    'Doc.'\n    return f.__doc__",
         "def f():\n    'Other.'\n    return f.__doc__",
@@ -440,6 +452,7 @@ CHANGES: list[tuple[str, Callable[[dict[str, Any]], Any]]] = [
         lambda s: s["cut"](),
     ),
     ("def g(): pass\ng.x = 1\ndef f(): return g.x", lambda s: setattr(s["g"], "x", 2)),
+    ("def g(): pass\ndef f(): return g.x", lambda s: setattr(s["g"], "x", 2)),
     ("class F:\n    n = 1\n    def __call__(self): return self.n\nf = F()", lambda s: setattr(s["f"], "n", 2)),
 ]
 
