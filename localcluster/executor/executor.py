@@ -248,6 +248,7 @@ class Executor:
 
     def _run_task(self, code: StageCode, task: TaskDescription) -> None:
         try:
+            imports_ahead.finish()
             result = run_task(self._env, code, task, self._kills, self._barriers)
         except BaseException as error:
             reason = self._kills.end(task.task_id)
