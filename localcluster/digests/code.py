@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection
 from typing import Any
 
@@ -42,20 +41,20 @@ class Code:
         made = self._made
         if made is not None and made[0].hold():
             return made[1]
-        loaded = len(sys.modules)
-        self._made = self._make()
-        if len(sys.modules) != loaded:  # what was imported is an attribute of its package now
-            self._made = self._make()
-        return self._made[1]
+        imported = True
+        while imported:  # as what was imported is an attribute of its package now
+            reads, digest, imported = self._make()
+        self._made = reads, digest
+        return digest
 
-    def _make(self) -> tuple[Reads, bytes]:
+    def _make(self) -> tuple[Reads, bytes, bool]:
         reads = Reads(is_code, _shape_of_data)
         shapes = CodeShapes(reads, self._ignore)
         reads.value(self.value)  # a callable object, that is
         digest = Walk(lambda value: _shape_with_code(shapes, value)).digest(self.value)
         reads.freeze()
         self.ignored |= shapes.ignored
-        return reads, digest
+        return reads, digest, shapes.imported
 
 
 def _shape_with_code(shapes: CodeShapes, value: Any) -> Shape | Leaf:

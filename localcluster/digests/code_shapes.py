@@ -70,6 +70,8 @@ class CodeShapes:
         self._ignore = ignore
         self.ignored: set[str] = set()
         """Names that were met and left out."""
+        self.imported = False
+        """Whether there are modules now that were not there before."""
 
     def shape_of(self, value: Any) -> Shape:
         if isinstance(value, FunctionType):
@@ -174,7 +176,7 @@ class CodeShapes:
             value = getattr(module, name, MISSING)
         if value is MISSING and hasattr(module, "__path__") and version_of(module.__name__) is None:
             with suppress(ImportError):  # as ``from package import module`` does
-                importlib.import_module(f"{module.__name__}.{name}")
+                self._import(f"{module.__name__}.{name}")
                 value = self._reads.item(vars(module), name)
         return value
 
@@ -183,7 +185,7 @@ class CodeShapes:
         try:
             full = resolve_name("." * level + name, function.__globals__.get("__package__") or "") if level else name
             version = version_before_import(full)
-            module = importlib.import_module(full) if version is None else None
+            module = self._import(full) if version is None else None
         except ImportError:
             self._reads.item(sys.modules, name)
             yield name, MISSING
@@ -195,6 +197,12 @@ class CodeShapes:
             self._reads.item(sys.modules, full)
             for chain in imported.chains:
                 yield from self._followed(self._reads.item(sys.modules, base), (base, *chain))
+
+    def _import(self, name: str) -> ModuleType:
+        loaded = name in sys.modules
+        module = importlib.import_module(name)
+        self.imported |= not loaded and name in sys.modules
+        return module
 
     def _class(self, kind: type) -> Shape:
         version = version_of(kind.__module__)

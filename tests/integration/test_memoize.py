@@ -12,6 +12,9 @@ import pytest
 
 from localcluster import Cache
 from localcluster.cache import command
+from localcluster.cache.home import CacheHome, Tier
+from localcluster.cache.keys import digest_of
+from storage.block_id import CacheBlockId
 
 SCRIPT = """\
 import sys
@@ -85,3 +88,47 @@ def test_scikit_learn_takes_it_for_a_memory(directory: str) -> None:
     cache = Cache("results", directory=directory)
     doubled = cache.cache(lambda n: 2 * n)
     assert (doubled(4), doubled.check_call_in_cache(4), doubled.check_call_in_cache(5)) == (8, True, False)
+
+
+LAZY = """\
+import sys
+from localcluster import Cache
+
+cache = Cache("results", directory=sys.argv[1])
+
+class Machine:
+    @cache.memoize
+    def run(self, x):
+        from package import module
+        print("computing")
+        return module.scaled(x)
+
+print(Machine().run(1))
+"""
+
+
+def test_an_edit_of_a_module_that_the_function_imports_is_seen(tmp_path: Path, directory: str) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(LAZY)
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    for factor in (2, 30):  # of another length: the time of the file may be the same
+        (package / "module.py").write_text(f"def scaled(x): return x * {factor}")
+        assert run(script, directory, 1) == ["computing", str(factor)]
+        assert run(script, directory, 1) == [str(factor)]
+
+
+def test_a_file_of_another_key_is_computed_anew(directory: str) -> None:
+    cache = Cache("results", directory=directory)
+    cache["one"], cache["two"] = 1, 2
+    for tier in Tier:
+        for key in ("one", "two"):
+            path = Path(CacheHome(directory).path(tier, CacheBlockId("results", digest_of(key))))
+            if path.exists() and key == "two":
+                path.unlink()
+                os.link(path.with_name(digest_of("one")), path)
+    assert "two" not in cache
+    assert cache.get_or_compute("two", lambda: 3) == 3
+    assert (cache["one"], cache["two"]) == (1, 3)
+    cache.close()

@@ -118,3 +118,20 @@ def test_a_module_that_is_imported_anew_is_looked_at(place: Path, monkeypatch: p
         found.append(code.digest())
     sys.modules.pop("hot")
     assert len({*found}) == 2
+
+
+@pytest.mark.parametrize("job", ["def f(x):\n    from pkg import gone", "import pkg\ndef f(x): return pkg.gone"])
+def test_a_module_that_is_not_there_is_missing(place: Path, monkeypatch: pytest.MonkeyPatch, job: str) -> None:
+    write(place)
+    monkeypatch.syspath_prepend(place)
+    for name in [*sys.modules]:
+        if name.partition(".")[0] == "pkg":
+            monkeypatch.delitem(sys.modules, name)
+    script: dict[str, object] = {"__name__": "__main__"}
+    exec(job, script)
+    code = Code(script["f"])
+    before = code.digest()
+    assert code.digest() == before
+    sys.modules["pkg"].gone = 1  # type: ignore[attr-defined]
+    assert code.digest() != before
+    del sys.modules["pkg"]
