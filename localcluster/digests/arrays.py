@@ -54,7 +54,10 @@ def _ufunc(value: Any) -> Shape | None:
 def _dtype(dtype: Any) -> Shape | None:
     if dtype.names:
         fields = [dtype.fields[name] for name in dtype.names]
-        return Shape(("dtype", dtype.names, dtype.itemsize, dtype.isalignedstruct), fields)
+        head = ("dtype", dtype.names, dtype.itemsize, dtype.isalignedstruct)
+        return Shape(head, (dtype.type, {**(dtype.metadata or {})}, *fields))
+    if dtype.metadata:
+        return Shape(("dtype with metadata", dtype.str), ({**dtype.metadata},))
     if dtype.subdtype:
         return Shape(("dtype of arrays", dtype.shape), (dtype.base,))
     return Shape(("dtype", dtype.str)) if dtype.char in "?bhilqpBHILQPefdgFDGSUVOMm" else None
@@ -71,6 +74,8 @@ def _array(np: Any, value: Any) -> Shape | Leaf:
     if dtype.names:
         fields = [value[name] for name in dtype.names]
         return Shape(("fields", value.shape), (dtype, *fields), lambda place: f"field {dtype.names[place - 1]!r}")
+    if dtype.metadata:
+        return Shape(("array with metadata",), (dtype, value.view(dtype.str)), ("its type", "its elements").__getitem__)
     if dtype.char not in "?bhilqpBHILQPefdgFDGSUVMm":
         return Shape(
             ("elements", value.shape), (dtype, value.ravel().tolist()), ("its type", "its elements").__getitem__

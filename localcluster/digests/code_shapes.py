@@ -14,6 +14,7 @@ annotations of functions; attributes of functions, unless the code names them.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from collections.abc import Collection, Iterable, Iterator
@@ -32,6 +33,7 @@ from localcluster.digests.walk import Shape
 
 _CODE = (FunctionType, ModuleType, CodeType, type, staticmethod, classmethod, property, cached_property)
 _LRU_CACHE = type(lru_cache(len))
+_OF_EACH_CACHE = [each for each in gc.get_referents(lru_cache(len)) if isinstance(each, type)]
 _WRAPPED = ("__wrapped__",)
 _MAKERS = ("types", "abc")
 """Modules that classes say to be of which they made for others, as `make_dataclass` does up to Python 3.11."""
@@ -95,7 +97,7 @@ class CodeShapes:
         if version is not None and _has(module, value):
             return Shape(("wrapper", module, value.__qualname__, version))
         parts = ((name, self._reads.attribute(value, name)) for name in _parts_of(value) or ())
-        return self._shape(("wrapper", type(value).__qualname__), parts)
+        return self._shape(("wrapper", type(value).__qualname__), iter([*parts, *_hidden(value)]))
 
     def _shape(self, head: tuple[Any, ...], named: Named) -> Shape:
         """Children are the values; names of globals count, too, and so they are in the head."""
@@ -261,6 +263,14 @@ def _has(module: str, value: Any) -> bool:
     for name in getattr(value, "__qualname__", "").split("."):
         found = getattr(found, "__dict__", {}).get(name)
     return found is value
+
+
+def _hidden(value: Any) -> Named:
+    """What an `lru_cache` calls, if `update_wrapper` had it name another function afterwards."""
+    if type(value) is _LRU_CACHE:
+        held = gc.get_referents(value)
+        if not any(each is value.__wrapped__ for each in held):
+            yield from (("its function", each) for each in held if callable(each) and each not in _OF_EACH_CACHE)
 
 
 def _builtins(function: FunctionType) -> dict[str, Any]:

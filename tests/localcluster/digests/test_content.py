@@ -376,6 +376,9 @@ def test_types_of_records_tell_where_the_fields_lie() -> None:
         *(np.dtype({**formats, "offsets": offsets}) for offsets in ([0, 2], [0, 8], [8, 0])),
         np.dtype({**formats, "itemsize": 32}),
         np.dtype({**formats, "titles": ["x", "y"]}),
+        np.dtype((np.record, np.dtype(formats))),
+        *(np.dtype("O", metadata={"vlen": kind}) for kind in (str, bytes)),  # as h5py's
+        *(np.dtype("i4", metadata={"enum": {"a": number}}) for number in (1, 2)),
     ]
     assert len({content_digest(kind) for kind in kinds}) == len(kinds)
     assert len({content_digest(np.zeros(2, kind)) for kind in kinds}) == len(kinds)
