@@ -74,7 +74,12 @@ def executors(context: SparkContext) -> list[BlockManagerId]:
 
 def wait_for_executors(context: SparkContext, wanted: int) -> None:
     """Executors start while the context is already usable; their pipes would look like leaks of the first test."""
-    wait_until(lambda: context.statistics().executors.alive >= wanted, "the executors did not start")
+
+    def are_there() -> bool:
+        context._cluster.check_usable()
+        return context.statistics().executors.alive >= wanted
+
+    wait_until(are_there, "the executors did not start")
 
 
 def in_each_executor(context: SparkContext, call: Callable[[], T]) -> list[T]:

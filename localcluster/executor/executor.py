@@ -133,7 +133,7 @@ class Executor:
                 LaunchTasks: lambda incoming: self._launch(incoming.message),
                 KillTask: lambda incoming: self._kill(incoming.message),
                 ReturnTasks: lambda incoming: self._return(incoming.message.task_ids),
-                ImportLibrary: lambda incoming: imports_ahead.begin(incoming.message),
+                ImportLibrary: lambda incoming: self._import_ahead(incoming.message),
                 DropStage: lambda incoming: self._tasks.drop_stage(incoming.message.stage_key),
                 BarrierRelease: lambda incoming: self._barriers.answered(incoming.message),
                 StopBlockManager: lambda incoming: self._stop_block_manager(),
@@ -245,6 +245,11 @@ class Executor:
                 log.exception("executor %s cannot report a task", self._id)
                 report_error(error)
                 os._exit(1)
+
+    def _import_ahead(self, order: ImportLibrary) -> None:
+        """Only while nothing runs here: two threads that import one library may get the half of it."""
+        if not self._tasks.has_tasks and not self._kills.running:
+            imports_ahead.begin(order)
 
     def _run_task(self, code: StageCode, task: TaskDescription) -> None:
         try:

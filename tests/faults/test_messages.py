@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from localcluster import BarrierTaskContext, SparkConf, SparkContext, StorageLevel, TaskContext
-from localcluster.errors import JobCancelledError
+from localcluster.errors import ClusterError, JobCancelledError
 from localcluster.events import ExecutorLost, FaultFired, TaskStarted
 from localcluster.faults.keys import messages
 from tests.support import DEADLINE, InThread, wait_for_executors, wait_until
@@ -162,5 +162,10 @@ def test_any_message(message: str, action: str, nth: int) -> None:
     begun = time.monotonic()
     conf = SparkConf().setMaster("local[2, 4]").set("localcluster.faults", f"{action} message={message} nth={nth}")
     with SparkContext(conf=conf) as sc:
-        small_jobs(sc)
+        try:
+            small_jobs(sc)
+        except ClusterError as error:
+            is_told = "the launcher is gone" in str(error) and "garbled frame" in str(error)
+            assert is_told, error
+            assert action == "garble"
     assert time.monotonic() < begun + 2 * DEADLINE
