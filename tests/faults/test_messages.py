@@ -165,7 +165,6 @@ def test_any_message(message: str, action: str, nth: int) -> None:
         try:
             small_jobs(sc)
         except ClusterError as error:
-            is_told = "the launcher is gone" in str(error) and "garbled frame" in str(error)
-            assert is_told, error
-            assert action == "garble"
+            if action != "garble" or "the launcher is gone (channel launcher: garbled frame" not in str(error):
+                raise
     assert time.monotonic() < begun + 2 * DEADLINE
