@@ -49,7 +49,7 @@ from protocol.locations import DRIVER
 from protocol.message import Order
 from storage import os_layer
 from storage.disk_block_manager import configured_local_dirs
-from storage.scratch import Scratch
+from storage.scratch import Scratch, remove_unowned, wait_until_unowned
 from storage.serializer import wrap
 
 log = logging.getLogger(__name__)
@@ -294,8 +294,11 @@ class Cluster:
                 self._stacks.close()
             never_fired = self.faults.stop()
         if self._stacks is not None and not self._launcher.has_forked_us:
-            # It has ended. One that was killed left this to the janitor, which does not wait for us, and misses what
-            # this process made in the directory while it was being removed.
+            # It has ended. One that was killed left all to the janitor, which does not wait for us, and misses what
+            # this process made in the directory while it was being removed. Not before its owners are dead, and with
+            # what they had in shared memory: without the directory the janitor would find nothing of that.
+            wait_until_unowned(self.scratch.primary)
+            remove_unowned(self.scratch.primary)
             os_layer.remove_what_can_be(self.scratch.primary)
         if never_fired and not self._launcher.has_forked_us:  # else it tells, at the job's end
             report_never_fired(never_fired, Settings(self.conf).faults_strict)
