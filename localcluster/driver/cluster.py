@@ -10,6 +10,8 @@ Does not plan or collect jobs (``job_runner``), does not know what follows from 
 from __future__ import annotations
 
 import logging
+import os
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin only from Python 3.11 on
@@ -49,11 +51,12 @@ from protocol.locations import DRIVER
 from protocol.message import Order
 from storage import os_layer
 from storage.disk_block_manager import configured_local_dirs
-from storage.scratch import Scratch, remove_unowned, wait_until_unowned
+from storage.scratch import LOCK, Scratch, remove_unowned
 from storage.serializer import wrap
 
 log = logging.getLogger(__name__)
 
+UNOWNED_WAIT = 5.0  # seconds that the end of a killed launcher's executors may take
 START_DEADLINE = 60.0  # seconds for the launcher to make the scratch space
 STOP_DEADLINE = 20.0  # seconds for the launcher to end executors and remove everything
 SIDE_DEADLINE = 5.0  # seconds for each of the driver's threads to end
@@ -238,6 +241,15 @@ class Cluster:
 
     # --- launcher ---
 
+    def _remove_scratch(self) -> None:
+        """When no process of the run owns it. One that a task left may do so for ever: then it is the janitor's."""
+        until = time.monotonic() + UNOWNED_WAIT
+        while os_layer.exists(os.path.join(self.scratch.primary, LOCK)) and not remove_unowned(self.scratch.primary):
+            if time.monotonic() > until:
+                return
+            time.sleep(0.01)
+        os_layer.remove_what_can_be(self.scratch.primary)
+
     def _launcher_gone(self, end: ChannelError) -> None:
         self._break(ClusterError(f"the launcher is gone ({end}); no job can run in this context any more"))
 
@@ -297,9 +309,7 @@ class Cluster:
             # It has ended. One that was killed left all to the janitor, which does not wait for us, and misses what
             # this process made in the directory while it was being removed. Not before its owners are dead, and with
             # what they had in shared memory: without the directory the janitor would find nothing of that.
-            wait_until_unowned(self.scratch.primary)
-            remove_unowned(self.scratch.primary)
-            os_layer.remove_what_can_be(self.scratch.primary)
+            self._remove_scratch()
         if never_fired and not self._launcher.has_forked_us:  # else it tells, at the job's end
             report_never_fired(never_fired, Settings(self.conf).faults_strict)
 
