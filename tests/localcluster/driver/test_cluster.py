@@ -16,6 +16,7 @@ import pytest
 from multiprocess.connection import Pipe
 
 from localcluster.conf.master_url import Layout
+from localcluster.driver import cluster as cluster_module
 from localcluster.driver.cluster import Cluster
 from localcluster.launcher.client import Ends, LauncherClient
 from localcluster.scheduler.stage import Job, JobEnd
@@ -26,10 +27,10 @@ from protocol.endpoint import Endpoint
 from protocol.errors import ChannelError, ClusterError, ConfigurationError, ContextError, JobCancelledError
 from protocol.message import Report
 from protocol.task_output import Inline
-from storage.scratch import Scratch
+from storage.scratch import SHARED_MEMORY, Scratch
 from tests.localcluster.scheduler.lineage import Lineage
 from tests.protocol.test_messages import MESSAGES
-from tests.support import DEADLINE, wait_until
+from tests.support import DEADLINE, InThread, wait_until
 
 
 class Executor:
@@ -311,3 +312,39 @@ def test_rounds_call_back_under_the_lock(cluster: Cluster) -> None:
     cluster.start(0)
     cluster.wake()
     assert calls.get(timeout=DEADLINE)
+
+
+def test_a_killed_launchers_directory_goes_when_nobody_owns_it_and_with_what_is_in_shared_memory(
+    cluster: Cluster, launcher: Launcher
+) -> None:
+    """By the directory the janitor finds that: without it, it would stay."""
+    cluster.start(0)
+    segment = Path(SHARED_MEMORY, f"{launcher.scratch.name}-0-0")
+    segment.touch()
+    looked = SimpleQueue[None]()
+    real = cluster_module.remove_unowned
+
+    def remove_unowned(primary: str) -> list[str]:
+        removed = real(primary)
+        looked.put(None)
+        return removed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster_module, "remove_unowned", remove_unowned)
+        removing = InThread(cluster._remove_scratch)
+        looked.get(timeout=DEADLINE)
+        assert segment.exists(), "an executor may still make more"
+        assert Path(launcher.scratch.primary).exists()
+        launcher.scratch.disown()
+        removing.outcome()
+    assert not segment.exists()
+    assert not Path(launcher.scratch.primary).exists()
+
+
+def test_one_that_somebody_owns_for_ever_is_left_to_the_janitor(
+    cluster: Cluster, launcher: Launcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_module, "UNOWNED_WAIT", 0.0)
+    cluster.start(0)
+    cluster._remove_scratch()
+    assert Path(launcher.scratch.primary).exists()
