@@ -33,7 +33,10 @@ _SLEEP = compile("sleep(seconds)", "<a fault>", "exec")
 # So that the traceback of the task has none of our frames, as that of an exception in a user's code.
 _RAISE = compile("raise exception", "<a fault>", "exec")
 
-_CONTINUE = 'i=0; while [ $i -lt "$2" ] && [ -e "$3" ] && kill -0 "$1"; do sleep 0.1; i=$((i+1)); done; kill -CONT "$1"'
+# Again and again, since the plan may be over before the process has stopped. Who goes on ends the shell.
+_CONTINUE = """i=0
+while [ $i -lt "$2" ] && [ -e "$3" ] && kill -0 "$1"; do sleep 0.1; i=$((i+1)); done
+while kill -CONT "$1"; do sleep 0.1; done"""
 
 # What lasts, with the books of the plan that says so.
 _hoards: list[tuple[Ledger, list[bytearray]]] = []
@@ -62,6 +65,7 @@ def _stop(firing: Firing) -> None:
     with nobody_in_the_books():
         os.kill(os.getpid(), signal.SIGSTOP)
     if helper is not None:
+        helper.kill()
         helper.wait()
 
 
